@@ -9,7 +9,7 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { parse } from 'yaml';
 import type { ActionResult } from '../simulator/runner.ts';
 import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
-import { workflowRole } from '../simulator/scenarios/common.ts';
+import { publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
   type StandardOptions,
@@ -281,6 +281,16 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
       targets: ['999999999999/eu-west-1'],
     },
   ],
+  'recall.yml': [
+    {
+      options: { targets: both, regions: ['eu-west-1', 'us-west-2'] },
+      contexts: (shared) => ({
+        ...{ 'inputs.ami-id': shared.amiId, 'inputs.reason': 'CVE-2026-1234', 'inputs.restore': 'false' },
+      }),
+      targets: [],
+      status: 'absent',
+    },
+  ],
   'sweep.yml': [{ options: { targets: both, regions: ['eu-west-1', 'us-west-2'] }, targets: [], status: null }],
   'terraform.yml': [
     {
@@ -441,6 +451,16 @@ function isSelected(tags: readonly Tag[], { tags: wanted }: SelectorTerm) {
   );
 }
 
+/** The role for recalls, which no template makes. */
+function recallRole(id: string): RoleScenario {
+  const files = id === sourceAccount ? ['source-recall'] : ['target-recall', 'target-ssm-parameter'];
+  const values = { 'source-region': sourceRegion, 'source-account': id, 'target-account': id, parameter: 'golden/*' };
+  return workflowRole(
+    id,
+    files.map((file) => publishedPolicy(file, values)),
+  );
+}
+
 /** The Auto Scaling service-linked role is in every account that has used Auto Scaling; Karpenter has its own. */
 function withServiceRoles(shared: Case): Case {
   const accounts = Object.fromEntries(
@@ -448,7 +468,13 @@ function withServiceRoles(shared: Case): Case {
       const role: RoleScenario = { ...workflowRole(id), path: 'aws-service-role/autoscaling.amazonaws.com/' };
       return [
         id,
-        { ...account, roles: { ...account.roles, AWSServiceRoleForAutoScaling: role, karpenter: workflowRole(id) } },
+        {
+          ...account,
+          roles: {
+            ...account.roles,
+            ...{ AWSServiceRoleForAutoScaling: role, karpenter: workflowRole(id), 'ami-recall': recallRole(id) },
+          },
+        },
       ];
     }),
   );
@@ -588,7 +614,7 @@ describe('each action step does what it says', () => {
       }),
     );
     expect(made.sort()).toEqual(play.targets.toSorted());
-    const ended = { simulator, targets: targets.filter(({ status }) => status !== 'planned') };
+    const ended = { simulator, targets: targets.filter(({ status }) => status !== 'planned' && status !== 'absent') };
     expectTested(ended, inputs);
     expectParameters(ended, inputs);
     const versions = versionsIn(ended, inputs);

@@ -8,6 +8,7 @@ import { createMasks } from '../simulator/runner-masks.ts';
 import type { Scenario } from '../simulator/scenario.ts';
 import * as served from '../simulator/simulator.ts';
 import { auditAction } from '../src/actions/audit.ts';
+import { recallAction } from '../src/actions/recall.ts';
 import { shareAction } from '../src/actions/share.ts';
 import { sweepAction } from '../src/actions/sweep.ts';
 import type { Host } from '../src/host.ts';
@@ -77,6 +78,7 @@ const manifests: Readonly<Record<ActionName, ReturnType<typeof readManifest>>> =
   share: readManifest(repository),
   sweep: readManifest(join(repository, 'sweep')),
   audit: readManifest(join(repository, 'audit')),
+  recall: readManifest(join(repository, 'recall')),
 };
 
 function play(name: ActionName, host: Host, cancelled: AbortSignal): Promise<void> {
@@ -87,6 +89,8 @@ function play(name: ActionName, host: Host, cancelled: AbortSignal): Promise<voi
       return main(host, cancelled, sweepAction);
     case 'audit':
       return main(host, cancelled, auditAction);
+    case 'recall':
+      return main(host, cancelled, recallAction);
   }
 }
 

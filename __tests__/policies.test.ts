@@ -9,7 +9,6 @@ import { noResource } from '../src/operations/question.ts';
 import { tagKeys } from '../src/tags.ts';
 import { runJob, startSimulator } from './in-process.ts';
 import {
-  auditPolicies,
   type Condition,
   caseOf,
   changed,
@@ -18,6 +17,7 @@ import {
   files,
   inStatement,
   keyPolicies,
+  otherPolicies,
   permissions,
   type Statement,
   statementsIn,
@@ -169,7 +169,7 @@ function kindOf(arn: string): string {
 }
 
 describe('nothing is wider than it need be', () => {
-  const allowing = [...permissions, ...auditPolicies].flatMap((file) =>
+  const allowing = [...permissions, ...otherPolicies].flatMap((file) =>
     statementsIn(file)
       .filter(({ Effect }) => Effect === 'Allow')
       .map((statement) => [file, statement.Sid ?? '', statement] as const),
@@ -393,6 +393,6 @@ test('every published policy is in use here', () => {
   const basic = ['source-role', 'target-role', 'source-regional-hub', 'target-regional-hub'];
   expect(permissions.filter((file) => !used.has(file) && !basic.includes(file))).toEqual([]);
   const others = files.filter((file) => file.startsWith('trust-') || file === 'deny-tags');
-  expect([...permissions, ...auditPolicies, ...keyPolicies, ...others].sort()).toEqual(files.toSorted());
+  expect([...permissions, ...otherPolicies, ...keyPolicies, ...others].sort()).toEqual(files.toSorted());
   expect(targetAccount).toMatch(/^\d{12}$/);
 });

@@ -316,7 +316,7 @@ export function featureOf(file: string, action: string, sid = ''): string {
 }
 
 export const files = readdirSync(new URL('../policies/', import.meta.url)).map((file) => file.replace('.json', ''));
-/** Those for the action audit, which audit.test.ts proves. */
-export const auditPolicies = ['source-audit', 'target-audit'];
-export const permissions = files.filter((file) => /^(source|target)-/.test(file) && !auditPolicies.includes(file));
+/** Those for the actions audit and recall, which their own tests prove. */
+export const otherPolicies = ['source-audit', 'target-audit', 'source-recall', 'target-recall'];
+export const permissions = files.filter((file) => /^(source|target)-/.test(file) && !otherPolicies.includes(file));
 export const keyPolicies = files.filter((file) => file.startsWith('key-of-'));

@@ -8,7 +8,7 @@ import { pack, shake } from './bundle.mjs';
 
 const out = resolve(process.argv[2] ?? 'dist');
 /** By folder, the function of src/index.ts that the entry there calls. */
-const entries = { main: 'share', post: 'post', sweep: 'sweep', audit: 'audit' };
+const entries = { main: 'share', post: 'post', sweep: 'sweep', audit: 'audit', recall: 'recall' };
 const scratch = mkdtempSync(join(tmpdir(), 'share-encrypted-ami-build-'));
 writeFileSync(join(scratch, 'package.json'), '{ "type": "module" }\n');
 rmSync(out, { recursive: true, force: true });

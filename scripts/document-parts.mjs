@@ -39,15 +39,23 @@ const outputTable = (outputs) => [
   row('---', '---'),
   ...outputs.map((output) => row(`\`${output.name}\``, output.description)),
 ];
-/** The inputs that an action beside the main one has to itself. */
+/** The inputs that the manifest of an action beside the main one declares itself: its own, and what means something else there. */
+const ownNames = (name) =>
+  [
+    ...read(`${name}/action.yml`)
+      .split('# <shared>')[0]
+      .matchAll(/^ {2}([a-z-]+):$/gm),
+  ].map(([, input]) => input);
 const ownInputs = (name) =>
-  entriesOf('inputs', `${name}/action.yml`).filter((input) => !actionInputs.share.reads.includes(input.name));
+  entriesOf('inputs', `${name}/action.yml`).filter((input) => ownNames(name).includes(input.name));
 
 const tables = {
   inputs: inputTable(entriesOf('inputs')),
   outputs: outputTable(entriesOf('outputs')),
   'audit-inputs': inputTable(ownInputs('audit')),
   'audit-outputs': outputTable(entriesOf('outputs', 'audit/action.yml')),
+  'recall-inputs': inputTable(ownInputs('recall')),
+  'recall-outputs': outputTable(entriesOf('outputs', 'recall/action.yml')),
 };
 
 /** The text of each input of the main action's manifest, by its name. */
@@ -62,7 +70,7 @@ const inputTexts = new Map(
 /** The manifest of an action beside the main one, with the inputs that it shares with that. */
 function manifestOf(name) {
   const { reads, spare } = actionInputs[name];
-  const shared = [...inputTexts.keys()];
+  const shared = [...inputTexts.keys()].filter((input) => !ownNames(name).includes(input));
   const spared = shared
     .filter((input) => spare.includes(input))
     .map(

@@ -58,6 +58,8 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   ResetSnapshotAttribute: snapshots.resetSnapshotAttribute,
   CreateTags: tags.createTags,
   DeleteTags: tags.deleteTags,
+  DisableImage: lifecycle.disableImage,
+  EnableImage: lifecycle.enableImage,
   EnableImageDeprecation: lifecycle.enableImageDeprecation,
   DisableImageDeprecation: lifecycle.disableImageDeprecation,
   EnableImageDeregistrationProtection: lifecycle.enableImageDeregistrationProtection,

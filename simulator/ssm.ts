@@ -163,6 +163,20 @@ function checkOldest(before: Parameter | undefined): void {
     );
 }
 
+type Filter = Readonly<{ Key?: string; Option?: string; Values?: readonly string[] }>;
+
+function paged(
+  name: string,
+  all: readonly unknown[],
+  { from, most }: Readonly<{ from: number; most: number }>,
+): Record<string, unknown> {
+  const end = from + most;
+  return { [name]: all.slice(from, end), ...(end < all.length && { NextToken: String(end) }) };
+}
+
+/** https://docs.aws.amazon.com/general/latest/gr/ssm.html: a standard parameter's value has 4 KB at most. */
+const standardBytes = 4096;
+
 export const ssmHandlers: Readonly<Record<string, Handler>> = {
   async GetParameter(call, input) {
     const asked = String(input.Name);
@@ -232,6 +246,11 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const { parameters, images } = regionOf(call.world, call.caller.account, call.region);
     const before = standing(call, Name);
     checkPut(put, before);
+    if (Buffer.byteLength(Value) > standardBytes)
+      throw new Refusal(
+        'ValidationException',
+        `Standard tier parameters support a maximum parameter value of ${standardBytes} characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier. For more information, see https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html`,
+      );
     if (call.rules.fixedDataTypes) checkDataType(put, before);
     checkOldest(before);
     const version = (before?.version ?? 0) + 1;
@@ -279,6 +298,56 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const keys = new Set(Tags.map(({ Key }) => Key));
     parameter.tags = [...parameter.tags.filter(({ Key }) => !keys.has(Key)), ...Tags];
     return {};
+  },
+
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeParameters.html
+  async DescribeParameters(call, input) {
+    const { ParameterFilters = [], NextToken = '0' } = input as { ParameterFilters?: Filter[]; NextToken?: string };
+    await authorizeSsm(call.caller, 'ssm:DescribeParameters', {
+      resource: '*',
+      context: { 'aws:RequestedRegion': call.region },
+    });
+    const tagFilters = ParameterFilters.map(({ Key = '', Option = 'Equals', Values = [] }) => {
+      if (!Key.startsWith('tag:') || Option !== 'Equals')
+        throw new Refusal('InvalidFilterKey', 'The simulator knows filters by tag only.');
+      return { key: Key.slice('tag:'.length), values: Values };
+    });
+    const { parameters } = regionOf(call.world, call.caller.account, call.region);
+    const fitting = [...parameters.keys()]
+      .flatMap((name) => standing(call, name) ?? [])
+      .filter(({ tags }) =>
+        tagFilters.every(({ key, values }) => tags.some((tag) => tag.Key === key && values.includes(tag.Value ?? ''))),
+      )
+      .map((parameter) => {
+        const { Value: _, ...told } = shown(call, parameter);
+        return told;
+      });
+    return paged('Parameters', fitting, { from: Number(NextToken), most: 50 });
+  },
+
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
+  async GetParametersByPath(call, input) {
+    const { Path = '', NextToken = '0' } = input as { Path?: string; NextToken?: string };
+    await authorize(call, 'GetParametersByPath', { name: Path });
+    const { parameters } = regionOf(call.world, call.caller.account, call.region);
+    const under = `${Path.replace(/\/$/, '')}/`;
+    const fitting = [...parameters.keys()]
+      .filter((name) => name.startsWith(under) && !name.slice(under.length).includes('/'))
+      .sort()
+      .flatMap((name) => standing(call, name) ?? [])
+      .map((parameter) => shown(call, parameter));
+    return paged('Parameters', fitting, { from: Number(NextToken), most: 10 });
+  },
+
+  // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html
+  async DeleteParameters(call, input) {
+    const { Names = [] } = input as { Names?: string[] };
+    if (Names.length > 10) throw new Refusal('ValidationException', 'At most 10 names can be given.');
+    for (const name of Names) await authorize(call, 'DeleteParameters', { name });
+    const { parameters } = regionOf(call.world, call.caller.account, call.region);
+    const [DeletedParameters, InvalidParameters]: [string[], string[]] = [[], []];
+    for (const name of Names) (parameters.delete(name) ? DeletedParameters : InvalidParameters).push(name);
+    return { DeletedParameters, InvalidParameters };
   },
 
   async DeleteParameter(call, input) {

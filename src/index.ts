@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import type { Action } from './action.ts';
 import { auditAction } from './actions/audit.ts';
+import { recallAction } from './actions/recall.ts';
 import { shareAction } from './actions/share.ts';
 import { sweepAction } from './actions/sweep.ts';
 import { errorMessage } from './aws/errors.ts';
@@ -24,6 +25,8 @@ export const post = (): void => void takeBack(nodeHost());
 export const sweep = (): void => start(sweepAction);
 /** The action `audit`. */
 export const audit = (): void => start(auditAction);
+/** The action `recall`. */
+export const recall = (): void => start(recallAction);
 
 function start<R extends Reach>(action: Action<R>): void {
   collectEarly();

@@ -116,6 +116,7 @@ var __webpack_exports__ = {};
 __nccwpck_require__.d(__webpack_exports__, {
   sb: () => (/* binding */ audit),
   bE: () => (/* binding */ post),
+  I9: () => (/* binding */ recall),
   uM: () => (/* binding */ share),
   X0: () => (/* binding */ sweep)
 });
@@ -13737,14 +13738,14 @@ var init_CreateTokenCommand = __esmMin((() => {
 	CreateTokenCommand = class extends command$8(_ep0$8, _mw0$8, "CreateToken", CreateToken$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
-var commands$2, SSOOIDC;
+var commands$3, SSOOIDC;
 var init_SSOOIDC = __esmMin((() => {
 	init_client$1();
 	init_CreateTokenCommand();
 	init_SSOOIDCClient();
-	commands$2 = { CreateTokenCommand };
+	commands$3 = { CreateTokenCommand };
 	SSOOIDC = class extends SSOOIDCClient {};
-	createAggregatedClient(commands$2, SSOOIDC);
+	createAggregatedClient(commands$3, SSOOIDC);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/index.js
 var init_commands$3 = __esmMin((() => {
@@ -15939,18 +15940,18 @@ var init_AssumeRoleWithWebIdentityCommand = __esmMin((() => {
 	AssumeRoleWithWebIdentityCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
-var commands$1, STS;
+var commands$2, STS;
 var init_STS = __esmMin((() => {
 	init_client$1();
 	init_AssumeRoleCommand();
 	init_AssumeRoleWithWebIdentityCommand();
 	init_STSClient();
-	commands$1 = {
+	commands$2 = {
 		AssumeRoleCommand: AssumeRoleCommand$1,
 		AssumeRoleWithWebIdentityCommand: AssumeRoleWithWebIdentityCommand$1
 	};
 	STS = class extends STSClient$1 {};
-	createAggregatedClient(commands$1, STS);
+	createAggregatedClient(commands$2, STS);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/index.js
 var init_commands$1 = __esmMin((() => {
@@ -17075,18 +17076,18 @@ var init_CreateOAuth2TokenWithIAMCommand = __esmMin((() => {
 	CreateOAuth2TokenWithIAMCommand = class extends command$5(_ep1, _mw0$5, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
-var commands, Signin;
+var commands$1, Signin;
 var init_Signin = __esmMin((() => {
 	init_client$1();
 	init_CreateOAuth2TokenCommand();
 	init_CreateOAuth2TokenWithIAMCommand();
 	init_SigninClient();
-	commands = {
+	commands$1 = {
 		CreateOAuth2TokenCommand,
 		CreateOAuth2TokenWithIAMCommand
 	};
 	Signin = class extends SigninClient {};
-	createAggregatedClient(commands, Signin);
+	createAggregatedClient(commands$1, Signin);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/index.js
 var init_commands = __esmMin((() => {
@@ -19184,7 +19185,7 @@ const _DIW = "DefaultInstanceWarmup";
 const _DLCe = "DescribeLaunchConfigurations";
 const _DN$1 = "DeviceName";
 const _DOT$1 = "DeleteOnTermination";
-const _DP = "DeletionProtection";
+const _DP$1 = "DeletionProtection";
 const _DS$1 = "DistributionSegment";
 const _DSi = "DistributionSegments";
 const _E$1 = "Ebs";
@@ -19577,7 +19578,7 @@ var AutoScalingGroup$ = [
 		_DIW,
 		_TS$1,
 		_IMP,
-		_DP,
+		_DP$1,
 		_AZD,
 		_AZIP,
 		_CRS,
@@ -20859,6 +20860,9 @@ const _DIAR = "DescribeImageAttributeRequest";
 const _DIDP = "DisableImageDeregistrationProtection";
 const _DIDPR = "DisableImageDeregistrationProtectionRequest";
 const _DIDPRi = "DisableImageDeregistrationProtectionResult";
+const _DIDR = "DisableImageDeprecationRequest";
+const _DIDRi = "DisableImageDeprecationResult";
+const _DIDis = "DisableImageDeprecation";
 const _DILi = "DiskInfoList";
 const _DIRR = "DescribeImageReferencesRequest";
 const _DIRRe = "DescribeImageReferencesResult";
@@ -20869,6 +20873,8 @@ const _DIResc = "DescribeImagesResult";
 const _DIRescr = "DescribeInstancesRequest";
 const _DIRescri = "DescribeInstancesResult";
 const _DIRescribem = "DescribeImageReferences";
+const _DIRi = "DisableImageRequest";
+const _DIRis = "DisableImageResult";
 const _DISRes = "DescribeInstanceStatusRequest";
 const _DISResc = "DescribeInstanceStatusResult";
 const _DISes = "DescribeInstanceStatus";
@@ -20881,6 +20887,7 @@ const _DITe = "DescribeInstanceTypes";
 const _DIer = "DeregisterImage";
 const _DIes = "DescribeImages";
 const _DIesc = "DescribeInstances";
+const _DIisa = "DisableImage";
 const _DIisk = "DiskInfo";
 const _DLSR = "DescribeLockedSnapshotsRequest";
 const _DLSRe = "DescribeLockedSnapshotsResult";
@@ -20989,12 +20996,15 @@ const _EIDPR = "EnableImageDeregistrationProtectionRequest";
 const _EIDPRn = "EnableImageDeregistrationProtectionResult";
 const _EIDR = "EnableImageDeprecationRequest";
 const _EIDRn = "EnableImageDeprecationResult";
+const _EIR = "EnableImageRequest";
+const _EIRn = "EnableImageResult";
 const _EITS = "EncryptionInTransitSupported";
 const _EITSx = "ExcludedInstanceTypeSet";
 const _EITxc = "ExcludedInstanceTypes";
 const _EITxcl = "ExcludedInstanceType";
 const _EIb = "EbsInfo";
 const _EIf = "EfaInfo";
+const _EIna = "EnableImage";
 const _ELADI = "EnableLniAtDeviceIndex";
 const _EO = "EbsOptimized";
 const _EOI = "EbsOptimizedInfo";
@@ -24073,6 +24083,26 @@ var DescribeVolumesResult$ = [
 		[_xN$1]: _vS$1
 	}]]
 ];
+var DisableImageDeprecationRequest$ = [
+	3,
+	n0$2,
+	_DIDR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var DisableImageDeprecationResult$ = [
+	3,
+	n0$2,
+	_DIDRi,
+	0,
+	[_R$1],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
+];
 var DisableImageDeregistrationProtectionRequest$ = [
 	3,
 	n0$2,
@@ -24089,6 +24119,26 @@ var DisableImageDeregistrationProtectionResult$ = [
 	0,
 	[_R$1],
 	[[0, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
+];
+var DisableImageRequest$ = [
+	3,
+	n0$2,
+	_DIRi,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var DisableImageResult$ = [
+	3,
+	n0$2,
+	_DIRis,
+	0,
+	[_R$1],
+	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
 	}]]
@@ -24716,6 +24766,26 @@ var EnableImageDeregistrationProtectionResult$ = [
 	0,
 	[_R$1],
 	[[0, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
+];
+var EnableImageRequest$ = [
+	3,
+	n0$2,
+	_EIR,
+	0,
+	[_IIm, _DR$1],
+	[0, 2],
+	1
+];
+var EnableImageResult$ = [
+	3,
+	n0$2,
+	_EIRn,
+	0,
+	[_R$1],
+	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
 	}]]
@@ -32320,6 +32390,22 @@ var DescribeVolumes$ = [
 	() => DescribeVolumesRequest$,
 	() => DescribeVolumesResult$
 ];
+var DisableImage$ = [
+	9,
+	n0$2,
+	_DIisa,
+	0,
+	() => DisableImageRequest$,
+	() => DisableImageResult$
+];
+var DisableImageDeprecation$ = [
+	9,
+	n0$2,
+	_DIDis,
+	0,
+	() => DisableImageDeprecationRequest$,
+	() => DisableImageDeprecationResult$
+];
 var DisableImageDeregistrationProtection$ = [
 	9,
 	n0$2,
@@ -32335,6 +32421,14 @@ var EnableFastSnapshotRestores$ = [
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
 	() => EnableFastSnapshotRestoresResult$
+];
+var EnableImage$ = [
+	9,
+	n0$2,
+	_EIna,
+	0,
+	() => EnableImageRequest$,
+	() => EnableImageResult$
 ];
 var EnableImageDeprecation$ = [
 	9,
@@ -32805,10 +32899,16 @@ var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "Describe
 var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
 var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
+var DisableImageCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImage", DisableImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
+var DisableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeprecation", DisableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
 var DisableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
 var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
+var EnableImageCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImage", EnableImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
 var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
@@ -37478,15 +37578,25 @@ const _DIIRe = "DescribeInstanceInformationResult";
 const _DIIe = "DescribeInstanceInformation";
 const _DLE = "DocumentLimitExceeded";
 const _DNEE = "DoesNotExistException";
+const _DP = "DeletedParameters";
 const _DPL = "DocumentPermissionLimit";
 const _DPR = "DeleteParameterRequest";
 const _DPRe = "DeleteParameterResult";
+const _DPRel = "DeleteParametersRequest";
+const _DPRele = "DeleteParametersResult";
+const _DPRes = "DescribeParametersRequest";
+const _DPResc = "DescribeParametersResult";
 const _DPe = "DeleteParameter";
+const _DPel = "DeleteParameters";
+const _DPes = "DescribeParameters";
 const _DS = "DetailedStatus";
 const _DTa = "DataType";
 const _DVLE = "DocumentVersionLimitExceeded";
 const _FNAE = "FeatureNotAvailableException";
 const _Fi = "Filters";
+const _GPBP = "GetParametersByPath";
+const _GPBPR = "GetParametersByPathRequest";
+const _GPBPRe = "GetParametersByPathResult";
 const _GPH = "GetParameterHistory";
 const _GPHR = "GetParameterHistoryRequest";
 const _GPHRe = "GetParameterHistoryResult";
@@ -37601,15 +37711,21 @@ const _OMKLEE = "OpsMetadataKeyLimitExceededException";
 const _OMLEE = "OpsMetadataLimitExceededException";
 const _OMNFE = "OpsMetadataNotFoundException";
 const _OMTMUE = "OpsMetadataTooManyUpdatesException";
+const _Opt = "Option";
 const _Ov = "Overwrite";
 const _P = "Parameters";
 const _PAE = "ParameterAlreadyExists";
+const _PF = "ParameterFilters";
+const _PFL = "ParametersFilterList";
+const _PFa = "ParametersFilter";
 const _PHL = "ParameterHistoryList";
 const _PHa = "ParameterHistory";
 const _PIP = "ParameterInlinePolicy";
 const _PL = "ParameterList";
 const _PLE = "ParameterLimitExceeded";
 const _PLEE = "PoliciesLimitExceededException";
+const _PM = "ParameterMetadata";
+const _PML = "ParameterMetadataList";
 const _PMVLE = "ParameterMaxVersionLimitExceeded";
 const _PN = "ParameterNames";
 const _PNF = "ParameterNotFound";
@@ -37619,6 +37735,8 @@ const _PPLa = "ParameterPolicyList";
 const _PPME = "ParameterPatternMismatchException";
 const _PPR = "PutParameterRequest";
 const _PPRu = "PutParameterResult";
+const _PSF = "ParameterStringFilter";
+const _PSFL = "ParameterStringFilterList";
 const _PSPV = "PSParameterValue";
 const _PSi = "PingStatus";
 const _PSo = "PolicyStatus";
@@ -37629,6 +37747,7 @@ const _PV = "PlatformVersion";
 const _PVLLE = "ParameterVersionLabelLimitExceeded";
 const _PVNF = "ParameterVersionNotFound";
 const _Par = "Parameter";
+const _Path = "Path";
 const _Po = "Policies";
 const _QC = "QuotaCode";
 const _RC = "ReasonCode";
@@ -37649,6 +37768,7 @@ const _RPNFE = "ResourcePolicyNotFoundException";
 const _RT = "ResourceTypes";
 const _RTe = "ResourceType";
 const _RU = "ResourceUri";
+const _Rec = "Recursive";
 const _SC = "ServiceCode";
 const _SIo = "SourceId";
 const _SLo = "SourceLocation";
@@ -37661,6 +37781,7 @@ const _STCLEE = "SubTypeCountLimitExceededException";
 const _STo = "SourceType";
 const _SU = "StatusUnchanged";
 const _Sel = "Selector";
+const _Sh = "Shared";
 const _T = "Tags";
 const _TE = "ThrottlingException";
 const _TIUE = "TargetInUseException";
@@ -39492,6 +39613,23 @@ var DeleteParameterResult$ = [
 	[],
 	[]
 ];
+var DeleteParametersRequest$ = [
+	3,
+	n0,
+	_DPRel,
+	0,
+	[_Na],
+	[64],
+	1
+];
+var DeleteParametersResult$ = [
+	3,
+	n0,
+	_DPRele,
+	0,
+	[_DP, _IP],
+	[64, 64]
+];
 var DescribeInstanceInformationRequest$ = [
 	3,
 	n0,
@@ -39517,6 +39655,34 @@ var DescribeInstanceInformationResult$ = [
 	0,
 	[_IIL, _NT],
 	[[() => InstanceInformationList, 0], 0]
+];
+var DescribeParametersRequest$ = [
+	3,
+	n0,
+	_DPRes,
+	0,
+	[
+		_Fi,
+		_PF,
+		_MR,
+		_NT,
+		_Sh
+	],
+	[
+		() => ParametersFilterList,
+		() => ParameterStringFilterList,
+		1,
+		0,
+		2
+	]
+];
+var DescribeParametersResult$ = [
+	3,
+	n0,
+	_DPResc,
+	0,
+	[_P, _NT],
+	[() => ParameterMetadataList, 0]
 ];
 var GetParameterHistoryRequest$ = [
 	3,
@@ -39561,6 +39727,37 @@ var GetParameterResult$ = [
 	0,
 	[_Par],
 	[[() => Parameter$, 0]]
+];
+var GetParametersByPathRequest$ = [
+	3,
+	n0,
+	_GPBPR,
+	0,
+	[
+		_Path,
+		_Rec,
+		_PF,
+		_WD,
+		_MR,
+		_NT
+	],
+	[
+		0,
+		2,
+		() => ParameterStringFilterList,
+		2,
+		1,
+		0
+	],
+	1
+];
+var GetParametersByPathResult$ = [
+	3,
+	n0,
+	_GPBPRe,
+	0,
+	[_P, _NT],
+	[[() => ParameterList, 0], 0]
 ];
 var GetParametersRequest$ = [
 	3,
@@ -39739,6 +39936,66 @@ var ParameterInlinePolicy$ = [
 		0
 	]
 ];
+var ParameterMetadata$ = [
+	3,
+	n0,
+	_PM,
+	0,
+	[
+		_N,
+		_ARN,
+		_Ty,
+		_KI,
+		_LMD,
+		_LMU,
+		_D,
+		_APl,
+		_Ve,
+		_Tie,
+		_Po,
+		_DTa
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		0,
+		1,
+		0,
+		() => ParameterPolicyList,
+		0
+	]
+];
+var ParametersFilter$ = [
+	3,
+	n0,
+	_PFa,
+	0,
+	[_K, _Va],
+	[0, 64],
+	2
+];
+var ParameterStringFilter$ = [
+	3,
+	n0,
+	_PSF,
+	0,
+	[
+		_K,
+		_Opt,
+		_Va
+	],
+	[
+		0,
+		0,
+		64
+	],
+	1
+];
 var PutParameterRequest$ = [
 	3,
 	n0,
@@ -39831,12 +40088,33 @@ var ParameterList = [
 	0,
 	[() => Parameter$, 0]
 ];
+var ParameterMetadataList = [
+	1,
+	n0,
+	_PML,
+	0,
+	() => ParameterMetadata$
+];
 var ParameterPolicyList = [
 	1,
 	n0,
 	_PPLa,
 	0,
 	() => ParameterInlinePolicy$
+];
+var ParametersFilterList = [
+	1,
+	n0,
+	_PFL,
+	0,
+	() => ParametersFilter$
+];
+var ParameterStringFilterList = [
+	1,
+	n0,
+	_PSFL,
+	0,
+	() => ParameterStringFilter$
 ];
 var TagList = [
 	1,
@@ -39861,6 +40139,14 @@ var DeleteParameter$ = [
 	() => DeleteParameterRequest$,
 	() => DeleteParameterResult$
 ];
+var DeleteParameters$ = [
+	9,
+	n0,
+	_DPel,
+	0,
+	() => DeleteParametersRequest$,
+	() => DeleteParametersResult$
+];
 var DescribeInstanceInformation$ = [
 	9,
 	n0,
@@ -39868,6 +40154,14 @@ var DescribeInstanceInformation$ = [
 	0,
 	() => DescribeInstanceInformationRequest$,
 	() => DescribeInstanceInformationResult$
+];
+var DescribeParameters$ = [
+	9,
+	n0,
+	_DPes,
+	0,
+	() => DescribeParametersRequest$,
+	() => DescribeParametersResult$
 ];
 var GetParameter$ = [
 	9,
@@ -39892,6 +40186,14 @@ var GetParameters$ = [
 	0,
 	() => GetParametersRequest$,
 	() => GetParametersResult$
+];
+var GetParametersByPath$ = [
+	9,
+	n0,
+	_GPBP,
+	0,
+	() => GetParametersByPathRequest$,
+	() => GetParametersByPathResult$
 ];
 var PutParameter$ = [
 	9,
@@ -40078,12 +40380,18 @@ const _mw0 = (Command, cs, config, o) => [];
 var AddTagsToResourceCommand = class extends command(_ep0, _mw0, "AddTagsToResource", AddTagsToResource$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
 var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter", DeleteParameter$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParametersCommand.js
+var DeleteParametersCommand = class extends command(_ep0, _mw0, "DeleteParameters", DeleteParameters$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeInstanceInformationCommand.js
 var DescribeInstanceInformationCommand = class extends command(_ep0, _mw0, "DescribeInstanceInformation", DescribeInstanceInformation$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeParametersCommand.js
+var DescribeParametersCommand = class extends command(_ep0, _mw0, "DescribeParameters", DescribeParameters$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterHistoryCommand.js
 var GetParameterHistoryCommand = class extends command(_ep0, _mw0, "GetParameterHistory", GetParameterHistory$) {};
+// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersByPathCommand.js
+var GetParametersByPathCommand = class extends command(_ep0, _mw0, "GetParametersByPath", GetParametersByPath$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
 var GetParametersCommand = class extends command(_ep0, _mw0, "GetParameters", GetParameters$) {};
 // node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
@@ -40869,7 +41177,7 @@ function usesToken({ from }, host) {
 	return from === "oidc" || from === "auto" && offersToken(host);
 }
 const renewBeforeMs = 9e5;
-const freshMs = 3e3;
+const freshMs$1 = 3e3;
 function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	let current;
 	let pending;
@@ -40906,7 +41214,7 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 		current: () => current?.identity,
 		renew(ended) {
 			if (current?.identity !== ended) return true;
-			if (current !== void 0 && now() - current.madeAt < freshMs) return false;
+			if (current !== void 0 && now() - current.madeAt < freshMs$1) return false;
 			current = void 0;
 			return true;
 		}
@@ -41649,7 +41957,13 @@ const inputDefaults = {
 	"poll-interval": "15",
 	"timeout-minutes": "",
 	"mask-aws-account-id": "false",
-	"fail-on": "missing, differs, unknown"
+	"fail-on": "missing, differs, unknown",
+	"target-ami-ids": "",
+	reason: "",
+	how: "disable",
+	replacement: "",
+	"include-source": "false",
+	restore: "false"
 };
 var InputError = class extends Error {
 	name = "InputError";
@@ -41884,21 +42198,24 @@ function readParameterName(reader, run) {
 	if (problem !== void 0) reader.note("ssm-parameter", template, problem);
 	return template;
 }
-function readLaunchTemplate$1(reader, run) {
+function readTemplateName(reader, run) {
 	const template = reader.templateValue("launch-template", reader.optional("launch-template"));
+	if (template === void 0 || unknownPlaceholders(template).length > 0) return template;
+	if (!isLaunchTemplate(fill(template, {
+		...runValues(run),
+		...shortestTarget,
+		...shortestSource
+	}))) reader.note("launch-template", template, launchTemplateForm);
+	return template;
+}
+function readLaunchTemplate$1(reader, run) {
 	const sourceVersion = reader.checked("launch-template-source-version", reader.text("launch-template-source-version"), {
 		fits: (text) => /^(\$Latest|\$Default|[1-9]\d{0,8})$/.test(text),
 		expected: "expected a version's number, $Latest or $Default"
 	});
 	const makesDefault = reader.flag("launch-template-default");
-	if (template === void 0) return void 0;
-	const sample = fill(template, {
-		...runValues(run),
-		...shortestTarget,
-		...shortestSource
-	});
-	if (unknownPlaceholders(template).length === 0 && !isLaunchTemplate(sample)) reader.note("launch-template", template, launchTemplateForm);
-	return {
+	const template = readTemplateName(reader, run);
+	return template === void 0 ? void 0 : {
 		template,
 		sourceVersion,
 		makesDefault
@@ -42429,7 +42746,7 @@ async function lookedFor(place, seconds, look) {
 }
 // src/aws/launch-template.ts
 const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function named(template) {
+function named$1(template) {
 	return idForm.test(template) ? { LaunchTemplateId: template } : { LaunchTemplateName: template };
 }
 async function readTemplate(place, template, sourceVersion) {
@@ -42439,7 +42756,7 @@ async function readTemplate(place, template, sourceVersion) {
 		sourceVersion
 	])];
 	const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
-		...named(template),
+		...named$1(template),
 		Versions
 	}));
 	const all = LaunchTemplateVersions.map(factsOf$1);
@@ -42747,6 +43064,15 @@ function summaryOf(over) {
 	const more = worst.length > shown$1 ? `; and ${worst.length - shown$1} more` : "";
 	return `${counts}. The worst: ${named.join("; ")}${more}`;
 }
+// src/plan/recalled.ts
+function recallOf(image) {
+	const reason = tagValue(image, recalledTag);
+	if (reason === void 0) return void 0;
+	return {
+		what: `${image.ImageId} was recalled: ${reason}`,
+		remedy: "share another AMI; or, if that is over, give it again by the action recall (restore: true)"
+	};
+}
 // src/observe/instance.ts
 function createdImageName(request, instanceId) {
 	const { date, "run-id": runId } = runValues(request.run);
@@ -43005,7 +43331,9 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 }
 function isShareable(image, where, findings) {
 	const { ImageId, State, RootDeviceType } = image;
-	if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
+	const recalled = recallOf(image);
+	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
+	else if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
 	else if (State !== "available") findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, "wait until it is available, or name another");
 	else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
 	else return true;
@@ -43592,7 +43920,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
 		used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
-		parts: await readParts$1(place, [
+		parts: await readParts$2(place, [
 			...existing,
 			...made,
 			...former
@@ -43601,7 +43929,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	};
 }
 const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
-async function readParts$1(place, images, known) {
+async function readParts$2(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
 	const missing = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !byId.has(id));
 	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
@@ -43973,7 +44301,7 @@ function shareTags(id, accounts) {
 	});
 	return tags;
 }
-function sharesOf(tags) {
+function sharesOf$1(tags) {
 	const shares = new Map();
 	for (const { Key, Value } of tags ?? []) {
 		if (!Key?.startsWith(sharePrefix)) continue;
@@ -45155,7 +45483,7 @@ function addAllowed(notes, own) {
 	]) notes[kind].push(...told[kind]);
 	notes.allowed.push(...failed);
 }
-function noting(notes, account) {
+function noting$1(notes, account) {
 	return async (what, act, resource) => {
 		try {
 			const result = await act();
@@ -45173,7 +45501,7 @@ function noting(notes, account) {
 }
 function notingTagged(notes, account) {
 	const aside = noNotes();
-	const attempt = noting(aside, account);
+	const attempt = noting$1(aside, account);
 	return async (what, act, resource) => {
 		const result = await attempt(what, act, resource);
 		notes.done.push(...aside.done.splice(0));
@@ -45764,7 +46092,7 @@ async function sourceResources(place, imageId) {
 	return image === void 0 ? [] : [imageId, ...snapshotIdsOf(image)];
 }
 async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
-	const byLease = sharesOf(tags);
+	const byLease = sharesOf$1(tags);
 	const where = placeName(place);
 	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
@@ -46018,7 +46346,7 @@ const secondLookMs = 3e3;
 async function release(releasing) {
 	const { state, source, sourceRegion } = releasing;
 	const notes = noNotes();
-	const attempt = noting(notes, state.account);
+	const attempt = noting$1(notes, state.account);
 	const place = source(sourceRegion);
 	const revokeOwn = () => attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
 	const first = await endAndRead(releasing, attempt);
@@ -46035,7 +46363,7 @@ async function release(releasing) {
 	if (leases.live.length > 0) {
 		const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
 		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
-		const again = await attempt(`Reading ${state.imageId}`, () => read$1(place, state.imageId));
+		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
 		const later = again === void 0 ? leases : sorted(again, releasing);
 		const ended = new Map([...later.dead].filter(([id]) => !leases.dead.has(id)));
 		if (ended.size > 0) {
@@ -46096,7 +46424,7 @@ function isKnown(region, { sourceRegion, state }) {
 	return region === sourceRegion || state.regions.includes(region);
 }
 function attemptIn(region, releasing, notes) {
-	return (isKnown(region, releasing) ? noting : notingTagged)(notes, releasing.state.account);
+	return (isKnown(region, releasing) ? noting$1 : notingTagged)(notes, releasing.state.account);
 }
 function accessBy(releasing, leases, notes) {
 	return inRegions(releasing, leases, (region) => {
@@ -46143,13 +46471,13 @@ async function parentsOf(releasing, leases, notes) {
 	const images = (await inRegions(releasing, leases, (region) => attemptIn(region, releasing, notes)(`Looking for encrypted copies in ${region}`, () => findEncryptedCopies(releasing.source(region), imageId)))).flatMap((copies) => copies?.images ?? []);
 	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 }
-async function read$1(place, imageId) {
+async function read(place, imageId) {
 	return (await describeImages(place, [imageId]))[0] ?? null;
 }
 async function endAndRead({ source, sourceRegion, state, grants, reached }, attempt) {
 	const place = source(sourceRegion);
 	const { imageId, leaseId, since, regions } = state;
-	const look = () => attempt(`Reading ${imageId}`, () => read$1(place, imageId));
+	const look = () => attempt(`Reading ${imageId}`, () => read(place, imageId));
 	const image = grants === void 0 ? await look() : void 0;
 	const isHeld = leasesOf(image?.Tags).some(({ id, expiresAt }) => id === leaseId && expiresAt > 0);
 	if (image !== void 0 && !isHeld) return image;
@@ -46537,7 +46865,15 @@ function leftAtSource({ account, region }, { abandoned, foreign }) {
 // src/inputs/actions.ts
 const own = {
 	sweep: [],
-	audit: ["fail-on"]
+	audit: ["fail-on"],
+	recall: [
+		"target-ami-ids",
+		"reason",
+		"how",
+		"replacement",
+		"include-source",
+		"restore"
+	]
 };
 const ofPlan = [
 	"dry-run",
@@ -46573,6 +46909,34 @@ const readBySweep = [
 		"boot-test",
 		"hub-kms-key",
 		"keep-intermediates"
+	],
+	...["timeout-minutes", "mask-aws-account-id"]
+];
+const readByRecall = [
+	...[
+		"ami-id",
+		"source-region",
+		"source-role-arn"
+	],
+	...[
+		"target-accounts",
+		"target-regions",
+		"target-role-arn",
+		"targets",
+		"exclude-targets"
+	],
+	...[
+		"credentials",
+		"role-chaining",
+		"external-id",
+		"role-session-name",
+		"role-session-tags"
+	],
+	...[
+		"role-duration-seconds",
+		"oidc-audience",
+		"ssm-parameter",
+		"launch-template"
 	],
 	...["timeout-minutes", "mask-aws-account-id"]
 ];
@@ -46634,6 +46998,10 @@ const actionInputs = {
 	sweep: {
 		reads: [...readBySweep, ...own.sweep],
 		spare: spareOf([...readBySweep, ...ofPlan])
+	},
+	recall: {
+		reads: [...readByRecall, ...own.recall],
+		spare: spareOf([...readByRecall, ...ofPlan])
 	},
 	audit: {
 		reads: [...readByAudit, ...own.audit],
@@ -53605,12 +53973,12 @@ function writeJson(files, what, value) {
 	}
 }
 const maxBytes$1 = 1e5;
-const errorCharacters$1 = 200;
+const errorCharacters$2 = 200;
 function brief({ snapshotIds: _, error, ...record }) {
 	if (error === void 0) return record;
 	return {
 		...record,
-		error: error.length > errorCharacters$1 ? `${error.slice(0, errorCharacters$1)}…` : error
+		error: error.length > errorCharacters$2 ? `${error.slice(0, errorCharacters$2)}…` : error
 	};
 }
 function outputsOf(report, { planFile, targetsFile }) {
@@ -53774,7 +54142,7 @@ function summaryText(report) {
 	const source = plan === void 0 ? "" : sourceText(plan.source);
 	const took = seconds > 0 ? ` The run took ${spokenSeconds(seconds)}.` : "";
 	const head = [
-		`## ${verdict$2(report)}`,
+		`## ${verdict$3(report)}`,
 		"",
 		`Source ${id}${source}.${took}`
 	];
@@ -53831,7 +54199,7 @@ function sourceText({ amiName, account, region, snapshots }) {
 		region
 	}))}`;
 }
-function verdict$2(report) {
+function verdict$3(report) {
 	const { targets, plan, problems = [], madeImageId } = report;
 	if (problems.length > 0) return `❌ ${problems.length === 1 ? "A problem was" : `${problems.length} problems were`} found; ${madeImageId === void 0 ? "nothing was changed" : `${markdown(madeImageId)} was made and is kept, nothing else was changed`}`;
 	if (plan?.dryRun === true) {
@@ -53912,7 +54280,7 @@ function fitting(lines, room) {
 // src/report/audit.ts
 const aboutKinds = ["left-over", "foreign"];
 const isOfTarget = ({ kind }) => !aboutKinds.includes(kind);
-const errorCharacters = 200;
+const errorCharacters$1 = 200;
 function auditOutputs({ targets, findings }, findingsFile) {
 	const missing = new Set(findings.filter(({ kind }) => kind === "missing").map(placeName));
 	return fitting$1({
@@ -53923,13 +54291,13 @@ function auditOutputs({ targets, findings }, findingsFile) {
 	}, [
 		{ findings: outputText(findings.map(({ differences: _, why, ...finding }) => ({
 			...finding,
-			why: why.length > errorCharacters ? `${why.slice(0, errorCharacters)}…` : why
+			why: why.length > errorCharacters$1 ? `${why.slice(0, errorCharacters$1)}…` : why
 		}))) },
 		{ findings: "[]" },
 		{ "missing-targets": "[]" }
 	]);
 }
-const icons = {
+const icons$1 = {
 	"in step": "✅",
 	missing: "⬜",
 	differs: "🟠",
@@ -53948,7 +54316,7 @@ function auditSummary(report) {
 	const table = ["| | account | region | what | why |", "|---|---|---|---|---|"];
 	const more = rows.length - unfolded;
 	return within$1([
-		`## ${verdict$1(report)}`,
+		`## ${verdict$2(report)}`,
 		...of === void 0 ? [] : ["", of],
 		...section("Problems", problemList(problems)),
 		...section("Failures", stopped.flatMap((failure) => failureText(failure))),
@@ -53961,7 +54329,7 @@ function auditSummary(report) {
 		...rows.slice(unfolded)
 	] : []] : [], more > 0 && isDone ? ["", "</details>"] : []);
 }
-function verdict$1({ targets, findings, problems, stopped }) {
+function verdict$2({ targets, findings, problems, stopped }) {
 	if (problems.length > 0) return "❌ Problems were found; nothing could be compared";
 	if (stopped.length > 0) return "❌ The audit failed";
 	const counts = findingKinds.flatMap((kind) => {
@@ -53991,9 +54359,9 @@ function matrix(targets, findings) {
 		if (!asked.has(name)) return "";
 		const ofTarget = own.find(isOfTarget)?.kind ?? "in step";
 		const about = aboutKinds.filter((kind) => own.some((one) => one.kind === kind));
-		return [icons[ofTarget], ...about.map((kind) => icons[kind])].join("");
+		return [icons$1[ofTarget], ...about.map((kind) => icons$1[kind])].join("");
 	};
-	const legend = [...new Set(["in step", ...findings.map(({ kind }) => kind)])].map((kind) => `${icons[kind]} ${kind}`).join(" · ");
+	const legend = [...new Set(["in step", ...findings.map(({ kind }) => kind)])].map((kind) => `${icons$1[kind]} ${kind}`).join(" · ");
 	return [
 		...["", `| account | ${regions.map((region) => upright(region, regions.length > wideRegions)).join(" | ")} |`],
 		`|---|${regions.map(() => ":-:|").join("")}`,
@@ -54004,7 +54372,7 @@ function matrix(targets, findings) {
 function rowOf({ kind, account, region, id, why, optional }) {
 	const what = `${kind}${optional ? " (optional)" : ""}`;
 	const told = id !== void 0 && why.startsWith(`${id}: `) ? why.slice(id.length + 2) : why;
-	return `| ${icons[kind]} | ${account} | ${region} | ${what}${id === void 0 ? "" : `<br>${markdownCell(id)}`} | ${markdownCell(told)} |`;
+	return `| ${icons$1[kind]} | ${account} | ${region} | ${what}${id === void 0 ? "" : `<br>${markdownCell(id)}`} | ${markdownCell(told)} |`;
 }
 // src/actions/audit.ts
 const auditAction = {
@@ -54066,6 +54434,181 @@ function failureOf$2({ kind, account, region, why, optional }) {
 		allowed: optional === true
 	};
 }
+// src/inputs/recall.ts
+const recallWays = [
+	"disable",
+	"deprecate",
+	"deregister"
+];
+const reasonForm = {
+	fits: (text) => text.length <= 256 && !/[\p{Cc}\u2028\u2029]/u.test(text),
+	expected: "expected one line of at most 256 characters: it becomes the value of a tag"
+};
+function readRecall(get, run, { enabled }) {
+	const reader = new Reader(get);
+	const request = {
+		...readReach(reader, run, {
+			enabled,
+			needsKey: false
+		}),
+		sourceImages: imageIds(reader, "ami-id"),
+		targetImages: imageIds(reader, "target-ami-ids"),
+		reason: reader.checked("reason", reader.text("reason"), reasonForm),
+		how: reader.oneOf("how", recallWays),
+		replacement: reader.checked("replacement", reader.optional("replacement"), imageForm),
+		includeSource: reader.flag("include-source"),
+		restore: reader.flag("restore"),
+		ssmParameter: readParameterName(reader, run),
+		launchTemplate: readTemplateName(reader, run)
+	};
+	noteContradictions(reader, request);
+	for (const { roleArn = "" } of request.targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, "{name} and {source-ami} are not known in a recall");
+	noteOthers(reader, "recall");
+	if (reader.problems.length > 0) throw new InputError(reader.problems);
+	return request;
+}
+const imageForm = {
+	fits: isImageId,
+	expected: "expected the ID of an AMI, such as ami-0123456789abcdef0"
+};
+function imageIds(reader, name) {
+	return reader.list(name).map((id) => reader.checked(name, id, imageForm));
+}
+function noteContradictions(reader, request) {
+	const { sourceImages, targetImages, reason, how, replacement, includeSource, restore } = request;
+	const isByTarget = targetImages.length > 0;
+	if (isByTarget === sourceImages.length > 0) reader.note("ami-id, target-ami-ids", reader.text("ami-id"), "expected exactly one of these");
+	if (reason === "") reader.note("reason", "", "is needed: it stands on the AMI for whoever meets it, and in the summary");
+	if (isByTarget && how === "deregister" && !restore) reader.note("how", how, "cannot be had with target-ami-ids: an AMI is deregistered only with all copies of its source");
+	if (isByTarget && includeSource) reader.note("include-source", "true", "cannot be had with target-ami-ids, which leave the source AMI as it is");
+	if (includeSource && how === "deregister" && !restore) reader.note("include-source", "true", "cannot be had with how: deregister, which removes only what this action made");
+	if (replacement !== void 0 && (restore || sourceImages.includes(replacement))) reader.note("replacement", replacement, restore ? "has no effect with restore, which leaves what names an AMI" : "is recalled itself");
+}
+// src/recall/copies.ts
+async function findCopies(place, meant) {
+	const tagged = await ownImages(place, {
+		Name: "tag-key",
+		Values: [tagKeys.sourceAmi]
+	});
+	const named = (await describeImages(place, meant.targetImages)).filter(({ OwnerId }) => OwnerId === place.account);
+	const all = [...new Map([...tagged, ...named].map((image) => [image.ImageId, image])).values()].filter((image) => !isEncryptedCopy(image) && image.State !== "deregistered" && image.State !== "failed");
+	const isNamed = ({ ImageId = "" }) => meant.targetImages.includes(ImageId);
+	const isMeant = (image) => isNamed(image) || !meant.sourceImages.includes(image.ImageId ?? "") && meant.sourceImages.includes(sourceOf(image));
+	const { chosen = [], others = [] } = Object.groupBy(all, (image) => isMeant(image) ? "chosen" : "others");
+	const lineages = new Set(chosen.flatMap((image) => tagValue(image, tagKeys.lineage) ?? []));
+	const candidates = others.filter((image) => mayReplace(image, meant, lineages));
+	const known = await readKnown(place, [...chosen, ...candidates], meant.parents);
+	const isProven = (image) => tieOfImage(image, known).is === "proven";
+	const good = candidates.filter(isProven).toSorted((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	return {
+		meant: chosen.filter(isProven).map(copyOf),
+		left: chosen.flatMap((image) => {
+			const tied = tieOfImage(image, known);
+			return tied.is === "proven" ? [] : [{
+				id: image.ImageId ?? "",
+				why: tied.why,
+				isNamed: isNamed(image)
+			}];
+		}),
+		replacementOf({ image }) {
+			const lineage = tagValue(image, tagKeys.lineage);
+			const isOfLineage = (one) => lineage !== void 0 && tagValue(one, tagKeys.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
+			const found = good.find((one) => meant.replacement !== void 0 || isOfLineage(one));
+			return found && copyOf(found);
+		}
+	};
+}
+const sourceOf = (image) => tagValue(image, tagKeys.sourceAmi) ?? "";
+const copyOf = (image) => ({
+	image,
+	id: image.ImageId ?? "",
+	sourceAmi: sourceOf(image)
+});
+function mayReplace(image, { replacement, recalledSources }, lineages) {
+	const isFinished = image.State === "available" && tagValue(image, tagKeys.lease) === void 0;
+	const isRecalled = tagValue(image, "share-encrypted-ami:recalled") !== void 0 || recalledSources.has(sourceOf(image));
+	if (!isFinished || isRecalled) return false;
+	if (replacement !== void 0) return sourceOf(image) === replacement;
+	return tagValue(image, tagKeys.published) !== void 0 && lineages.has(tagValue(image, tagKeys.lineage) ?? "");
+}
+async function readKnown(place, images, parents) {
+	const parts = await describeSnapshots(place, [...new Set(images.flatMap(snapshotIdsOf))]);
+	const ancestry = await joined(images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image)).map(async ({ ImageId = "" }) => {
+		try {
+			return await ancestryOf(place, ImageId);
+		} catch (error) {
+			if (isDenied(error)) return [];
+			throw error;
+		}
+	}));
+	return {
+		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+		parents: new Map([...ancestry.flat(), ...parents])
+	};
+}
+// src/recall/in-use.ts
+async function inUseOf(place, copies, users) {
+	const { account, region } = place;
+	const used = copies.flatMap(({ id }) => (users.get(id) ?? []).map(({ by }) => ({
+		account,
+		region,
+		amiId: id,
+		by,
+		command: commandFor(by, {
+			id,
+			region
+		})
+	})));
+	const shared = await joined(copies.map((copy) => sharesOf(place, copy)));
+	return [...used, ...shared.flat()];
+}
+async function sharesOf(place, { id, image }) {
+	const { account, region } = place;
+	return (await joined(snapshotIdsOf(image).map(async (SnapshotId) => {
+		const command = new DescribeSnapshotAttributeCommand({
+			SnapshotId,
+			Attribute: "createVolumePermission"
+		});
+		const { CreateVolumePermissions = [] } = await place.ec2(command).catch((error) => {
+			if (isAbsent(error)) return { CreateVolumePermissions: [] };
+			throw error;
+		});
+		const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
+		if (names.length === 0) return [];
+		const by = `${SnapshotId}, which is shared with ${names.join(", ")}`;
+		const reset = `aws ec2 reset-snapshot-attribute --region ${region} --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
+		return [{
+			account,
+			region,
+			amiId: id,
+			by,
+			command: reset
+		}];
+	}))).flat();
+}
+function quoted(text) {
+	return /^[\w./:@=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+const commands = [
+	[/^(i-[0-9a-f]+)$/, (name) => `ec2 terminate-instances --instance-ids ${name}`],
+	[/^(lt-[0-9a-f]+)$/, (name) => `ec2 create-launch-template-version --launch-template-id ${name} --source-version '$Latest' --launch-template-data ImageId=REPLACEMENT`],
+	[/^the launch configuration (.+)$/, (name) => `autoscaling delete-launch-configuration --launch-configuration-name ${quoted(name)}`],
+	[/^the Auto Scaling group (.+)$/, (name) => `autoscaling start-instance-refresh --auto-scaling-group-name ${quoted(name)}`],
+	[/^arn:[^:]+:ssm:[^:]*:\d+:parameter(\/.+)$/, (name) => `ssm put-parameter --overwrite --name ${quoted(name)} --value REPLACEMENT`],
+	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (name) => `imagebuilder delete-image-recipe --image-recipe-arn ${quoted(name)}`],
+	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (name) => `imagebuilder delete-container-recipe --container-recipe-arn ${quoted(name)}`],
+	[/^(others)/, (_, { id }) => `ec2 reset-image-attribute --image-id ${id} --attribute launchPermission`]
+];
+function commandFor(by, { id, region }) {
+	for (const [pattern, command] of commands) {
+		const [, name] = pattern.exec(by) ?? [];
+		if (name === void 0) continue;
+		const [service, ...rest] = command(name, { id }).split(" ");
+		const [action, ...options] = rest;
+		return `aws ${service} ${action} --region ${region} ${options.join(" ")}`;
+	}
+	return "";
+}
 // src/plan/decided.ts
 function isMaking(plan) {
 	return plan.action === "register" || plan.action === "copy";
@@ -54080,6 +54623,501 @@ function provenance(request, imageId) {
 		[tagKeys.run]: request.run.runUrl,
 		[tagKeys.commit]: request.run.sha
 	};
+}
+// src/run.ts
+function idOf(scope, ref) {
+	const id = "id" in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
+	if (id === void 0) throw new Error(`${JSON.stringify(ref)} was not made`);
+	return id;
+}
+// src/operations/parameter.ts
+async function readPromotion({ place: where, name, image }, scope) {
+	const place = scope.run.accounts.target(where).until(scope.place.signal);
+	try {
+		const found = await readParameter(place, name);
+		const before = found === void 0 ? null : formerOf$1(found);
+		const amiId = idOf(scope, image);
+		return before?.value === amiId ? void 0 : {
+			place: placeName(where),
+			name,
+			before,
+			amiId
+		};
+	} catch (error) {
+		throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
+	}
+}
+function promotionOf({ name }, { run, place }) {
+	return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
+}
+async function setParameter(operation, scope) {
+	const { run, place } = scope;
+	const { name } = operation;
+	const amiId = idOf(scope, operation.image);
+	const promotion = promotionOf(operation, scope);
+	if (promotion === void 0) return {
+		id: amiId,
+		undone: "not needed"
+	};
+	try {
+		const version = await write(scope, promotion, operation.tags);
+		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+	} catch (error) {
+		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
+	}
+	return { id: amiId };
+}
+async function putBack(operation, scope) {
+	const { run, place } = scope;
+	const promotion = promotionOf(operation, scope);
+	if (promotion === void 0) return false;
+	try {
+		const done = await putBackParameter(place, promotion, true);
+		if (done !== void 0) run.log.line(placeName(place), done);
+		return true;
+	} catch (error) {
+		const what = `${operation.name} in ${placeName(place)}: ${errorMessage(error)}`;
+		run.leave(`an SSM parameter that was not put back: ${what}`);
+		return false;
+	}
+}
+function formerOf$1({ Version: version, Value: value, DataType: dataType }) {
+	return {
+		version,
+		value,
+		dataType
+	};
+}
+async function readParameter(place, name) {
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+function dataTypeOver(before) {
+	const { dataType = "text" } = before ?? { dataType: "aws:ec2:image" };
+	return dataType === "text" ? {} : { DataType: dataType };
+}
+function tagsFrom(record) {
+	const isTaken = (text) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
+	return toTags(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
+		Key,
+		Value
+	}] : []);
+}
+async function write({ run, place }, { name, before, amiId }, users) {
+	const ours = provenance(run.request, run.source.imageId);
+	const value = {
+		Name: name,
+		Value: amiId,
+		Type: "String",
+		...dataTypeOver(before)
+	};
+	const isNew = before === null;
+	const version = await put(place, isNew ? {
+		...value,
+		Tags: tagsFrom({
+			...users,
+			...ours
+		})
+	} : {
+		...value,
+		Overwrite: true
+	});
+	if (!isNew) await place.ssm(new AddTagsToResourceCommand({
+		ResourceType: "Parameter",
+		ResourceId: name,
+		Tags: tagsFrom(ours)
+	}));
+	await awaitValue(place, {
+		name,
+		amiId,
+		version
+	});
+	return version;
+}
+async function moveParameter(place, before, { amiId, tags }) {
+	const { Name: name = "" } = before;
+	const value = {
+		Name: name,
+		Value: amiId,
+		Type: "String",
+		...dataTypeOver(formerOf$1(before))
+	};
+	const { Version: version = 1 } = await place.ssm(new PutParameterCommand({
+		...value,
+		Overwrite: true
+	}));
+	const Tags = tagsFrom(tags);
+	await place.ssm(new AddTagsToResourceCommand({
+		ResourceType: "Parameter",
+		ResourceId: name,
+		Tags
+	}));
+	await awaitValue(place, {
+		name,
+		amiId,
+		version
+	});
+}
+async function put(place, request) {
+	try {
+		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
+	} catch (error) {
+		if (!hasCode(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		const there = await readParameter(place, request.Name ?? "");
+		if (there?.Value !== request.Value) throw error;
+		return there?.Version ?? 1;
+	}
+}
+const standsWithinSeconds = 120;
+async function awaitValue(place, { name, amiId, version }) {
+	const until = place.clock.now() + standsWithinSeconds * 1e3;
+	for (let wait = 200;; wait = Math.min(wait * 1.6, 5e3)) {
+		const parameter = await readParameter(place, name);
+		if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
+		if (place.clock.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
+		await place.sleep(wait);
+	}
+}
+async function putBackParameter(place, { name, before, amiId }, accepted = false) {
+	const stands = (await readParameter(place, name))?.Value ?? null;
+	if (stands !== amiId && !accepted) return void 0;
+	if (before !== null) {
+		const { value, dataType = "text" } = await formerValue(place, name, before);
+		if (stands !== amiId && stands !== value) return void 0;
+		const former = {
+			Name: name,
+			Value: value,
+			Type: "String",
+			...dataTypeOver({ dataType })
+		};
+		await place.ssm(new PutParameterCommand({
+			...former,
+			Overwrite: true
+		}));
+		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
+	}
+	if (stands !== amiId && stands !== null) return void 0;
+	try {
+		await place.ssm(new DeleteParameterCommand({ Name: name }));
+	} catch (error) {
+		if (!hasCode(error, "ParameterNotFound")) throw error;
+	}
+	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+async function formerValue(place, name, before) {
+	if (before.value !== void 0) return before;
+	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
+	return Parameter === void 0 ? before : formerOf$1(Parameter);
+}
+// src/operations/template-version.ts
+function asksForVersion({ template, image }, { standIns }) {
+	const { id: LaunchTemplateId, makesDefault } = template;
+	const latest = String(template.latest);
+	return [
+		dryRun(new CreateLaunchTemplateVersionCommand({
+			LaunchTemplateId,
+			LaunchTemplateData: { ImageId: "id" in image ? image.id : standIns.image }
+		})),
+		...makesDefault ? [dryRun(new ModifyLaunchTemplateCommand({
+			LaunchTemplateId,
+			DefaultVersion: latest
+		}))] : [],
+		dryRun(new DeleteLaunchTemplateVersionsCommand({
+			LaunchTemplateId,
+			Versions: [latest]
+		}))
+	];
+}
+const descriptionCharacters = 255;
+function descriptionPrefix(imageId) {
+	return `share-encrypted-ami: source-ami=${imageId}, `;
+}
+function versionDescription({ runUrl, sha }, imageId, leaseId) {
+	return `${descriptionPrefix(imageId)}lease=${leaseId}, commit=${sha}, run=${runUrl}`.slice(0, descriptionCharacters);
+}
+async function readNewVersion(operation, scope) {
+	const { run } = scope;
+	const { template, image, place: where } = operation;
+	const place = run.accounts.target(where).until(scope.place.signal);
+	const amiId = idOf(scope, image);
+	try {
+		const { latest, defaultVersion } = await readTemplate(place, template.id, "$Latest");
+		const existing = await lookedFor(place, run.request.run.runAttempt > 1 ? [
+			0,
+			2,
+			5
+		] : [0], () => existingVersion(place, scope, {
+			id: template.id,
+			amiId
+		}));
+		const change = {
+			place: placeName(where),
+			template: template.id,
+			amiId,
+			latest,
+			formerDefault: defaultVersion
+		};
+		return existing === void 0 ? change : {
+			...change,
+			existing
+		};
+	} catch (error) {
+		throw new StepError(`Reading the launch template ${template.id} in ${placeName(where)}`, error);
+	}
+}
+async function existingVersion(place, { run }, { id, amiId }) {
+	const prefix = descriptionPrefix(run.source.imageId);
+	const ours = (await templateVersions$1(place, id, amiId)).filter(({ description }) => description.startsWith(prefix));
+	return ours.length === 0 ? void 0 : Math.max(...ours.map(({ number }) => number));
+}
+function changeOf({ template }, { run, place }) {
+	return run.ledger.state?.versions.find((one) => one.place === placeName(place) && one.template === template.id);
+}
+async function makeVersion$1(operation, scope) {
+	const { run, place } = scope;
+	const { id } = operation.template;
+	const where = placeName(place);
+	const change = changeOf(operation, scope);
+	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
+	const { amiId, existing, formerDefault } = change;
+	const version = existing ?? await create$2(operation, scope, change);
+	if (existing !== void 0) run.log.line(where, `version ${version} of the launch template ${id} has ${amiId} already, and is used again`);
+	if (movesDefault(operation, version, change)) {
+		try {
+			await setDefaultVersion(place, id, version);
+		} catch (error) {
+			throw new StepError(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
+		}
+		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
+	}
+	const result = {
+		id: amiId,
+		template: {
+			id,
+			version,
+			formerDefault
+		}
+	};
+	return isNeeded(operation, change) ? result : {
+		...result,
+		undone: "not needed"
+	};
+}
+function movesDefault({ template }, version, { formerDefault }) {
+	return template.makesDefault && version !== formerDefault;
+}
+function isNeeded(operation, change) {
+	return change.existing === void 0 || movesDefault(operation, change.existing, change);
+}
+async function create$2({ template }, { run, place }, { amiId }) {
+	const where = placeName(place);
+	try {
+		const { source } = await readTemplate(place, template.id, template.sourceVersion);
+		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
+			LaunchTemplateId: template.id,
+			SourceVersion: String(source.number),
+			VersionDescription: versionDescription(run.request.run, run.source.imageId, run.leaseId),
+			LaunchTemplateData: { ImageId: amiId },
+			ClientToken: clientToken(run.leaseId, template.id, amiId)
+		}));
+		const version = made?.VersionNumber;
+		if (version === void 0) throw new Error("AWS tells no number of the new version");
+		const from = `from version ${source.number}`;
+		run.log.line(where, `version ${version} of the launch template ${template.id} has ${amiId} (${from})`);
+		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
+		return version;
+	} catch (error) {
+		throw new StepError(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
+	}
+}
+async function undoVersion(operation, scope) {
+	const { run, place } = scope;
+	const change = changeOf(operation, scope);
+	if (change === void 0 || !isNeeded(operation, change)) return false;
+	try {
+		const description = versionDescription(run.request.run, run.source.imageId, run.leaseId);
+		const done = await lookedFor(place, [
+			0,
+			1,
+			2,
+			4
+		], () => takeVersionBack(place, change, description));
+		if (done !== void 0) run.log.line(placeName(place), done);
+		return true;
+	} catch (error) {
+		const what = `${operation.template.id} in ${placeName(place)}: ${errorMessage(error)}`;
+		run.leave(`a launch template that is not as before: ${what}`);
+		return false;
+	}
+}
+async function takeVersionBack(place, { template, amiId, existing, latest, formerDefault }, description) {
+	const isOurs = (one) => existing === void 0 ? one.number > latest && one.description === description : one.number === existing;
+	const ours = (await templateVersions$1(place, template, amiId)).filter(isOurs);
+	if (ours.length === 0) return void 0;
+	const { defaultVersion } = await readTemplate(place, template, "$Latest");
+	const numbers = ours.map(({ number }) => number);
+	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
+	if (moved) await setDefaultVersion(place, template, formerDefault);
+	if (existing === void 0) await deleteVersions(place, template, numbers);
+	const where = `the launch template ${template} in ${placeName(place)}`;
+	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
+	return done.length === 0 ? void 0 : done.join("; ");
+}
+// src/recall/pointers.ts
+async function repoint(pointing) {
+	const notes = {
+		moved: [],
+		failed: []
+	};
+	await joined([moveParameters(pointing, notes), moveTemplates(pointing, notes)]);
+	return notes;
+}
+async function noting(notes, doing, act) {
+	try {
+		await act();
+	} catch (error) {
+		notes.failed.push(explainLine(new StepError(doing, error)));
+	}
+}
+const noReplacement = (what, { id }) => `${what} still names ${id}: no other AMI of its lineage is published here. What to do: share one and recall again, give replacement, or change it by hand`;
+async function moveParameters(pointing, notes) {
+	const { place, copies, parameter, run } = pointing;
+	const names = new Set(parameter === void 0 ? [] : [parameter]);
+	await noting(notes, "Looking for SSM parameters that this action has set", async () => {
+		for (const name of await ownParameters(place, copies.meant)) names.add(name);
+	});
+	const move = (name) => noting(notes, `Setting the SSM parameter ${name}`, async () => {
+		const found = await readParameter(place, name);
+		const copy = copies.meant.find(({ id }) => id === found?.Value);
+		if (found === void 0 || copy === void 0) return;
+		const replacement = copies.replacementOf(copy);
+		if (replacement === void 0) {
+			notes.failed.push(noReplacement(`the SSM parameter ${name}`, copy));
+			return;
+		}
+		const tags = provenance({ run }, replacement.sourceAmi);
+		await moveParameter(place, found, {
+			amiId: replacement.id,
+			tags
+		});
+		notes.moved.push(`the SSM parameter ${name} holds ${replacement.id} (before: ${copy.id})`);
+	});
+	await joined([...names].map(move));
+}
+async function ownParameters(place, copies) {
+	const Values = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
+	const ParameterFilters = [{
+		Key: `tag:${tagKeys.sourceAmi}`,
+		Option: "Equals",
+		Values
+	}];
+	return (await pages(async (NextToken) => {
+		const page = await place.ssm(new DescribeParametersCommand({
+			ParameterFilters,
+			MaxResults: 50,
+			NextToken
+		}));
+		return {
+			items: page.Parameters ?? [],
+			next: page.NextToken
+		};
+	})).flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/") ? [] : [Name]);
+}
+async function moveTemplates(pointing, notes) {
+	const { place, template, templates } = pointing;
+	const ids = new Set(templates);
+	if (template !== void 0) await noting(notes, `Reading the launch template ${template}`, async () => {
+		ids.add((await readTemplate(place, template, "$Latest")).id);
+	});
+	await joined([...ids].map((id) => noting(notes, `Changing the launch template ${id}`, () => moveTemplate(pointing, id, notes))));
+}
+function ownVersion({ meant }, version) {
+	const copy = meant.find(({ id }) => id === version.imageId);
+	return copy !== void 0 && version.description.startsWith(descriptionPrefix(copy.sourceAmi)) ? [{
+		...version,
+		copy
+	}] : [];
+}
+async function moveTemplate(pointing, id, notes) {
+	const { place, copies } = pointing;
+	const all = await templateVersions$1(place, id);
+	const own = all.flatMap((version) => ownVersion(copies, version));
+	const newest = Math.max(...all.map(({ number }) => number));
+	const [latest, launching] = [own.find(({ number }) => number === newest), own.find(({ isDefault }) => isDefault)];
+	const pointer = latest ?? launching;
+	const replacement = pointer && copies.replacementOf(pointer.copy);
+	if (pointer !== void 0 && replacement === void 0) notes.failed.push(noReplacement(`the launch template ${id}, by its ${launching ? "default" : "latest"} version,`, pointer.copy));
+	if (pointer !== void 0 && replacement !== void 0) {
+		const version = fittingVersion(all.filter((one) => !own.some(({ number }) => number === one.number)), {
+			amiId: replacement.id,
+			isLatest: latest !== void 0
+		}) ?? await makeVersion(pointing, id, {
+			pointer,
+			replacement
+		});
+		if (launching !== void 0) await setDefaultVersion(place, id, version);
+		const asDefault = launching === void 0 ? "" : ", its default one";
+		notes.moved.push(`the launch template ${id} has ${replacement.id} in version ${version}${asDefault}`);
+	}
+	const kept = replacement === void 0 ? [latest, launching] : [];
+	const gone = own.filter((one) => !kept.includes(one)).map(({ number }) => number);
+	if (gone.length === 0) return;
+	await deleteVersions(place, id, gone);
+	notes.moved.push(`of the launch template ${id}, version ${gone.join(", ")} with the recalled AMI is deleted`);
+}
+function fittingVersion(rest, { amiId, isLatest }) {
+	const newest = Math.max(...rest.map(({ number }) => number));
+	const fitting = rest.filter((one) => one.imageId === amiId && (!isLatest || one.number === newest));
+	return fitting.length === 0 ? void 0 : Math.max(...fitting.map(({ number }) => number));
+}
+async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacement }) {
+	const { LaunchTemplateVersion: made } = await place.ec2(new CreateLaunchTemplateVersionCommand({
+		LaunchTemplateId,
+		SourceVersion: String(pointer.number),
+		VersionDescription: versionDescription(run, replacement.sourceAmi, "recall"),
+		LaunchTemplateData: { ImageId: replacement.id },
+		ClientToken: clientToken(run.runUrl, LaunchTemplateId, `${pointer.number} ${replacement.id}`)
+	}));
+	const version = made?.VersionNumber;
+	if (version === void 0) throw new Error("AWS tells no number of the new version");
+	return version;
+}
+// src/operations/protect.ts
+function protectionMark(ImageId, protection) {
+	return new CreateTagsCommand({
+		Resources: [ImageId],
+		Tags: [{
+			Key: tagKeys.protection,
+			Value: protection
+		}]
+	});
+}
+function enabling({ image: { ImageId }, cooldown }) {
+	return new EnableImageDeregistrationProtectionCommand({
+		ImageId,
+		WithCooldown: cooldown
+	});
+}
+function asksToProtect(operation) {
+	return [dryRun(enabling(operation))];
+}
+async function protect(operation, { run, place }) {
+	const id = operation.image.ImageId ?? "";
+	await patiently(place, () => place.ec2(enabling(operation)));
+	run.log.line(placeName(place), `${id} is protected from deregistration again: it has come into use`);
+	return { id };
+}
+function lifting(ImageId) {
+	return new DisableImageDeregistrationProtectionCommand({ ImageId });
+}
+async function liftProtection(place, { ImageId = "" }) {
+	await patiently(place, () => place.ec2(lifting(ImageId)));
+	const [image] = await describeImages(place, [ImageId]);
+	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
 }
 // src/plan/operation.ts
 function told$2({ key, island, ...rest }) {
@@ -54134,6 +55172,587 @@ function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
 function removalId({ ImageId }, place) {
 	return `deregister ${ImageId} in ${placeName(place)}`;
 }
+// src/recall/record.ts
+const pathOf = (amiId) => `/share-encrypted-ami/recalled/${amiId}`;
+const partCharacters = 4e3;
+function textOf(record) {
+	return JSON.stringify(record).replaceAll("{{", "{\\u007b").replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+async function writeRecord(place, amiId, { record, tags }) {
+	const text = textOf(record);
+	const count = Math.ceil(text.length / partCharacters);
+	for (let n = 1; n <= count; n += 1) {
+		const part = text.slice((n - 1) * partCharacters, n * partCharacters);
+		const request = {
+			Name: `${pathOf(amiId)}/${n}`,
+			Value: `${n}/${count} ${part}`,
+			Type: "String"
+		};
+		try {
+			await place.ssm(new PutParameterCommand({
+				...request,
+				Tags: tags
+			}));
+		} catch (error) {
+			if (!hasCode(error, "ParameterAlreadyExists")) throw error;
+			await place.ssm(new PutParameterCommand({
+				...request,
+				Overwrite: true
+			}));
+		}
+	}
+}
+function readParts$1(place, amiId) {
+	return pages(async (NextToken) => {
+		const page = await place.ssm(new GetParametersByPathCommand({
+			Path: pathOf(amiId),
+			NextToken
+		}));
+		return {
+			items: page.Parameters ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function readRecord(place, amiId) {
+	const parts = (await readParts$1(place, amiId)).flatMap(({ Value = "" }) => {
+		const [, n, count, text = ""] = /^(\d+)\/(\d+) (.*)$/s.exec(Value) ?? [];
+		return n === void 0 ? [] : [{
+			n: Number(n),
+			count: Number(count),
+			text
+		}];
+	});
+	const count = parts.find(({ n }) => n === 1)?.count ?? 0;
+	const own = parts.filter((part) => part.count === count).toSorted((a, b) => a.n - b.n);
+	if (count === 0 || own.length !== count) return void 0;
+	try {
+		return recordIn(JSON.parse(own.map(({ text }) => text).join("")));
+	} catch {
+		return;
+	}
+}
+function recordIn(value) {
+	if (typeof value !== "object" || value === null) return void 0;
+	const { how, reason, at, run, launchPermissions, deprecationTime } = value;
+	const isPermission = (one) => typeof one === "object" && one !== null;
+	if (!Array.isArray(launchPermissions) || !launchPermissions.every(isPermission)) return void 0;
+	return {
+		how: how === "deprecate" ? how : "disable",
+		reason: String(reason),
+		at: String(at),
+		run: String(run),
+		launchPermissions,
+		deprecationTime: typeof deprecationTime === "string" ? deprecationTime : void 0
+	};
+}
+async function deleteRecord(place, amiId) {
+	const names = (await readParts$1(place, amiId)).flatMap(({ Name }) => Name ?? []);
+	await joined(Array.from({ length: Math.ceil(names.length / 10) }, (_, at) => names.slice(10 * at, 10 * at + 10)).map((Names) => place.ssm(new DeleteParametersCommand({ Names }))));
+}
+// src/recall/withdraw.ts
+function markRecalled(place, id, reason) {
+	return place.ec2(new CreateTagsCommand({
+		Resources: [id],
+		Tags: [{
+			Key: recalledTag,
+			Value: reason
+		}]
+	}));
+}
+function unmarkRecalled(place, id) {
+	return place.ec2(new DeleteTagsCommand({
+		Resources: [id],
+		Tags: [{ Key: recalledTag }]
+	}));
+}
+async function withdraw(place, image, request) {
+	const id = image.ImageId ?? "";
+	if (image.State === "pending") throw new Error(`it is still being made: recall it again when it is available`);
+	await markRecalled(place, id, request.reason);
+	if (request.how === "deregister") return deregister$1(place, image);
+	await keepRecord(place, image, request);
+	if (request.how === "deprecate") return deprecate(place, image);
+	if (image.State !== "disabled") await unlessIn("disabled", {
+		place,
+		id
+	}, () => place.ec2(new DisableImageCommand({ ImageId: id })));
+	return {
+		status: "disabled",
+		done: `${id} is disabled: nobody launches it any more`
+	};
+}
+async function keepRecord(place, image, request) {
+	const id = image.ImageId ?? "";
+	const { run, reason, how } = request;
+	const former = await readRecord(place, id);
+	if (former !== void 0 && image.State === "disabled") return;
+	const permissions = [...former?.launchPermissions ?? [], ...await launchPermissionsOf(place, id)];
+	await writeRecord(place, id, {
+		record: {
+			how,
+			reason,
+			at: new Date(place.awsNow()).toISOString(),
+			run: run.runUrl,
+			launchPermissions: [...new Map(permissions.map((one) => [JSON.stringify(one), one])).values()],
+			deprecationTime: former === void 0 ? image.DeprecationTime : former.deprecationTime
+		},
+		tags: tagsFrom({
+			[tagKeys.run]: run.runUrl,
+			[tagKeys.commit]: run.sha
+		})
+	});
+}
+async function launchPermissionsOf(place, ImageId) {
+	const command = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "launchPermission"
+	});
+	return (await place.ec2(command)).LaunchPermissions ?? [];
+}
+async function deprecate(place, image) {
+	const ImageId = image.ImageId ?? "";
+	const isPast = Date.parse(image.DeprecationTime ?? "") <= place.awsNow();
+	const DeprecateAt = new Date(place.awsNow() + 6e4);
+	if (!isPast) await place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	}));
+	return {
+		status: "deprecated",
+		done: `${ImageId} is deprecated within a minute: others' lists don't show it, but whoever may launch it still does`
+	};
+}
+async function deregister$1(place, image) {
+	const id = image.ImageId ?? "";
+	const obstacle = removalObstacle(image, new Map(), { mayWait: false });
+	if (obstacle !== void 0) throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy}; or recall it with how: disable`);
+	if (isOwnProtection(image) && !await liftProtection(place, image)) throw new Error("its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable");
+	await deregisterImage(place, image);
+	const left = (await joined(snapshotIdsOf(image).map(async (one) => {
+		try {
+			await deleteSnapshot(place, one);
+			return [];
+		} catch (error) {
+			if (!isInUse(error)) throw error;
+			return [one];
+		}
+	}))).flat();
+	const without = left.length === 0 ? "with its snapshots" : `; ${left.join(", ")} stays, which another AMI has`;
+	return {
+		status: "deregistered",
+		done: `${id} is deregistered${left.length === 0 ? ` ${without}` : without}`
+	};
+}
+const enabledMs = 12e4;
+const permissionsPerCall = 200;
+async function restore$1(place, image) {
+	const id = image.ImageId ?? "";
+	const record = await readRecord(place, id);
+	if (image.State === "disabled") await unlessIn("available", {
+		place,
+		id
+	}, () => place.ec2(new EnableImageCommand({ ImageId: id })));
+	if (record === void 0 && image.State === "disabled") throw new Error(`it is enabled, but what it was shared with is not known: there is no whole record of the recall in SSM. What to do: share it again, and take the tag ${recalledTag} off`);
+	const permissions = record?.launchPermissions ?? [];
+	for (let start = 0; start < permissions.length; start += permissionsPerCall) {
+		const Add = permissions.slice(start, start + permissionsPerCall);
+		await onceEnabled(place, () => place.ec2(new ModifyImageAttributeCommand({
+			ImageId: id,
+			LaunchPermission: { Add: [...Add] }
+		})));
+	}
+	if (record !== void 0 && image.DeprecationTime !== record.deprecationTime) await deprecateAsBefore(place, id, record);
+	await unmarkRecalled(place, id);
+	await deleteRecord(place, id);
+	return {
+		status: "restored",
+		done: `${id} is as it was${permissions.length === 0 ? "" : `, and ${permissions.length} others may launch it again`}`
+	};
+}
+async function unlessIn(state, { place, id }, act) {
+	try {
+		await act();
+	} catch (error) {
+		const [seen] = await describeImages(place, [id]);
+		if (seen?.State !== state) throw error;
+	}
+}
+function onceEnabled(place, act) {
+	const on = (error) => hasCode(error, "IncorrectState", "InvalidAMIID.Unavailable");
+	return retried({
+		place,
+		on,
+		forMs: enabledMs,
+		wait: (count) => Math.min(500 * count, 5e3)
+	}, act);
+}
+async function deprecateAsBefore(place, ImageId, { deprecationTime }) {
+	if (deprecationTime === void 0) {
+		await onceEnabled(place, () => place.ec2(new DisableImageDeprecationCommand({ ImageId })));
+		return;
+	}
+	const DeprecateAt = new Date(deprecationTime);
+	if (DeprecateAt.getTime() <= place.awsNow()) return;
+	await onceEnabled(place, () => place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	})));
+}
+// src/recall.ts
+async function recall$1(host, request, signal) {
+	const log = openLog(host);
+	const findings = openFindings(signal);
+	const accounts = openAccounts(host, request, findings);
+	const notes = {
+		done: [],
+		left: [],
+		failed: [],
+		inUse: []
+	};
+	const recalling = {
+		request,
+		accounts,
+		findings,
+		log,
+		notes
+	};
+	await accounts.openSource();
+	const source = accounts.source(request.source.region);
+	if (!request.restore) await joined(request.sourceImages.map((id) => markSource(recalling, source, id)));
+	const meant = await readMeant(recalling, source);
+	const [own, ...others] = await joined([request.includeSource ? recallSource(recalling, source) : Promise.resolve([]), ...request.targets.map((target) => recallTarget(recalling, target, meant))]);
+	const targets = [...own ?? [], ...others.flat()];
+	noteUnfound(recalling, targets);
+	const isWhole = targets.every(({ status }) => status !== "failed");
+	if (request.restore && isWhole) await joined(request.sourceImages.map((id) => unmarkSource(recalling, source, id)));
+	for (const warning of findings.warnings()) log.warn(warning);
+	return {
+		targets,
+		...notes,
+		seconds: log.elapsedSeconds()
+	};
+}
+function note({ notes, log }, where, what) {
+	notes.done.push(`${where}: ${what}`);
+	log.line(where, what);
+}
+function fail({ notes, log }, where, what) {
+	notes.failed.push(`${where}: ${what}`);
+	log.line(where, what);
+}
+async function attempt(recalling, doing, act) {
+	try {
+		return await act();
+	} catch (error) {
+		fail(recalling, doing.where, explainLine(new StepError(doing.what, error)));
+		return;
+	}
+}
+function markSource(recalling, source, id) {
+	const where = placeName(source);
+	return attempt(recalling, {
+		where,
+		what: `Marking the source AMI ${id} as recalled`
+	}, async () => {
+		const [image] = await describeImages(source, [id]);
+		if (image === void 0) {
+			note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
+			return;
+		}
+		await markRecalled(source, id, recalling.request.reason);
+		note(recalling, where, `the source AMI ${id} is marked as recalled: no share takes it any more`);
+	});
+}
+function unmarkSource(recalling, source, id) {
+	const where = placeName(source);
+	return attempt(recalling, {
+		where,
+		what: `Taking the mark off the source AMI ${id}`
+	}, async () => {
+		const [image] = await describeImages(source, [id]);
+		if (image === void 0) return;
+		await unmarkRecalled(source, id);
+		note(recalling, where, `the source AMI ${id} can be shared again`);
+	});
+}
+async function readMeant(recalling, source) {
+	const { sourceImages, targetImages, replacement } = recalling.request;
+	const where = placeName(source);
+	const [recalled, copies] = await joined([attempt(recalling, {
+		where,
+		what: "Looking for AMIs that are recalled"
+	}, () => ownImages(source, {
+		Name: "tag-key",
+		Values: [recalledTag]
+	})), attempt(recalling, {
+		where,
+		what: "Looking for encrypted copies"
+	}, () => joined(sourceImages.map(async (id) => ({
+		id,
+		...await findEncryptedCopies(source, id)
+	}))))]);
+	const recalledSources = new Set([...(recalled ?? []).flatMap(({ ImageId }) => ImageId ?? []), ...sourceImages]);
+	if (replacement !== void 0 && recalledSources.has(replacement)) fail(recalling, where, `the replacement ${replacement} is recalled itself. What to do: give another, or restore it`);
+	const parents = (copies ?? []).flatMap(({ id, images }) => images.map(({ ImageId = "" }) => [ImageId, id]));
+	return {
+		sourceImages,
+		targetImages,
+		replacement,
+		parents: new Map(parents),
+		recalledSources
+	};
+}
+async function recallSource(recalling, source) {
+	const { request } = recalling;
+	const where = placeName(source);
+	const read = await attempt(recalling, {
+		where,
+		what: "Reading the source AMI"
+	}, () => describeImages(source, request.sourceImages));
+	const copies = (read ?? []).filter(({ OwnerId }) => OwnerId === source.account).map((image) => ({
+		image,
+		id: image.ImageId ?? "",
+		sourceAmi: image.ImageId ?? ""
+	}));
+	for (const { ImageId, OwnerId } of read ?? []) if (OwnerId !== source.account) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
+	const records = await withdrawAll(recalling, source, copies);
+	if (!request.restore) await noteUses(recalling, source, copies);
+	return records;
+}
+async function recallTarget(recalling, target, meant) {
+	const { accounts, findings, request } = recalling;
+	const { account, region } = target;
+	const where = placeName(target);
+	const failed = (error) => {
+		fail(recalling, where, error);
+		return [{
+			account,
+			region,
+			amiId: null,
+			sourceAmi: null,
+			status: "failed",
+			error
+		}];
+	};
+	const own = findings.about([where]);
+	const { problem } = target.everyRegion ?? {};
+	if (problem !== void 0) return failed(problemLine([problem]));
+	if (await accounts.openTarget(target, target.roleArn) === void 0) return failed(problemLine(own.of(where)));
+	const place = accounts.target(target);
+	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
+	if (copies === void 0) return failed(problemLine(own.of(where)));
+	for (const { id, why, isNamed } of copies.left) {
+		const told = `${id} is left alone: ${why}`;
+		recalling.notes.left.push(`${where}: ${told}`);
+		if (isNamed) fail(recalling, where, told);
+	}
+	if (copies.meant.length === 0) return [{
+		account,
+		region,
+		amiId: null,
+		sourceAmi: null,
+		status: "absent"
+	}];
+	if (!request.restore) await movePointers(recalling, {
+		place,
+		target,
+		copies
+	});
+	const records = await withdrawAll(recalling, place, copies.meant);
+	if (!request.restore) await noteUses(recalling, place, copies.meant);
+	return records;
+}
+async function movePointers(recalling, { place, target, copies }) {
+	const { request } = recalling;
+	const where = placeName(place);
+	const users = await readUses(recalling, place, copies.meant);
+	const templates = copies.meant.flatMap(({ id }) => (users?.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
+	const { moved, failed } = await repoint({
+		place,
+		copies,
+		run: request.run,
+		templates: [...new Set(templates)],
+		parameter: named(request, target, request.ssmParameter),
+		template: named(request, target, request.launchTemplate)
+	});
+	for (const what of moved) note(recalling, where, what);
+	for (const what of failed) fail(recalling, where, what);
+}
+function named({ run }, { account, region }, template) {
+	const filled = template && fill(template, {
+		account,
+		region,
+		...runValues(run)
+	});
+	return placeholders.some((one) => filled?.includes(`{${one}}`)) ? void 0 : filled;
+}
+function readUses(recalling, place, copies) {
+	const where = placeName(place);
+	const ids = copies.map(({ id }) => id);
+	return attempt(recalling, {
+		where,
+		what: `Looking for what uses ${ids.join(", ")}`
+	}, () => usersOf(place, ids, (what) => recalling.findings.warn(where, what)));
+}
+async function noteUses(recalling, place, copies) {
+	if (copies.length === 0) return;
+	const users = await readUses(recalling, place, copies);
+	const found = await attempt(recalling, {
+		where: placeName(place),
+		what: "Looking for what the snapshots are shared with"
+	}, () => inUseOf(place, copies, users ?? new Map()));
+	recalling.notes.inUse.push(...found ?? []);
+}
+function withdrawAll(recalling, place, copies) {
+	const { request } = recalling;
+	const { account, region } = place;
+	const where = placeName(place);
+	return joined(copies.map(async ({ id, image, sourceAmi }) => {
+		const base = {
+			account,
+			region,
+			amiId: id,
+			sourceAmi
+		};
+		try {
+			const { status, done } = await (request.restore ? restore$1(place, image) : withdraw(place, image, request));
+			note(recalling, where, done);
+			return {
+				...base,
+				status
+			};
+		} catch (error) {
+			const told = explainLine(new StepError(`${request.restore ? "Restoring" : "Taking back"} ${id} (${request.restore ? "restore" : request.how})`, error));
+			fail(recalling, where, told);
+			return {
+				...base,
+				status: "failed",
+				error: told
+			};
+		}
+	}));
+}
+function noteUnfound(recalling, targets) {
+	const { targetImages } = recalling.request;
+	const isTold = (id) => targets.some(({ amiId }) => amiId === id) || recalling.notes.left.some((what) => what.includes(id));
+	if (targets.some(({ status, amiId }) => status === "failed" && amiId === null)) return;
+	for (const id of targetImages) if (!isTold(id)) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
+}
+// src/report/recall.ts
+const errorCharacters = 200;
+function recallOutputs({ targets, inUse }, files) {
+	return fitting$1({
+		"in-use": outputText(inUse),
+		targets: outputText(targets),
+		"in-use-file": files.inUse,
+		"targets-file": files.targets
+	}, [
+		{ targets: outputText(targets.map(({ error, ...target }) => error === void 0 ? target : {
+			...target,
+			error: error.slice(0, errorCharacters)
+		})) },
+		{ "in-use": outputText(inUse.map(({ command: _, ...use }) => use)) },
+		{ targets: "[]" },
+		{ "in-use": "[]" }
+	]);
+}
+const icons = {
+	disabled: "⛔",
+	deprecated: "🕓",
+	deregistered: "🗑️",
+	restored: "✅",
+	absent: "⬜",
+	failed: "❌"
+};
+function recallSummary(report) {
+	const { inUse, targets, done, left, failed, reason, seconds, problems } = report;
+	const took = seconds > 0 ? ` It took ${spokenSeconds(seconds)}.` : "";
+	const uses = inUse.map(({ account, region, amiId, by, command }) => `| ${account} | ${region} | ${markdownCell(amiId)} | ${markdownCell(by)} | ${markdownCell(command)} |`);
+	const rows = targets.map(({ account, region, amiId, sourceAmi, status }) => {
+		return `| ${account} | ${region} | ${amiId === null ? "" : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`} | ${markdownCell(sourceAmi ?? "")} | ${icons[status]}&nbsp;${status} |`;
+	});
+	const list = (all) => all.map((what) => `- ${markdown(what)}`);
+	return within$1([
+		`## ${verdict$1(report)}`,
+		...reason === "" ? [] : ["", `${markdown(reason)}.${took}`],
+		...section("Problems", problemList(problems))
+	], [
+		...uses.length === 0 ? [] : section("Still in use", [
+			"| account | region | AMI | by | what ends it |",
+			"|---|---|---|---|---|",
+			...uses
+		]),
+		...section("Failures", failed.flatMap((failure) => failureText(failure))),
+		...rows.length === 0 ? [] : section("AMIs", [
+			"| account | region | AMI | source | |",
+			"|---|---|---|---|---|",
+			...rows
+		]),
+		...section("Left alone", list(left)),
+		...section("What was done", list(done))
+	], []);
+}
+function verdict$1({ targets, failed, inUse, restore, problems }) {
+	if (problems.length > 0) return "❌ Problems were found; nothing was changed";
+	const reached = targets.filter(({ status, amiId }) => status !== "failed" && amiId !== null).length;
+	const what = `${counted(reached, "AMI")} ${restore ? "restored" : "taken back"}`;
+	const places = new Set(inUse.map(placeName)).size;
+	const used = inUse.length === 0 ? "" : `; still in use in ${counted(places, "target")}`;
+	if (failed.length > 0) return `❌ ${what}${used}; not all could be done`;
+	return `${inUse.length > 0 ? "⚠️" : "✅"} ${what}${used}`;
+}
+// src/actions/recall.ts
+const recallAction = {
+	read: readRecall,
+	async run(host, request, signal) {
+		const recalled = await recall$1(host, request, signal);
+		const { reason, restore } = request;
+		const report = {
+			...recalled,
+			reason,
+			restore,
+			problems: []
+		};
+		const inUse = writeJson(host.files, "in-use", recalled.inUse);
+		const targets = writeJson(host.files, "targets", recalled.targets);
+		return {
+			outputs: recallOutputs(report, {
+				inUse: inUse.path,
+				targets: targets.path
+			}),
+			summary: recallSummary(report),
+			failures: recalled.failed.map((message) => ({ message })),
+			warnings: [inUse.problem, targets.problem].filter((one) => one !== void 0)
+		};
+	},
+	stopped(_host, request, error) {
+		const message = sentenceOf(error);
+		const problems = together(problemsOf(error));
+		const failed = problems.length > 0 ? [] : [message];
+		const { reason = "", restore = false } = request ?? {};
+		const report = {
+			targets: [],
+			inUse: [],
+			done: [],
+			left: [],
+			seconds: 0,
+			failed,
+			problems,
+			reason,
+			restore
+		};
+		return {
+			outputs: recallOutputs(report, {
+				inUse: "",
+				targets: ""
+			}),
+			summary: recallSummary(report),
+			failures: [{ message }],
+			warnings: []
+		};
+	}
+};
 // src/plan/creation-tags.ts
 function tagsOfTargets(request, source, place) {
 	return filled(templatesOf$1(request), {
@@ -56420,12 +58039,6 @@ function imageState({ State, StateReason }) {
 		percent: 0
 	};
 }
-// src/run.ts
-function idOf(scope, ref) {
-	const id = "id" in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
-	if (id === void 0) throw new Error(`${JSON.stringify(ref)} was not made`);
-	return id;
-}
 // src/operations/begin-copy.ts
 function snapshotCopy({ request }, { id, region, key, description, tags }) {
 	return new CopySnapshotCommand({
@@ -56814,6 +58427,29 @@ function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specificatio
 		}
 	});
 }
+// src/operations/recalled.ts
+const freshMs = 5e3;
+const looks = new WeakMap();
+function refuseRecalled(run) {
+	const now = run.host.clock.now();
+	const known = looks.get(run);
+	if (known !== void 0 && now - known.at < freshMs) return known.look;
+	const look = lookAgain(run);
+	looks.set(run, {
+		at: now,
+		look
+	});
+	return look;
+}
+async function lookAgain({ accounts, source, signal }) {
+	const place = accounts.source(source.place.region).until(signal);
+	const doing = `Looking again at ${source.imageId} in ${placeName(place)}`;
+	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
+		throw new StepError(doing, error);
+	});
+	const recalled = image && recallOf(image);
+	if (recalled !== void 0) throw new StepError(doing, new Error(recalled.what), recalled.remedy);
+}
 // src/operations/verify.ts
 async function verify({ image: ref, expected }, scope) {
 	const { run, place } = scope;
@@ -56828,6 +58464,7 @@ async function verify({ image: ref, expected }, scope) {
 			snapshots: made.snapshots,
 			expected
 		});
+		await refuseRecalled(run);
 		run.log.line(placeName(place), `${image.ImageId} is available and verified`);
 		return {
 			id: image.ImageId ?? "",
@@ -57217,7 +58854,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 		}))] : []
 	];
 }
-async function create$2(operation, { run, place }) {
+async function create$1(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
 	const where = placeName(place);
 	const named = async () => (await ownImages(place, {
@@ -57254,39 +58891,6 @@ async function create$2(operation, { run, place }) {
 			return ImageId;
 		});
 	}
-}
-// src/operations/protect.ts
-function protectionMark(ImageId, protection) {
-	return new CreateTagsCommand({
-		Resources: [ImageId],
-		Tags: [{
-			Key: tagKeys.protection,
-			Value: protection
-		}]
-	});
-}
-function enabling({ image: { ImageId }, cooldown }) {
-	return new EnableImageDeregistrationProtectionCommand({
-		ImageId,
-		WithCooldown: cooldown
-	});
-}
-function asksToProtect(operation) {
-	return [dryRun(enabling(operation))];
-}
-async function protect(operation, { run, place }) {
-	const id = operation.image.ImageId ?? "";
-	await patiently(place, () => place.ec2(enabling(operation)));
-	run.log.line(placeName(place), `${id} is protected from deregistration again: it has come into use`);
-	return { id };
-}
-function lifting(ImageId) {
-	return new DisableImageDeregistrationProtectionCommand({ ImageId });
-}
-async function liftProtection(place, { ImageId = "" }) {
-	await patiently(place, () => place.ec2(lifting(ImageId)));
-	const [image] = await describeImages(place, [ImageId]);
-	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
 }
 // src/operations/restore.ts
 function asksToRestore({ ImageId, Name }) {
@@ -57793,165 +59397,6 @@ async function lease({ imageId, regions }, { run, place }) {
 	run.hold(held);
 	return {};
 }
-// src/operations/parameter.ts
-async function readPromotion({ place: where, name, image }, scope) {
-	const place = scope.run.accounts.target(where).until(scope.place.signal);
-	try {
-		const found = await read(place, name);
-		const before = found === void 0 ? null : formerOf$1(found);
-		const amiId = idOf(scope, image);
-		return before?.value === amiId ? void 0 : {
-			place: placeName(where),
-			name,
-			before,
-			amiId
-		};
-	} catch (error) {
-		throw new StepError(`Reading the SSM parameter ${name} in ${placeName(where)}`, error);
-	}
-}
-function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === placeName(place) && one.name === name);
-}
-async function setParameter(operation, scope) {
-	const { run, place } = scope;
-	const { name } = operation;
-	const amiId = idOf(scope, operation.image);
-	const promotion = promotionOf(operation, scope);
-	if (promotion === void 0) return {
-		id: amiId,
-		undone: "not needed"
-	};
-	try {
-		const version = await write(scope, promotion, operation.tags);
-		run.log.line(placeName(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
-	} catch (error) {
-		throw new StepError(`Setting the SSM parameter ${name} to ${amiId} in ${placeName(place)}`, error);
-	}
-	return { id: amiId };
-}
-async function putBack(operation, scope) {
-	const { run, place } = scope;
-	const promotion = promotionOf(operation, scope);
-	if (promotion === void 0) return false;
-	try {
-		const done = await putBackParameter(place, promotion, true);
-		if (done !== void 0) run.log.line(placeName(place), done);
-		return true;
-	} catch (error) {
-		const what = `${operation.name} in ${placeName(place)}: ${errorMessage(error)}`;
-		run.leave(`an SSM parameter that was not put back: ${what}`);
-		return false;
-	}
-}
-function formerOf$1({ Version: version, Value: value, DataType: dataType }) {
-	return {
-		version,
-		value,
-		dataType
-	};
-}
-async function read(place, name) {
-	try {
-		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
-	} catch (error) {
-		if (hasCode(error, "ParameterNotFound")) return void 0;
-		throw error;
-	}
-}
-function dataTypeOver(before) {
-	const { dataType = "text" } = before ?? { dataType: "aws:ec2:image" };
-	return dataType === "text" ? {} : { DataType: dataType };
-}
-function tagsFrom(record) {
-	const isTaken = (text) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
-	return toTags(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
-		Key,
-		Value
-	}] : []);
-}
-async function write({ run, place }, { name, before, amiId }, users) {
-	const ours = provenance(run.request, run.source.imageId);
-	const value = {
-		Name: name,
-		Value: amiId,
-		Type: "String",
-		...dataTypeOver(before)
-	};
-	const isNew = before === null;
-	const version = await put(place, isNew ? {
-		...value,
-		Tags: tagsFrom({
-			...users,
-			...ours
-		})
-	} : {
-		...value,
-		Overwrite: true
-	});
-	if (!isNew) await place.ssm(new AddTagsToResourceCommand({
-		ResourceType: "Parameter",
-		ResourceId: name,
-		Tags: tagsFrom(ours)
-	}));
-	await awaitValue(place, {
-		name,
-		amiId,
-		version
-	});
-	return version;
-}
-async function put(place, request) {
-	try {
-		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
-	} catch (error) {
-		if (!hasCode(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
-		const there = await read(place, request.Name ?? "");
-		if (there?.Value !== request.Value) throw error;
-		return there?.Version ?? 1;
-	}
-}
-const standsWithinSeconds = 120;
-async function awaitValue(place, { name, amiId, version }) {
-	const until = place.clock.now() + standsWithinSeconds * 1e3;
-	for (let wait = 200;; wait = Math.min(wait * 1.6, 5e3)) {
-		const parameter = await read(place, name);
-		if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
-		if (place.clock.now() > until) throw new Error(`AWS took the value, but it doesn't stand after ${standsWithinSeconds} s: it holds ${parameter?.Value ?? "nothing"}; an event "Parameter Store Change" in EventBridge tells why (the AMI, or ec2:DescribeImages, is not there for the role)`);
-		await place.sleep(wait);
-	}
-}
-async function putBackParameter(place, { name, before, amiId }, accepted = false) {
-	const stands = (await read(place, name))?.Value ?? null;
-	if (stands !== amiId && !accepted) return void 0;
-	if (before !== null) {
-		const { value, dataType = "text" } = await formerValue(place, name, before);
-		if (stands !== amiId && stands !== value) return void 0;
-		const former = {
-			Name: name,
-			Value: value,
-			Type: "String",
-			...dataTypeOver({ dataType })
-		};
-		await place.ssm(new PutParameterCommand({
-			...former,
-			Overwrite: true
-		}));
-		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
-	}
-	if (stands !== amiId && stands !== null) return void 0;
-	try {
-		await place.ssm(new DeleteParameterCommand({ Name: name }));
-	} catch (error) {
-		if (!hasCode(error, "ParameterNotFound")) throw error;
-	}
-	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
-}
-async function formerValue(place, name, before) {
-	if (before.value !== void 0) return before;
-	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
-	return Parameter === void 0 ? before : formerOf$1(Parameter);
-}
 // src/operations/publish.ts
 function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 	const { ImageId } = image;
@@ -58039,6 +59484,7 @@ async function publish({ image: ref, settings }, { run, place, resultOf }) {
 	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
 	if (made?.image === void 0) throw new Error("there is no image to publish");
 	const { image } = made;
+	await refuseRecalled(run);
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
@@ -58112,163 +59558,10 @@ async function refusalOf(place, { id, tags }) {
 		return isAbsent(error) ? void 0 : `${id}: ${errorMessage(error)}`;
 	}
 }
-// src/operations/template-version.ts
-function asksForVersion({ template, image }, { standIns }) {
-	const { id: LaunchTemplateId, makesDefault } = template;
-	const latest = String(template.latest);
-	return [
-		dryRun(new CreateLaunchTemplateVersionCommand({
-			LaunchTemplateId,
-			LaunchTemplateData: { ImageId: "id" in image ? image.id : standIns.image }
-		})),
-		...makesDefault ? [dryRun(new ModifyLaunchTemplateCommand({
-			LaunchTemplateId,
-			DefaultVersion: latest
-		}))] : [],
-		dryRun(new DeleteLaunchTemplateVersionsCommand({
-			LaunchTemplateId,
-			Versions: [latest]
-		}))
-	];
-}
-const descriptionCharacters = 255;
-function descriptionPrefix(imageId) {
-	return `share-encrypted-ami: source-ami=${imageId}, `;
-}
-function versionDescription({ runUrl, sha }, imageId, leaseId) {
-	return `${descriptionPrefix(imageId)}lease=${leaseId}, commit=${sha}, run=${runUrl}`.slice(0, descriptionCharacters);
-}
-async function readNewVersion(operation, scope) {
-	const { run } = scope;
-	const { template, image, place: where } = operation;
-	const place = run.accounts.target(where).until(scope.place.signal);
-	const amiId = idOf(scope, image);
-	try {
-		const { latest, defaultVersion } = await readTemplate(place, template.id, "$Latest");
-		const existing = await lookedFor(place, run.request.run.runAttempt > 1 ? [
-			0,
-			2,
-			5
-		] : [0], () => existingVersion(place, scope, {
-			id: template.id,
-			amiId
-		}));
-		const change = {
-			place: placeName(where),
-			template: template.id,
-			amiId,
-			latest,
-			formerDefault: defaultVersion
-		};
-		return existing === void 0 ? change : {
-			...change,
-			existing
-		};
-	} catch (error) {
-		throw new StepError(`Reading the launch template ${template.id} in ${placeName(where)}`, error);
-	}
-}
-async function existingVersion(place, { run }, { id, amiId }) {
-	const prefix = descriptionPrefix(run.source.imageId);
-	const ours = (await templateVersions$1(place, id, amiId)).filter(({ description }) => description.startsWith(prefix));
-	return ours.length === 0 ? void 0 : Math.max(...ours.map(({ number }) => number));
-}
-function changeOf({ template }, { run, place }) {
-	return run.ledger.state?.versions.find((one) => one.place === placeName(place) && one.template === template.id);
-}
-async function makeVersion(operation, scope) {
-	const { run, place } = scope;
-	const { id } = operation.template;
-	const where = placeName(place);
-	const change = changeOf(operation, scope);
-	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
-	const { amiId, existing, formerDefault } = change;
-	const version = existing ?? await create$1(operation, scope, change);
-	if (existing !== void 0) run.log.line(where, `version ${version} of the launch template ${id} has ${amiId} already, and is used again`);
-	if (movesDefault(operation, version, change)) {
-		try {
-			await setDefaultVersion(place, id, version);
-		} catch (error) {
-			throw new StepError(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
-		}
-		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
-	}
-	const result = {
-		id: amiId,
-		template: {
-			id,
-			version,
-			formerDefault
-		}
-	};
-	return isNeeded(operation, change) ? result : {
-		...result,
-		undone: "not needed"
-	};
-}
-function movesDefault({ template }, version, { formerDefault }) {
-	return template.makesDefault && version !== formerDefault;
-}
-function isNeeded(operation, change) {
-	return change.existing === void 0 || movesDefault(operation, change.existing, change);
-}
-async function create$1({ template }, { run, place }, { amiId }) {
-	const where = placeName(place);
-	try {
-		const { source } = await readTemplate(place, template.id, template.sourceVersion);
-		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
-			LaunchTemplateId: template.id,
-			SourceVersion: String(source.number),
-			VersionDescription: versionDescription(run.request.run, run.source.imageId, run.leaseId),
-			LaunchTemplateData: { ImageId: amiId },
-			ClientToken: clientToken(run.leaseId, template.id, amiId)
-		}));
-		const version = made?.VersionNumber;
-		if (version === void 0) throw new Error("AWS tells no number of the new version");
-		const from = `from version ${source.number}`;
-		run.log.line(where, `version ${version} of the launch template ${template.id} has ${amiId} (${from})`);
-		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
-		return version;
-	} catch (error) {
-		throw new StepError(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
-	}
-}
-async function undoVersion(operation, scope) {
-	const { run, place } = scope;
-	const change = changeOf(operation, scope);
-	if (change === void 0 || !isNeeded(operation, change)) return false;
-	try {
-		const description = versionDescription(run.request.run, run.source.imageId, run.leaseId);
-		const done = await lookedFor(place, [
-			0,
-			1,
-			2,
-			4
-		], () => takeVersionBack(place, change, description));
-		if (done !== void 0) run.log.line(placeName(place), done);
-		return true;
-	} catch (error) {
-		const what = `${operation.template.id} in ${placeName(place)}: ${errorMessage(error)}`;
-		run.leave(`a launch template that is not as before: ${what}`);
-		return false;
-	}
-}
-async function takeVersionBack(place, { template, amiId, existing, latest, formerDefault }, description) {
-	const isOurs = (one) => existing === void 0 ? one.number > latest && one.description === description : one.number === existing;
-	const ours = (await templateVersions$1(place, template, amiId)).filter(isOurs);
-	if (ours.length === 0) return void 0;
-	const { defaultVersion } = await readTemplate(place, template, "$Latest");
-	const numbers = ours.map(({ number }) => number);
-	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
-	if (moved) await setDefaultVersion(place, template, formerDefault);
-	if (existing === void 0) await deleteVersions(place, template, numbers);
-	const where = `the launch template ${template} in ${placeName(place)}`;
-	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
-	return done.length === 0 ? void 0 : done.join("; ");
-}
 // src/operations/ready.ts
 async function readReferences({ sets, settled }, scope) {
 	const { ledger } = scope.run;
+	if (sets.length > 0) await refuseRecalled(scope.run);
 	const read = await joined(sets.map((one) => readReference(one, scope)));
 	const { promotions = [], versions = [] } = ledger.state ?? {};
 	const isOpen = (place, name) => !settled.some((one) => isOf(one, place, name));
@@ -58432,7 +59725,7 @@ async function newShares(run, place, { id, accounts }) {
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
 	const ours = await provenShares(run, place, {
 		id,
-		claimed: [...sharesOf((await readTags$1(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
+		claimed: [...sharesOf$1((await readTags$1(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
 			lease,
 			account
 		}))).filter(({ account }) => accounts.includes(account))
@@ -58482,7 +59775,7 @@ const nothing = () => [];
 const kinds = {
 	create: {
 		asks: asksToCreate,
-		perform: create$2
+		perform: create$1
 	},
 	lease: {
 		asks: asksForLease,
@@ -58555,7 +59848,7 @@ const kinds = {
 	},
 	"template-version": {
 		asks: asksForVersion,
-		perform: makeVersion,
+		perform: makeVersion$1,
 		undo: undoVersion
 	},
 	deregister: {
@@ -59258,7 +60551,7 @@ function leaves({ discard, discardImages, untag }) {
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
-	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => tagValue(image, tagKeys.lease) === void 0 && !isEncryptedCopy(image)).filter((image) => tagValue(image, recalledTag) === void 0).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 }
 function planRetention(facts) {
 	const { count, tie } = facts;
@@ -59488,7 +60781,32 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 		findings.add(placeName(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
-function planTarget(planning, { target, tie }) {
+function tellRecalled({ findings }, { place, name, existing, namesake }) {
+	const others = namesake === void 0 || existing.some(({ ImageId }) => ImageId === namesake.ImageId) ? [] : [namesake];
+	for (const image of [...existing, ...others]) {
+		const recalled = recallOf(image);
+		if (recalled === void 0) continue;
+		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
+		findings.add(placeName(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
+	}
+}
+function planTarget(planning, own) {
+	tellRecalled(planning, own.target);
+	return planLasting(planning, {
+		...own,
+		target: withoutRecalled(own.target)
+	});
+}
+function withoutRecalled(target) {
+	const isKept = (image) => recallOf(image) === void 0;
+	const namesake = target.namesake !== void 0 && isKept(target.namesake) ? target.namesake : void 0;
+	return {
+		...target,
+		existing: target.existing.filter(isKept),
+		namesake
+	};
+}
+function planLasting(planning, { target, tie }) {
 	const { request, source, holders, findings } = planning;
 	const crossAccount = target.request.account !== source.account;
 	const route = planRoute(planning, target, crossAccount);
@@ -59804,6 +61122,8 @@ async function settle(settling) {
 	const { region } = request.source;
 	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 	if (observed === void 0) return {};
+	const recalled = recallOf(observed.source.image);
+	if (recalled !== void 0) findings.add(placeName(observed.source.place), recalled.what, recalled.remedy);
 	const reader = readerOf(host, request.run, observed.at);
 	for (;;) {
 		const leftOut = leftOutOf(request, findings);
@@ -60887,6 +62207,7 @@ const share = () => start(shareAction);
 const post = () => void post$1(nodeHost());
 const sweep = () => start(sweepAction);
 const audit = () => start(auditAction);
+const recall = () => start(recallAction);
 function start(action) {
 	collectEarly();
 	const cancelled = new AbortController();
@@ -60905,6 +62226,7 @@ function collectEarly() {
 
 var __webpack_exports__audit = __webpack_exports__.sb;
 var __webpack_exports__post = __webpack_exports__.bE;
+var __webpack_exports__recall = __webpack_exports__.I9;
 var __webpack_exports__share = __webpack_exports__.uM;
 var __webpack_exports__sweep = __webpack_exports__.X0;
-export { __webpack_exports__audit as audit, __webpack_exports__post as post, __webpack_exports__share as share, __webpack_exports__sweep as sweep };
+export { __webpack_exports__audit as audit, __webpack_exports__post as post, __webpack_exports__recall as recall, __webpack_exports__share as share, __webpack_exports__sweep as sweep };

@@ -134,7 +134,8 @@ export const resetImageAttribute: Handler<ResetImageAttributeRequest> = async (c
   return {};
 };
 
-function keepFormerLaunch(call: Ec2Call, { launch, launchLate }: SimImage): void {
+/** What an image was shared with is what reads and decisions still see for a while. */
+export function keepFormerLaunch(call: Ec2Call, { launch, launchLate }: SimImage): void {
   const { attributesVisibleAfterSeconds, sharesInForceAfterSeconds } = call.timings;
   const value = () => new Set(launch);
   keepFormer(call, launchLate.read, { value, seconds: attributesVisibleAfterSeconds });

@@ -5,9 +5,11 @@ import type {
   DisableFastSnapshotRestoresRequest,
   DisableImageDeprecationRequest,
   DisableImageDeregistrationProtectionRequest,
+  DisableImageRequest,
   EnableFastSnapshotRestoresRequest,
   EnableImageDeprecationRequest,
   EnableImageDeregistrationProtectionRequest,
+  EnableImageRequest,
   ImageReferenceResourceType,
   ReplaceImageInstanceTypeSpecificationRequest,
 } from '@aws-sdk/client-ec2';
@@ -18,6 +20,7 @@ import { answerDryRun, arnOf, authorize, authorizeOn, type Ec2Call, type Handler
 import { advance } from './copy.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
 import { changeAttributes, ownImage, requireImageId } from './image.ts';
+import { keepFormerLaunch } from './image-attribute.ts';
 import { snapshotNotFound } from './snapshot.ts';
 
 /*
@@ -58,6 +61,39 @@ export const disableImageDeprecation: Handler<DisableImageDeprecationRequest> = 
   const image = await authorizedImage(call, 'DisableImageDeprecation', input);
   changeAttributes(call, image, (data) => {
     delete data.DeprecationTime;
+  });
+  return { Return: true };
+};
+
+function requireState({ data }: SimImage, state: string, doing: string): void {
+  if (data.State !== state)
+    throw new Refusal(
+      'IncorrectState',
+      `The image ${data.ImageId} can't be ${doing} because it is in the ${data.State} state.`,
+    );
+}
+
+/**
+ * What it was shared with is lost, and who launches it meets that it is not there.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html
+ */
+export const disableImage: Handler<DisableImageRequest> = async (call, input) => {
+  const image = await authorizedImage(call, 'DisableImage', input);
+  requireState(image, 'available', 'disabled');
+  keepFormerLaunch(call, image);
+  image.launch.clear();
+  changeAttributes(call, image, (data) => {
+    data.State = 'disabled';
+    data.Public = false;
+  });
+  return { Return: true };
+};
+
+export const enableImage: Handler<EnableImageRequest> = async (call, input) => {
+  const image = await authorizedImage(call, 'EnableImage', input);
+  requireState(image, 'disabled', 'enabled');
+  changeAttributes(call, image, (data) => {
+    data.State = 'available';
   });
   return { Return: true };
 };

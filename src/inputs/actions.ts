@@ -2,10 +2,14 @@ import { type InputName, inputDefaults, type Reader } from './reader.ts';
 
 /* Which of all inputs each action takes. A test holds the manifests to it, and `npm run docs` writes them by it. */
 
-export type ActionName = 'share' | 'sweep' | 'audit';
+export type ActionName = 'share' | 'sweep' | 'audit' | 'recall';
 
 /** What an action besides the main one has to itself. */
-const own: Readonly<Record<Exclude<ActionName, 'share'>, readonly InputName[]>> = { sweep: [], audit: ['fail-on'] };
+const own: Readonly<Record<Exclude<ActionName, 'share'>, readonly InputName[]>> = {
+  sweep: [],
+  audit: ['fail-on'],
+  recall: ['target-ami-ids', 'reason', 'how', 'replacement', 'include-source', 'restore'],
+};
 
 /** What decides whether a share may begin; an action that has no plan can't honour it. */
 const ofPlan: readonly InputName[] = ['dry-run', 'expect-plan-digest', 'expect-plan-file'];
@@ -19,6 +23,15 @@ const readBySweep: readonly InputName[] = [
   ...(['target-accounts', 'target-regions', 'target-role-arn', 'targets', 'exclude-targets'] as const),
   ...(['credentials', 'role-chaining', 'external-id', 'role-session-name', 'role-session-tags'] as const),
   ...(['role-duration-seconds', 'oidc-audience', 'boot-test', 'hub-kms-key', 'keep-intermediates'] as const),
+  ...(['timeout-minutes', 'mask-aws-account-id'] as const),
+];
+
+/** Of the main action's inputs, those that `recall` reads. Its `ami-id` takes several, so its manifest says so itself. */
+const readByRecall: readonly InputName[] = [
+  ...(['ami-id', 'source-region', 'source-role-arn'] as const),
+  ...(['target-accounts', 'target-regions', 'target-role-arn', 'targets', 'exclude-targets'] as const),
+  ...(['credentials', 'role-chaining', 'external-id', 'role-session-name', 'role-session-tags'] as const),
+  ...(['role-duration-seconds', 'oidc-audience', 'ssm-parameter', 'launch-template'] as const),
   ...(['timeout-minutes', 'mask-aws-account-id'] as const),
 ];
 
@@ -50,6 +63,7 @@ export const actionInputs: Readonly<
 > = {
   share: { reads: ofShare, spare: [] },
   sweep: { reads: [...readBySweep, ...own.sweep], spare: spareOf([...readBySweep, ...ofPlan]) },
+  recall: { reads: [...readByRecall, ...own.recall], spare: spareOf([...readByRecall, ...ofPlan]) },
   audit: { reads: [...readByAudit, ...own.audit], spare: spareOf([...readByAudit, ...ofPlan, ...ofInstance]) },
 };
 

@@ -83,7 +83,8 @@ export const isLineage = {
   expected: 'expected at most 128 letters, digits, spaces and _.:/=+@-',
 };
 
-function readParameterName(reader: Reader, run: RunContext): string | undefined {
+/** The name of the SSM parameter, its placeholders still to fill. */
+export function readParameterName(reader: Reader, run: RunContext): string | undefined {
   const template = reader.templateValue('ssm-parameter', reader.optional('ssm-parameter'));
   if (template === undefined || unknownPlaceholders(template).length > 0) return template;
   const problem = parameterNameProblem(fill(template, { ...runValues(run), ...shortestTarget, ...shortestSource }));
@@ -91,8 +92,16 @@ function readParameterName(reader: Reader, run: RunContext): string | undefined 
   return template;
 }
 
-function readLaunchTemplate(reader: Reader, run: RunContext): LaunchTemplateInput | undefined {
+/** The ID or the name of the launch template, its placeholders still to fill. */
+export function readTemplateName(reader: Reader, run: RunContext): string | undefined {
   const template = reader.templateValue('launch-template', reader.optional('launch-template'));
+  if (template === undefined || unknownPlaceholders(template).length > 0) return template;
+  const sample = fill(template, { ...runValues(run), ...shortestTarget, ...shortestSource });
+  if (!isLaunchTemplate(sample)) reader.note('launch-template', template, launchTemplateForm);
+  return template;
+}
+
+function readLaunchTemplate(reader: Reader, run: RunContext): LaunchTemplateInput | undefined {
   const sourceVersion = reader.checked(
     'launch-template-source-version',
     reader.text('launch-template-source-version'),
@@ -102,11 +111,8 @@ function readLaunchTemplate(reader: Reader, run: RunContext): LaunchTemplateInpu
     },
   );
   const makesDefault = reader.flag('launch-template-default');
-  if (template === undefined) return undefined;
-  const sample = fill(template, { ...runValues(run), ...shortestTarget, ...shortestSource });
-  if (unknownPlaceholders(template).length === 0 && !isLaunchTemplate(sample))
-    reader.note('launch-template', template, launchTemplateForm);
-  return { template, sourceVersion, makesDefault };
+  const template = readTemplateName(reader, run);
+  return template === undefined ? undefined : { template, sourceVersion, makesDefault };
 }
 
 /** What names a launch template: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateLaunchTemplate.html */

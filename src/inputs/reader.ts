@@ -101,6 +101,12 @@ export const inputDefaults = {
   'timeout-minutes': '',
   'mask-aws-account-id': 'false',
   'fail-on': 'missing, differs, unknown',
+  'target-ami-ids': '',
+  reason: '',
+  how: 'disable',
+  replacement: '',
+  'include-source': 'false',
+  restore: 'false',
 } as const;
 
 export type InputName = keyof typeof inputDefaults;

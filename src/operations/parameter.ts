@@ -22,7 +22,7 @@ export async function readPromotion(
 ): Promise<Promotion | undefined> {
   const place = scope.run.accounts.target(where).until(scope.place.signal);
   try {
-    const found = await read(place, name);
+    const found = await readParameter(place, name);
     const before = found === undefined ? null : formerOf(found);
     const amiId = idOf(scope, image);
     return before?.value === amiId ? undefined : { place: placeName(where), name, before, amiId };
@@ -71,7 +71,8 @@ function formerOf({ Version: version, Value: value, DataType: dataType }: Found)
   return { version, value, dataType };
 }
 
-async function read(place: Place, name: string): Promise<Found | undefined> {
+/** A parameter as it stands; undefined where there is none. @throws AwsCallError */
+export async function readParameter(place: Place, name: string): Promise<Found | undefined> {
   try {
     return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
   } catch (error) {
@@ -94,7 +95,7 @@ function dataTypeOver(before: FormerValue | null): { DataType?: string } {
  * A parameter's tags: without those of EC2's characters that SSM doesn't take, such as a comma
  * (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_Tag.html).
  */
-function tagsFrom(record: Readonly<Record<string, string>>): { Key: string; Value: string }[] {
+export function tagsFrom(record: Readonly<Record<string, string>>): { Key: string; Value: string }[] {
   const isTaken = (text: string) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
   return toTags(record).flatMap(({ Key = '', Value = '' }) => (isTaken(Key) && isTaken(Value) ? [{ Key, Value }] : []));
 }
@@ -122,13 +123,30 @@ async function write(
   return version;
 }
 
+/**
+ * Has a parameter that is there hold another AMI from now on, and says by its tags of which source that is. @throws
+ * AwsCallError; where the value doesn't stand, an error that says what it holds
+ */
+export async function moveParameter(
+  place: Place,
+  before: Found,
+  { amiId, tags }: Readonly<{ amiId: string; tags: Readonly<Record<string, string>> }>,
+): Promise<void> {
+  const { Name: name = '' } = before;
+  const value = { Name: name, Value: amiId, Type: 'String' as const, ...dataTypeOver(formerOf(before)) };
+  const { Version: version = 1 } = await place.ssm(new PutParameterCommand({ ...value, Overwrite: true }));
+  const Tags = tagsFrom(tags);
+  await place.ssm(new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags }));
+  await awaitValue(place, { name, amiId, version });
+}
+
 /** Gives the version. A new parameter that is there although the request was the first is there by a request whose answer was lost. */
 async function put(place: Place, request: PutParameterRequest): Promise<number> {
   try {
     return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
   } catch (error) {
     if (!hasCode(error, 'ParameterAlreadyExists') || request.Overwrite === true) throw error;
-    const there = await read(place, request.Name ?? '');
+    const there = await readParameter(place, request.Name ?? '');
     if (there?.Value !== request.Value) throw error;
     return there?.Version ?? 1;
   }
@@ -143,7 +161,7 @@ async function awaitValue(
 ): Promise<void> {
   const until = place.clock.now() + standsWithinSeconds * 1000;
   for (let wait = 200; ; wait = Math.min(wait * 1.6, 5000)) {
-    const parameter = await read(place, name);
+    const parameter = await readParameter(place, name);
     if (parameter?.Value === amiId && (parameter.Version ?? 0) >= version) return;
     if (place.clock.now() > until)
       throw new Error(
@@ -162,7 +180,7 @@ export async function putBackParameter(
   { name, before, amiId }: Promotion,
   accepted = false,
 ): Promise<string | undefined> {
-  const stands = (await read(place, name))?.Value ?? null;
+  const stands = (await readParameter(place, name))?.Value ?? null;
   if (stands !== amiId && !accepted) return undefined;
   if (before !== null) {
     const { value, dataType = 'text' } = await formerValue(place, name, before);

@@ -30,7 +30,7 @@ export function asksForVersion({ template, image }: TemplateVersion, { standIns 
 const descriptionCharacters = 255;
 
 /** What the description of every version begins with that is made with an AMI of this source. */
-function descriptionPrefix(imageId: string): string {
+export function descriptionPrefix(imageId: string): string {
   return `share-encrypted-ami: source-ami=${imageId}, `;
 }
 

@@ -1,0 +1,409 @@
+import { describe, expect, test } from '@jest/globals';
+import { amiIdOf } from '../simulator/scenario.ts';
+import { publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
+import {
+  type Case,
+  sourceAccount,
+  sourceRegion,
+  standardCase,
+  targetAccount,
+  targetRegion,
+} from '../simulator/scenarios/standard.ts';
+import { type PolicyDocument, regionOf } from '../simulator/world.ts';
+import type { InUse } from '../src/recall/in-use.ts';
+import type { RecalledTarget } from '../src/recall.ts';
+import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
+import { type Statement, statementsIn } from './policy-cases.ts';
+import { sampled } from './sampled.ts';
+
+const accounts = [targetAccount, '222222222222'];
+const both = accounts.map((account) => [account, targetRegion] as const);
+const older = 'ami-00000000000000001';
+const mark = 'share-encrypted-ami:recalled';
+const published = {
+  lineage: 'golden',
+  'ssm-parameter': '/golden/latest',
+  'launch-template': 'web',
+  'launch-template-default': 'true',
+  'deprecate-after': '90d',
+};
+const ids = ['golden-1', 'golden-2'].map((name) => amiIdOf(sourceAccount, sourceRegion, name));
+const [first = '', second = ''] = ids;
+
+/** Two bakes of a lineage, and beside the sharing roles those for a recall, by the published policies. */
+function recallable(): Case {
+  const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
+  const given = standardCase({
+    ...{ volumes, targets: accounts, timings: { baseSeconds: 60, secondsPerGiB: 0 } },
+    policies: ['target-retain', 'target-publish', 'target-ssm-parameter', 'target-launch-template'],
+    ami: { name: 'golden-1' },
+    source: { amis: [{ name: 'golden-2', volumes }] },
+    target: { launchTemplates: { web: { versions: [older] } }, parameters: { '/golden/latest': older } },
+  });
+  const all = Object.entries(given.scenario.accounts).map(([id, account]) => {
+    const files = ['target-recall', 'target-ssm-parameter', 'target-launch-template'];
+    const policies = (id === sourceAccount ? ['source-recall'] : files).map((file) =>
+      publishedPolicy(file, {
+        ...{ 'source-region': sourceRegion, 'source-account': sourceAccount, 'target-account': id },
+        ...{ parameter: 'golden/*', 'launch-template': '*' },
+      }),
+    );
+    return [id, { ...account, roles: { ...account.roles, 'ami-recall': workflowRole(id, policies) } }];
+  });
+  return { ...given, scenario: { ...given.scenario, accounts: Object.fromEntries(all) } };
+}
+
+async function bake(shared: Case, simulator: Simulator, inputs: Record<string, string>) {
+  const run_id = String(simulator.calls.length + 1);
+  const asked = { ...shared.inputs, ...published, ...inputs };
+  const { main } = await runJob({ inputs: asked, env: simulator.env, github: { run_id } });
+  return { ...main, said: main.annotations.map(({ message }) => message).join('\n') };
+}
+
+function runOf(shared: Case, simulator: Simulator, { machine = 'one', ...inputs }: Record<string, string>) {
+  const { 'source-region': region = '', 'target-accounts': to = '', 'target-regions': regions = '' } = shared.inputs;
+  return {
+    ...{ action: 'recall' as const, machine, env: simulator.env },
+    inputs: {
+      ...{ 'ami-id': second, reason: 'CVE-2026-1234: {{a}} “bad” default', 'source-region': region },
+      ...{ 'target-accounts': to, 'target-regions': regions },
+      ...{ 'ssm-parameter': '/golden/latest', 'launch-template': 'web' },
+      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-recall`,
+      'target-role-arn': 'arn:aws:iam::{account}:role/ami-recall',
+      ...inputs,
+    },
+    github: { run_id: '99', sha: 'f'.repeat(40) },
+  };
+}
+
+async function recall(shared: Case, simulator: Simulator, inputs: Record<string, string> = {}) {
+  const result = await runAction(runOf(shared, simulator, inputs));
+  return {
+    ...result,
+    targets: JSON.parse(result.outputs.targets || '[]') as RecalledTarget[],
+    inUse: JSON.parse(result.outputs['in-use'] || '[]') as InUse[],
+    said: result.annotations.map(({ message }) => message).join('\n'),
+  };
+}
+
+/** What a target has of a source AMI, and what names an AMI there. */
+function lookAt(simulator: Simulator, [account, region]: readonly [string, string]) {
+  const here = regionOf(simulator.world, account, region);
+  const images = [...here.images.values()];
+  const of = (source: string) =>
+    images.find(({ data }) => data.Tags.some(({ Key, Value }) => Key?.endsWith(':source-ami') && Value === source));
+  const [template] = here.launchTemplates.values();
+  const named = (number: number | undefined) =>
+    template?.versions.find((one) => one.number === number)?.data.ImageId ?? '';
+  return {
+    here,
+    of,
+    template,
+    parameter: here.parameters.get('/golden/latest')?.value ?? '',
+    launched: named(template?.defaultVersion),
+    latest: named(Math.max(...(template?.versions.map(({ number }) => number) ?? []))),
+    records: [...here.parameters.keys()].filter((name) => name.startsWith('/share-encrypted-ami/recalled/')),
+  };
+}
+
+const markOf = (image: { data: { Tags: { Key?: string | undefined; Value?: string | undefined }[] } } | undefined) =>
+  image?.data.Tags.find(({ Key }) => Key === mark)?.Value;
+
+test('an image is taken back everywhere, and given again from another machine', async () => {
+  const shared = recallable();
+  const simulator = await startSimulator(shared.scenario);
+  for (const id of ids) expect((await bake(shared, simulator, { 'ami-id': id })).said).toBe('');
+  const friends = Array.from({ length: 40 }, (_, index) => String(333_333_333_000 + index));
+  const organization = 'arn:aws:organizations::111111111111:organization/o-abcdefghij';
+  const others = Array.from({ length: 150 }, (_, at) => `${organization.replace('o-a', `o-${at}`)}`);
+  for (const place of both) {
+    const { of, launched } = lookAt(simulator, place);
+    const image = of(second);
+    expect(launched).toBe(image?.data.ImageId);
+    for (const one of [...friends, ...others]) image?.launch.add(one);
+  }
+  const before = both.map((place) => structuredClone(lookAt(simulator, place).of(second)?.data));
+
+  const { conclusion, said, targets, inUse, summary, outputs } = await recall(shared, simulator);
+  expect([said, conclusion]).toEqual(['', 'success']);
+  expect(targets.map(({ status }) => status)).toEqual(['disabled', 'disabled']);
+  expect(outputs.truncated).toBe('false');
+  expect(inUse).toEqual([]);
+  expect(summary).toContain('✅ 2 AMIs taken back');
+  const source = regionOf(simulator.world, sourceAccount, sourceRegion).images.get(second);
+  expect(markOf(source)).toContain('CVE-2026-1234');
+  for (const place of both) {
+    const { of, parameter, launched, latest, records, template } = lookAt(simulator, place);
+    const former = of(first)?.data.ImageId;
+    expect([parameter, launched, latest]).toEqual([former, former, former]);
+    expect(template?.versions.map(({ data }) => data.ImageId)).not.toContain(of(second)?.data.ImageId);
+    expect([of(second)?.data.State, of(second)?.launch.size, markOf(of(second))]).toEqual([
+      'disabled',
+      0,
+      expect.stringContaining('CVE-2026-1234'),
+    ]);
+    expect(records.length).toBeGreaterThan(3);
+  }
+
+  // A second recall finds nothing more to do, and loses nothing.
+  expect((await recall(shared, simulator)).conclusion).toBe('success');
+  const restored = await recall(shared, simulator, { restore: 'true', reason: 'a false alarm', machine: 'two' });
+  expect([restored.said, restored.targets.map(({ status }) => status)]).toEqual(['', ['restored', 'restored']]);
+  expect(markOf(source)).toBeUndefined();
+  for (const [index, place] of both.entries()) {
+    const { of, parameter, records } = lookAt(simulator, place);
+    expect(of(second)?.data).toEqual(before[index]);
+    expect([...(of(second)?.launch ?? [])].sort()).toEqual([...friends, ...others].sort());
+    expect(records).toEqual([]);
+    // Pointers stay where they are.
+    expect(parameter).toBe(of(first)?.data.ImageId);
+  }
+  await simulator.close();
+});
+
+/** Both bakes are shared. */
+async function shared() {
+  const given = recallable();
+  const simulator = await startSimulator(given.scenario);
+  for (const id of ids) expect((await bake(given, simulator, { 'ami-id': id })).said).toBe('');
+  return { given, simulator };
+}
+
+/** Nothing of ours names the second bake, it is disabled, and a restore brings back what others had. */
+async function expectGone(given: Case, simulator: Simulator): Promise<void> {
+  for (const place of both) {
+    const { of, parameter, template } = lookAt(simulator, place);
+    const id = of(second)?.data.ImageId;
+    expect(of(second)?.data.State).toBe('disabled');
+    expect([parameter, ...(template?.versions.map(({ data }) => data.ImageId) ?? [])]).not.toContain(id);
+  }
+  const { said } = await recall(given, simulator, { restore: 'true' });
+  expect(said).toBe('');
+  for (const place of both) expect([...(lookAt(simulator, place).of(second)?.launch ?? [])]).toEqual(['333333333333']);
+}
+
+test('killed at any of its writing calls and run again, it ends as if it had not been', async () => {
+  const { given, simulator } = await shared();
+  const writes = async (killAt?: number) => {
+    const from = simulator.calls.length;
+    for (const place of both) {
+      const { here, of, template } = lookAt(simulator, place);
+      const id = of(second)?.data.ImageId ?? '';
+      const parameter = here.parameters.get('/golden/latest');
+      if (parameter) parameter.value = id;
+      of(second)?.launch.add('333333333333');
+      // As a share leaves it.
+      const number = (template?.latest ?? 0) + 1;
+      const description = `share-encrypted-ami: source-ami=${second}, lease=x`;
+      template?.versions.push({ number, description, visibleAt: 0, data: { ImageId: id } });
+      if (template) Object.assign(template, { latest: number, defaultVersion: number });
+    }
+    const running = startAction(runOf(given, simulator, {}));
+    let count = 0;
+    simulator.onCall(({ client, mutating }) => {
+      if (client !== running.client || !mutating) return;
+      count += 1;
+      if (count === killAt) running.kill();
+    });
+    await running.result.catch(() => undefined);
+    return simulator.calls.slice(from).filter(({ mutating }) => mutating).length;
+  };
+  const all = await writes();
+  expect(all).toBeGreaterThan(14);
+  await expectGone(given, simulator);
+  const every = process.env.NIGHTLY === 'true' ? 1 : 4;
+  for (let at = 1; at <= all; at += every) {
+    await writes(at);
+    expect((await recall(given, simulator)).said).toBe('');
+    await expectGone(given, simulator);
+  }
+  await simulator.close();
+});
+
+test('a share refuses what is recalled, before and on the way; and a recalled AMI keeps its name', async () => {
+  const { given, simulator } = await shared();
+  const ours = lookAt(simulator, [targetAccount, targetRegion]).of(second)?.data.ImageId ?? '';
+  const one = { 'target-accounts': targetAccount };
+  expect((await recall(given, simulator, { ...one, 'ami-id': '', 'target-ami-ids': ours })).said).toBe('');
+  const here = await bake(given, simulator, { 'ami-id': second, ...one, 'on-existing': 'replace' });
+  expect(here.said).toMatch(new RegExp(`${ours} was recalled: CVE.*it keeps its name "golden-2"`));
+  expect(here.said).toContain('give it again by the action recall (restore: true)');
+  expect((await recall(given, simulator, { ...one, 'ami-id': '', 'target-ami-ids': ours, restore: 'true' })).said).toBe(
+    '',
+  );
+
+  expect((await recall(given, simulator)).conclusion).toBe('success');
+  const refused = await bake(given, simulator, { 'ami-id': second });
+  expect(refused.said).toMatch(new RegExp(`${second} was recalled: CVE-2026-1234`));
+
+  // The first bake is recalled while a share of it is under way, with a new name.
+  const source = regionOf(simulator.world, sourceAccount, sourceRegion).images.get(first);
+  let isOn = true;
+  simulator.onCall(({ action, mutating }) => {
+    if (isOn && action === 'RegisterImage' && mutating) source?.data.Tags.push({ Key: mark, Value: 'found late' });
+    if (action === 'RegisterImage' && mutating) isOn = false;
+  });
+  const before = both.map((place) => lookAt(simulator, place).here.images.size);
+  const late = await bake(given, simulator, { 'ami-id': first, 'target-ami-name': 'anew', 'on-existing': 'replace' });
+  expect(late.said).toContain(`${first} was recalled: found late`);
+  const live = both.map(
+    (place) =>
+      [...lookAt(simulator, place).here.images.values()].filter((image) => image.deregisteredAt === undefined).length,
+  );
+  expect(live).toEqual(before);
+  expect(late.conclusion).toBe('failure');
+  await simulator.close();
+});
+
+test('what still uses an AMI is told, without another to name it fails, and nothing foreign is touched', async () => {
+  const { given, simulator } = await shared();
+  const [place = both[0]] = both;
+  if (place === undefined) throw new Error('no target');
+  const { here, of, template } = lookAt(simulator, place);
+  const image = of(second);
+  if (image === undefined) throw new Error('no AMI');
+  const id = image.data.ImageId ?? '';
+  // A team's own image by CopyImage, with all of our tags; a version and a parameter that others made.
+  const foreign = structuredClone(image.data);
+  Object.assign(foreign, { ImageId: 'ami-0f0e0d0c0b0a09080', Name: 'of a team', SourceImageId: id });
+  here.images.set(foreign.ImageId ?? '', { ...image, launch: new Set(['444444444444']), data: foreign });
+  const number = (template?.latest ?? 0) + 1;
+  template?.versions.push({ number, description: 'mine', visibleAt: 0, data: { ImageId: id } });
+  if (template) template.latest = number;
+  const [snapshot] = [...here.snapshots.values()].filter(({ data }) =>
+    image.data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === data.SnapshotId),
+  );
+  snapshot?.shares.add('555555555555');
+  here.parameters.set('/others/latest', {
+    ...{
+      name: '/others/latest',
+      value: foreign.ImageId ?? '',
+      type: 'String',
+      dataType: 'text',
+      version: 1,
+      history: [],
+    },
+    tags: [{ Key: 'share-encrypted-ami:source-ami', Value: second }],
+  });
+  // The older bake is gone here, so nothing takes the AMI's place.
+  const former = of(first);
+  if (former) former.data.State = 'disabled';
+
+  const result = await recall(given, simulator, { how: 'deprecate', 'launch-template': '' });
+  expect(result.conclusion).toBe('failure');
+  expect(result.said).toMatch(new RegExp(`the SSM parameter /golden/latest still names ${id}: no other AMI`));
+  expect(result.targets.map(({ status }) => status)).toEqual(['deprecated', 'deprecated']);
+  expect([image.data.State, Date.parse(image.data.DeprecationTime ?? '') - simulator.clock.now() < 120_000]).toEqual([
+    'available',
+    true,
+  ]);
+  expect(result.summary).toMatch(/### Left alone[^#]*ami-0f0e0d0c0b0a09080.*was copied from/);
+  const uses = result.inUse.map(({ by, command }) => `${by}: ${command}`).join('\n');
+  expect(uses).toContain(`${template?.id}: aws ec2 create-launch-template-version --region ${targetRegion}`);
+  expect(uses).toMatch(/shared with 555555555555: aws ec2 reset-snapshot-attribute/);
+  expect(result.summary).toMatch(/### Still in use[\s\S]*### Failures/);
+  expect([foreign.Tags?.some(({ Key }) => Key === mark), foreign.State]).toEqual([false, 'available']);
+  expect(here.parameters.get('/others/latest')?.value).toBe(foreign.ImageId);
+  expect(template?.versions.at(-1)?.description).toBe('mine');
+  const named = await recall(given, simulator, { 'ami-id': '', 'target-ami-ids': foreign.ImageId ?? '' });
+  expect(named.said).toMatch(/ami-0f0e0d0c0b0a09080 is left alone/);
+
+  // What was deprecated gets its own time again, and is deregistered at last, the source disabled by another recall.
+  const back = await recall(given, simulator, { restore: 'true' });
+  expect([back.said, Date.parse(image.data.DeprecationTime ?? '') > simulator.clock.now() + 80 * 86_400_000]).toEqual([
+    '',
+    true,
+  ]);
+  const withSource = await recall(given, simulator, { 'include-source': 'true', replacement: first });
+  expect(withSource.targets[0]).toMatchObject({ account: sourceAccount, amiId: second, status: 'disabled' });
+  const whole = await recall(given, simulator, { 'include-source': 'true', restore: 'true' });
+  expect([whole.said, regionOf(simulator.world, sourceAccount, sourceRegion).images.get(second)?.data.State]).toEqual([
+    '',
+    'available',
+  ]);
+  const gone = await recall(given, simulator, { how: 'deregister' });
+  expect(gone.targets.map(({ status }) => status)).toEqual(['deregistered', 'deregistered']);
+  expect(image.deregisteredAt).toBeDefined();
+  await simulator.close();
+});
+
+test('inputs that a recall cannot have', async () => {
+  const given = recallable();
+  const simulator = await startSimulator(given.scenario);
+  const bad = await recall(given, simulator, {
+    ...{ 'ami-id': '', 'target-ami-ids': 'ami-1', reason: '', how: 'deregister', 'include-source': 'true' },
+    ...{ 'dry-run': 'true', replacement: 'x', restore: 'no' },
+  });
+  for (const words of [
+    /target-ami-ids: "ami-1" — expected the ID/,
+    /reason: not set — is needed/,
+    /how: "deregister" — cannot be had with target-ami-ids/,
+    /include-source: "true" — cannot be had/,
+    /replacement: "x" — expected the ID/,
+    /restore: "no" — expected true or false/,
+    /dry-run: "true" — is an input of the main action; recall does not take it/,
+  ])
+    expect(bad.said).toMatch(words);
+  expect(bad.outputs).toMatchObject({ targets: '[]', 'in-use': '[]' });
+  expect(simulator.calls).toEqual([]);
+  await simulator.close();
+});
+
+describe('the policies for a recall', () => {
+  const files = { 'source-recall': sourceAccount, 'target-recall': targetAccount } as const;
+  type Action = Readonly<{ file: keyof typeof files; action: string }>;
+  // What takes an AMI away for good is tried last; what only other cases take is not tried here.
+  const untried = ['ec2:GetImageAncestry', 'ssm:GetParameters', 'ec2:DisableImageDeregistrationProtection'];
+  const actions = Object.keys(files).flatMap((file) =>
+    statementsIn(file).flatMap(({ Action }) => [Action].flat().map((action) => ({ file, action }) as Action)),
+  );
+  const last = ['ec2:DeregisterImage', 'ec2:DeleteSnapshot'];
+  const tried = actions.filter(({ action }) => ![...untried, ...last].includes(action));
+  const ends = actions.filter(({ action }) => last.includes(action));
+
+  test('are enough, and without any action of them it is named', async () => {
+    const { given, simulator } = await shared();
+    regionOf(simulator.world, sourceAccount, sourceRegion).images.get(second)?.launch.add('333333333333');
+    for (const place of both) {
+      const image = lookAt(simulator, place).of(second);
+      image?.launch.add('333333333333');
+      // Whose deprecation is taken off again.
+      if (place[0] === targetAccount) delete image?.data.DeprecationTime;
+    }
+    const each = async (ways: readonly Record<string, string>[]) => {
+      const said: string[] = [];
+      for (const inputs of ways) said.push((await recall(given, simulator, { ...inputs })).said);
+      return said.join('\n').trim();
+    };
+    const whole = ['disable', 'deprecate'].flatMap((how) => [
+      { how, 'include-source': 'true' },
+      { restore: 'true', 'include-source': 'true' },
+    ]);
+    const without = async ({ file, action }: Action, ways: readonly Record<string, string>[]) => {
+      const policies = simulator.world.accounts[files[file]]?.roles.get('ami-recall')?.policies as PolicyDocument[];
+      const kept = [...policies];
+      const cut = (policy: PolicyDocument) => {
+        const own = (policy.Statement as Statement[]).map((one) => ({
+          ...one,
+          Action: [one.Action].flat().filter((known) => known !== action),
+        }));
+        return { ...policy, Statement: own.filter(({ Action }) => Action.length > 0) } as PolicyDocument;
+      };
+      policies.splice(0, policies.length, ...kept.map(cut));
+      const said = await each(ways);
+      policies.splice(0, policies.length, ...kept);
+      return said;
+    };
+    expect(await each(whole)).toBe('');
+    for (const one of sampled(tried, { every: 12 })) {
+      expect([one, await without(one, whole)]).toEqual([one, expect.stringContaining(one.action.split(':')[1] ?? '')]);
+      await each([{ restore: 'true', 'include-source': 'true' }]);
+    }
+    for (const one of ends)
+      expect([one, await without(one, [{ how: 'deregister' }])]).toEqual([
+        one,
+        expect.stringContaining(one.action.split(':')[1] ?? ''),
+      ]);
+    await simulator.close();
+  });
+});

@@ -1,0 +1,3 @@
+import { recall } from '../bundle/index.js';
+
+recall();

@@ -1,0 +1,106 @@
+import type { Image } from '@aws-sdk/client-ec2';
+import type { Place } from '../aws/clients.ts';
+import { ancestryOf, describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
+import { isDenied } from '../aws/errors.ts';
+import { isEncryptedCopy } from '../encrypted-copy.ts';
+import { snapshotIdsOf } from '../image.ts';
+import type { RecallRequest } from '../inputs/recall.ts';
+import { joined } from '../join.ts';
+import { isOfEncryptedCopy, type Known, tieOfImage, tieToLineage } from '../plan/evidence.ts';
+import { recalledTag, tagKeys, tagValue } from '../tags.ts';
+
+/* Which AMIs of a target are meant, and which take their place. */
+
+/** An AMI in a target that this action made. */
+export type Copy = Readonly<{ image: Image; id: string; sourceAmi: string }>;
+
+export type Copies = Readonly<{
+  /** Those that are meant. */
+  meant: readonly Copy[];
+  /** What bears tags of ours, or is named by the inputs, and isn't proven to be this action's; with the reason. */
+  left: readonly Readonly<{ id: string; why: string; isNamed: boolean }>[];
+  /** The AMI that takes the place of one that is meant; undefined where there is none. */
+  replacementOf(copy: Copy): Copy | undefined;
+}>;
+
+/** What is known before the targets are read. */
+export type Meant = Pick<RecallRequest, 'sourceImages' | 'targetImages' | 'replacement'> &
+  Readonly<{
+    /** The encrypted copies in the source account, with the AMIs that they are of. */
+    parents: Known['parents'];
+    /** Source AMIs that bear the mark of a recall: no copy of theirs takes the place of another. */
+    recalledSources: ReadonlySet<string>;
+  }>;
+
+/** The AMIs in a target that are meant, by their tags and by what proves these. @throws AwsCallError */
+export async function findCopies(place: Place, meant: Meant): Promise<Copies> {
+  const tagged = await ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] });
+  const named = (await describeImages(place, meant.targetImages)).filter(({ OwnerId }) => OwnerId === place.account);
+  const all = [...new Map([...tagged, ...named].map((image) => [image.ImageId, image])).values()].filter(
+    (image) => !isEncryptedCopy(image) && image.State !== 'deregistered' && image.State !== 'failed',
+  );
+  const isNamed = ({ ImageId = '' }: Image) => meant.targetImages.includes(ImageId);
+  const isMeant = (image: Image) =>
+    isNamed(image) ||
+    (!meant.sourceImages.includes(image.ImageId ?? '') && meant.sourceImages.includes(sourceOf(image)));
+  const { chosen = [], others = [] } = Object.groupBy(all, (image) => (isMeant(image) ? 'chosen' : 'others'));
+  const lineages = new Set(chosen.flatMap((image) => tagValue(image, tagKeys.lineage) ?? []));
+  const candidates = others.filter((image) => mayReplace(image, meant, lineages));
+  const known = await readKnown(place, [...chosen, ...candidates], meant.parents);
+  const isProven = (image: Image) => tieOfImage(image, known).is === 'proven';
+  const good = candidates
+    .filter(isProven)
+    .toSorted((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
+  return {
+    meant: chosen.filter(isProven).map(copyOf),
+    left: chosen.flatMap((image) => {
+      const tied = tieOfImage(image, known);
+      return tied.is === 'proven' ? [] : [{ id: image.ImageId ?? '', why: tied.why, isNamed: isNamed(image) }];
+    }),
+    replacementOf({ image }) {
+      const lineage = tagValue(image, tagKeys.lineage);
+      const isOfLineage = (one: Image) =>
+        lineage !== undefined &&
+        tagValue(one, tagKeys.lineage) === lineage &&
+        tieToLineage(one, lineage, known).is === 'proven';
+      const found = good.find((one) => meant.replacement !== undefined || isOfLineage(one));
+      return found && copyOf(found);
+    },
+  };
+}
+
+const sourceOf = (image: Image): string => tagValue(image, tagKeys.sourceAmi) ?? '';
+const copyOf = (image: Image): Copy => ({ image, id: image.ImageId ?? '', sourceAmi: sourceOf(image) });
+
+/** Whether an AMI may take another's place: it is of the asked source, or published as one of a lineage; and not recalled. */
+function mayReplace(image: Image, { replacement, recalledSources }: Meant, lineages: ReadonlySet<string>): boolean {
+  const isFinished = image.State === 'available' && tagValue(image, tagKeys.lease) === undefined;
+  const isRecalled = tagValue(image, recalledTag) !== undefined || recalledSources.has(sourceOf(image));
+  if (!isFinished || isRecalled) return false;
+  if (replacement !== undefined) return sourceOf(image) === replacement;
+  const isPublished = tagValue(image, tagKeys.published) !== undefined;
+  return isPublished && lineages.has(tagValue(image, tagKeys.lineage) ?? '');
+}
+
+/** What proves the tags of images. */
+async function readKnown(place: Place, images: readonly Image[], parents: Known['parents']): Promise<Known> {
+  const parts = await describeSnapshots(place, [...new Set(images.flatMap(snapshotIdsOf))]);
+  const unproven = images.filter(
+    (image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? '') !== sourceOf(image),
+  );
+  const ancestry = await joined(
+    unproven.map(async ({ ImageId = '' }) => {
+      try {
+        return await ancestryOf(place, ImageId);
+      } catch (error) {
+        // Then the AMI is told as one that only its tag speaks for.
+        if (isDenied(error)) return [];
+        throw error;
+      }
+    }),
+  );
+  return {
+    snapshots: new Map(parts.map((part) => [part.SnapshotId ?? '', part])),
+    parents: new Map([...ancestry.flat(), ...parents]),
+  };
+}
