@@ -88,13 +88,15 @@ describe('no secret leaves the process', () => {
 
 describe('where there is no token', () => {
   test.each([
-    ['push', /no AWS credentials: the runner offers no ID token.*"permissions: id-token: write"/, /fork/],
-    ['pull_request', /A pull request from a fork is never given an ID token/, undefined],
-  ])('after a %s, one sentence says so', async (event_name, said, unsaid) => {
+    ['push', 'auto', /no ID token, and the environment has no AWS credentials/, /fork/],
+    ['pull_request', 'auto', /a pull request from a fork is never given one/, undefined],
+    ['push', 'oidc', /credentials is oidc, and the runner offers no ID token/, /configure-aws-credentials/],
+  ])('after a %s with credentials: %s, it says so at once', async (event_name, credentials, said, unsaid) => {
     const shared = procedure({ github: { mayRequestToken: false } });
-    const { main, simulator, error } = await share(shared, {}, { github: { event_name } });
+    const { main, simulator, error } = await share(shared, { credentials }, { github: { event_name } });
     expect(main.conclusion).toBe('failure');
     expect(error).toMatch(said);
+    expect(error).toMatch(/What to do: give the job "permissions: id-token: write"/);
     if (unsaid !== undefined) expect(error).not.toMatch(unsaid);
     expect(simulator.calls).toEqual([]);
   });
@@ -107,6 +109,7 @@ describe('where there is no token', () => {
       procedure({ faults: [{ kind: 'token-endpoint', status: 403, ...answer }] }),
     );
     expect(error).toMatch(/GitHub gave no ID token for audience sts.amazonaws.com: the token endpoint answered 403/);
+    expect(error).toMatch(/What to do: run the job again/);
     // The source's role and the target's.
     expect(simulator.calls.filter(({ service }) => service === 'token').length).toBeLessThanOrEqual(2);
   });
@@ -148,6 +151,23 @@ describe('one ID token', () => {
 
 describe('the runner’s own token ends', () => {
   const github = { requestTokenSeconds: 3630 };
+  const lasting = (seconds: string): Record<string, string> => ({ 'role-duration-seconds': seconds });
+  const chained = { 'role-chaining': 'true' };
+
+  test('what main has taken back is not told again where post has no session any more', async () => {
+    const result = await share(customerKey({ github, timings: { secondsPerGiB: 6000 } }));
+    expect(result.error).toMatch(/the run took longer than timeout-minutes/);
+    expect(result.post.annotations).toEqual([]);
+    expect(result.post.stdout).toMatch(/could not look again: .*the token endpoint answered 401/);
+  });
+
+  test.each([-7, -2, 2, 7])('a clock that is off by %i hours changes none of it', async (hours) => {
+    const run = { clockAheadMs: hours * 3_600_000 };
+    const result = await share(customerKey({ github: { requestTokenSeconds: 22_200 } }), {}, run);
+    expect([result.error, result.main.conclusion]).toEqual(['', 'success']);
+    const assumed = result.simulator.calls.filter(({ action }) => action === 'AssumeRoleWithWebIdentity');
+    expect(assumed).toHaveLength(2);
+  });
 
   test('all sessions are renewed just before, and a run goes on by them', async () => {
     const result = await share(customerKey({ github, timings: { secondsPerGiB: 600 } }), { 'poll-interval': '600' });
@@ -176,9 +196,14 @@ describe('the runner’s own token ends', () => {
     ],
     ['100', 'auto', undefined],
     ['110', 'environment', undefined],
-  ])('timeout-minutes: %s with credentials: %s', async (minutes, credentials, problem) => {
+    ['110', 'auto', undefined, lasting('43200')],
+    // Chained sessions are as long as they were asked for, and an hour at most.
+    ['56', 'auto', /"56" — expected at most 55: .* a larger role-duration-seconds/, { ...lasting('900'), ...chained }],
+    ['101', 'auto', /"101" — expected at most 100: [^;]*$/, { ...lasting('43200'), ...chained }],
+  ])('timeout-minutes: %s with credentials: %s', async (minutes, credentials, problem, more = {}) => {
     const shared = customerKey({ github });
-    const { error, simulator } = await share(shared, { 'timeout-minutes': minutes, credentials, 'dry-run': 'true' });
+    const inputs = { 'timeout-minutes': minutes, credentials, ...more, 'dry-run': 'true' };
+    const { error, simulator } = await share(shared, inputs);
     if (problem === undefined) expect(error).not.toMatch(/timeout-minutes/);
     else expect([error, simulator.calls]).toEqual([expect.stringMatching(problem), []]);
   });

@@ -51,6 +51,8 @@ const empty = {
   promotions: [],
   versions: [],
   account: '',
+  region: '',
+  isSettled: false,
   keepPending: false,
   finished: [],
 };
@@ -229,6 +231,8 @@ describe('the state of many targets', () => {
         fc.record({ place: text, name: text, amiId: text, before: fc.option(fc.record({ version: fc.nat() })) }),
       ),
       account: text,
+      region: text,
+      isSettled: fc.boolean(),
       boots: fc.boolean(),
       keepPending: fc.boolean(),
       finished: texts,
@@ -354,6 +358,8 @@ describe('saved state that is damaged', () => {
     grantKeys: ['key'],
     regions: ['us-east-1'],
     account: '1',
+    region: 'us-east-1',
+    isSettled: true,
     boots: true,
     keepPending: true,
   };

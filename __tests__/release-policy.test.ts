@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
 import { type Policy, withStatements } from '../src/aws/key-policy.ts';
 import { readerOf } from '../src/lease.ts';
+import { emptyLedger } from '../src/ledger.ts';
 import { thisMachine } from '../src/machine.ts';
 import { nothing } from '../src/release/notes.ts';
 import { release } from '../src/release/release.ts';
@@ -15,22 +16,8 @@ test('a run that ends takes its statements out of the key policy, and no other',
   const key = there.key(region, 'golden');
   const withLive = withStatements(key.policy as Policy, { leaseId: live, partition: 'aws', accounts: [account] });
   key.policy = withStatements(withLive, { leaseId: own, partition: 'aws', accounts: [account] });
-  const state = {
-    imageId: amiIdOf(account, region, 'golden'),
-    leaseId: own,
-    leased: false,
-    since: 0,
-    grantKeys: [keyArn],
-    shares: [],
-    regions: [],
-    targets: {},
-    promotions: [],
-    versions: [],
-    boots: false,
-    account,
-    keepPending: false,
-    finished: [],
-  };
+  const imageId = amiIdOf(account, region, 'golden');
+  const state = { ...emptyLedger, imageId, leaseId: own, grantKeys: [keyArn], account, region };
   const report = await release({
     source: there.at,
     sourceRegion: region,

@@ -4,7 +4,7 @@ import { placeName } from '../src/aws/errors.ts';
 import { type Policy, withStatements } from '../src/aws/key-policy.ts';
 import { encryptedCopyName } from '../src/encrypted-copy.ts';
 import { leaseTag, readerOf, shareTags, targetMarks } from '../src/lease.ts';
-import type { LedgerState } from '../src/ledger.ts';
+import { emptyLedger, type LedgerState } from '../src/ledger.ts';
 import { thisMachine } from '../src/machine.ts';
 import { grantName } from '../src/operations/allow.ts';
 import { copyDescription, encryptedDescription } from '../src/plan/evidence.ts';
@@ -94,23 +94,8 @@ function grant(there: Account, name: string | undefined, at = region): string {
 const grantsIn = (there: Account, at = region) => there.key(at, 'golden').grants.map(({ GrantId }) => GrantId);
 
 function state(over: Partial<LedgerState> = {}): LedgerState {
-  return {
-    imageId: amiId,
-    leaseId: own,
-    leased: true,
-    since: began,
-    grantKeys: [keyArn],
-    shares: [],
-    regions: [],
-    targets: {},
-    boots: false,
-    promotions: [],
-    versions: [],
-    account,
-    keepPending: false,
-    finished: [],
-    ...over,
-  };
+  const held = { imageId: amiId, leaseId: own, leased: true, since: began, grantKeys: [keyArn] };
+  return { ...emptyLedger, ...held, account, region, ...over };
 }
 
 type Over = Partial<Omit<LedgerState, 'targets'> & Omit<Releasing, 'state' | 'grants'>>;

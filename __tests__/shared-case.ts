@@ -1,10 +1,10 @@
 import { expect } from '@jest/globals';
-import type { ActionResult, ActionRun } from '../simulator/runner.ts';
+import type { ActionResult } from '../simulator/runner.ts';
 import * as built from '../simulator/runner.ts';
 import { keyArnOf, type Scenario } from '../simulator/scenario.ts';
 import { type Case, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
 import * as served from '../simulator/simulator.ts';
-import { runJob, startSimulator } from './in-process.ts';
+import { type InProcessRun, runJob, startSimulator } from './in-process.ts';
 
 export type TargetRecord = {
   account: string;
@@ -23,11 +23,11 @@ export type Shared = Awaited<ReturnType<typeof share | typeof shareBuilt>>;
 /** Where a case is played: by the action in this process, or by dist/ in one of its own. */
 type Stage<S extends served.Simulator> = Readonly<{
   startSimulator(scenario: Scenario): Promise<S>;
-  runJob(run: ActionRun): Promise<{ main: ActionResult; post: ActionResult }>;
+  runJob(run: InProcessRun): Promise<{ main: ActionResult; post: ActionResult }>;
 }>;
 
 function sharingBy<S extends served.Simulator>({ startSimulator, runJob }: Stage<S>) {
-  return async (shared: Case, inputs: Record<string, string> = {}, more: Partial<ActionRun> = {}) => {
+  return async (shared: Case, inputs: Record<string, string> = {}, more: Partial<InProcessRun> = {}) => {
     const simulator = await startSimulator(shared.scenario);
     const before = simulator.snapshotOfState(sourceAccount);
     try {

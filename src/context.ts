@@ -13,7 +13,7 @@ export function runContext({ workflow, env, clock }: Pick<Host, 'workflow' | 'en
     runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
     sha: sha ?? '',
     date: new Date(clock.now()),
-    lastMoment: (sessions) => lastMomentOf(sessions, { env }),
+    lastMoment: (sessions) => lastMomentOf(sessions, { env, clock }),
     defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || undefined,
   };
 }

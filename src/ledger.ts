@@ -56,8 +56,11 @@ export type LedgerState = Readonly<{
   promotions: readonly Promotion[];
   /** Versions of launch templates that are being made; they go again unless all are made. */
   versions: readonly NewVersion[];
-  /** The source account. */
+  /** The source account and region. */
   account: string;
+  region: string;
+  /** Whether the run has taken back all that it knew of, so that only what AWS shows late may be left. */
+  isSettled: boolean;
   /** Whether copies that the run had no time left for go on, for another run to take over. */
   keepPending: boolean;
   /** The AMIs, and snapshots, that are finished: they stay, though they may bear the lease, or be read as bearing it. */
@@ -88,6 +91,8 @@ export const emptyLedger: LedgerState = {
   promotions: [],
   versions: [],
   account: '',
+  region: '',
+  isSettled: false,
   keepPending: false,
   finished: [],
 };
@@ -191,8 +196,8 @@ type RunPart = Omit<LedgerState, 'shares' | 'targets' | 'promotions' | 'versions
 function isRunPart(value: unknown): value is RunPart {
   return (
     isRecord(value) &&
-    [value.imageId, value.leaseId, value.account].every(isText) &&
-    [value.leased, value.keepPending, value.boots].every((flag) => typeof flag === 'boolean') &&
+    [value.imageId, value.leaseId, value.account, value.region].every(isText) &&
+    [value.leased, value.keepPending, value.boots, value.isSettled].every((flag) => typeof flag === 'boolean') &&
     Number.isFinite(value.since) &&
     [value.grantKeys, value.regions].every(isTexts)
   );

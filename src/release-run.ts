@@ -30,7 +30,8 @@ export function begin(run: Run, plan: Plan): void {
   run.hold(run.accounts.keepUp());
   const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? '');
   run.ledger.write({
-    ...{ account: source.account, imageId: source.imageId, leaseId: run.leaseId, regions, grantKeys: plan.keys },
+    ...{ account: source.account, region: source.place.region, regions, grantKeys: plan.keys },
+    ...{ imageId: source.imageId, leaseId: run.leaseId },
     boots: boots.length > 0,
     targets: Object.fromEntries(
       [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
@@ -61,6 +62,8 @@ export async function end(
   const stays = [...report.stays, ...report.allowed];
   const asPlanned = [...outcomes.values()].every(({ is }) => is === 'done') && stays.length === 0;
   if (failed.length === 0 && asPlanned && !run.signal.aborted) quietly(run, () => run.ledger.clear());
+  else if (failed.length === 0 && run.ledger.state !== undefined)
+    quietly(run, () => run.ledger.write({ isSettled: true }));
   return { ...report, failed };
 }
 

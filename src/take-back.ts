@@ -2,18 +2,21 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import pLimit from 'p-limit';
 import { openClients, type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
-import { errorMessage, explainLine } from './aws/errors.ts';
+import { CredentialsError, explainLine } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host } from './host.ts';
 import { InputError, Reader } from './inputs/reader.ts';
 import { readSettings, type Settings } from './inputs/settings.ts';
+import { joined } from './join.ts';
 import { readerOf } from './lease.ts';
 import { type LedgerState, savedLedger } from './ledger.ts';
 import { oneLine } from './one-line.ts';
 import { putBackParameter } from './operations/parameter.ts';
 import { takeVersionBack, versionDescription } from './operations/template-version.ts';
+import { knownLeft } from './release/known-left.ts';
 import type { ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
+import type { Releasing } from './release/releasing.ts';
 import { logText } from './report/text.ts';
 
 /** GitHub ends post steps some five minutes after a cancel. */
@@ -34,12 +37,19 @@ export async function post(host: Host): Promise<void> {
     for (const what of unread) warn(`some of what the run has to undo could not be read, and stays as it is: ${what}`);
     if (state === undefined) return;
     const reader = new Reader(runner.input);
-    const settings = readSettings(reader, runContext(host));
+    const context = runContext(host);
+    // Another step may have set AWS_REGION to another region since.
+    const settings = readSettings(reader, { ...context, defaultRegion: state.region || context.defaultRegion });
     if (reader.problems.length > 0) throw new InputError(reader.problems);
     const { done, failed } = await takeBack(host, settings, state);
     for (const what of done) runner.info(logText(oneLine(what)));
     const next = state.imageId === '' ? '' : `. The next run on ${state.imageId} takes it back`;
-    for (const what of failed) warn(`left behind: ${what.replace(/\.+$/, '')}${next}`);
+    for (const what of failed) {
+      const told = what.replace(/\.+$/, '');
+      // What the run knew of is gone; what a call that was cut off made would be seen only later.
+      if (state.isSettled) runner.info(logText(oneLine(`could not look again: ${told}`)));
+      else warn(`left behind: ${told}${next}`);
+    }
   } catch (error) {
     warn(`the clean-up failed: ${explainLine(error)}`);
   }
@@ -55,7 +65,8 @@ async function takeBack(
   const signal = clock.after(postMinutes * 60_000);
   const clients = openClients(host);
   const { credentials, source } = settings;
-  const options = { stsRegion: source.region, ...credentials };
+  const region = state.region || source.region;
+  const options = { stsRegion: region, ...credentials };
   const sessions = openSessions({ options, host, signal });
   const session = sessions.source(source.roleArn);
   const at = placesOf(clients, { account: state.account, session, signal });
@@ -67,53 +78,59 @@ async function takeBack(
       return [name, placesOf(clients, { account, session: own, signal })(region)];
     }),
   );
-  const fromEnvironment = [
-    ...(source.roleArn === undefined ? [at(source.region)] : []),
-    ...(state.targets[''] ?? []).flatMap((name) => targets.find(([other]) => other === name)?.[1] ?? []),
-  ];
-  await Promise.all(fromEnvironment.map(refuseOtherAccount));
   const byName = new Map(targets);
+  await joined((state.targets[''] ?? []).flatMap((name) => byName.get(name) ?? []).map(enter));
+  // Without the lease, nothing tells what else is this run's.
+  const outside = state.leaseId === '' ? undefined : await enter(at(region)).catch(explainLine);
   const done: string[] = [];
   const references = new Set(referencesIn(settings, state));
+  const releasing: Omit<Releasing, 'isLast'> = {
+    source: at,
+    sourceRegion: region,
+    targets: targets.map(([, place]) => place),
+    reached: targets.map(([name]) => name),
+    state,
+    boots: state.boots,
+    grants: undefined,
+    stated: undefined,
+    keyAccess: source.keyAccess,
+    keepIntermediates: settings.keepIntermediates,
+    reader: (now) => readerOf(host, settings.run, now),
+    superseding: true,
+    ready: new Set(),
+    patient: false,
+  };
   let failed: string[] = [];
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
     await clock.sleep((seconds - before) * 1000, signal);
     const notPutBack = await putAllBack(byName, references, done);
     failed = notPutBack;
-    // Without the lease, nothing tells what else is this run's.
-    if (state.leaseId === '') continue;
+    if (state.leaseId === '' || outside !== undefined) continue;
     const report = await release({
-      source: at,
-      sourceRegion: source.region,
-      targets: targets.map(([, place]) => place),
-      reached: targets.map(([name]) => name),
-      state,
-      boots: state.boots,
-      grants: undefined,
-      stated: undefined,
-      keyAccess: source.keyAccess,
-      keepIntermediates: settings.keepIntermediates,
-      reader: (now) => readerOf(host, settings.run, now),
-      superseding: true,
-      ready: new Set(),
-      patient: false,
+      ...releasing,
       isLast: index === passesAfterSeconds.length - 1,
     });
     done.push(...report.done, ...(index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []));
     // A later pass makes an earlier one's failures good, or tells of them again.
     failed = [...notPutBack, ...report.failed];
   }
+  // What one cause keeps from being taken back is one message.
+  if (outside !== undefined) failed = [[...knownLeft({ ...releasing, isLast: true }), ...failed, outside].join('; ')];
   // A later pass finds again what an earlier one has done, until AWS shows it.
   return { done: [...new Set(done)], failed };
 }
 
-/** Another step may have put other credentials into the environment since the run: in that account, nothing is the run's. */
-async function refuseOtherAccount({ account, sts }: Place): Promise<void> {
+/**
+ * Sees that a place is to be called, as whom it is said to be. Another step may have put other credentials into the
+ * environment since the run: in that account, nothing is the run's.
+ */
+async function enter({ account, sts }: Place): Promise<undefined> {
   const { Account } = await sts(new GetCallerIdentityCommand({}));
   if (Account !== account)
-    throw new Error(
-      `the credentials in the environment are of account ${Account} now, and the run's were of ${account}. What to do: run it again with those; it takes back what is left`,
+    throw new CredentialsError(
+      `the credentials in the environment are of account ${Account} now, and the run's were of ${account}`,
+      { remedy: 'run it again with those' },
     );
 }
 
@@ -160,7 +177,7 @@ async function putAllBack(
       done.push(restored);
       references.delete(one);
     } catch (error) {
-      failed.push(`${one.name} in ${one.place}: ${errorMessage(error)}`);
+      failed.push(`${one.name} in ${one.place}: ${explainLine(error)}`);
     }
   });
   return failed;

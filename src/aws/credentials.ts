@@ -30,6 +30,7 @@ import {
   idTokens,
   offersToken,
   tokenCodes,
+  tokenRemedy,
   tokensEndAt,
 } from './id-token.ts';
 import { templateFirst } from './template-parameters.ts';
@@ -124,17 +125,22 @@ const lastAskMs = 5 * 60_000;
 /** What is left of the last sessions for taking back, when a run ends. */
 const takeBackMs = 20 * 60_000;
 
+/** https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
+const maxSessionSeconds = 43_200;
+
 /**
  * Until when a run may go on, in ms since the epoch: with the last sessions that ID tokens give, it has to take back what
- * is temporary. Undefined where nothing says so.
+ * is temporary; and whether longer sessions would move that. Undefined where nothing says so.
  */
 export function lastMomentOf(
   options: Pick<SessionOptions, 'from' | 'roleChaining' | 'durationSeconds'>,
-  host: Pick<Host, 'env'>,
-): number | undefined {
+  host: Pick<Host, 'env' | 'clock'>,
+): Readonly<{ at: number; canBeLater: boolean }> | undefined {
   const endsAt = usesToken(options, host) ? tokensEndAt(host) : undefined;
-  const seconds = options.roleChaining ? maxChainedSeconds : options.durationSeconds;
-  return endsAt === undefined ? undefined : endsAt + seconds * 1000 - takeBackMs;
+  if (endsAt === undefined) return undefined;
+  const mostSeconds = options.roleChaining ? maxChainedSeconds : maxSessionSeconds;
+  const seconds = Math.min(options.durationSeconds, mostSeconds);
+  return { at: endsAt + seconds * 1000 - takeBackMs, canBeLater: seconds < mostSeconds };
 }
 
 /** Whether any role is assumed by AssumeRole, which alone takes an external ID and session tags. */
@@ -207,23 +213,27 @@ export function renewing(
 
 async function ambientCredentials({ options, host }: SessionSource): Promise<Identity> {
   if (options.from === 'oidc')
-    throw new CredentialsError(
-      'credentials is oidc, which takes none from the environment: every account needs a role, in target-role-arn or targets.',
-    );
+    throw new CredentialsError('credentials is oidc, which takes none from the environment', {
+      remedy: 'give a role for every account, in target-role-arn or targets',
+    });
   try {
     return await host.ambientCredentials();
   } catch (error) {
-    throw new CredentialsError(noCredentials(error, options, host), { cause: error });
+    throw noCredentials(error, options, host);
   }
 }
 
-function noCredentials(error: unknown, { from }: SessionOptions, { env }: Host): string {
+const configure = 'run aws-actions/configure-aws-credentials before';
+
+function noCredentials(cause: unknown, { from }: SessionOptions, host: Host): CredentialsError {
+  const words = errorMessage(cause);
   if (from === 'environment')
-    return `credentials is environment, and the environment has none. Run aws-actions/configure-aws-credentials before. (${errorMessage(error)})`;
-  const where = 'There are no AWS credentials: the runner offers no ID token, and the environment has none.';
-  const fork =
-    env.GITHUB_EVENT_NAME === 'pull_request' ? ' A pull request from a fork is never given an ID token.' : '';
-  return `${where} Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${fork} (${errorMessage(error)})`;
+    return new CredentialsError(`credentials is environment, and the environment has none (${words})`, {
+      ...{ remedy: configure, cause },
+    });
+  return new CredentialsError(`the runner offers no ID token, and the environment has no AWS credentials (${words})`, {
+    ...{ remedy: `${tokenRemedy(host)}; or ${configure}`, cause },
+  });
 }
 
 type Role = Readonly<{ roleArn: string; sessionName: string; tags: Tag[] }>;
@@ -235,6 +245,8 @@ function roleWhere({ roleArn }: Pick<Role, 'roleArn'>, region: string): Where {
 
 async function assumeByToken(role: Role, tokens: IdTokens, from: SessionSource): Promise<Identity> {
   const { options, host, signal } = from;
+  if (!offersToken(host))
+    throw new CredentialsError('credentials is oidc, and the runner offers no ID token', { remedy: tokenRemedy(host) });
   const sts = new STSClient({
     ...clientDefaults,
     requestHandler: readingAnswers(host.http),
@@ -256,7 +268,7 @@ async function assumeByToken(role: Role, tokens: IdTokens, from: SessionSource):
         RoleArn: role.roleArn,
         RoleSessionName: role.sessionName,
         WebIdentityToken: token,
-        DurationSeconds: options.durationSeconds,
+        DurationSeconds: secondsOf('AssumeRoleWithWebIdentity', options),
       }),
       { abortSignal: signal },
     );
@@ -283,6 +295,13 @@ function elsewhere({ env }: Host): string[] {
 /** A role assumed from a role's session may last an hour: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html */
 const maxChainedSeconds = 3600;
 
+type StsAction = 'AssumeRole' | 'AssumeRoleWithWebIdentity';
+
+/** How long the sessions of an action are asked to last. */
+function secondsOf(action: StsAction, { durationSeconds }: SessionOptions): number {
+  return action === 'AssumeRole' ? Math.min(durationSeconds, maxChainedSeconds) : durationSeconds;
+}
+
 async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise<Identity> {
   const { options, host, signal } = from;
   const config = { ...clientDefaults, requestHandler: readingAnswers(host.http), region: options.stsRegion };
@@ -291,7 +310,7 @@ async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise
     new AssumeRoleCommand({
       RoleArn: role.roleArn,
       RoleSessionName: role.sessionName,
-      DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
+      DurationSeconds: secondsOf('AssumeRole', options),
       ...(options.externalId && { ExternalId: options.externalId }),
       ...(role.tags.length > 0 && { Tags: role.tags }),
     });
@@ -324,7 +343,11 @@ const maxDenials = 4;
 const maxFailures = 6;
 
 async function retrySts(
-  { action, role, remedy }: Readonly<{ action: string; role: Role; remedy?: (error: unknown) => string | undefined }>,
+  {
+    action,
+    role,
+    remedy,
+  }: Readonly<{ action: StsAction; role: Role; remedy?: (error: unknown) => string | undefined }>,
   { options, host, signal }: SessionSource,
   assume: () => Promise<{ Credentials?: Credentials | undefined }>,
 ): Promise<Identity> {
@@ -332,7 +355,8 @@ async function retrySts(
   for (;;) {
     signal.throwIfAborted();
     try {
-      return toIdentity((await assume()).Credentials);
+      const { Credentials } = await assume();
+      return toIdentity(Credentials, { seconds: secondsOf(action, options), now: host.clock.now() });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       // Of credentials that these were to be had by, that error says why.
@@ -351,7 +375,7 @@ async function retrySts(
 type StsTries = Readonly<{ denials: number; failures: number }>;
 
 /** As what an error may pass by itself; undefined where it doesn't, or was waited for often enough. */
-function passingAs(error: unknown, action: string, tries: StsTries): keyof StsTries | undefined {
+function passingAs(error: unknown, action: StsAction, tries: StsTries): keyof StsTries | undefined {
   // An ID token that has ended is no credentials: assumeByToken has asked for another.
   const refused = action === 'AssumeRole' && isRefusalOfCredentials(error);
   if (refused || hasCode(error, 'AccessDenied')) return leftOf(tries, 'denials', maxDenials);
@@ -371,13 +395,22 @@ function isKeyLookup(error: unknown): boolean {
   );
 }
 
-function toIdentity(credentials: Credentials | undefined): Identity {
+/**
+ * What STS gave, with its end by the machine's clock, which may be off: a session lasts as long as it was asked for, or as
+ * AWS's time and the machine's say, if that is less.
+ */
+function toIdentity(
+  credentials: Credentials | undefined,
+  { seconds, now }: Readonly<{ seconds: number; now: number }>,
+): Identity {
   const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
-  if (!AccessKeyId || !SecretAccessKey) throw new CredentialsError('STS answered without credentials.');
+  if (!AccessKeyId || !SecretAccessKey) throw new CredentialsError('STS answered without credentials');
+  const leftMs = (Expiration?.getTime() ?? 0) - now;
+  const lifeMs = leftMs > 0 ? Math.min(leftMs, seconds * 1000) : seconds * 1000;
   return {
     accessKeyId: AccessKeyId,
     secretAccessKey: SecretAccessKey,
     ...(SessionToken && { sessionToken: SessionToken }),
-    ...(Expiration && { expiration: Expiration }),
+    expiration: new Date(now + lifeMs),
   };
 }

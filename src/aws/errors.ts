@@ -42,9 +42,15 @@ export class AwsCallError extends Error {
   }
 }
 
-/** A failure to come by credentials, in one sentence that says what to change. */
+/** A failure to come by credentials. */
 export class CredentialsError extends Error {
   override name = 'CredentialsError';
+  readonly remedy: string | undefined;
+
+  constructor(what: string, { remedy, cause }: Readonly<{ remedy?: string; cause?: unknown }> = {}) {
+    super(what, { cause });
+    this.remedy = remedy;
+  }
 }
 
 /** A step that failed, told with the resource that it was at; `remedy` says what to do where more is known than AWS says. */
@@ -317,6 +323,12 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`,
   },
   {
+    // Sessions that the run makes itself are renewed.
+    fits: (error) => isExpired(error) && error.action !== 'AssumeRoleWithWebIdentity',
+    remedy: () =>
+      'the credentials in the environment have ended: have them last longer than the run (role-duration-seconds of aws-actions/configure-aws-credentials), or let the roles trust GitHub and set credentials to oidc',
+  },
+  {
     fits: isUnknownCredentials,
     remedy: () =>
       'AWS does not know the credentials: see that those in the environment are whole, of this partition and not deleted, and that no other endpoint or proxy answers',
@@ -398,7 +410,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
 
 function remedyOf(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if (at instanceof StepError) return at.remedy;
+    if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
     if (at instanceof AwsCallError) {
       const call = at;
       return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);

@@ -13,13 +13,26 @@ export function offersToken({ env }: Pick<Host, 'env'>): boolean {
   return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
 
+/** What has a runner that offers no ID token offer one. */
+export function tokenRemedy({ env }: Pick<Host, 'env'>): string {
+  const fork = env.GITHUB_EVENT_NAME === 'pull_request' ? ' (a pull request from a fork is never given one)' : '';
+  return `give the job "permissions: id-token: write"${fork}`;
+}
+
+/** A clock that is off by no more than this still tells when the runner's token ends. */
+const clockMs = 5 * 60_000;
+
 /**
  * When the runner's token ends, which no ID token can be asked for without: some hours after the job's start. In ms since
- * the epoch; undefined where it doesn't say.
+ * the epoch; undefined where it doesn't say, and where by the machine's clock it has ended or not begun: then either the
+ * clock is wrong, or GitHub will say so.
  */
-export function tokensEndAt({ env }: Pick<Host, 'env'>): number | undefined {
-  const { exp } = payloadOf(env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? '');
-  return typeof exp === 'number' && Number.isFinite(exp) ? exp * 1000 : undefined;
+export function tokensEndAt({ env, clock }: Pick<Host, 'env' | 'clock'>): number | undefined {
+  const { nbf, iat, exp } = payloadOf(env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? '');
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined;
+  const beginsAt = [nbf, iat].find((one) => typeof one === 'number') ?? 0;
+  const now = clock.now();
+  return now < exp * 1000 && now >= beginsAt * 1000 - clockMs ? exp * 1000 : undefined;
 }
 
 /** What STS says of a token that it doesn't take: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
@@ -117,12 +130,22 @@ async function fetchToken(audience: string, host: Host, signal: AbortSignal): Pr
       const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
       if (final || tries > triesAfter(error, maxTokenTries - 1)) {
         throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, {
-          cause: error,
+          ...{
+            cause: error,
+            remedy: final ? remedyOf(error.status) : 'run it again: GitHub, or what is before it, fails',
+          },
         });
       }
       await host.clock.sleep(500 * 2 ** (tries - 1) * (0.5 + Math.random() / 2), signal);
     }
   }
+}
+
+/** What to do about a refusal that lasts. */
+function remedyOf(status: number): string {
+  if (status === 401 || status === 403)
+    return "run the job again: a job's right to ID tokens ends some six hours after its start";
+  return 'see that nothing changes ACTIONS_ID_TOKEN_REQUEST_URL, which the runner sets';
 }
 
 /** The runner's endpoint answered, but with no token. */

@@ -35,13 +35,14 @@ function readTimeout(reader: Reader, { credentials }: Settings, { date, lastMome
   const given = reader.optional('timeout-minutes');
   const minutes = given === undefined ? defaultMinutes : reader.whole('timeout-minutes', 1, 7200);
   const last = lastMoment?.(credentials);
-  const most = last === undefined ? Number.POSITIVE_INFINITY : Math.floor((last - date.getTime()) / 60_000);
+  if (last === undefined) return { minutes, cut: undefined };
+  const most = Math.floor((last.at - date.getTime()) / 60_000);
   if (!(minutes > most)) return { minutes, cut: undefined };
-  const end = new Date(last ?? 0).toISOString().slice(0, 16).replace('T', ' ');
+  const end = new Date(last.at).toISOString().slice(0, 16).replace('T', ' ');
   const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${end} UTC`;
   if (given !== undefined || most < 1) {
-    const longer = 'a larger role-duration-seconds moves that moment';
-    reader.note('timeout-minutes', given ?? '', `expected at most ${Math.max(0, most)}: ${why}; ${longer}`);
+    const longer = last.canBeLater ? '; a larger role-duration-seconds moves that moment' : '';
+    reader.note('timeout-minutes', given ?? '', `expected at most ${Math.max(0, most)}: ${why}${longer}`);
   }
   return { minutes: most, cut: why };
 }

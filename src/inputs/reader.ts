@@ -11,9 +11,12 @@ export type RunContext = Readonly<{
   sha: string;
   date: Date;
   defaultRegion: string | undefined;
-  /** Until when a run with such sessions may go on, in ms since the epoch, where anything bounds it. */
-  lastMoment?: (sessions: RunSessions) => number | undefined;
+  /** Until when a run with such sessions may go on, where anything bounds it. */
+  lastMoment?: (sessions: RunSessions) => LastMoment | undefined;
 }>;
+
+/** In ms since the epoch; and whether sessions that last longer would move it. */
+export type LastMoment = Readonly<{ at: number; canBeLater: boolean }>;
 
 type RunSessions = Readonly<{
   from: 'oidc' | 'environment' | 'auto';

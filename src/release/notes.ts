@@ -1,4 +1,4 @@
-import { errorMessage } from '../aws/errors.ts';
+import { explainLine } from '../aws/errors.ts';
 
 /**
  * What was taken back, and what could not be, each as a sentence; what stays since another run needs it, or since nothing
@@ -40,7 +40,7 @@ export function noting(notes: Notes, account: string): Attempt {
       if (typeof result === 'string') notes.done.push(result);
       return result;
     } catch (error) {
-      const failure = { what: `${what} in ${account}: ${errorMessage(error)}` };
+      const failure = { what: `${what} in ${account}: ${explainLine(error)}` };
       notes.failed.push(resource === undefined ? failure : { ...failure, resource });
       return undefined;
     }
