@@ -10,6 +10,7 @@ import { runJob } from '../simulator/runner.ts';
 import { fanOut, sourceAccount } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { readInputs } from '../src/inputs.ts';
+import { evaluated } from './expressions.ts';
 
 const root = join(import.meta.dirname, '..');
 const accountIds = (count: number) => Array.from({ length: count }, (_, index) => String(100_000_000_000 + index));
@@ -352,6 +353,7 @@ describe('the workflow', () => {
       'packer-build',
       'expect-plan-digest',
       'expect-plan-file',
+      'promote',
     ];
     const taken = Object.keys(action.inputs).filter((name) => !left.includes(name));
     expect(Object.keys(inputs)).toEqual(expect.arrayContaining(taken));
@@ -361,7 +363,7 @@ describe('the workflow', () => {
       const [call] = uses(job, './');
       // Each job's targets are in `targets`.
       const inTargets = ['target-accounts', 'target-regions', 'optional-targets', 'exclude-targets'];
-      const handed = taken.filter((name) => !inTargets.includes(name));
+      const handed = [...taken, 'promote'].filter((name) => !inTargets.includes(name));
       expect(Object.keys(call?.with ?? {}).sort()).toEqual(handed.sort());
       for (const [name, value] of Object.entries(call?.with ?? {})) {
         const own = name.toUpperCase().replaceAll('-', '_');
@@ -377,13 +379,19 @@ describe('the workflow', () => {
   });
 
   test('sets SSM parameters only when collect found every target ready', () => {
-    expect(workflow.jobs.source.env).toMatchObject({ SSM_PARAMETER: '', DRY_RUN: 'true' });
-    expect(workflow.jobs.share.env).toMatchObject({ SSM_PARAMETER: '', LAUNCH_TEMPLATE: '' });
-    expect(workflow.jobs.promote.env).toMatchObject({
-      SSM_PARAMETER: expression('inputs.ssm-parameter'),
-      LAUNCH_TEMPLATE: expression('inputs.launch-template'),
-      ON_EXISTING: 'reuse',
-    });
+    expect(workflow.jobs.source.env).toMatchObject({ PROMOTE: 'false', DRY_RUN: 'true' });
+    const { PROMOTE = '' } = workflow.jobs.share.env ?? {};
+    // A dry run shows what promote would do.
+    for (const [dryRun, parameter, template, promotes] of [
+      [false, '/golden', '', 'false'],
+      [false, '', 'web', 'false'],
+      [false, '', '', 'true'],
+      [true, '/golden', 'web', 'true'],
+    ] as const) {
+      const inputs = { 'dry-run': dryRun, 'ssm-parameter': parameter, 'launch-template': template };
+      expect([inputs, evaluated(PROMOTE, { inputs })]).toEqual([inputs, promotes]);
+    }
+    expect(workflow.jobs.promote.env).toMatchObject({ PROMOTE: 'true', DRY_RUN: 'false' });
     expect(workflow.jobs.promote.needs).toContain('collect');
     expect(workflow.jobs.promote.if).toContain("needs.collect.result == 'success'");
     expect(workflow.jobs.promote.if).toContain('!inputs.dry-run');
@@ -448,15 +456,11 @@ describe('the commands, as the workflow runs them', () => {
   function runStep(job: keyof Workflow['jobs'], find: (step: Step) => boolean, known: Record<string, string>): Ran {
     const step = workflow.jobs[job].steps.find((one) => one.run !== undefined && find(one));
     if (step?.run === undefined) throw new Error(`no such step in ${job}`);
+    const defaults = Object.entries(workflow.on.workflow_call.inputs);
+    const inputs = Object.fromEntries(defaults.map(([name, { default: value = '' }]) => [name, value]));
     const filled = Object.entries({ ...workflow.jobs[job].env, ...step.env }).map(([name, value]) => [
       name,
-      value.replaceAll(/\$\{\{ (.*?) \}\}/g, (_, asked: string) => {
-        const own = /^inputs\.([\w-]+)$/.exec(asked)?.[1];
-        const fallback = own && String(workflow.on.workflow_call.inputs[own]?.default ?? '');
-        const found = known[asked] ?? fallback;
-        if (found === undefined) throw new Error(`what is ${asked}?`);
-        return found;
-      }),
+      value.replaceAll(/\$\{\{ (.*?) \}\}/g, (whole, asked: string) => known[asked] ?? evaluated(whole, { inputs })),
     ]);
     const folder = mkdtempSync(join(temp, 'step-'));
     const files = { GITHUB_OUTPUT: join(folder, 'output'), GITHUB_STEP_SUMMARY: join(folder, 'summary') };

@@ -253,3 +253,46 @@ describe('problems beforehand', () => {
     expect(main.outputs['launch-templates']).toBe('{}');
   });
 });
+
+describe('promote: false', () => {
+  const given = { ...inputs, 'on-existing': 'replace', 'target-ami-name': '{name} {run-id}' };
+  const standing = (simulator: Simulator) =>
+    Object.values(simulator.world.accounts).flatMap(({ id, regions }) =>
+      [...regions.values()].flatMap(({ images }) =>
+        [...images.values()].flatMap(({ data, deregisteredAt }) =>
+          id === sourceAccount || deregisteredAt !== undefined ? [] : [data.ImageId],
+        ),
+      ),
+    );
+
+  test('makes the AMIs; a later job of the workflow run promotes them, and only then the older ones go', async () => {
+    const shared = withTemplates();
+    const simulator = await startSimulator(shared.scenario);
+    const run = (more: Record<string, string>, run_id: string) =>
+      runJob({ inputs: { ...shared.inputs, ...given, ...more }, env: simulator.env, github: { run_id } });
+    await run({}, '1');
+    const [first, values] = [standing(simulator), valuesOf(simulator)];
+    expect(values.toSorted()).toEqual(first.toSorted());
+    const made = await run({ promote: 'false' }, '2');
+    expect(made.main.annotations).toEqual([]);
+    // What parameters and templates name is there still.
+    expect([valuesOf(simulator), standing(simulator)]).toEqual([values, expect.arrayContaining(first)]);
+    expect(standing(simulator)).toHaveLength(2 * first.length);
+    const promoted = await run({}, '2');
+    expect(promoted.main.annotations).toEqual([]);
+    const ids = (JSON.parse(made.main.outputs.targets ?? '') as TargetRecord[]).map(({ amiId }) => amiId).toSorted();
+    expect(standing(simulator).toSorted()).toEqual(ids);
+    expect(valuesOf(simulator).toSorted()).toEqual(ids);
+    await simulator.close();
+  });
+
+  test('tells all the same what could not be promoted', async () => {
+    const { error, simulator } = await share(withTemplates(), {
+      ...given,
+      'launch-template': 'none',
+      promote: 'false',
+    });
+    expect(error).toMatch(/launch template none/);
+    expect(simulator.calls.filter(({ mutating }) => mutating)).toEqual([]);
+  });
+});

@@ -184,7 +184,7 @@ describe('an AMI of this source that is there already', () => {
     });
   });
 
-  test('with on-existing replace, stays if an earlier attempt of this very run made it; the others go', () => {
+  test('with on-existing replace, stays if this very run made it; the others go', () => {
     const own = sharedAmi('ami-own', { run: runUrl });
     const target = { existing: [first, own], earlierCopies: [snapshotOf(own)] };
     expect(planOne({ inputs: { 'on-existing': 'replace' }, attempt: 2, target })).toMatchObject({

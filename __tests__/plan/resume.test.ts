@@ -87,17 +87,14 @@ describe('an AMI that is there already', () => {
     ]);
   });
 
-  test.each(['fail', 'replace'])(
-    'with on-existing %s, is reused only if an earlier attempt of this very run made it',
-    (onExisting) => {
-      const inputs = { 'on-existing': onExisting };
-      const [own, others] = [sharedAmi('ami-own', { run: runUrl }), sharedAmi('ami-others', { run: `${runUrl}9` })];
-      const earlierCopies = [own, others].map((image) => snapshotOf(image));
-      expect(planOne({ inputs, attempt: 2, target: { existing: [others, own], earlierCopies } }).reuse).toBe(own);
-      expect(planOne({ inputs, target: { existing: [others, own], earlierCopies } }).reuse).toBeUndefined();
-      expect(planOne({ inputs, attempt: 2, target: { existing: [others], earlierCopies } }).reuse).toBeUndefined();
-    },
-  );
+  test.each(['fail', 'replace'])('with on-existing %s, is reused only if this very run made it', (onExisting) => {
+    const inputs = { 'on-existing': onExisting };
+    const [own, others] = [sharedAmi('ami-own', { run: runUrl }), sharedAmi('ami-others', { run: `${runUrl}9` })];
+    const earlierCopies = [own, others].map((image) => snapshotOf(image));
+    expect(planOne({ inputs, attempt: 2, target: { existing: [others, own], earlierCopies } }).reuse).toBe(own);
+    expect(planOne({ inputs, target: { existing: [others, own], earlierCopies } }).reuse).toBe(own);
+    expect(planOne({ inputs, attempt: 2, target: { existing: [others], earlierCopies } }).reuse).toBeUndefined();
+  });
 
   test('by another name is reused if it is the only one', () => {
     const target = { existing: [ami], earlierCopies: [snapshotOf(ami)], name: 'another' };

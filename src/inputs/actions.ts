@@ -42,7 +42,7 @@ const ofDoing: readonly InputName[] = [
   ...(['keep-intermediates', 'max-parallel', 'poll-interval'] as const),
   ...(['boot-test', 'boot-instance-type', 'boot-subnet', 'boot-security-group', 'boot-instance-profile'] as const),
   ...(['boot-timeout-minutes', 'boot-required'] as const),
-  ...(['launch-template', 'launch-template-source-version', 'launch-template-default'] as const),
+  ...(['launch-template', 'launch-template-source-version', 'launch-template-default', 'promote'] as const),
   ...(['max-severity', 'scan-max-age-days', 'scan-required', 'scan-wait-minutes', 'fixable-only'] as const),
 ];
 

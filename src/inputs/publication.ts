@@ -18,6 +18,8 @@ export type Publication = Readonly<{
   grantKeyTo: readonly string[];
   ssmParameter: string | undefined;
   launchTemplate: LaunchTemplateInput | undefined;
+  /** Whether those are set, and older AMIs go; else a later job of the workflow run does that. */
+  promote: boolean;
   /** The test that it must pass before; undefined where there is none. */
   boot: Boot | undefined;
   /** The product line that the AMIs are of. */
@@ -57,6 +59,7 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
     }),
     ssmParameter: readParameterName(reader, run),
     launchTemplate: readLaunchTemplate(reader, run),
+    promote: reader.flag('promote'),
     boot: readBoot(reader, partition, run),
     ...readRetention(reader, run),
   };

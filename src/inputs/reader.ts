@@ -79,6 +79,7 @@ export const inputDefaults = {
   'launch-template': '',
   'launch-template-source-version': '$Latest',
   'launch-template-default': 'false',
+  promote: 'true',
   'boot-test': 'off',
   'boot-instance-type': '',
   'boot-subnet': '',

@@ -68,7 +68,7 @@ function accessOf(request: Request, source: Source, plan: TargetPlan): string[] 
   ];
 }
 
-/** Whether the run makes the AMI, or an earlier attempt of it did, which was approved with it. */
+/** Whether the run makes the AMI, or has made it before, which was approved with it. */
 function isMadeByRun(request: Request, plan: TargetPlan): boolean {
   return isMaking(plan) || isOwn(request, plan.image);
 }

@@ -69,8 +69,8 @@ type Comparing = Readonly<{ request: Request; source: Source; findings: Findings
 
 /**
  * An AMI that is what this run would make: of this source, alike, and under the right key. Of several, the one with the
- * asked name; where none has it, the choice is the user's. Unless any such AMI may be reused, only one that an earlier
- * attempt of this very workflow run made is as good as a new one.
+ * asked name; where none has it, the choice is the user's. Unless any such AMI may be reused, only one that this
+ * very workflow run made is as good as a new one.
  */
 export function findReusable(comparing: Comparing, target: Target): Image | undefined {
   const { request, findings } = comparing;
@@ -88,9 +88,9 @@ export function findReusable(comparing: Comparing, target: Target): Image | unde
   return named ?? candidates[0];
 }
 
-/** Whether an earlier attempt of this very workflow run made it. */
-export function isOwn({ run: { runUrl, runAttempt } }: Request, image: Image): boolean {
-  return runAttempt > 1 && runUrl !== '' && tagValue(image, tagKeys.run) === runUrl;
+/** Whether this very workflow run made it: an earlier attempt, job or step. */
+export function isOwn({ run: { runUrl } }: Request, image: Image): boolean {
+  return runUrl !== '' && tagValue(image, tagKeys.run) === runUrl;
 }
 
 /**
@@ -102,7 +102,7 @@ export function findMaking({ request }: Comparing, { namesake, existing }: Targe
   return making !== undefined && mayUse(request, making) ? making : undefined;
 }
 
-/** Whether an AMI of this source that is there may be used again: any, or one of an earlier attempt. */
+/** Whether an AMI of this source that is there may be used again: any, or one of this workflow run. */
 export function mayUse(request: Request, image: Image): boolean {
   return request.onExisting === 'reuse' || isOwn(request, image);
 }

@@ -25,18 +25,21 @@ export function holdingBack(leftOut: readonly LeftOut[]): string[] {
   return leftOut.filter(({ target }) => !target.optional).map(({ target }) => placeName(target));
 }
 
+/** Why parameters, launch templates and older AMIs stay as they are everywhere; undefined where they don't. */
+export function whyHeldBack({ publication }: Request, leftOut: readonly LeftOut[]): string | undefined {
+  if (!publication.promote) return 'promote is false, and older AMIs go when the new ones are promoted';
+  if (holdingBack(leftOut).length === 0) return undefined;
+  return 'a target is left out, and older AMIs go only when every target is ready';
+}
+
 /**
  * What is decided of a target, without what waits for all targets. The AMI that has the new one's name goes all the same:
  * without that, there could be no new one.
  */
-export function heldBack({
-  replace,
-  retained,
-  marks,
-  supersedes,
-  target,
-}: Common & Readonly<{ supersedes?: Image | undefined }>): Pick<Common, 'target' | 'replace' | 'retained' | 'marks'> {
-  const why = 'a target is left out, and older AMIs go only when every target is ready';
+export function heldBack(
+  { replace, retained, marks, supersedes, target }: Common & Readonly<{ supersedes?: Image | undefined }>,
+  why: string,
+): Pick<Common, 'target' | 'replace' | 'retained' | 'marks'> {
   return {
     target: { ...target, ssmParameter: undefined, launchTemplate: undefined },
     replace: replace.filter((one) => one === supersedes),

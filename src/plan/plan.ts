@@ -34,7 +34,7 @@ import {
 import { tieToLineage } from './evidence.ts';
 import type { Hub, Observed, Source, Target } from './facts.ts';
 import { keptCopy, keptSnapshots } from './intermediates.ts';
-import { heldBack, holdingBack } from './left-out.ts';
+import { heldBack, whyHeldBack } from './left-out.ts';
 import type { Expected } from './operation.ts';
 import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
@@ -68,11 +68,11 @@ export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Pla
   const planning: Planning = { request, source, given, leaseId, holders, findings };
   const intermediates = ownIntermediates(observed, findings);
   const copies = copiesOf(source, intermediates);
-  const isHeld = holdingBack(leftOut).length > 0;
+  const held = whyHeldBack(request, leftOut);
   const drafts = observed.targets.map((target): Draft => {
     const own = findings.about([placeName(target.place)]);
     const draft = planTarget({ ...planning, findings: own }, ownIn(target, copies, own));
-    return isHeld ? { ...draft, ...heldBack(draft) } : draft;
+    return held === undefined ? draft : { ...draft, ...heldBack(draft, held) };
   });
   const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
   const found = { ...observed, intermediates };
