@@ -83,6 +83,7 @@ describe('regions that can’t be read', () => {
     expect(said).toMatch(/3 problems were found before anything was changed/);
     expect(said).toContain('there is no ami-00000000000000001');
     expect(said).toMatch(/AssumeRoleWithWebIdentity of arn:aws:iam::999999999999:role\/ami-target/);
+    expect(said).toMatch(/or leave it out by exclude-targets: 999999999999\/\*$/m);
     expect(said).toMatch(/reading the regions that the account has enabled: .*ec2:DescribeRegions.*What to do: /s);
     const optional = {
       'exclude-targets': `*/${sourceRegion}`,
@@ -96,6 +97,10 @@ describe('regions that can’t be read', () => {
     });
     expect(statusesIn(dry)).toEqual([`${wide}/${sourceRegion} failed`, `${narrow}/${sourceRegion} failed`]);
     expect(recordsOf(dry)[1]).toMatchObject({ optional: true });
+    // One region of an account that is optional doesn't make the account so.
+    const one = { 'optional-targets': `*/${sourceRegion}`, 'dry-run': 'true' };
+    const needed = await runAction({ inputs: { ...shared.inputs, ...one }, env: simulator.env });
+    expect(needed.conclusion).toBe('failure');
     await simulator.close();
   });
 });

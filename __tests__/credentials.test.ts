@@ -197,11 +197,13 @@ describe('the runner’s own token ends', () => {
     ['100', 'auto', undefined],
     ['110', 'environment', undefined],
     ['110', 'auto', undefined, lasting('43200')],
+    // What nobody asked for is cut, however little there is left.
+    ['', 'auto', undefined, lasting('900'), 60],
     // Chained sessions are as long as they were asked for, and an hour at most.
     ['56', 'auto', /"56" — expected at most 55: .* a larger role-duration-seconds/, { ...lasting('900'), ...chained }],
     ['101', 'auto', /"101" — expected at most 100: [^;]*$/, { ...lasting('43200'), ...chained }],
-  ])('timeout-minutes: %s with credentials: %s', async (minutes, credentials, problem, more = {}) => {
-    const shared = customerKey({ github });
+  ])('timeout-minutes: %s with credentials: %s', async (minutes, credentials, problem, more = {}, seconds = 3630) => {
+    const shared = customerKey({ github: { requestTokenSeconds: seconds } });
     const inputs = { 'timeout-minutes': minutes, credentials, ...more, 'dry-run': 'true' };
     const { error, simulator } = await share(shared, inputs);
     if (problem === undefined) expect(error).not.toMatch(/timeout-minutes/);

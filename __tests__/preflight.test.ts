@@ -227,7 +227,8 @@ const misconfigurations: Record<string, Misconfiguration> = {
       account.notOptedIn = ['eu-south-1'];
       draft.inputs['target-regions'] = 'eu-south-1';
     },
-    says: /region eu-south-1 is not enabled in account 999999999999 \(AWS says AuthFailure: AWS was not able to validate/,
+    // Each service has its own words; told is the first.
+    says: /^A problem was found.*\n.*region eu-south-1 is not enabled in account 999999999999 \(AWS says \w+: /,
     fix: input('target-regions', targetRegion),
   },
   'no such AMI': {

@@ -200,7 +200,7 @@ describe('credentials', () => {
     expect(result.error).toBe('');
     const byOidc = await share(procedure(), { 'role-session-tags': 'team=images', 'external-id': 'golden' });
     expect(byOidc.main.annotations).toMatchObject([
-      { level: 'warning', message: expect.stringMatching(/role-session-tags and external-id has no effect/) },
+      { level: 'warning', message: expect.stringMatching(/role-session-tags and external-id have no effect/) },
     ]);
   });
 
@@ -290,6 +290,10 @@ describe('credentials', () => {
   });
 
   test('account IDs are masked on request', async () => {
+    const wrong = { 'mask-aws-account-id': 'true', 'target-role-arn': 'arn:aws:iam::222222222222:role/x' };
+    const refused = (await share(procedure(), wrong)).main;
+    expect(refused.annotations).toHaveLength(1);
+    expect(refused.annotations[0]?.message).toMatch(/target-role-arn: "arn:aws:iam::\*\*\*:role\/x" [^\d]+$/);
     const { main } = await share(procedure(), { 'mask-aws-account-id': 'true' });
     expect(main.conclusion).toBe('success');
     // What the runner tells of the inputs comes before any mask of the step's own.

@@ -119,7 +119,14 @@ test('a target that cannot be reached keeps the lease, and the sweep fails', asy
   await die(shared, simulator);
   const swept = await sweepOf(shared, simulator, { 'target-role-arn': 'arn:aws:iam::{account}:role/nobody' });
   expect(swept.conclusion).toBe('failure');
-  expect(swept.annotations[0]?.message).toMatch(/999999999999\/eu-west-1: assuming the target role/);
+  expect(swept.annotations[0]?.message).toMatch(/999999999999\/eu-west-1: assuming the target role.*What to do: /);
+  // In an optional target, that is a warning; but the lease stays.
+  const nobody = { 'target-role-arn': 'arn:aws:iam::{account}:role/nobody', 'optional-targets': '*/*' };
+  const warned = await sweepOf(shared, simulator, nobody);
+  expect([warned.conclusion, warned.annotations]).toEqual([
+    'success',
+    [{ ...warned.annotations[0], level: 'warning', message: expect.stringMatching(/in an optional target: 9{12}\//) }],
+  ]);
   const again = await sweepOf(shared, simulator);
   expect(again.conclusion).toBe('success');
   expect(made(simulator)).toEqual([]);

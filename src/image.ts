@@ -251,11 +251,16 @@ export function extrasDifferences(source: ImageExtras, target: ImageExtras): Dif
   return [{ field: 'UefiData', source: told(source.uefiData, 'of its own'), target: told(target.uefiData, 'another') }];
 }
 
+/** A text as the SDK reads it: nothing but spaces and line ends is no text (@aws-sdk/xml-builder, parseXML). */
+function asRead(text = ''): string {
+  return text.trim() === '' && text.includes('\n') ? '' : text;
+}
+
 /** The tags that `image` was to have and has not, or has otherwise. */
 export function tagDifferences(asked: readonly Tag[], image: Image): Difference[] {
   const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
   return asked
-    .filter(({ Key, Value }) => actual.get(Key) !== Value)
+    .filter(({ Key, Value }) => actual.get(Key) !== asRead(Value))
     .map(({ Key, Value }) => ({
       field: `the tag ${Key}`,
       source: show(Value),

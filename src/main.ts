@@ -3,6 +3,7 @@ import { errorMessage } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import type { Reach } from './inputs/reach.ts';
+import { type InputName, inputDefaults, Reader } from './inputs/reader.ts';
 import type { EnabledRegions } from './inputs/targets.ts';
 import { readEnabledRegions } from './observe/regions.ts';
 import { logText } from './report/text.ts';
@@ -23,8 +24,8 @@ async function outcomeOf<R extends Reach>(host: Host, cancelled: AbortSignal, ac
     const context = runContext(host);
     const read = (enabled?: EnabledRegions) =>
       action.read(runner.input, context, { readFile: host.files.read, enabled });
+    maskAccounts(runner);
     request = read();
-    if (request.maskAccountIds) maskAccounts(runner, request);
     const { minutes, cut } = request.timeout;
     if (cut !== undefined) runner.info(logText(`timeout-minutes is ${minutes}: ${cut}`));
     const late = new TimeOutError(`the run took longer than timeout-minutes (${minutes})`);
@@ -32,6 +33,7 @@ async function outcomeOf<R extends Reach>(host: Host, cancelled: AbortSignal, ac
     // With target-regions: all, the targets are known only now.
     if (request.targets.some(({ everyRegion }) => everyRegion !== undefined))
       request = read(await readEnabledRegions(host, request, stop));
+    for (const what of request.unmatched) runner.warning(logText(what));
     return await action.run(host, request, stop);
   } catch (error) {
     return action.stopped(host, request, error);
@@ -65,10 +67,15 @@ function failureOf(act: () => void): unknown {
   }
 }
 
-/** Keeps the account IDs that the inputs tell out of the log; those that AWS tells follow as they become known. */
-function maskAccounts({ mask }: Runner, { source, targets }: Reach): void {
-  const accounts = [source.roleArn?.split(':')[4], ...targets.map(({ account }) => account)];
-  for (const account of new Set(accounts)) if (account) mask(account);
+/**
+ * Keeps the account IDs that the inputs tell out of the log, whatever else is wrong with these; those that AWS tells follow
+ * as they become known.
+ */
+function maskAccounts({ mask, input }: Runner): void {
+  const reader = new Reader(input);
+  if (!reader.flag('mask-aws-account-id') && reader.noted === 0) return;
+  const texts = Object.keys(inputDefaults).map((name) => reader.raw(name as InputName));
+  for (const [account] of texts.join('\n').matchAll(/(?<!\d)\d{12}(?!\d)/g)) mask(account);
 }
 
 /** The runner keeps ten annotations of a step: https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md#limitations */

@@ -37,9 +37,13 @@ export type Asked = Readonly<{
  * @throws ProblemsError
  */
 export async function prepare({ host, request, log, leaseId, signal }: Asked): Promise<Prepared> {
-  const findings = openFindings(signal, (targets) =>
-    request.allRegions ? `or leave it out by exclude-targets: ${targets}` : undefined,
+  const every = new Map(
+    request.targets.flatMap((one) => (one.everyRegion === undefined ? [] : [[placeName(one), `${one.account}/*`]])),
   );
+  const findings = openFindings(signal, (targets) => {
+    if (!request.allRegions) return undefined;
+    return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(', ')}`;
+  });
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
     await awaitScan(request, accounts, { log, signal });

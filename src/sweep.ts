@@ -1,10 +1,12 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import { problemLine } from './alike.ts';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
 import { errorMessage, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { SweepRequest } from './inputs/sweep.ts';
+import type { TargetRequest } from './inputs/targets.ts';
 import { joined } from './join.ts';
 import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases, unreadableLeases } from './lease.ts';
 import { emptyLedger } from './ledger.ts';
@@ -40,17 +42,24 @@ export async function sweep(host: Host, request: SweepRequest, signal: AbortSign
   // A run takes its lease before it begins a copy: of the copies that are seen first, the leases are seen after.
   const targets = await lookAtTargets(sweeping, findings);
   const owners = await readOwners(sweeping);
-  const swept = await joined(targets.map((target) => sweepTarget(target, owners, request.boots)));
-  const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
-  const reports: ReleaseReport[] = [...swept.flat(), { ...nothing, failed: problems }];
+  const swept = await joined(
+    targets.map(async ({ target, looked }): Promise<ReleaseReport[]> => {
+      const name = placeName(target);
+      const failed = findings.of(name).map((problem) => `${name}: ${problemLine([problem])}`);
+      const done = looked === undefined ? [] : await sweepTarget(looked, owners, request.boots);
+      const all: ReleaseReport[] = [...done, { ...nothing, failed }];
+      return target.optional ? all.map((one) => ({ ...one, failed: [], allowed: one.failed })) : all;
+    }),
+  );
+  const reports = swept.flat();
   // While anything is left in a target, the leases stay, so that the next sweep still knows whose it is.
-  const isLast = reports.every(({ failed }) => failed.length === 0);
+  const isLast = reports.every(({ failed, allowed }) => failed.length === 0 && allowed.length === 0);
   for (const image of owners.abandoned) reports.push(await sweepSource(sweeping, image, isLast));
   const all = (kind: keyof ReleaseReport) => reports.flatMap((report) => report[kind]);
   for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...owners.foreign]) log.line('sweep', what);
   if (all('done').length === 0)
     log.line('sweep', `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
-  return { done: all('done'), failed: all('failed') };
+  return { done: all('done'), failed: all('failed'), allowed: all('allowed') };
 }
 
 type Looking = Readonly<{
@@ -67,27 +76,29 @@ type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: numb
 type Looked = Readonly<{ place: Place; made: readonly Made[] }>;
 
 /** What bears the lease of the run that began it, and the snapshots of AMIs that gave their name up to one. */
-async function lookAtTargets({ request, accounts }: Sweeping, findings: Findings): Promise<Looked[]> {
-  const looked = await joined(
-    request.targets.map(async (target): Promise<Looked | undefined> => {
-      const problem = target.everyRegion?.problem;
-      if (problem !== undefined) {
-        findings.add(problem.where, problem.what, problem.remedy);
-        return undefined;
-      }
-      if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
-      const place = accounts.target(target);
-      const made = await findings.attempt(placeName(place), 'looking for copies', () =>
-        joined([
-          madeWith(place, tagKeys.lease),
-          madeWith(place, tagKeys.superseded),
-          ...(request.boots ? [launchedIn(place)] : []),
-        ]),
-      );
-      return made && { place, made: made.flat() };
-    }),
-  );
-  return looked.filter((one) => one !== undefined);
+function lookAtTargets(
+  { request, accounts }: Sweeping,
+  findings: Findings,
+): Promise<{ target: TargetRequest; looked: Looked | undefined }[]> {
+  const look = async (target: TargetRequest): Promise<Looked | undefined> => {
+    const own = findings.about([placeName(target)]);
+    const problem = target.everyRegion?.problem;
+    if (problem !== undefined) {
+      own.add(problem.where, problem.what, problem.remedy);
+      return undefined;
+    }
+    if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
+    const place = accounts.target(target);
+    const made = await own.attempt(placeName(place), 'looking for copies', () =>
+      joined([
+        madeWith(place, tagKeys.lease),
+        madeWith(place, tagKeys.superseded),
+        ...(request.boots ? [launchedIn(place)] : []),
+      ]),
+    );
+    return made && { place, made: made.flat() };
+  };
+  return joined(request.targets.map(async (target) => ({ target, looked: await look(target) })));
 }
 
 /** The instances with a lease. */

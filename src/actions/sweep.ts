@@ -1,8 +1,8 @@
-import type { Action, Told } from '../action.ts';
+import type { Action } from '../action.ts';
 import { together } from '../alike.ts';
 import { readSweep, type SweepRequest } from '../inputs/sweep.ts';
 import { problemsOf, sentenceOf } from '../report/stopped.ts';
-import { sweepSummary } from '../report/sweep.ts';
+import { leftInOptional, sweepSummary } from '../report/sweep.ts';
 import { sweep } from '../sweep.ts';
 
 /** The action that takes back what runs left that died. It has no outputs. */
@@ -11,14 +11,13 @@ export const sweepAction: Action<SweepRequest> = {
   async run(host, request, signal) {
     const swept = await sweep(host, request, signal);
     const failures = swept.failed.map((what) => ({ title: 'Left behind', message: `left behind: ${what}` }));
-    return { ...nothingTold, summary: sweepSummary(swept), failures };
+    return { outputs: {}, warnings: swept.allowed.map(leftInOptional), summary: sweepSummary(swept), failures };
   },
   stopped(_host, _request, error) {
     const problems = together(problemsOf(error));
     const message = sentenceOf(error);
-    const summary = sweepSummary({ done: [], failed: [], problems, stopped: problems.length > 0 ? [] : [message] });
-    return { ...nothingTold, summary, failures: [{ message }] };
+    const stopped = problems.length > 0 ? [] : [message];
+    const summary = sweepSummary({ done: [], failed: [], allowed: [], problems, stopped });
+    return { outputs: {}, warnings: [], summary, failures: [{ message }] };
   },
 };
-
-const nothingTold: Pick<Told, 'outputs' | 'warnings'> = { outputs: {}, warnings: [] };

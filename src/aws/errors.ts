@@ -320,7 +320,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   {
     fits: isDisabledRegion,
     remedy: ({ where }) =>
-      `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`,
+      `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out, if it is a target's`,
   },
   {
     // Sessions that the run makes itself are renewed.

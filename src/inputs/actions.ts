@@ -20,7 +20,14 @@ const others = new Set(Object.values(own).flat());
 /** Of the main action's inputs, those that `sweep` reads. */
 const readBySweep: readonly InputName[] = [
   ...(['source-region', 'source-role-arn', 'source-kms-key', 'source-key-access'] as const),
-  ...(['target-accounts', 'target-regions', 'target-role-arn', 'targets', 'exclude-targets'] as const),
+  ...([
+    'target-accounts',
+    'target-regions',
+    'target-role-arn',
+    'targets',
+    'optional-targets',
+    'exclude-targets',
+  ] as const),
   ...(['credentials', 'role-chaining', 'external-id', 'role-session-name', 'role-session-tags'] as const),
   ...(['role-duration-seconds', 'oidc-audience', 'boot-test', 'hub-kms-key', 'keep-intermediates'] as const),
   ...(['timeout-minutes', 'mask-aws-account-id'] as const),

@@ -8,6 +8,8 @@ export type Reach = Settings &
     /** Whether the targets are in every region that their accounts have enabled, wanted or not. */
     allRegions: boolean;
     targets: readonly TargetRequest[];
+    /** What of the lists of targets names none, each as a sentence. */
+    unmatched: readonly string[];
     /** After so long the run gives up; `cut` is what bounds it, where that is sooner than by default. */
     timeout: Readonly<{ minutes: number; cut: string | undefined }>;
   }>;
@@ -22,7 +24,7 @@ export function readReach(reader: Reader, run: RunContext, options: ReachOptions
   return {
     ...settings,
     allRegions: reader.list('target-regions').includes('all'),
-    targets: readTargets(reader, { region, partition, ...options }, run),
+    ...readTargets(reader, { region, partition, ...options }, run),
     timeout: readTimeout(reader, settings, run),
   };
 }
@@ -40,9 +42,9 @@ function readTimeout(reader: Reader, { credentials }: Settings, { date, lastMome
   if (!(minutes > most)) return { minutes, cut: undefined };
   const end = new Date(last.at).toISOString().slice(0, 16).replace('T', ' ');
   const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${end} UTC`;
-  if (given !== undefined || most < 1) {
+  if (given !== undefined) {
     const longer = last.canBeLater ? '; a larger role-duration-seconds moves that moment' : '';
-    reader.note('timeout-minutes', given ?? '', `expected at most ${Math.max(0, most)}: ${why}${longer}`);
+    reader.note('timeout-minutes', given, `expected at most ${Math.max(0, most)}: ${why}${longer}`);
   }
-  return { minutes: most, cut: why };
+  return { minutes: Math.max(1, most), cut: why };
 }

@@ -8,13 +8,15 @@ import type { Reader } from './reader.ts';
  * for the user may mean either.
  */
 export function readTags(reader: Reader, input: string, text: string): Record<string, string> {
-  const tags = /^\{\s*["}]/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text);
+  const tags = /^\{\s*["}]|^\[/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text);
   return checkTags(reader, input, tags);
 }
 
 function readJson(reader: Reader, input: string, text: string): Record<string, string> {
   try {
     const tags: unknown = JSON.parse(text);
+    const [twice] = parseDocument(text, { logLevel: 'silent' }).errors;
+    if (twice?.code === 'DUPLICATE_KEY') reader.note(input, text, 'names a key twice');
     if (isRecord(tags) && Object.values(tags).every(isText)) return tags as Record<string, string>;
     reader.note(input, text, 'expected a JSON object whose values are texts in quotes');
   } catch (error) {
@@ -33,7 +35,8 @@ function readLines(reader: Reader, input: string, text: string): Record<string, 
     const at = line.indexOf('=');
     const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
     const quoted = unquoted(value);
-    if (at < 1) reader.note(input, line, 'expected key=value');
+    if (at < 1 || line.startsWith('- ')) reader.note(input, line, 'expected key=value');
+    else if (tags.has(key)) reader.note(input, line, `names ${key} a second time`);
     else if (quoted === undefined && /,[^,=]+=/.test(value))
       reader.note(
         input,

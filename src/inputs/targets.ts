@@ -2,7 +2,7 @@ import type { Problem } from '../alike.ts';
 import { isImageName } from '../image.ts';
 import { isRegionName, isUnknownPartition, type Partition, partitionOf, unknownPartition } from '../regions.ts';
 import { fill, needsSourceImage, shortestSource, unknownPlaceholders } from '../template.ts';
-import { type Place, readPlaces } from './places.ts';
+import { type Place, type Places, readPlaces } from './places.ts';
 import { accountId, keyProblem, type Reader, type RunContext, roleProblem, runValues } from './reader.ts';
 import { readTags } from './tags.ts';
 import { readTargetEntries, type TargetEntry } from './target-entries.ts';
@@ -38,14 +38,19 @@ export type Regions = Readonly<{
 /** The regions that accounts have enabled, by account; or why they could not be read. */
 export type EnabledRegions = ReadonlyMap<string, Readonly<{ regions: readonly string[] } | { problem: Problem }>>;
 
-/** Every account × every region, then what `targets` adds to them or overrides of them, without what is excluded. */
-export function readTargets(reader: Reader, within: Regions, run: RunContext): TargetRequest[] {
+/**
+ * Every account × every region, then what `targets` adds to them or overrides of them, without what is excluded; and what
+ * seems to be misspelt.
+ */
+export function readTargets(
+  reader: Reader,
+  within: Regions,
+  run: RunContext,
+): Readonly<{ targets: TargetRequest[]; unmatched: readonly string[] }> {
   const listed = listTargets(reader, within);
-  const isExcluded = readPlaces(reader, 'exclude-targets');
-  // What stands for all regions of an account is excluded only with all of them.
-  const entries = listed.filter(({ everyRegion, ...entry }) =>
-    everyRegion === undefined ? !isExcluded(entry) : !isExcluded({ ...entry, region: '*' }),
-  );
+  const excluded = readPlaces(reader, 'exclude-targets');
+  const optional = readPlaces(reader, 'optional-targets');
+  const entries = listed.filter((entry) => !excluded.has(standingFor(entry)));
   if (entries.length === 0 && listed.length > 0)
     reader.note('exclude-targets', reader.text('exclude-targets'), 'leaves no target');
   const shared = {
@@ -53,9 +58,19 @@ export function readTargets(reader: Reader, within: Regions, run: RunContext): T
     'kms-key': reader.text('target-kms-key'),
     'ami-name': reader.text('target-ami-name'),
     tags: readTags(reader, 'tags', reader.text('tags')),
-    isOptional: readPlaces(reader, 'optional-targets'),
+    optional,
   };
-  return entries.map((entry) => readTarget(reader, { entry, shared, within, run }));
+  // Which regions an account has, a list of regions need not say.
+  const known = listed.every(({ everyRegion }) => everyRegion === undefined);
+  return {
+    targets: entries.map((entry) => readTarget(reader, { entry, shared, within, run })),
+    unmatched: known ? [...excluded.unmatched(listed), ...optional.unmatched(listed)] : [],
+  };
+}
+
+/** What stands for all regions of an account is named only with all of them. */
+function standingFor({ account, region, everyRegion }: Listed): Place {
+  return { account, region: everyRegion === undefined ? region : '*' };
 }
 
 type Listed = TargetEntry & Readonly<{ everyRegion?: NonNullable<TargetRequest['everyRegion']> }>;
@@ -79,7 +94,10 @@ function listTargets(reader: Reader, within: Regions): Listed[] {
   }
   const byPlace = new Map<string, Listed>();
   for (const account of accounts)
-    for (const one of regionsOf(account)) byPlace.set(`${account}/${one.region}`, { account, ...one });
+    for (const one of regionsOf(account)) {
+      const { region } = standingFor({ account, ...one });
+      byPlace.set(`${account}/${region}`, { account, ...one });
+    }
   const seen = new Set<string>();
   for (const entry of entries) {
     const place = `${entry.account}/${entry.region}`;
@@ -121,7 +139,7 @@ type SharedValues = Readonly<{
   'kms-key': string;
   'ami-name': string;
   tags: Record<string, string>;
-  isOptional: (place: Place) => boolean;
+  optional: Places;
 }>;
 
 type Origin = Readonly<{ entry: Listed; shared: SharedValues; within: Regions; run: RunContext }>;
@@ -154,7 +172,8 @@ function readTarget(reader: Reader, { entry, shared, within, run }: Origin): Tar
   const amiName = template('ami-name');
   const couldName = isImageName(fill(amiName, { ...values, ...shortestSource }));
   if (unknownPlaceholders(amiName).length === 0) check(from('ami-name'), amiName, couldName ? undefined : noImageName);
-  const optional = entry.optional === 'true' || (entry.optional === undefined && shared.isOptional(entry));
+  const optional =
+    entry.optional === 'true' || (entry.optional === undefined && shared.optional.has(standingFor(entry)));
   const tags = { ...shared.tags, ...entry.tags };
   return {
     account,

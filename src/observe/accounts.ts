@@ -56,7 +56,10 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
   const given = Object.keys(credentials.sessionTags).length > 0 ? ['role-session-tags'] : [];
   if (credentials.externalId !== undefined) given.push('external-id');
   if (given.length > 0 && !usesAssumeRole(credentials, host))
-    findings.warn('inputs', `${given.join(' and ')} has no effect: every role is assumed by OIDC, which takes none`);
+    findings.warn(
+      'inputs',
+      `${given.join(' and ')} ${given.length > 1 ? 'have' : 'has'} no effect: every role is assumed by OIDC, which takes none`,
+    );
   const options = { stsRegion: source.region, ...credentials };
   const sessions = openSessions({ options, host, signal });
   const sourceSession = sessions.source(source.roleArn);
@@ -88,14 +91,17 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
     if (caller === undefined) throw new Error(`${name} was not opened`);
     return caller;
   };
+  const warnOfEnd = (): void => {
+    if (sessions.endsUnknown())
+      findings.warn(
+        'credentials',
+        'those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run',
+      );
+  };
   return {
     async openSource() {
       const caller = await identified(sourceSession);
-      if (sessions.endsUnknown())
-        findings.warn(
-          'credentials',
-          'those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run',
-        );
+      warnOfEnd();
       const aheadMs = host.clock.now() - caller.at(source.region).awsNow();
       if (Math.abs(aheadMs) > maxSkewMs)
         findings.warn(
@@ -111,6 +117,7 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
       const caller = await own.attempt(name, 'assuming the target role', () => reach(where, roleArn));
       if (caller === undefined) return undefined;
       open.set(name, caller);
+      warnOfEnd();
       if (caller.account === where.account) return caller;
       own.add(
         name,

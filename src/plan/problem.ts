@@ -1,11 +1,12 @@
 import { type Problem, together } from '../alike.ts';
 import { AwsCallError, explain, isDisabledRegion, StepError } from '../aws/errors.ts';
 
-/** A region that isn't enabled is one problem, whichever of its reads met it. */
-function disabledRegion(error: unknown): string | undefined {
+/** A region that isn't enabled is one problem, whichever of its reads met it, and in whichever of AWS's words. */
+function disabledRegion(error: unknown): Readonly<{ what: string; words: string }> | undefined {
   if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return undefined;
   const { code, awsMessage, where } = error;
-  return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
+  const what = `region ${where.region} is not enabled in account ${where.account}`;
+  return { what, words: ` (AWS says ${code}: ${awsMessage})` };
 }
 
 /** Gathers problems; what depends on a thing that failed is left out, so each is told once. */
@@ -33,17 +34,17 @@ type Noted = Readonly<{ problem: Problem; targets: Set<string | undefined> }>;
 /** @param mendsTarget what else mends a problem of targets, whatever it is */
 export function openFindings(
   signal: AbortSignal,
-  mendsTarget: (targets: string) => string | undefined = () => undefined,
+  mendsTarget: (targets: readonly string[]) => string | undefined = () => undefined,
 ): Findings {
   const problems = new Map<string, Noted>();
   const warnings = new Map<string, Problem>();
   const nameOf = (where: string, what: string) => JSON.stringify([where, what]);
   const openFor = (targets: readonly (string | undefined)[]): Findings => {
-    const add = (where: string, what: string, remedy: string): void => {
+    const note = (where: string, { what, words = '' }: Readonly<{ what: string; words?: string }>, remedy: string) => {
       const name = nameOf(where, what);
       const named = targets.filter((one) => one !== undefined);
-      const also = named.length > 0 ? mendsTarget(named.join(', ')) : undefined;
-      const problem = { where, what, remedy: [remedy, also].filter(Boolean).join('; ') };
+      const also = named.length > 0 ? mendsTarget(named) : undefined;
+      const problem = { where, what: `${what}${words}`, remedy: [remedy, also].filter(Boolean).join('; ') };
       const known = problems.get(name) ?? { problem, targets: [] };
       problems.set(name, { ...known, targets: new Set([...known.targets, ...targets]) });
     };
@@ -54,7 +55,7 @@ export function openFindings(
       },
       of: (target) => [...problems.values()].flatMap((one) => (one.targets.has(target) ? [one.problem] : [])),
       about: openFor,
-      add,
+      add: (where, what, remedy) => note(where, { what }, remedy),
       warn(where, what) {
         const name = nameOf(where, what);
         if (!warnings.has(name)) warnings.set(name, { where, what, remedy: '' });
@@ -67,7 +68,7 @@ export function openFindings(
           // A run that was told to stop found nothing.
           signal.throwIfAborted();
           const { message, remedy = '' } = explain(new StepError(doing, error));
-          add(where, disabledRegion(error) ?? message, remedy);
+          note(where, disabledRegion(error) ?? { what: message }, remedy);
           return undefined;
         }
       },
