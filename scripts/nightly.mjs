@@ -19,6 +19,7 @@ const parts = [
   ['soak', tests('a soak', 'faults')],
   ['forged tags', tests('forged tags', 'house/forged-tags')],
   ['what is ours, and what stays', tests('.', 'house/(known-as-ours|clocks|what-stays|leases|timeout)')],
+  ['ten bakes', tests('nothing in use goes', 'house/ten-bakes')],
   ['recorded images', tests('an image', 'recorded-images')],
   ['KMS needs as measured', tests('by the measured needs', 'policies')],
   ['each action and condition', tests('one action less|a condition that is tighter', 'policies', 'policy-actions')],

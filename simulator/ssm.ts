@@ -204,17 +204,19 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const Parameters: Record<string, unknown>[] = [];
     const InvalidParameters: string[] = [];
     for (const asked of Names) {
-      const [, name = '', version] = /^(.*?)(?::(\d+))?$/.exec(asked.replace(/^arn:.*?:parameter/, '')) ?? [];
+      const [name = '', selector] = asked.replace(/^arn:.*?:parameter/, '').split(':');
       await authorize(call, 'GetParameters', { name });
       const parameter = standing(call, name);
-      const found = [...(parameter?.history ?? []), ...(parameter ? [parameter] : [])].findLast(
-        (one) => version === undefined || one.version === Number(version),
+      const all: Parameter['history'] = [...(parameter?.history ?? []), ...(parameter ? [parameter] : [])];
+      const found = all.findLast(
+        ({ version, labels }) =>
+          selector === undefined || version === Number(selector) || labels?.includes(selector) === true,
       );
       if (parameter === undefined || found === undefined) InvalidParameters.push(asked);
       else
         Parameters.push({
           ...shown(call, { ...parameter, ...found }),
-          ...(version !== undefined && { Selector: `:${version}` }),
+          ...(selector !== undefined && { Selector: `:${selector}` }),
         });
     }
     return { Parameters, InvalidParameters };

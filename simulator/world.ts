@@ -279,6 +279,8 @@ export type Region = {
   /** As DescribeAutoScalingGroups and DescribeLaunchConfigurations tell them. */
   groups: AutoScalingGroup[];
   launchConfigurations: LaunchConfiguration[];
+  /** The parent image of each of Image Builder's recipes, by ARN. */
+  recipes: Map<string, string>;
   /** The availability zones in which fast snapshot restore is on, by snapshot. */
   fastRestores: Map<string, Set<string>>;
   settings: Settings;
@@ -376,6 +378,7 @@ export function emptyRegion(name: string): Region {
     launchTemplates: new Map(),
     groups: [],
     launchConfigurations: [],
+    recipes: new Map(),
     fastRestores: new Map(),
     settings: {
       encryptionByDefault: false,

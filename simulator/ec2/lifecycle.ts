@@ -330,6 +330,7 @@ function referencesTo(
     versions.slice(-depth).some(({ data }) => data.ImageId === ImageId),
   );
   const parameters = [...here.parameters.values()].filter(({ value }) => value === ImageId);
+  const recipes = [...here.recipes].filter(([, parent]) => parent === ImageId);
   return [
     ...of(
       'ec2:Instance',
@@ -342,6 +343,14 @@ function referencesTo(
     ...of(
       'ssm:Parameter',
       parameters.map(({ name }) => `${prefix('ssm')}:parameter/${name.replace(/^\//, '')}`),
+    ),
+    ...of(
+      'imagebuilder:ImageRecipe',
+      recipes.flatMap(([arn]) => (arn.includes(':image-recipe/') ? [arn] : [])),
+    ),
+    ...of(
+      'imagebuilder:ContainerRecipe',
+      recipes.flatMap(([arn]) => (arn.includes(':container-recipe/') ? [arn] : [])),
     ),
   ];
 }

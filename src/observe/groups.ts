@@ -5,7 +5,7 @@ import {
   type LaunchTemplateSpecification,
 } from '@aws-sdk/client-auto-scaling';
 import { DescribeLaunchTemplateVersionsCommand, type LaunchTemplateVersion } from '@aws-sdk/client-ec2';
-import { GetParametersCommand } from '@aws-sdk/client-ssm';
+import { GetParametersCommand, type Parameter } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
@@ -114,9 +114,18 @@ export async function noteVersions(
   for (let start = 0; start < names.length; start += 10) {
     // What isn't there any more is told apart, and launches nothing.
     const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
-    for (const { Name, ARN, Selector = '', Value } of Parameters) {
-      const templates = [Name, ARN].flatMap((name) => byParameter.get(`${name}${Selector}`) ?? []);
-      for (const template of templates) note(Value, template);
+    for (const parameter of Parameters) {
+      const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
+      for (const template of templates) note(parameter.Value, template);
     }
   }
+}
+
+/** By which of the names a parameter was asked for: all that may be meant where AWS doesn't tell the version or the label. */
+function askedFor({ Name, ARN, Selector = '' }: Parameter, names: readonly string[]): readonly string[] {
+  const own = names.filter((name) => [Name, ARN].some((one) => name === one || name.startsWith(`${one}:`)));
+  const selected = own.filter((name) =>
+    [Name, ARN].some((one) => name === (Selector === '' ? one : `${one}:${Selector.replace(/^:/, '')}`)),
+  );
+  return selected.length > 0 ? selected : own;
 }
