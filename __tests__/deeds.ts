@@ -279,7 +279,9 @@ function isAt(call: RecordedCall, { account, region }: Operation): boolean {
 
 /** A lease tells of what is in other regions, too. */
 function isAround(call: RecordedCall, operation: Operation): boolean {
-  return operation.kind === 'lease' ? call.account === operation.account : isAt(call, operation);
+  if (operation.kind !== 'lease') return isAt(call, operation);
+  // A dead run's instances are in the targets.
+  return call.account === operation.account || call.action === 'TerminateInstances';
 }
 
 function nameOf(call: RecordedCall): string {

@@ -1,12 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Fault } from '../simulator/faults.ts';
-import type { RegionScenario } from '../simulator/scenario.ts';
+import { amiIdOf, type RegionScenario } from '../simulator/scenario.ts';
 import {
   type Case,
   fanOut,
   procedure,
   type StandardOptions,
   sourceAccount,
+  sourceRegion,
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
@@ -116,6 +117,49 @@ test('every target’s template gets one version, last of all, and a second run 
   await simulator.close();
 });
 
+describe('what a template launches', () => {
+  const second = { name: 'golden-2', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };
+  const newer = amiIdOf(sourceAccount, sourceRegion, second.name);
+
+  test.each(['false', 'true'])('is the older AMI again when that is shared again: default %s', async (isDefault) => {
+    const shared = withTemplates({ source: { amis: [second] } });
+    const simulator = await startSimulator(shared.scenario);
+    const given = { ...shared.inputs, ...inputs, 'launch-template-default': isDefault };
+    const run = (more: Record<string, string>, run_id: string) =>
+      runJob({ inputs: { ...given, ...more }, env: simulator.env, github: { run_id } });
+    const first = await run({}, '1');
+    await run({ 'ami-id': newer }, '2');
+    const again = await run({}, '3');
+    expect(messages(again.main)).toBe('');
+    const ids = recordsOf(first.main.outputs).map(({ amiId }) => amiId);
+    expect(recordsOf(again.main.outputs).map(({ amiId }) => amiId)).toEqual(ids);
+    expect(valuesOf(simulator).toSorted()).toEqual(ids.toSorted());
+    const templates = templatesIn(simulator);
+    expect(templates.map(({ versions }) => versions.at(-1)?.data.ImageId).toSorted()).toEqual(ids.toSorted());
+    const defaults = templates.map((one) => one.versions.find(({ number }) => number === one.defaultVersion));
+    for (const version of isDefault === 'true' ? defaults : []) expect(ids).toContain(version?.data.ImageId);
+    await simulator.close();
+  });
+
+  test('stays as somebody has set it since, where that is the AMI', async () => {
+    const shared = withTemplates();
+    const simulator = await startSimulator(shared.scenario);
+    const job = { inputs: { ...shared.inputs, ...inputs }, env: simulator.env };
+    await runJob(job);
+    for (const one of templatesIn(simulator)) {
+      const made = one.versions.at(-1);
+      if (made === undefined) throw new Error('no version was made');
+      const data = { ...made.data, InstanceType: 'm7i.xlarge' as const };
+      one.versions.push({ ...made, number: made.number + 1, description: 'theirs', data });
+      Object.assign(one, { defaultVersion: made.number + 1, latest: made.number + 1 });
+    }
+    const before = simulator.snapshotOfState();
+    expect(messages((await runJob(job)).main)).toBe('');
+    expect(simulator.snapshotOfState()).toEqual(before);
+    await simulator.close();
+  });
+});
+
 describe('all or none', () => {
   const refused = (action: string): Fault => ({
     ...{ kind: 'refusal', action, account: '222222222222', mutating: true, code: 'Refused', message: 'not today' },
@@ -216,6 +260,10 @@ describe('problems beforehand', () => {
       shared: bake(resolving),
       more: { 'ssm-parameter': '' },
       told: /web resolves the SSM parameter \/golden\/latest, so it needs no version/,
+    },
+    'a default version that does not resolve the parameter': {
+      shared: bake({ web: [older, 'resolve:ssm:/golden/latest'] }),
+      told: /web resolves the SSM parameter .* but launches by default by version 1, which gets no AMI/,
     },
     'a template at its limit': { shared: bake(full), told: /web has 10000 versions, which is the most that AWS keeps/ },
     'a parameter whose oldest version has a label': {

@@ -111,7 +111,6 @@ function cleanUp(
     sourceRegion: region,
     state: state(over),
     grants,
-    boots: over.boots ?? false,
     stated: [],
     keyAccess: 'grant',
     keepIntermediates: false,
@@ -728,7 +727,6 @@ describe('in a target', () => {
       imageId: amiId,
       gone: new Map(leases.map((id) => [id, began])),
       finished: [],
-      boots: false,
       parents: async () => new Map(),
     });
   const openTarget = (amis: RegionScenario['amis']) => openAccount(target, { [at]: { amis: amis ?? [] } });
@@ -844,7 +842,6 @@ describe('in a target', () => {
         imageId: amiId,
         gone,
         finished: [],
-        boots: false,
         parents: async () => parents,
       });
       expect([there.images(at), there.snapshots(at)]).toEqual([[], []]);

@@ -11,6 +11,8 @@ export type Result = Readonly<{
   snapshots?: readonly Snapshot[];
   /** Whether another run made it. */
   reused?: boolean;
+  /** Whether this run has seen it boot. */
+  cameUp?: true;
   /** Why it was not done, or doesn't stand, where that makes nothing fail. */
   undone?: 'not needed' | 'not possible' | 'undone';
   /** Of a launch template: its version with the AMI, and the one that was the default before. */

@@ -97,7 +97,6 @@ function releaseRun(
     optional: optionalIn(request),
     state: { ...state, keepPending, finished },
     grants: [...grantsOf(outcomes), ...regranted.map((keyArn) => ({ keyArn, grantId: undefined }))],
-    boots: request.publication.boot !== undefined,
     stated: statedIn(outcomes),
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,

@@ -2,7 +2,7 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
-import { errorMessage, placeName } from './aws/errors.ts';
+import { errorMessage, isDenied, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { SweepRequest } from './inputs/sweep.ts';
@@ -46,7 +46,7 @@ export async function sweep(host: Host, request: SweepRequest, signal: AbortSign
     targets.map(async ({ target, looked }): Promise<ReleaseReport[]> => {
       const name = placeName(target);
       const failed = findings.of(name).map((problem) => `${name}: ${problemLine([problem])}`);
-      const done = looked === undefined ? [] : await sweepTarget(looked, owners, request.boots);
+      const done = looked === undefined ? [] : await sweepTarget(looked, owners);
       const all: ReleaseReport[] = [...done, { ...nothing, failed }];
       return target.optional ? all.map((one) => ({ ...one, failed: [], allowed: one.failed })) : all;
     }),
@@ -90,20 +90,20 @@ function lookAtTargets(
     if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
     const place = accounts.target(target);
     const made = await own.attempt(placeName(place), 'looking for copies', () =>
-      joined([
-        madeWith(place, tagKeys.lease),
-        madeWith(place, tagKeys.superseded),
-        ...(request.boots ? [launchedIn(place)] : []),
-      ]),
+      joined([madeWith(place, tagKeys.lease), madeWith(place, tagKeys.superseded), launchedIn(place)]),
     );
     return made && { place, made: made.flat() };
   };
   return joined(request.targets.map(async (target) => ({ target, looked: await look(target) })));
 }
 
-/** The instances with a lease. */
+/** The instances with a lease; none where the role may not look: no run has launched anything by it either. */
 async function launchedIn(place: Place): Promise<Made[]> {
-  return (await leasedInstances(place, 'any')).map((one) => ({
+  const found = await leasedInstances(place, 'any').catch((error: unknown) => {
+    if (!isDenied(error)) throw error;
+    return [];
+  });
+  return found.map((one) => ({
     id: one.InstanceId ?? '',
     sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
     lease: tagValue(one, tagKeys.lease) ?? '',
@@ -194,18 +194,14 @@ export async function readOwners({ host, request, accounts, source, log }: Looki
   };
 }
 
-function sweepTarget(
-  { place, made }: Looked,
-  { endedSince, parents }: Owners,
-  boots: boolean,
-): Promise<ReleaseReport[]> {
+function sweepTarget({ place, made }: Looked, { endedSince, parents }: Owners): Promise<ReleaseReport[]> {
   const left = made.filter((one) => endedSince(one) !== undefined);
   const finished = made.filter((one) => !left.includes(one)).map(({ id }) => id);
   const byImage = [...Map.groupBy(left, ({ sourceAmi }) => sourceAmi)];
   return joined(
     byImage.map(([imageId, ofImage]) => {
       const gone = new Map(ofImage.map((one) => [one.lease, endedSince(one) ?? 0]));
-      return releaseFrom(place, { imageId, gone, finished, boots, parents: () => parents(imageId) });
+      return releaseFrom(place, { imageId, gone, finished, parents: () => parents(imageId) });
     }),
   );
 }
@@ -229,7 +225,6 @@ async function sweepSource(sweeping: Sweeping, image: Image, isLast: boolean): P
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
-    boots: false,
     superseding: false,
     ready: new Set(),
     patient: false,

@@ -90,7 +90,6 @@ async function takeBack(
     targets: targets.map(([, place]) => place),
     reached: targets.map(([name]) => name),
     state,
-    boots: state.boots,
     grants: undefined,
     stated: undefined,
     keyAccess: source.keyAccess,

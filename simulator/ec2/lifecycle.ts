@@ -325,7 +325,10 @@ function referencesTo(
 ): Reference[] {
   const of = (ResourceType: Reference['ResourceType'], arns: readonly string[]): Reference[] =>
     arns.map((Arn) => ({ ImageId, ResourceType, Arn }));
-  const instances = [...here.instances.values()].filter(({ imageId }) => imageId === ImageId);
+  // AWS forgets what has ended after about an hour.
+  const instances = [...here.instances.values()].filter(
+    ({ imageId, state }) => imageId === ImageId && state !== 'terminated',
+  );
   const templates = [...here.launchTemplates.values()].filter(({ versions }) =>
     versions.slice(-depth).some(({ data }) => data.ImageId === ImageId),
   );

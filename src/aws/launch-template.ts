@@ -23,6 +23,8 @@ export type TemplateFacts = Readonly<{
   id: string;
   latest: number;
   defaultVersion: number;
+  /** What the default version launches, as a version's `imageId`. */
+  defaultImage: string | undefined;
   source: TemplateVersionFacts;
 }>;
 
@@ -46,13 +48,13 @@ export async function readTemplate(place: Place, template: string, sourceVersion
   );
   const all = LaunchTemplateVersions.map(factsOf);
   const latest = Math.max(...all.map(({ number }) => number));
-  const defaultVersion = all.find(({ isDefault }) => isDefault)?.number;
+  const { number: defaultVersion, imageId: defaultImage } = all.find(({ isDefault }) => isDefault) ?? {};
   const wanted = { $Latest: latest, $Default: defaultVersion }[sourceVersion] ?? Number(sourceVersion);
   const source = all.find(({ number }) => number === wanted);
   const id = LaunchTemplateVersions[0]?.LaunchTemplateId;
   if (id === undefined || source === undefined || defaultVersion === undefined)
     throw new Error(`AWS tells no version ${sourceVersion} of the launch template ${template}`);
-  return { id, latest, defaultVersion, source };
+  return { id, latest, defaultVersion, defaultImage, source };
 }
 
 function factsOf(version: LaunchTemplateVersion): TemplateVersionFacts {

@@ -29,7 +29,7 @@ const readBySweep: readonly InputName[] = [
     'exclude-targets',
   ] as const),
   ...(['credentials', 'role-chaining', 'external-id', 'role-session-name', 'role-session-tags'] as const),
-  ...(['role-duration-seconds', 'oidc-audience', 'boot-test', 'hub-kms-key', 'keep-intermediates'] as const),
+  ...(['role-duration-seconds', 'oidc-audience', 'hub-kms-key', 'keep-intermediates'] as const),
   ...(['timeout-minutes', 'mask-aws-account-id'] as const),
 ];
 

@@ -33,10 +33,13 @@ export function readBoot(reader: Reader, partition: Partition, run: RunContext):
     return text === undefined ? undefined : checked(name, text, form);
   };
   // A tag's value may hold a comma.
-  const several = (name: InputName, form: Form) =>
-    (reader.text(name).startsWith('tag:') ? [reader.text(name)] : reader.list(name)).map((text) =>
-      checked(name, text, form),
-    );
+  const several = (name: InputName, form: Form) => {
+    const text = reader.text(name);
+    const all = text.startsWith('tag:') ? [text] : reader.list(name);
+    if (all.length > 1 && all.some((one) => one.startsWith('tag:')))
+      reader.note(name, text, 'expected IDs, or one tag:Key=Value');
+    return all.map((one) => checked(name, one, form));
+  };
   const subnets = several('boot-subnet', formOf('subnet', 'subnet'));
   // Without a way to Systems Manager, no agent gets there; that of a default subnet isn't known.
   if (test === 'ssm' && subnets.length === 0)

@@ -1,7 +1,6 @@
 import type { InputSources } from '../inputs.ts';
 import { needsSourceImage } from '../template.ts';
 import { noteOthers } from './actions.ts';
-import { bootTests } from './boot.ts';
 import { readHubKey } from './hub-key.ts';
 import { type Reach, readReach } from './reach.ts';
 import { InputError, Reader, type RunContext } from './reader.ts';
@@ -10,19 +9,13 @@ import { InputError, Reader, type RunContext } from './reader.ts';
 export type SweepRequest = Reach &
   Readonly<{
     hubKmsKey: string | undefined;
-    /** Whether instances of boot tests are looked for. */
-    boots: boolean;
   }>;
 
 /** The request of a sweep. It is of no AMI in particular. @throws InputError that lists every problem */
 export function readSweep(get: (name: string) => string, run: RunContext, { enabled }: InputSources): SweepRequest {
   const reader = new Reader(get);
   const reach = readReach(reader, run, { enabled, needsKey: false });
-  const request = {
-    ...reach,
-    hubKmsKey: readHubKey(reader, reach.source.region, run),
-    boots: reader.oneOf('boot-test', bootTests) !== 'off',
-  };
+  const request = { ...reach, hubKmsKey: readHubKey(reader, reach.source.region, run) };
   for (const { roleArn = '' } of reach.targets)
     if (needsSourceImage(roleArn))
       reader.note('target-role-arn', roleArn, '{name} and {source-ami} are not known in a sweep');

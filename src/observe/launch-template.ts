@@ -27,10 +27,12 @@ export async function readLaunchTemplate(
     return undefined;
   }
   try {
-    const { id, latest, source } = await readTemplate(place, template, sourceVersion);
+    const read = await readTemplate(place, template, sourceVersion);
+    const { id, latest, source, defaultVersion: formerDefault } = read;
     const resolved = parameterIn(source.imageId);
     if (resolved !== undefined) {
-      tellResolved({ where, template, resolved, parameter }, findings);
+      const other = makesDefault && parameterIn(read.defaultImage) !== resolved ? formerDefault : undefined;
+      tellResolved({ where, template, resolved, parameter, other }, findings);
       return undefined;
     }
     // Deleted versions don't count, and their numbers aren't given again.
@@ -41,7 +43,7 @@ export async function readLaunchTemplate(
         `the launch template ${template} has ${maxVersions} versions, which is the most that AWS keeps`,
         'delete versions that nothing launches by (aws ec2 delete-launch-template-versions)',
       );
-    return { id, sourceVersion, latest, makesDefault };
+    return { id, sourceVersion, latest, makesDefault, formerDefault };
   } catch (error) {
     if (!(error instanceof AwsCallError)) throw error;
     tellUnread({ where, template, sourceVersion, role }, error, findings);
@@ -58,12 +60,25 @@ function parameterIn(imageId: string | undefined): string | undefined {
   return /^resolve:ssm:(.+)$/.exec(imageId ?? '')?.[1];
 }
 
-type Resolving = Readonly<{ where: string; template: string; resolved: string; parameter: string | undefined }>;
+type Resolving = Readonly<{
+  where: string;
+  template: string;
+  resolved: string;
+  parameter: string | undefined;
+  /** The default version, where that is to launch the AMI and is another one. */
+  other: number | undefined;
+}>;
 
-function tellResolved({ where, template, resolved, parameter }: Resolving, findings: Findings): void {
+function tellResolved({ where, template, resolved, parameter, other }: Resolving, findings: Findings): void {
   const what = `the launch template ${template} resolves the SSM parameter ${resolved}`;
   // As AWS takes it, /golden and golden are two names, though an ARN shows them alike.
-  if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
+  if (resolved === parameter && other !== undefined)
+    findings.add(
+      where,
+      `${what}, but launches by default by version ${other}, which gets no AMI (launch-template-default)`,
+      'make the version that resolves the parameter the default one (aws ec2 modify-launch-template --default-version), or leave launch-template out',
+    );
+  else if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
   else
     findings.add(
       where,

@@ -18,7 +18,7 @@ import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
-import { hasFailed } from '../plan/boot.ts';
+import { isRejected } from '../plan/boot.ts';
 import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
@@ -249,7 +249,7 @@ async function readReferences(
 
 /** What this run may remove of the AMIs that are there. */
 function mayGoOf({ onExisting }: Request, { existing, made, namesake }: Earlier): Image[] {
-  const failed = namesake !== undefined && hasFailed(namesake) ? [namesake] : [];
+  const failed = namesake !== undefined && isRejected(namesake) ? [namesake] : [];
   return [...(onExisting === 'replace' ? existing : []), ...made, ...failed];
 }
 
@@ -374,7 +374,8 @@ async function findEarlier(
     .filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image))
     .sort((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
   const needsExtras = extras.uefiData !== undefined || request.onExisting === 'replace';
-  const isFormer = (image: Image) => hasFailed(image) || (request.onExisting === 'replace' && made.some(isSame(image)));
+  const isFormer = (image: Image) =>
+    isRejected(image) || (request.onExisting === 'replace' && made.some(isSame(image)));
   const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
   const earlierCopies = await ownSnapshots(place, ofSource);
   const mayGo = lineage !== undefined || request.onExisting === 'replace' ? [...existing, ...made] : [];

@@ -19,7 +19,7 @@ export type Verdict = Readonly<
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
  */
 const passing =
-  /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|.*Capacity\w*)$/;
+  /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
 
 /** The account's own standing: no try mends it. */
 const standing = ['PendingVerification', 'OptInRequired', 'Blocked', 'UnauthorizedOperation'];
@@ -52,7 +52,7 @@ export function endVerdict({ StateReason, StateTransitionReason = '', State }: I
   // A key that can't be used shows as an internal error of the client's:
   // https://repost.aws/knowledge-center/encrypted-volumes-ec2-auto-scaling
   if (/Client\.InternalError/.test(all) || ofKey.test(all)) return { is: 'failed', why, byKey: true };
-  if (/Server\.|Client\.VolumeLimitExceeded|InsufficientInstanceCapacity/.test(all)) return { is: 'elsewhere', why };
+  if (/Server\.|\w+LimitExceeded|InsufficientInstanceCapacity/.test(all)) return { is: 'elsewhere', why };
   if (/Client\.UserInitiatedShutdown|User initiated/.test(all))
     return { is: 'elsewhere', why: `somebody ended it: ${why}` };
   return { is: 'failed', why, byKey: false };

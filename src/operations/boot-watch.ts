@@ -4,13 +4,15 @@ import type { Place } from '../aws/clients.ts';
 import { isThrottling, isTransient } from '../aws/errors.ts';
 import type { BootTest } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
-import { endVerdict, type Verdict } from './boot-verdict.ts';
+import { endVerdict, neverBy, type Verdict } from './boot-verdict.ts';
 import { describeInstance, isAbsentInstance } from './instances.ts';
 
 /* Whether an instance comes up: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html */
 
 /** So long an instance that was launched may not be seen yet. */
 const unseenMs = 300_000;
+
+const unseen = 'the instance is not seen';
 
 /** How an instance stands. */
 type Standing = Readonly<{ isUp: boolean; ended: Instance | undefined; shown: string; lacksAgent: boolean }>;
@@ -22,36 +24,52 @@ const mostMisses = 4;
 export async function watch(operation: BootTest, { run, place }: Scope, id: string): Promise<Verdict> {
   const began = place.clock.now();
   const lookMs = Math.min(run.request.pollSeconds, 10) * 1000;
-  let seen: Standing | undefined;
-  let misses = 0;
+  let looks: Looks = { now: undefined, seen: undefined, misses: 0, passedMs: 0, blindMs: 0 };
+  let toldAt = began;
   for (;;) {
     await place.sleep(lookMs);
-    // That AWS can't be asked for a while says nothing of the instance.
+    let failed: unknown;
     const now = await standingOf(place, id, operation.settings.test).catch((error: unknown) => {
       if (!isTransient(error) && !isThrottling(error)) throw error;
-      return seen;
+      failed = error;
+      return undefined;
     });
-    misses = now === undefined ? misses + 1 : 0;
-    seen = now ?? seen;
-    const verdict = verdictBy(operation, { now, seen, misses, passedMs: place.clock.now() - began });
-    if (verdict !== undefined) return verdict;
+    const at = place.clock.now();
+    // That AWS can't be asked for a while says nothing of the instance.
+    if (failed === undefined) toldAt = at;
+    const misses = now !== undefined ? 0 : looks.misses + (failed === undefined ? 1 : 0);
+    looks = { now, seen: now ?? looks.seen, misses, passedMs: at - began, blindMs: at - toldAt };
+    const verdict = verdictBy(operation, looks);
+    if (verdict !== undefined) return verdict.is === 'never' && failed !== undefined ? neverBy(failed) : verdict;
   }
 }
 
-type Looks = Readonly<{ now: Standing | undefined; seen: Standing | undefined; misses: number; passedMs: number }>;
+/** What the looks so far have shown; for `blindMs` by now, AWS has told nothing. */
+type Looks = Readonly<{
+  now: Standing | undefined;
+  seen: Standing | undefined;
+  misses: number;
+  passedMs: number;
+  blindMs: number;
+}>;
+
+/** A look that is older says nothing of how an instance stands. */
+const staleMs = 120_000;
 
 /** What the looks at an instance so far come to; undefined while it is to be looked at again. */
-function verdictBy(operation: BootTest, { now, seen, misses, passedMs }: Looks): Verdict | undefined {
+function verdictBy(operation: BootTest, { now, seen, misses, passedMs, blindMs }: Looks): Verdict | undefined {
+  const isOver = passedMs >= operation.settings.timeoutMinutes * 60_000;
   if (now?.isUp) return { is: 'up' };
   if (now?.ended !== undefined) return endVerdict(now.ended);
-  if (seen === undefined && passedMs > unseenMs) return { is: 'elsewhere', why: 'the instance is not seen' };
+  if (seen === undefined && passedMs > unseenMs && blindMs <= staleMs) return { is: 'elsewhere', why: unseen };
   if (seen !== undefined && misses > mostMisses) return { is: 'elsewhere', why: 'the instance is gone' };
-  if (passedMs < operation.settings.timeoutMinutes * 60_000) return undefined;
-  return lateVerdict(operation, seen?.shown ?? 'not seen', seen?.lacksAgent === true);
+  if (!isOver) return undefined;
+  if (blindMs > staleMs) return { is: 'never', why: 'AWS could not be asked how the instance stands' };
+  return seen === undefined ? { is: 'elsewhere', why: unseen } : lateVerdict(operation, seen);
 }
 
 /** What an instance says of the AMI that is not up in time. */
-function lateVerdict({ settings, site }: BootTest, shown: string, lacksAgent: boolean): Verdict {
+function lateVerdict({ settings, site }: BootTest, { shown, lacksAgent }: Standing): Verdict {
   const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
   // Whether it can reach Systems Manager, and by which role, is the account's doing.
   if (lacksAgent && site.profile === undefined)

@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { errorMessage, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { Result } from '../outcome.ts';
-import { testTag } from '../plan/boot.ts';
+import { hasFailed, testTag } from '../plan/boot.ts';
 import type { Launch } from '../plan/facts.ts';
 import type { BootTest } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
@@ -51,6 +51,8 @@ function launchCommand(
     ...(profile !== undefined && {
       IamInstanceProfile: profile.startsWith('arn:') ? { Arn: profile } : { Name: profile },
     }),
+    // What takes no other way to its metadata is launched like that; some organizations let nothing else be launched.
+    ...(image.ImdsSupport === 'v2.0' && { MetadataOptions: { HttpTokens: 'required' as const } }),
     BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) =>
       Ebs === undefined ? [] : [{ DeviceName, Ebs: { DeleteOnTermination: true } }],
     ),
@@ -93,8 +95,9 @@ function asksToLaunch(operation: BootTest, asking: Asking, known: string): Ec2Qu
   const [launch] = site.sizes[0] ?? [];
   if (launch === undefined) return [];
   const isEarlier = known === noResource.image && settings.earlier !== undefined;
-  // Devices are the source's.
-  const image = { ...source.image, ImageId: isEarlier ? settings.earlier : known };
+  // Devices are the source's; an earlier AMI may have others.
+  const devices = isEarlier ? { BlockDeviceMappings: [] } : {};
+  const image = { ...source.image, ...devices, ImageId: isEarlier ? settings.earlier : known };
   const again = 'it is asked again with the new AMI as soon as there is one';
   const without = isEarlier ? again : settings.required ? undefined : untested;
   const token = launchToken(leaseId, place, 0);
@@ -133,7 +136,7 @@ export async function boot(operation: BootTest, scope: Scope): Promise<Result> {
   if (told.is === 'up') {
     await mark(scope, image, { operation, is: 'passed' });
     await tellLaunchers(operation, scope);
-    return made;
+    return { ...made, cameUp: true };
   }
   if (told.is === 'failed') {
     await mark(scope, image, { operation, is: 'failed' });
@@ -145,7 +148,8 @@ export async function boot(operation: BootTest, scope: Scope): Promise<Result> {
   const again =
     'run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass';
   const remedy = told.remedy ?? again;
-  if (settings.required) throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+  if (settings.required || hasFailed(image))
+    throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
   run.log.warn(
     `${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === undefined ? '' : `. What to do: ${told.remedy}`}`,
   );

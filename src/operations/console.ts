@@ -1,6 +1,5 @@
 import { GetConsoleOutputCommand, GetConsoleScreenshotCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { hasCode } from '../aws/errors.ts';
 
 /* What an instance that didn't come up shows: the last lines of its console, and a picture of it. */
 
@@ -8,8 +7,14 @@ import { hasCode } from '../aws/errors.ts';
 const mostLines = 20;
 const mostCharacters = 200;
 
-/** A private key, of several lines; the end of its last may not have been written. */
-const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
+/** A private key, of several lines; its end may not have been written, and its beginning may have been cut off. */
+const privateKey =
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|^(?:(?!-----BEGIN)[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----/g;
+
+/** Names of what is secret, as they stand in options, variables and files. */
+const secretName = String.raw`[\w.-]*(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|cookie|signature|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
+/** A value in quotes, which may hold escaped ones, or one word. */
+const secretValue = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\S+`;
 
 /** What looks like a secret in a console: what stands before it is kept, so that a reader sees what it was. */
 const secrets: readonly (readonly [pattern: RegExp, masked: string])[] = [
@@ -17,12 +22,19 @@ const secrets: readonly (readonly [pattern: RegExp, masked: string])[] = [
   [/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g, '***'],
   [/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, '***'],
   [/\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk-)[\w-]{10,}/g, '***'],
-  [/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)[^\s@/]+@/gi, '$1***@'],
+  [/\b(?:hvs\.|npm_|pypi-|dop_v1_|AIza)[\w-]{10,}/g, '***'],
+  // A crypt hash: https://manpages.debian.org/crypt(5)
+  [/\$(?:[1-7]|2[abxy]|y|gy|sha1)\$\S+/g, '***'],
+  [/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)\S+@/gi, '$1***@'],
   [/\b((?:authorization|bearer)\b[=:\s]+(?:bearer\s+|basic\s+)?)\S+/gi, '$1***'],
-  [
-    /\b([\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key)[\w.-]*["']?\s*(?:=>|[=:])\s*)("[^"]*"|'[^']*'|\S+)/gi,
-    '$1***',
-  ],
+  // What follows a colon may be several words; a variable or an option has one, unless it is in quotes.
+  [new RegExp(String.raw`\b(${secretName}["']?\s*:\s+)(?!["'])\S.*`, 'gi'), '$1***'],
+  [new RegExp(String.raw`\b(${secretName}["']?\s*(?:=>|[=:])\s*)(?:${secretValue})`, 'gi'), '$1***'],
+  [new RegExp(String.raw`(--${secretName}\s+)(?:${secretValue})`, 'gi'), '$1***'],
+  [/(\s(?:-u|--user)\s+[^\s:]+:)\S+/g, '$1***'],
+  // In a sentence, what has a digit or a sign is no word of it.
+  [/\b(pass(?:word|phrase|wd|code)\s+(?:is\s+)?)(?=\S*[\d!#$%&*+=?@^~])\S+/gi, '$1***'],
+  [/(?<!\/)\b((?:root|admin|administrator|ubuntu|debian|centos|ec2-user|user):)(?=\S*[^\s\d])\S+/gi, '$1***'],
   // A long run of letters and digits that is no path: a key, a hash, a cipher text.
   [/(?<![\w/+.-])(?=[A-Za-z+/]*\d)(?=[\d+/]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}(?![\w.-])/g, '***'],
 ];
@@ -59,14 +71,9 @@ export async function consoleLines(place: Place, InstanceId: string, isNitro: bo
     const { Output = '' } = await place.ec2(new GetConsoleOutputCommand({ InstanceId, ...(Latest && { Latest }) }));
     return Buffer.from(Output, 'base64').toString('utf8');
   };
-  let text = '';
-  try {
-    text = await read(isNitro);
-  } catch (error) {
-    if (!isNitro || !hasCode(error, 'UnsupportedOperation')) throw error;
-    text = await read(false);
-  }
-  return lastLines(text);
+  // Of an instance that has ended, AWS may tell no latest output, but what it kept.
+  const latest = isNitro ? await read(true).catch(() => '') : '';
+  return lastLines(latest === '' ? await read(false) : latest);
 }
 
 /** A picture of an instance's screen, a JPEG. */

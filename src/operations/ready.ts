@@ -6,6 +6,7 @@ import type { Ready, Reference } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { readPromotion } from './parameter.ts';
 import { refuseRecalled } from './recalled.ts';
+import { refuseFailed } from './rejected.ts';
 import { readNewVersion } from './template-version.ts';
 
 /*
@@ -47,6 +48,9 @@ async function readReference(
   one: Reference,
   scope: Scope,
 ): Promise<Readonly<{ promotion?: Promotion | undefined; version?: NewVersion | undefined }>> {
+  const { run, place, resultOf } = scope;
+  const made = 'madeBy' in one.image ? resultOf(one.image.madeBy) : undefined;
+  await refuseFailed({ ...scope, place: run.accounts.target(one.place).until(place.signal) }, made ?? {});
   return one.kind === 'parameter'
     ? { promotion: await readPromotion(one, scope) }
     : { version: await readNewVersion(one, scope) };

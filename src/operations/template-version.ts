@@ -41,19 +41,19 @@ export function versionDescription({ runUrl, sha }: Run['request']['run'], image
 }
 
 /**
- * What a launch template is before it gets a version with the target's AMI; undefined where there is nothing to do.
- * A version that an earlier run made is used again: it has the AMI, and a description of ours. @throws StepError
+ * What a launch template is before it gets a version with the target's AMI. Where its latest version has the AMI already,
+ * that one is used again, and where the default one is to have it and has it, nothing is left to do. @throws StepError
  */
-export async function readNewVersion(operation: TemplateVersion, scope: Scope): Promise<NewVersion | undefined> {
+export async function readNewVersion(operation: TemplateVersion, scope: Scope): Promise<NewVersion> {
   const { run } = scope;
   const { template, image, place: where } = operation;
   const place = run.accounts.target(where).until(scope.place.signal);
   const amiId = idOf(scope, image);
   try {
-    const { latest, defaultVersion } = await readTemplate(place, template.id, '$Latest');
     // What an attempt made that was killed may not be seen yet.
     const waits = run.request.run.runAttempt > 1 ? [0, 2, 5] : [0];
-    const existing = await lookedFor(place, waits, () => existingVersion(place, scope, { id: template.id, amiId }));
+    const existing = await lookedFor(place, waits, () => existingVersion(place, scope, { template, amiId }));
+    const { latest, defaultVersion } = await readTemplate(place, template.id, '$Latest');
     const change = { place: placeName(where), template: template.id, amiId, latest, formerDefault: defaultVersion };
     return existing === undefined ? change : { ...change, existing };
   } catch (error) {
@@ -61,14 +61,22 @@ export async function readNewVersion(operation: TemplateVersion, scope: Scope): 
   }
 }
 
+/**
+ * The version by which the AMI is launched already: the default one where that is to have it, else the latest one. What is
+ * to become the default is a version of ours.
+ */
 async function existingVersion(
   place: Place,
   { run }: Scope,
-  { id, amiId }: Readonly<{ id: string; amiId: string }>,
+  { template: { id, makesDefault }, amiId }: Readonly<{ template: TemplateVersion['template']; amiId: string }>,
 ): Promise<number | undefined> {
-  const prefix = descriptionPrefix(run.source.imageId);
-  const ours = (await templateVersions(place, id, amiId)).filter(({ description }) => description.startsWith(prefix));
-  return ours.length === 0 ? undefined : Math.max(...ours.map(({ number }) => number));
+  const having = await templateVersions(place, id, amiId);
+  const launching = having.find(({ isDefault }) => isDefault);
+  if (makesDefault && launching !== undefined) return launching.number;
+  const { latest } = await readTemplate(place, id, '$Latest');
+  const newest = having.find(({ number }) => number === latest);
+  const isOurs = newest?.description.startsWith(descriptionPrefix(run.source.imageId)) === true;
+  return makesDefault && !isOurs ? undefined : newest?.number;
 }
 
 function changeOf({ template }: TemplateVersion, { run, place }: Scope): NewVersion | undefined {

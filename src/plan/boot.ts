@@ -126,7 +126,23 @@ export function hasPassed(image: Image, test: 'status' | 'ssm'): boolean {
   return told === 'passed ssm' || told === `passed ${test}`;
 }
 
+/**
+ * Whether an AMI failed its test before it was ever published: it makes room for the next one. What was published stays what
+ * it was, whatever a later test has shown.
+ */
+export function isRejected(image: Image): boolean {
+  return hasFailed(image) && tagValue(image, tagKeys.published) === undefined;
+}
+
 /** Whether an AMI is known to have failed a test. */
 export function hasFailed(image: Image): boolean {
   return tagValue(image, tagKeys.bootTest)?.startsWith('failed') === true;
+}
+
+/** Why an AMI that failed its test isn't published untested, and what ends that. */
+export function failureOf(image: Image): Readonly<{ what: string; remedy: string }> {
+  return {
+    what: `${image.ImageId} failed its boot test (the tag ${tagKeys.bootTest} says ${tagValue(image, tagKeys.bootTest)}), and is not published untested`,
+    remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`,
+  };
 }

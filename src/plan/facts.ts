@@ -60,6 +60,7 @@ export type LaunchTemplate = Readonly<{
   /** Its latest version by now. */
   latest: number;
   makesDefault: boolean;
+  formerDefault: number;
 }>;
 
 export type Target = Readonly<{

@@ -5,7 +5,7 @@ import { describedAs, imageIdsOf, matchSnapshots, snapshotIdsOf } from '../image
 import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
 import { instanceTag, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
-import { hasFailed } from './boot.ts';
+import { failureOf, hasFailed, isRejected } from './boot.ts';
 import { intermediateTags, tagsOfTargets } from './creation-tags.ts';
 import {
   type Common,
@@ -260,7 +260,10 @@ function planLasting(planning: Planning, { target, tie }: Own): Draft {
         ? [...finished, image.ImageId ?? '']
         : finished,
   };
-  if (image !== undefined) return { ...common, action: found.action, image };
+  if (image !== undefined) {
+    checkTested(planning, target, image);
+    return { ...common, action: found.action, image };
+  }
   // Where all copies are there, nothing of another account's is read any more, unless its UEFI variables are.
   const reads =
     route === 'copy' ||
@@ -275,6 +278,14 @@ function planLasting(planning: Planning, { target, tie }: Own): Draft {
     : { ...common, ...supplied, action: 'register', copies: copies.copies, supersedes };
 }
 
+/** An AMI that is known to have failed its boot test is not published untested. */
+function checkTested({ request: { publication }, findings }: Planning, target: Target, image: Image): void {
+  const isTestedNow = publication.boot !== undefined && target.bootSite !== undefined;
+  if (!hasFailed(image) || isTestedNow) return;
+  const { what, remedy } = failureOf(image);
+  findings.add(placeName(target.place), what, remedy);
+}
+
 /** What goes once the new AMI is right, and which of it gives the new one its name. */
 function planReplacing(
   planning: Planning,
@@ -286,11 +297,11 @@ function planReplacing(
   if (!registers) return { replace: replaced, supersedes: undefined };
   const former = formerNamesake(planning, own);
   if (former === undefined) return { replace: replaced, supersedes: findSuperseded(request, own.target, replaced) };
-  const isFailed = hasFailed(former);
-  if (!isFailed && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
+  const wasRejected = isRejected(former);
+  if (!wasRejected && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
     checkUnlaunched(planning, own.target, former);
   const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
-  return { replace, supersedes: isFailed ? former : findSuperseded(request, own.target, replace) };
+  return { replace, supersedes: wasRejected ? former : findSuperseded(request, own.target, replace) };
 }
 
 /** What there is already of the target's AMI: one to use again, or to wait for; or one to go on copying. */
@@ -312,7 +323,7 @@ function formerNamesake({ request, holders }: Planning, own: Own): Image | undef
   if (namesake === undefined || isHeld(namesake, holders)) return undefined;
   const replaces = request.onExisting === 'replace';
   const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
-  if (!replaces && (isOfSource || !hasFailed(namesake))) return undefined;
+  if (!replaces && (isOfSource || !isRejected(namesake))) return undefined;
   const isOfLineage = lineage !== undefined && tagValue(namesake, tagKeys.lineage) === lineage;
   const isProven = tieInLineage(own)(namesake).is === 'proven';
   return isOfLineage && namesake.State === 'available' && isProven ? namesake : undefined;

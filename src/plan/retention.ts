@@ -1,7 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { recalledTag, tagKeys, tagValue } from '../tags.ts';
-import { hasFailed } from './boot.ts';
+import { isRejected } from './boot.ts';
 import { madeAt, type Tie } from './evidence.ts';
 import type { Locks, Users } from './facts.ts';
 import { removalObstacle } from './removal.ts';
@@ -52,7 +52,7 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
   const { foreign = [], others = [] } = Object.groupBy(settledOf(facts), (image) =>
     tie(image).is === 'foreign' ? 'foreign' : 'others',
   );
-  const counted = others.filter((image) => tie(image).is === 'proven' && !hasFailed(image));
+  const counted = others.filter((image) => tie(image).is === 'proven' && !isRejected(image));
   const keep = counted.slice(0, count - 1);
   const beyond = others
     .filter((one) => !keep.includes(one))
@@ -80,7 +80,7 @@ export function formerOf(facts: Pick<RetentionFacts, 'existing' | 'reused' | 'ti
     (image) =>
       isOlder(image) &&
       tie(image).is === 'proven' &&
-      !hasFailed(image) &&
+      !isRejected(image) &&
       tagValue(image, tagKeys.superseded) === undefined,
   );
 }

@@ -255,7 +255,7 @@ function booting(
         ...{ id: `boot ${island}`, place, island, key },
         of: [isMaking(plan) ? name : (plan.image.ImageId ?? '')],
         after: isMaking(plan) ? [last] : [...supply.begin(), last],
-        why: `only what comes up is published; as ${typesOf(site).join(' or ')}`,
+        why: `only what comes up is published; ${launchedAs(site)}`,
       }),
       ...{ kind: 'boot', image: { madeBy: last }, site },
       settings: { test, timeoutMinutes, required, principal, launchers, tags, earlier },
@@ -269,9 +269,20 @@ export function isTested({ publication: { boot } }: Decided['request'], plan: Ta
   return isMaking(plan) || !hasPassed(plan.image, boot.test);
 }
 
-/** The instance types that are tried. */
-function typesOf({ sizes }: BootSite): string[] {
-  return [...new Set(sizes.flat().map(({ type }) => type))];
+/** So many subnets are named of those that are tried. */
+const namedSubnets = 3;
+
+/** As what, where and with which rights it is launched. */
+function launchedAs({ sizes, profile }: BootSite): string {
+  const each = (values: readonly string[]) => [...new Set(values)];
+  const launches = sizes.flat();
+  const types = each(launches.map(({ type }) => type));
+  const subnets = each(launches.map(({ subnet }) => subnet));
+  const groups = each(launches.flatMap((one) => one.groups));
+  const more = subnets.length - namedSubnets;
+  const where = `${subnets.slice(0, namedSubnets).join(' or ')}${more > 0 ? ` or ${more} more` : ''}`;
+  const guarded = groups.length > 0 ? ` with ${groups.join(', ')}` : '';
+  return `as ${types.join(' or ')} in ${where}${guarded}${profile === undefined ? '' : `, by ${profile}`}`;
 }
 
 const dayMs = 86_400_000;
@@ -401,7 +412,7 @@ function setting({ target: { target }, last }: Part, after: readonly string[]): 
               ...base,
               id: `version of ${template.id} in ${where}`,
               of: [template.id],
-              why: template.makesDefault ? 'it is to launch the AMI, by default' : 'it is to launch the AMI',
+              why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ''}`,
             }),
             ...({ kind: 'template-version', template, image } as const),
           },

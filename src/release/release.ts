@@ -146,7 +146,7 @@ function accessBy(releasing: Releasing, leases: Leases, notes: Notes): Promise<u
 
 /** Removes what the leases' runs began in the targets. Gives of each whether it is all gone. */
 function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<boolean[]> {
-  const { state, targets, boots, optional, superseding, ready, isLast } = releasing;
+  const { state, targets, optional, superseding, ready, isLast } = releasing;
   let known: Promise<ReadonlyMap<string, string>> | undefined;
   const parents = () => {
     known ??= parentsOf(releasing, leases, notes);
@@ -159,7 +159,6 @@ function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<
     gone,
     othersLive: leases.live.length > 0,
     superseding,
-    boots,
     isLast,
     isSweep: false,
     parents,

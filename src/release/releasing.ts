@@ -23,8 +23,6 @@ export type Releasing = Readonly<{
   stated: readonly string[] | undefined;
   keepIntermediates: boolean;
   reader: (now: number) => Reader;
-  /** Whether instances of boot tests are looked for. */
-  boots: boolean;
   /** Whether an AMI may have given its name up for one that did not come to be. */
   superseding: boolean;
   /** The targets, as `account/region`, whose AMIs are there and right. */

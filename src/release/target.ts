@@ -18,8 +18,6 @@ export type Owners = Readonly<{
   gone: ReadonlyMap<string, number>;
   /** Whether others' runs live, which may wait for what a dead one was making. */
   othersLive: boolean;
-  /** Whether instances of boot tests are looked for. */
-  boots: boolean;
   /** Whether an AMI may have given its name up for one that did not come to be. */
   superseding: boolean;
   /** Whether the target's AMI is there and right. */
@@ -40,8 +38,9 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
   const where = placeName(place);
   const isFinished = (id = '') => state.finished.includes(id);
   try {
-    if (owners.boots) await endInstances(place, owners, notes);
     const others = [...gone.keys()].some((id) => id !== state.leaseId);
+    // What a dead run launched, nothing but a look tells.
+    if (state.boots || others) await endInstances(place, owners, notes);
     const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
     const { found, spared } = await findBegun(place, owners, notes);
     // Without the former AMI, the new one is all that there is: a later run compares it, and uses it if it is right.
@@ -93,14 +92,13 @@ export async function releaseFrom(
     imageId,
     gone,
     finished,
-    boots,
     parents,
-  }: Readonly<{ imageId: string; finished: readonly string[] }> & Pick<Owners, 'gone' | 'boots' | 'parents'>,
+  }: Readonly<{ imageId: string; finished: readonly string[] }> & Pick<Owners, 'gone' | 'parents'>,
 ): Promise<ReleaseReport> {
   const notes = noNotes();
   const state = { imageId, leaseId: '', keepPending: false, finished, boots: false };
   const swept = { superseding: true, ready: false, isLast: true, isSweep: true, othersLive: false };
-  await releaseTarget(place, { ...swept, state, gone, boots, parents }, notes);
+  await releaseTarget(place, { ...swept, state, gone, parents }, notes);
   return reportOf(notes);
 }
 

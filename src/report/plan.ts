@@ -170,7 +170,9 @@ function plannedTarget({ source }: Plan, plan: TargetPlan): PlannedTarget {
 }
 
 /** What is removed, used again or launched is told with its reason. */
-const explained: ReadonlySet<Kind> = new Set(['deregister', 'delete', 'untag', 'reuse', 'boot']);
+const explained: ReadonlySet<Kind> = new Set([
+  ...(['deregister', 'delete', 'untag', 'reuse', 'boot', 'template-version'] as const),
+]);
 
 /** So many operations go into the log; the output has them all. */
 const toldOperations = 200;

@@ -1,5 +1,6 @@
 import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
+import type { Kind } from '../plan/operation.ts';
 import { consoleUrl } from '../regions.ts';
 import { copyingTime, costsOf } from './costs.ts';
 import { flowchart, gantt } from './mermaid.ts';
@@ -153,14 +154,32 @@ function planText(plan: PlanRecord | undefined): string[] {
   if (plan === undefined) return [];
   const { estimate, dryRun, topology } = plan;
   const costs = [...costsOf(estimate, topology), ...(dryRun ? copyingTime(estimate) : [])];
-  if (costs.length === 0) return [];
   const list = [...costs.map((one) => `- ${one}`), '', `<sub>By ${estimate.basis}.</sub>`];
   return [
     ...(dryRun && estimate.copies + estimate.takenOver + estimate.bootTests > 0
       ? section('Plan', flowchart(plan))
       : []),
-    ...section('Costs, by estimate', list),
+    ...(dryRun ? section('What is done with the AMIs', following(plan)) : []),
+    ...(costs.length > 0 ? section('Costs, by estimate', list) : []),
   ];
+}
+
+/** What is done with the AMIs once they are there, and what goes; the picture shows how they come to be. */
+const follows: ReadonlySet<Kind> = new Set([
+  ...(['boot', 'publish', 'parameter', 'template-version', 'deregister', 'delete', 'protect'] as const),
+]);
+
+function following({ operations }: PlanRecord): string[] {
+  const rows = operations
+    .filter(({ kind }) => follows.has(kind))
+    .map(
+      ({ kind, account, region, of, why }) =>
+        `| ${account} | ${region} | ${kind} | ${markdownCell(of.join(', '))} | ${markdownCell(why)} |`,
+    );
+  if (rows.length === 0) return [];
+  const table = ['| account | region | | of what | why |', '|---|---|---|---|---|', ...rows];
+  if (rows.length <= unfolded) return table;
+  return [`<details><summary>${counted(rows.length, 'operation')}</summary>`, '', ...table, '', '</details>'];
 }
 
 /** All lines, or as many of the middle ones as fit, with a word on the rest. */
