@@ -186,10 +186,10 @@ async function recallTarget(recalling: Recalling, target: TargetRequest, meant: 
   const place = accounts.target(target);
   const copies = await own.attempt(where, 'looking for the AMIs', () => findCopies(place, meant));
   if (copies === undefined) return failed(problemLine(own.of(where)));
-  for (const { id, why, isNamed } of copies.left) {
+  for (const { id, why, isFailure } of copies.left) {
     const told = `${id} is left alone: ${why}`;
     recalling.notes.left.push(`${where}: ${told}`);
-    if (isNamed) fail(recalling, where, told);
+    if (isFailure) fail(recalling, where, told);
   }
   if (copies.meant.length === 0) return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
   if (!request.restore) await movePointers(recalling, { place, target, copies });

@@ -1,7 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ancestryOf, describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
-import { isDenied } from '../aws/errors.ts';
+import { explainLine, isDenied, isUnknownAction } from '../aws/errors.ts';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
@@ -17,8 +17,11 @@ export type Copy = Readonly<{ image: Image; id: string; sourceAmi: string }>;
 export type Copies = Readonly<{
   /** Those that are meant. */
   meant: readonly Copy[];
-  /** What bears tags of ours, or is named by the inputs, and isn't proven to be this action's; with the reason. */
-  left: readonly Readonly<{ id: string; why: string; isNamed: boolean }>[];
+  /**
+   * What bears tags of ours, or is named by the inputs, and isn't proven to be this action's; with the reason. It is a
+   * failure where the inputs name it, or where what may prove it can't be read.
+   */
+  left: readonly Readonly<{ id: string; why: string; isFailure: boolean }>[];
   /** The AMI that takes the place of one that is meant; undefined where there is none. */
   replacementOf(copy: Copy): Copy | undefined;
 }>;
@@ -55,7 +58,10 @@ export async function findCopies(place: Place, meant: Meant): Promise<Copies> {
     meant: chosen.filter(isProven).map(copyOf),
     left: chosen.flatMap((image) => {
       const tied = tieOfImage(image, known);
-      return tied.is === 'proven' ? [] : [{ id: image.ImageId ?? '', why: tied.why, isNamed: isNamed(image) }];
+      if (tied.is === 'proven') return [];
+      const id = image.ImageId ?? '';
+      const unread = known.unread.get(id);
+      return [{ id, why: unread ?? tied.why, isFailure: isNamed(image) || unread !== undefined }];
     }),
     replacementOf({ image }) {
       const lineage = tagValue(image, tagKeys.lineage);
@@ -82,25 +88,31 @@ function mayReplace(image: Image, { replacement, recalledSources }: Meant, linea
   return isPublished && lineages.has(tagValue(image, tagKeys.lineage) ?? '');
 }
 
-/** What proves the tags of images. */
-async function readKnown(place: Place, images: readonly Image[], parents: Known['parents']): Promise<Known> {
+/** What proves the tags of images; by the images' IDs, why some of it can't be read. */
+async function readKnown(
+  place: Place,
+  images: readonly Image[],
+  parents: Known['parents'],
+): Promise<Known & { unread: ReadonlyMap<string, string> }> {
   const parts = await describeSnapshots(place, [...new Set(images.flatMap(snapshotIdsOf))]);
   const unproven = images.filter(
     (image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? '') !== sourceOf(image),
   );
+  const unread = new Map<string, string>();
   const ancestry = await joined(
     unproven.map(async ({ ImageId = '' }) => {
       try {
         return await ancestryOf(place, ImageId);
       } catch (error) {
-        // Then the AMI is told as one that only its tag speaks for.
-        if (isDenied(error)) return [];
-        throw error;
+        if (!isDenied(error) && !isUnknownAction(error)) throw error;
+        unread.set(ImageId, explainLine(error));
+        return [];
       }
     }),
   );
   return {
     snapshots: new Map(parts.map((part) => [part.SnapshotId ?? '', part])),
     parents: new Map([...ancestry.flat(), ...parents]),
+    unread,
   };
 }
