@@ -193,7 +193,7 @@ describe('nothing is wider than it need be', () => {
   );
 
   test('AWS knows every key that a condition is on, for each action of the statement', async () => {
-    for (const file of permissions)
+    for (const file of [...permissions, ...otherPolicies])
       for (const { Action, Condition = {} } of statementsIn(file)) {
         const keys = Object.values(Condition).flatMap((one) => Object.keys(one));
         for (const action of [Action].flat()) {

@@ -317,6 +317,9 @@ export function featureOf(file: string, action: string, sid = ''): string {
 
 export const files = readdirSync(new URL('../policies/', import.meta.url)).map((file) => file.replace('.json', ''));
 /** Those for the actions audit and recall, which their own tests prove. */
-export const otherPolicies = ['source-audit', 'target-audit', 'source-recall', 'target-recall'];
+export const otherPolicies = [
+  ...['source-audit', 'target-audit', 'source-recall', 'source-recall-include', 'target-recall'],
+  ...['target-recall-parameter', 'target-recall-launch-template'],
+];
 export const permissions = files.filter((file) => /^(source|target)-/.test(file) && !otherPolicies.includes(file));
 export const keyPolicies = files.filter((file) => file.startsWith('key-of-'));

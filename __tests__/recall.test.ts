@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { amiIdOf } from '../simulator/scenario.ts';
-import { publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
+import { subject } from '../simulator/scenarios/common.ts';
 import {
   type Case,
   sourceAccount,
@@ -15,6 +15,7 @@ import type { RecalledTarget } from '../src/recall.ts';
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { type Statement, statementsIn } from './policy-cases.ts';
 import { sampled } from './sampled.ts';
+import { deploy } from './stacks.ts';
 
 const accounts = [targetAccount, '222222222222'];
 const both = accounts.map((account) => [account, targetRegion] as const);
@@ -27,30 +28,34 @@ const published = {
   'launch-template-default': 'true',
   'deprecate-after': '90d',
 };
+/** An AMI that is not encrypted, so that CopyImage takes it through an encrypted copy. */
+const plain = { name: 'plain', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] };
+const plainId = amiIdOf(sourceAccount, sourceRegion, plain.name);
 const ids = ['golden-1', 'golden-2'].map((name) => amiIdOf(sourceAccount, sourceRegion, name));
 const [first = '', second = ''] = ids;
 
-/** Two bakes of a lineage, and beside the sharing roles those for a recall, by the published policies. */
+/** Two bakes of a lineage, and beside the sharing roles those for a recall, as the templates make them. */
 function recallable(): Case {
   const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
   const given = standardCase({
     ...{ volumes, targets: accounts, timings: { baseSeconds: 60, secondsPerGiB: 0 } },
-    policies: ['target-retain', 'target-publish', 'target-ssm-parameter', 'target-launch-template'],
+    policies: [
+      ...['target-retain', 'target-publish', 'target-ssm-parameter', 'target-launch-template'],
+      ...['source-route-copy', 'target-route-copy'],
+    ],
     ami: { name: 'golden-1' },
-    source: { amis: [{ name: 'golden-2', volumes }] },
+    source: { amis: [{ name: 'golden-2', volumes }, plain] },
     target: { launchTemplates: { web: { versions: [older] } }, parameters: { '/golden/latest': older } },
   });
-  const all = Object.entries(given.scenario.accounts).map(([id, account]) => {
-    const files = ['target-recall', 'target-ssm-parameter', 'target-launch-template'];
-    const policies = (id === sourceAccount ? ['source-recall'] : files).map((file) =>
-      publishedPolicy(file, {
-        ...{ 'source-region': sourceRegion, 'source-account': sourceAccount, 'target-account': id },
-        ...{ parameter: 'golden/*', 'launch-template': '*' },
-      }),
-    );
-    return [id, { ...account, roles: { ...account.roles, 'ami-recall': workflowRole(id, policies) } }];
-  });
-  return { ...given, scenario: { ...given.scenario, accounts: Object.fromEntries(all) } };
+  const scenario = [sourceAccount, ...accounts].reduce((all, account) => {
+    const [file, features] =
+      account === sourceAccount
+        ? ['source-recall.yaml', { IncludeSource: 'true' }]
+        : ['target-recall.yaml', { Parameter: 'golden/*', LaunchTemplate: '*' }];
+    const parameters = { Subject: subject, ...(features as Record<string, string>) };
+    return deploy(all, { file, account, region: sourceRegion, parameters }).scenario;
+  }, given.scenario);
+  return { ...given, scenario };
 }
 
 async function bake(shared: Case, simulator: Simulator, inputs: Record<string, string>) {
@@ -68,8 +73,8 @@ function runOf(shared: Case, simulator: Simulator, { machine = 'one', ...inputs 
       ...{ 'ami-id': second, reason: 'CVE-2026-1234: {{a}} “bad” default', 'source-region': region },
       ...{ 'target-accounts': to, 'target-regions': regions },
       ...{ 'ssm-parameter': '/golden/latest', 'launch-template': 'web' },
-      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-recall`,
-      'target-role-arn': 'arn:aws:iam::{account}:role/ami-recall',
+      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-recall-source`,
+      'target-role-arn': 'arn:aws:iam::{account}:role/ami-recall-target',
       ...inputs,
     },
     github: { run_id: '99', sha: 'f'.repeat(40) },
@@ -162,10 +167,10 @@ test('an image is taken back everywhere, and given again from another machine', 
 });
 
 /** Both bakes are shared. */
-async function shared() {
+async function shared(inputs: Record<string, string> = {}) {
   const given = recallable();
   const simulator = await startSimulator(given.scenario);
-  for (const id of ids) expect((await bake(given, simulator, { 'ami-id': id })).said).toBe('');
+  for (const id of ids) expect((await bake(given, simulator, { 'ami-id': id, ...inputs })).said).toBe('');
   return { given, simulator };
 }
 
@@ -350,60 +355,123 @@ test('inputs that a recall cannot have', async () => {
 });
 
 describe('the policies for a recall', () => {
-  const files = { 'source-recall': sourceAccount, 'target-recall': targetAccount } as const;
-  type Action = Readonly<{ file: keyof typeof files; action: string }>;
-  // What takes an AMI away for good is tried last; what only other cases take is not tried here.
-  const untried = ['ec2:GetImageAncestry', 'ssm:GetParameters', 'ec2:DisableImageDeregistrationProtection'];
-  const actions = Object.keys(files).flatMap((file) =>
-    statementsIn(file).flatMap(({ Action }) => [Action].flat().map((action) => ({ file, action }) as Action)),
-  );
-  const last = ['ec2:DeregisterImage', 'ec2:DeleteSnapshot'];
-  const tried = actions.filter(({ action }) => ![...untried, ...last].includes(action));
-  const ends = actions.filter(({ action }) => last.includes(action));
+  const files = {
+    ...{ 'source-recall': sourceAccount, 'source-recall-include': sourceAccount },
+    ...{ 'target-recall': targetAccount, 'target-recall-parameter': targetAccount },
+    'target-recall-launch-template': targetAccount,
+  } as const;
+  type File = keyof typeof files;
+  /** A statement changed so that it allows less, and the actions of which one must then be named. */
+  type Less = Readonly<{
+    file: File;
+    what: string;
+    actions: readonly string[];
+    change: (statement: Statement) => Statement;
+  }>;
 
-  test('are enough, and without any action of them it is named', async () => {
-    const { given, simulator } = await shared();
+  const statements = Object.keys(files).flatMap((file) =>
+    statementsIn(file).map((statement) => ({ file: file as File, statement })),
+  );
+  /** Without an action. */
+  const withoutAction = statements.flatMap(({ file, statement }) =>
+    [statement.Action].flat().map((action): Less => {
+      const change = (one: Statement) =>
+        one.Sid === statement.Sid ? { ...one, Action: [one.Action].flat().filter((own) => own !== action) } : one;
+      return { file, what: `${statement.Sid} without ${action}`, actions: [action], change };
+    }),
+  );
+  /** With a condition that nothing of what is asked meets. */
+  const tighter = statements.flatMap(({ file, statement: { Sid, Action, Condition = {} } }) =>
+    Object.entries(Condition).flatMap(([operator, keys]) =>
+      Object.keys(keys).map((key): Less => {
+        const others = { ...keys, [key]: operator === 'Null' ? 'true' : 'nothing' };
+        const change = (one: Statement) =>
+          one.Sid === Sid ? { ...one, Condition: { ...Condition, [operator]: others } } : one;
+        return { file, what: `${Sid} by ${operator} ${key}`, actions: [Action].flat(), change };
+      }),
+    ),
+  );
+
+  /** Both bakes are shared, protected against deregistration, and an AMI that is there through an encrypted copy. */
+  async function protectedBakes() {
+    const { given, simulator } = await shared({ 'deregistration-protection': 'on' });
+    const byCopy = { 'ami-id': plainId, route: 'copy', lineage: '', 'ssm-parameter': '', 'launch-template': '' };
+    expect((await bake(given, simulator, { ...byCopy, 'launch-template-default': 'false' })).said).toBe('');
     regionOf(simulator.world, sourceAccount, sourceRegion).images.get(second)?.launch.add('333333333333');
     for (const place of both) {
-      const image = lookAt(simulator, place).of(second);
+      const { of, template } = lookAt(simulator, place);
+      const image = of(second);
       image?.launch.add('333333333333');
+      // So that no version is there already for the one that is to be made.
+      const at = template?.versions.findIndex(({ data }) => data.ImageId === of(first)?.data.ImageId) ?? -1;
+      template?.versions.splice(at, 1);
       // Whose deprecation is taken off again.
       if (place[0] === targetAccount) delete image?.data.DeprecationTime;
     }
+    return { given, simulator };
+  }
+
+  test('are enough, and without any action or condition of them what is missing is named', async () => {
+    const { given, simulator } = await protectedBakes();
+    // A recall has moved the pointers; they are put back for the next.
+    const pointers = both.map(([account, region]) => {
+      const { parameters, launchTemplates } = regionOf(simulator.world, account, region);
+      return { parameters, launchTemplates, kept: structuredClone({ parameters, launchTemplates }) };
+    });
+    const putBack = () => {
+      for (const { parameters, launchTemplates, kept } of pointers)
+        for (const [all, before] of [
+          [parameters, kept.parameters],
+          [launchTemplates, kept.launchTemplates],
+        ] as const) {
+          all.clear();
+          for (const [name, one] of structuredClone(before) as Map<string, never>) all.set(name, one);
+        }
+    };
     const each = async (ways: readonly Record<string, string>[]) => {
       const said: string[] = [];
-      for (const inputs of ways) said.push((await recall(given, simulator, { ...inputs })).said);
+      for (const inputs of ways) said.push((await recall(given, simulator, inputs)).said);
       return said.join('\n').trim();
     };
+    const withSource = { 'ami-id': `${second},${plainId}`, 'include-source': 'true' };
     const whole = ['disable', 'deprecate'].flatMap((how) => [
-      { how, 'include-source': 'true' },
-      { restore: 'true', 'include-source': 'true' },
+      { ...withSource, how },
+      { ...withSource, restore: 'true' },
     ]);
-    const without = async ({ file, action }: Action, ways: readonly Record<string, string>[]) => {
-      const policies = simulator.world.accounts[files[file]]?.roles.get('ami-recall')?.policies as PolicyDocument[];
+    const without = async ({ file, change }: Less, ways: readonly Record<string, string>[]) => {
+      const name = file.startsWith('source-') ? 'ami-recall-source' : 'ami-recall-target';
+      const policies = simulator.world.accounts[files[file]]?.roles.get(name)?.policies as PolicyDocument[];
       const kept = [...policies];
-      const cut = (policy: PolicyDocument) => {
-        const own = (policy.Statement as Statement[]).map((one) => ({
-          ...one,
-          Action: [one.Action].flat().filter((known) => known !== action),
-        }));
-        return { ...policy, Statement: own.filter(({ Action }) => Action.length > 0) } as PolicyDocument;
-      };
-      policies.splice(0, policies.length, ...kept.map(cut));
+      const own = new Set(statementsIn(file).map(({ Sid }) => Sid));
+      const changed = kept.map(({ Statement, ...rest }) => ({
+        ...rest,
+        Statement: (Statement as Statement[])
+          .map((one) => (own.has(one.Sid) ? change(one) : one))
+          .filter(({ Action }) => Action.length > 0),
+      }));
+      policies.splice(0, policies.length, ...(changed as PolicyDocument[]));
       const said = await each(ways);
       policies.splice(0, policies.length, ...kept);
       return said;
     };
+    const named = (actions: readonly string[]) =>
+      expect.stringMatching(new RegExp(actions.map((action) => action.split(':')[1]).join('|')));
     expect(await each(whole)).toBe('');
+    putBack();
+    const last = ['ec2:DisableImageDeregistrationProtection', 'ec2:DeregisterImage', 'ec2:DeleteSnapshot'];
+    const isLast = ({ actions: [action = '', ...more] }: Less) => more.length === 0 && last.includes(action);
+    const tried = [...withoutAction.filter((one) => !isLast(one)), ...tighter];
     for (const one of sampled(tried, { every: 12 })) {
-      expect([one, await without(one, whole)]).toEqual([one, expect.stringContaining(one.action.split(':')[1] ?? '')]);
-      await each([{ restore: 'true', 'include-source': 'true' }]);
+      expect([one.what, await without(one, whole)]).toEqual([one.what, named(one.actions)]);
+      await each([{ ...withSource, restore: 'true' }]);
+      putBack();
     }
-    for (const one of ends)
-      expect([one, await without(one, [{ how: 'deregister' }])]).toEqual([
-        one,
-        expect.stringContaining(one.action.split(':')[1] ?? ''),
-      ]);
+    // What takes an AMI away for good, in the order in which it is asked for.
+    for (const action of last) {
+      const [one] = withoutAction.filter(({ actions }) => actions.includes(action));
+      if (one === undefined) throw new Error(`no ${action}`);
+      expect([action, await without(one, [{ how: 'deregister' }])]).toEqual([action, named(one.actions)]);
+    }
     await simulator.close();
   });
 });

@@ -154,7 +154,7 @@ export function stackOf({ file, account, region, parameters }: Deployment): Stac
   const given = parametersOf(template, parameters);
   const partition = partitionOf(region);
   const alias = String(given.KeyAlias);
-  const name = file.startsWith('target-') ? `${given.RoleName}-${region}` : given.RoleName;
+  const name = file === 'target-account.yaml' ? `${given.RoleName}-${region}` : given.RoleName;
   const { evaluate, isThere } = openEvaluation(template, {
     ...given,
     'AWS::Region': region,

@@ -4,6 +4,7 @@ import {
   DeleteSnapshotCommand,
   DeleteTagsCommand,
   DeregisterImageCommand,
+  DisableImageCommand,
   EC2Client,
   EnableFastSnapshotRestoresCommand,
   EnableImageDeprecationCommand,
@@ -31,9 +32,9 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
 import { withStatements } from '../src/aws/key-policy.ts';
-import { tagKeys } from '../src/tags.ts';
+import { recalledTag, tagKeys } from '../src/tags.ts';
 import { handlerOf, type Simulator, startSimulator } from './in-process.ts';
-import { changed, inStatement, permissions, statementsIn, statementsOf } from './policy-cases.ts';
+import { changed, inStatement, otherPolicies, permissions, statementsIn, statementsOf } from './policy-cases.ts';
 import { share } from './shared-case.ts';
 
 /*
@@ -43,6 +44,7 @@ import { share } from './shared-case.ts';
 
 const stranger = '333333333333';
 const strangersRole = `arn:aws:iam::${stranger}:role/stranger`;
+const recallRoleOf = (account: string) => `ami-recall-${account === sourceAccount ? 'source' : 'target'}`;
 const roleOf = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
 const sourceKey = keyArnOf(sourceAccount, sourceRegion, 'cmkSource');
 const targetKey = keyArnOf(targetAccount, targetRegion, 'cmkTarget');
@@ -98,6 +100,14 @@ function house(
     region.keys.cmkSource = { policy: { ...rest, Statement: [...Statement, ...statements] } };
   if (source?.[hub] !== undefined) source[hub].amis = amis;
   const target = accounts[targetAccount]?.roles ?? {};
+  for (const [account, file] of [
+    [sourceAccount, 'source-recall'],
+    [targetAccount, 'target-recall'],
+  ] as const) {
+    const values = { 'source-region': sourceRegion, 'source-account': account, 'target-account': account };
+    const mine = accounts[account]?.roles ?? {};
+    mine[recallRoleOf(account)] = workflowRole(account, [publishedPolicy(file, values)]);
+  }
   for (const [name, policies] of Object.entries(roles)) target[name] = workflowRole(targetAccount, policies);
   accounts[stranger] = { roles: { stranger: workflowRole(stranger) }, regions: {} };
   return { ...shared, scenario: { ...shared.scenario, accounts: accounts as never } };
@@ -172,6 +182,11 @@ const mark: Attempt = ({ ec2, ami }) =>
     }),
   );
 const untag: Attempt = ({ ec2, ami }) => ec2.send(new DeleteTagsCommand({ Resources: [ami('theirs').ImageId] }));
+const markRecalled =
+  (name: string): Attempt =>
+  ({ ec2, ami }) =>
+    ec2.send(new CreateTagsCommand({ Resources: [ami(name).ImageId], Tags: [{ Key: recalledTag, Value: 'gone' }] }));
+const disable: Attempt = ({ ec2, ami }) => ec2.send(new DisableImageCommand({ ImageId: ami('theirs').ImageId }));
 const deregister: Attempt = ({ ec2, ami }) => ec2.send(new DeregisterImageCommand({ ImageId: ami('theirs').ImageId }));
 /** Asked only: the AMI has the snapshot, so that nobody could delete it. */
 const deleteSnapshot: Attempt = ({ ec2, ami }) =>
@@ -191,6 +206,7 @@ const letLaunch: Attempt = ({ ec2, ami }) =>
 type Limit = Readonly<{ by: readonly string[]; attempt: Attempt; region?: string; without?: readonly string[] }>;
 
 const own = roleOf(targetAccount, 'ami-target');
+const ofRecall = ['target-recall TakeBackTheActionsImages'];
 const ofTarget = ['target-role TouchNothingElse'];
 
 const limits: Readonly<Record<string, Limit>> = {
@@ -335,14 +351,44 @@ const limits: Readonly<Record<string, Limit>> = {
         }),
       ),
   },
+  'mark an AMI of the source account as the action’s, by a recall': {
+    by: ['source-recall MarkTheSourceImage'],
+    attempt: mark,
+  },
+  'take the tags off an AMI of the source account, by a recall': {
+    by: ['source-recall MarkTheSourceImage'],
+    attempt: untag,
+  },
+  'mark an AMI of the target account as the action’s, by a recall': {
+    by: ['target-recall MarkTheActionsImages'],
+    attempt: mark,
+  },
+  'mark an AMI that is not the action’s as recalled': {
+    by: ['target-recall MarkTheActionsImages'],
+    attempt: markRecalled('theirs'),
+  },
+  'take the tags off an AMI that is the action’s, by a recall': {
+    by: ['target-recall MarkTheActionsImages'],
+    attempt: ({ ec2, ami }) => ec2.send(new DeleteTagsCommand({ Resources: [ami('ours').ImageId] })),
+  },
+  'disable an AMI that is not the action’s': { by: ofRecall, attempt: disable },
+  'deregister an AMI that is not the action’s, by a recall': { by: ofRecall, attempt: deregister },
+  'delete a snapshot that is not the action’s, by a recall': { by: ofRecall, attempt: deleteSnapshot },
+  'let others launch an AMI that is not the action’s, by a recall': { by: ofRecall, attempt: letLaunch },
 };
+
+/** The role that the limits are of. */
+function thiefOf(by: readonly string[]): Pick<Try, 'account' | 'role' | 'region'> {
+  const isSource = by.every((one) => one.startsWith('source-'));
+  const account = isSource ? sourceAccount : targetAccount;
+  const sharing = isSource ? 'ami-source' : 'ami-target';
+  const role = by.every((one) => /^\w+-recall/.test(one)) ? recallRoleOf(account) : sharing;
+  return { account, role, region: isSource ? sourceRegion : targetRegion };
+}
 
 describe('a stolen role may not', () => {
   test.each(Object.entries(limits))('%s', async (_, { by, attempt, region, without = [] }) => {
-    const isSource = by.every((one) => one.startsWith('source-'));
-    const thief = isSource
-      ? { account: sourceAccount, role: 'ami-source', region: region ?? sourceRegion, attempt }
-      : { account: targetAccount, role: 'ami-target', region: region ?? targetRegion, attempt };
+    const thief = { ...thiefOf(by), ...(region !== undefined && { region }), attempt };
     const published = changed(house(), (statement) => (without.includes(statement.Sid ?? '') ? undefined : statement));
     expect(await answer(published, thief)).toMatch(/^(UnauthorizedOperation|AccessDeniedException): /);
     for (const one of by) {
@@ -360,7 +406,7 @@ describe('a stolen role may not', () => {
   test('each denial and each condition of the roles’ policies is held so', () => {
     // No other call of the simulator's gives a role to another service.
     const held = new Set([...Object.values(limits).flatMap(({ by }) => by), 'target-boot-role LaunchWithTheProfile']);
-    const limiting = permissions.flatMap((file) =>
+    const limiting = [...permissions, ...otherPolicies].flatMap((file) =>
       statementsIn(file)
         .filter(({ Effect, Condition }) => Effect === 'Deny' || Condition !== undefined)
         .map(({ Sid }) => `${file} ${Sid}`),
@@ -391,10 +437,12 @@ describe('whoever may use the source key by its policy can’t give that use awa
   });
 });
 
-describe('the tags are for the two roles alone', () => {
+describe('the tags are for the action’s roles alone', () => {
   const denial = publishedPolicy('deny-tags', {
     'source-role-arn': roleOf(sourceAccount, 'ami-source'),
     'target-role-arn': roleOf('*', 'ami-target'),
+    'source-recall-role-arn': roleOf(sourceAccount, 'ami-recall-source'),
+    'target-recall-role-arn': roleOf('*', 'ami-recall-target'),
   });
 
   /** What a role of the target account with everything allowed is answered, with the denial and without it. */
@@ -451,7 +499,19 @@ describe('the tags are for the two roles alone', () => {
     expect(await answers(attempt)).toEqual(['done', 'done']);
   });
 
-  test('the two roles run as before', async () => {
+  test.each([sourceAccount, targetAccount])('the role for recalls in %s marks AMIs as before', async (account) => {
+    const given = house();
+    const { accounts } = structuredClone(given.scenario) as unknown as {
+      accounts: Record<string, { roles: Record<string, { policies: PolicyDocument[] }> }>;
+    };
+    const role = recallRoleOf(account);
+    accounts[account]?.roles[role]?.policies.push(denial);
+    const region = account === sourceAccount ? sourceRegion : targetRegion;
+    const by = { account, role, region, attempt: markRecalled('ours') };
+    expect(await answer({ ...given, scenario: { ...given.scenario, accounts: accounts as never } }, by)).toBe('done');
+  });
+
+  test('the two roles that share run as before', async () => {
     const shared = standardCase();
     const { accounts } = structuredClone(shared.scenario) as unknown as {
       accounts: Record<string, { roles: Record<string, { policies: PolicyDocument[] }> }>;

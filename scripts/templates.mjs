@@ -72,6 +72,23 @@ const accounts = {
   },
 };
 
+/** What a role for recalls is made of: a role that shares has no room for it, and is not to take back what it shares. */
+const recalls = {
+  source: {
+    title: 'The role of the source account that takes golden images back (action recall)',
+    policies: [{ policy: 'source-recall' }, { policy: 'source-recall-include', when: 'IncludeSource' }],
+  },
+  target: {
+    title:
+      'The role of a target account that takes golden images back in all of its regions (action recall): deploy it in one region',
+    policies: [
+      { policy: 'target-recall' },
+      { policy: 'target-recall-parameter', when: 'Parameter' },
+      { policy: 'target-recall-launch-template', when: 'LaunchTemplate' },
+    ],
+  },
+};
+
 const hub = {
   title:
     "A hub: a region to which the source account copies once, for all targets there (input 'topology: regional-hub')",
@@ -131,6 +148,7 @@ const descriptions = {
   BootRoleArns:
     "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none.",
   Audit: 'Whether AMIs, and how they are published, are compared with what they are to be (action audit).',
+  IncludeSource: "Whether the source AMI itself is taken back, too (input 'include-source').",
   Retain: "Whether old AMIs are removed (input 'retain').",
   RecycleBin:
     "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails.",
@@ -139,6 +157,8 @@ const descriptions = {
     "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none.",
   SourceRoleName: 'The name of the role that the source account has.',
   TargetRoleName: 'The name of the roles that the target accounts have, without their regions.',
+  SourceRecallRoleName: 'The name of the role that takes AMIs back in the source account.',
+  TargetRecallRoleName: 'The name of the roles that take AMIs back in the target accounts.',
   TargetAccounts:
     'The accounts with which snapshots may be shared, and to whose roles the key may be granted; empty for any.',
   GrantKeyTo: "The ARNs of the principals to which the key may be granted (input 'grant-key-to'); empty for none.",
@@ -292,6 +312,8 @@ function cloudFormationGuard() {
   const PolicyDocument = documentOf(policyOf(policy), {
     'source-role-arn': 'arn:aws:iam::${SourceAccount}:role/${SourceRoleName}',
     'target-role-arn': 'arn:aws:iam::*:role/${TargetRoleName}-*',
+    'source-recall-role-arn': 'arn:aws:iam::${SourceAccount}:role/${SourceRecallRoleName}',
+    'target-recall-role-arn': 'arn:aws:iam::*:role/${TargetRecallRoleName}',
   });
   return yamlOf({
     AWSTemplateFormatVersion: '2010-09-09',
@@ -300,6 +322,8 @@ function cloudFormationGuard() {
       SourceAccount: text('SourceAccount'),
       SourceRoleName: text('SourceRoleName', 'ami-source'),
       TargetRoleName: text('TargetRoleName', 'ami-target'),
+      SourceRecallRoleName: text('SourceRecallRoleName', 'ami-recall-source'),
+      TargetRecallRoleName: text('TargetRecallRoleName', 'ami-recall-target'),
       TargetIds: list('TargetIds'),
     },
     Conditions: {
@@ -333,6 +357,74 @@ function cloudFormationGuard() {
   });
 }
 
+const audience = 'sts.amazonaws.com';
+const isChina = { IsChina: { 'Fn::Equals': [{ Ref: 'AWS::Partition' }, 'aws-cn'] } };
+const featuresOf = (policies) => policies.flatMap(({ when }) => when ?? []);
+const conditionsOf = (policies) =>
+  Object.fromEntries(featuresOf(policies).map((name) => [`Has${name}`, conditionOf(name)]));
+const parametersOf = (policies) => Object.fromEntries(featuresOf(policies).map((name) => [name, parameterOf(name)]));
+
+const maxSessionDuration = {
+  Type: 'Number',
+  MinValue: sessionDuration.min,
+  MaxValue: sessionDuration.max,
+  Default: sessionDuration.unless,
+  Description: descriptions.MaxSessionDuration,
+};
+
+/** A role that the workflows of Subject may assume; the condition IsChina must be there. */
+function roleResource(name, policies, values) {
+  const AssumeRolePolicyDocument = documentOf(trustPolicy(), {
+    ...{ account: '${AWS::AccountId}', subject: '${Subject}', audience },
+  });
+  // The audience differs in China, and Fn::Sub knows no condition but by its own variables.
+  AssumeRolePolicyDocument.Statement[0].Condition.StringEquals[`${issuer}:aud`] = {
+    'Fn::If': ['IsChina', `${audience}.cn`, audience],
+  };
+  return {
+    Type: 'AWS::IAM::Role',
+    Properties: {
+      RoleName: sub(name),
+      MaxSessionDuration: { Ref: 'MaxSessionDuration' },
+      AssumeRolePolicyDocument,
+      Policies: policies.map(({ policy, when }) => {
+        const one = { PolicyName: policy, PolicyDocument: documentOf(policyOf(policy), values) };
+        return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
+      }),
+    },
+  };
+}
+
+function cloudFormationRecall(side) {
+  const { title, policies } = recalls[side];
+  const values = {
+    'source-region': '${AWS::Region}',
+    'source-account': '${AWS::AccountId}',
+    'target-account': '${AWS::AccountId}',
+    parameter: '${Parameter}',
+    'launch-template': '${LaunchTemplate}',
+  };
+  return yamlOf({
+    AWSTemplateFormatVersion: '2010-09-09',
+    Description: `Share Encrypted AMI. ${title}`,
+    Parameters: {
+      Subject: list('Subject', null),
+      RoleName: text('RoleName', `ami-recall-${side}`),
+      MaxSessionDuration: maxSessionDuration,
+      ...parametersOf(policies),
+    },
+    Conditions: { ...isChina, ...conditionsOf(policies) },
+    Resources: { Role: roleResource('${RoleName}', policies, values) },
+    Outputs: {
+      RoleArn: {
+        Description:
+          side === 'target' ? 'For target-role-arn, as arn:aws:iam::{account}:role/…' : 'For source-role-arn',
+        Value: { 'Fn::GetAtt': ['Role', 'Arn'] },
+      },
+    },
+  });
+}
+
 function cloudFormation(side) {
   const { title, key, policies } = accounts[side];
   const isTarget = side === 'target';
@@ -347,24 +439,14 @@ function cloudFormation(side) {
     'hub-key-arn': '${HubKeyArns}',
     parameter: '${Parameter}',
     'launch-template': '${LaunchTemplate}',
-    account: '${AWS::AccountId}',
-    subject: '${Subject}',
   };
-  const features = policies.flatMap(({ when }) => when ?? []);
-  const audience = 'sts.amazonaws.com';
-  const template = {
+  return yamlOf({
     AWSTemplateFormatVersion: '2010-09-09',
     Description: `Share Encrypted AMI. ${title}`,
     Parameters: {
       Subject: list('Subject', null),
       RoleName: { ...text('RoleName', `ami-${side}`), ...(isTarget && { Description: descriptions.RegionalRoleName }) },
-      MaxSessionDuration: {
-        Type: 'Number',
-        MinValue: sessionDuration.min,
-        MaxValue: sessionDuration.max,
-        Default: sessionDuration.unless,
-        Description: descriptions.MaxSessionDuration,
-      },
+      MaxSessionDuration: maxSessionDuration,
       KeyAlias: text('KeyAlias', isTarget ? 'cmkTarget' : 'cmkSource'),
       ...(isTarget
         ? { SourceKeyArn: text('SourceKeyArn'), OidcProviderRegion: text('OidcProviderRegion', '') }
@@ -372,7 +454,7 @@ function cloudFormation(side) {
             OidcProvider: { ...flag('OidcProvider'), Default: 'true' },
             TargetAccounts: list('TargetAccounts'),
           }),
-      ...Object.fromEntries(features.map((name) => [name, parameterOf(name)])),
+      ...parametersOf(policies),
     },
     Conditions: {
       MakesOidcProvider: {
@@ -380,12 +462,12 @@ function cloudFormation(side) {
           ? [{ Ref: 'OidcProviderRegion' }, { Ref: 'AWS::Region' }]
           : [{ Ref: 'OidcProvider' }, 'true'],
       },
-      IsChina: { 'Fn::Equals': [{ Ref: 'AWS::Partition' }, 'aws-cn'] },
+      ...isChina,
       ...(!isTarget && { HasTargetAccounts: conditionOf('TargetAccounts') }),
-      ...Object.fromEntries(features.map((name) => [`Has${name}`, conditionOf(name)])),
+      ...conditionsOf(policies),
     },
     Resources: {
-      OidcProvider_: {
+      GitHubOidcProvider: {
         Type: 'AWS::IAM::OIDCProvider',
         Condition: 'MakesOidcProvider',
         // The account's other workflows may need it when this stack is gone.
@@ -397,18 +479,7 @@ function cloudFormation(side) {
         },
       },
       ...keyResources(key),
-      Role: {
-        Type: 'AWS::IAM::Role',
-        Properties: {
-          RoleName: sub(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}'),
-          MaxSessionDuration: { Ref: 'MaxSessionDuration' },
-          AssumeRolePolicyDocument: documentOf(trustPolicy(), { ...values, audience: '${Audience}' }),
-          Policies: policies.map(({ policy: name, when }) => {
-            const one = { PolicyName: name, PolicyDocument: documentOf(policyOf(name), values) };
-            return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
-          }),
-        },
-      },
+      Role: roleResource(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}', policies, values),
     },
     Outputs: {
       RoleArn: {
@@ -422,13 +493,7 @@ function cloudFormation(side) {
         Value: { 'Fn::GetAtt': ['Key', 'Arn'] },
       },
     },
-  };
-  // The audience differs in China, and Fn::Sub knows no condition but by its own variables.
-  const statement = template.Resources.Role.Properties.AssumeRolePolicyDocument.Statement[0];
-  statement.Condition.StringEquals[`${issuer}:aud`] = { 'Fn::If': ['IsChina', `${audience}.cn`, audience] };
-  const { OidcProvider_, ...others } = template.Resources;
-  template.Resources = { GitHubOidcProvider: OidcProvider_, ...others };
-  return yamlOf(template);
+  });
 }
 
 // Terraform
@@ -579,6 +644,8 @@ function terraformGuard() {
   const values = {
     'source-role-arn': 'arn:aws:iam::${var.source_account}:role/${var.source_role_name}',
     'target-role-arn': 'arn:aws:iam::*:role/${var.target_role_name}-*',
+    'source-recall-role-arn': 'arn:aws:iam::${var.source_account}:role/${var.source_recall_role_name}',
+    'target-recall-role-arn': 'arn:aws:iam::*:role/${var.target_recall_role_name}',
   };
   const name = '"share-encrypted-ami-tags"';
   const blocks = [
@@ -587,6 +654,8 @@ function terraformGuard() {
     variableOf(['source_account', 'string', undefined, descriptions.SourceAccount]),
     variableOf(['source_role_name', 'string', 'ami-source', descriptions.SourceRoleName]),
     variableOf(['target_role_name', 'string', 'ami-target', descriptions.TargetRoleName]),
+    variableOf(['source_recall_role_name', 'string', 'ami-recall-source', descriptions.SourceRecallRoleName]),
+    variableOf(['target_recall_role_name', 'string', 'ami-recall-target', descriptions.TargetRecallRoleName]),
     variableOf(['target_ids', 'list(string)', [], descriptions.TargetIds]),
     'data "aws_partition" "this" {}',
     [
@@ -626,6 +695,72 @@ function terraformGuard() {
   return `${blocks.join('\n\n')}\n`;
 }
 
+const audienceLocal = '  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"';
+
+const featureVariables = (policies) =>
+  featuresOf(policies).map((when) => [snake(when), ...terraformKinds[kinds[when] ?? 'flag'], descriptions[when]]);
+
+/** A role that the workflows of the variable subject may assume, with its policies. */
+function roleBlocks(name, policies, values) {
+  const trust = { account: '${local.account}', subject: '${var.subject}', audience: '${local.audience}' };
+  return [
+    [
+      'resource "aws_iam_role" "this" {',
+      '  # checkov:skip=CKV_AWS_393: It sees no value in the variable. StringEquals knows no wildcard.',
+      `  name                 = ${name}`,
+      '  max_session_duration = var.max_session_duration',
+      `  assume_role_policy = ${terraformDocument(trustPolicy(), trust)}`,
+      '}',
+    ].join('\n'),
+    ...policies.map(({ policy, when }) => {
+      const lines = [`resource "aws_iam_role_policy" "${policy.replaceAll('-', '_')}" {`];
+      // As terraform fmt aligns them.
+      const pad = when === undefined ? '' : ' ';
+      if (when !== undefined) lines.push(`  count = ${askedFor(when)} ? 1 : 0`);
+      lines.push(
+        `  name${pad} = "${policy}"`,
+        `  role${pad} = aws_iam_role.this.id`,
+        `  policy = ${terraformDocument(policyOf(policy), values)}`,
+        '}',
+      );
+      return lines.join('\n');
+    }),
+  ];
+}
+
+function terraformRecall(side) {
+  const { title, policies } = recalls[side];
+  const values = {
+    'source-region': '${local.region}',
+    'source-account': '${local.account}',
+    'target-account': '${local.account}',
+    parameter: '${var.parameter}',
+    'launch-template': '${var.launch_template}',
+  };
+  const [account, partition, region] = locals;
+  const isSource = side === 'source';
+  const [caller, ofPartition, ofRegion] = surroundings.split('\n\n');
+  const blocks = [
+    madeFrom(title),
+    requirements,
+    ...[
+      ['subject', 'list(string)', undefined, descriptions.Subject],
+      ['role_name', 'string', `ami-recall-${side}`, descriptions.RoleName],
+      ['max_session_duration', 'number', sessionDuration.unless, descriptions.MaxSessionDuration],
+      ...featureVariables(policies),
+    ].map(variableOf),
+    ...[caller, ofPartition, ...(isSource ? [ofRegion] : [])],
+    localsOf([account, partition, ...(isSource ? [region] : []), audienceLocal]),
+    ...roleBlocks('var.role_name', policies, values),
+    outputOf(
+      'role_arn',
+      isSource ? 'For source-role-arn.' : 'For target-role-arn, as arn:aws:iam::{account}:role/….',
+      'aws_iam_role.this.arn',
+    ),
+  ];
+  return `${blocks.join('\n\n')}\n`;
+}
+
 function terraform(side) {
   const { title, key, policies } = accounts[side];
   const isTarget = side === 'target';
@@ -640,9 +775,6 @@ function terraform(side) {
     'hub-key-arn': '${var.hub_key_arns}',
     parameter: '${var.parameter}',
     'launch-template': '${var.launch_template}',
-    account: '${local.account}',
-    subject: '${var.subject}',
-    audience: '${local.audience}',
   };
   const variables = [
     ['subject', 'list(string)', undefined, descriptions.Subject],
@@ -652,20 +784,14 @@ function terraform(side) {
     ...(isTarget ? [['source_key_arn', 'string', undefined, descriptions.SourceKeyArn]] : []),
     ['oidc_provider', 'bool', !isTarget, descriptions.OidcProvider],
     ...(isTarget ? [] : [targetAccounts]),
-    ...policies.flatMap(({ when }) =>
-      when === undefined ? [] : [[snake(when), ...terraformKinds[kinds[when] ?? 'flag'], descriptions[when]]],
-    ),
+    ...featureVariables(policies),
   ];
   const blocks = [
     madeFrom(title),
     requirements,
     ...variables.map(variableOf),
     surroundings,
-    localsOf([
-      ...locals,
-      '  audience  = local.partition == "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com"',
-      ...(isTarget ? [] : targetLocals),
-    ]),
+    localsOf([...locals, audienceLocal, ...(isTarget ? [] : targetLocals)]),
     [
       '# An account has one at most.',
       'resource "aws_iam_openid_connect_provider" "github" {',
@@ -675,27 +801,7 @@ function terraform(side) {
       '}',
     ].join('\n'),
     ...keyBlocks(key),
-    [
-      'resource "aws_iam_role" "this" {',
-      '  # checkov:skip=CKV_AWS_393: It sees no value in the variable. StringEquals knows no wildcard.',
-      `  name                 = ${isTarget ? '"${var.role_name}-${local.region}"' : 'var.role_name'}`,
-      '  max_session_duration = var.max_session_duration',
-      `  assume_role_policy = ${terraformDocument(trustPolicy(), values)}`,
-      '}',
-    ].join('\n'),
-    ...policies.map(({ policy: name, when }) => {
-      const lines = [`resource "aws_iam_role_policy" "${name.replaceAll('-', '_')}" {`];
-      // As terraform fmt aligns them.
-      const pad = when === undefined ? '' : ' ';
-      if (when !== undefined) lines.push(`  count = ${askedFor(when)} ? 1 : 0`);
-      lines.push(
-        `  name${pad} = "${name}"`,
-        `  role${pad} = aws_iam_role.this.id`,
-        `  policy = ${terraformDocument(policyOf(name), values)}`,
-        '}',
-      );
-      return lines.join('\n');
-    }),
+    ...roleBlocks(isTarget ? '"${var.role_name}-${local.region}"' : 'var.role_name', policies, values),
     outputOf(
       'role_arn',
       isTarget
@@ -718,11 +824,15 @@ export function templates() {
     'deny-tags.yaml': cloudFormationGuard(),
     'source-account.yaml': cloudFormation('source'),
     'source-hub.yaml': cloudFormationHub(),
+    'source-recall.yaml': cloudFormationRecall('source'),
     'target-account.yaml': cloudFormation('target'),
+    'target-recall.yaml': cloudFormationRecall('target'),
     'terraform/deny-tags/main.tf': terraformGuard(),
     'terraform/source-account/main.tf': terraform('source'),
     'terraform/source-hub/main.tf': terraformHub(),
+    'terraform/source-recall/main.tf': terraformRecall('source'),
     'terraform/target-account/main.tf': terraform('target'),
+    'terraform/target-recall/main.tf': terraformRecall('target'),
   };
 }
 

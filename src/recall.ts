@@ -60,7 +60,8 @@ type Notes = { done: string[]; left: string[]; failed: string[]; inUse: InUse[] 
 export async function recall(host: Host, request: RecallRequest, signal: AbortSignal): Promise<Recalled> {
   const log = openLog(host);
   const findings = openFindings(signal);
-  const accounts = openAccounts(host, request, findings);
+  const sides = { source: 'source-recall', target: 'target-recall' } as const;
+  const accounts = openAccounts(host, { ...request, sides }, findings);
   const notes: Notes = { done: [], left: [], failed: [], inUse: [] };
   const recalling: Recalling = { request, accounts, findings, log, notes };
   await accounts.openSource();

@@ -26,6 +26,7 @@ import {
   type Where,
 } from './errors.ts';
 import { openPacer, type Paced, type Pacer } from './pace.ts';
+import type { Side } from './template-parameters.ts';
 
 /**
  * One principal in one account and region, and how to call AWS there.
@@ -117,6 +118,7 @@ type Call = Readonly<{
   session: Session;
   service: string;
   signal: AbortSignal;
+  side: Side | undefined;
 }>;
 
 /** How often a call was tried again, for each reason, and what its last try was made with. */
@@ -161,7 +163,7 @@ async function makeReady(
   { call, tries, clock, hold }: Readonly<{ call: Call; tries: Tries; clock: Clock; hold: (ms: number) => void }>,
   error: unknown,
 ): Promise<void> {
-  const { command, where, session, signal } = call;
+  const { command, where, session, signal, side } = call;
   // The call was never sent: no credentials for it, and that error says why.
   if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
   const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
@@ -178,12 +180,12 @@ async function makeReady(
     tries.transients += 1;
     await clock.sleep(backoff(tries.transients, 100, 10_000), signal);
   } else {
-    throw new AwsCallError({ action: actionOf(command), where }, error);
+    throw new AwsCallError({ action: actionOf(command), where, side }, error);
   }
 }
 
-/** A principal whose account's places are to be had. */
-export type Access = Readonly<{ account: string; session: Session; signal: AbortSignal }>;
+/** A principal whose account's places are to be had; `side` is what its role is for, where that is known. */
+export type Access = Readonly<{ account: string; session: Session; signal: AbortSignal; side?: Side | undefined }>;
 
 /** Gives the places of one account, each region's clients made only when they are used. */
 export function placesOf(clients: Clients, access: Access): (region: string) => Place {
@@ -197,12 +199,12 @@ export function placesOf(clients: Clients, access: Access): (region: string) => 
   };
 }
 
-function openPlace(clients: Clients, { account, session, signal }: Access, region: string): Place {
+function openPlace(clients: Clients, { account, session, signal, side }: Access, region: string): Place {
   const config = { ...clientDefaults, requestHandler: clients.http, region, credentials: session.credentials };
   const open = <T extends Client>(service: string, make: (settings: Partial<Settings>) => T) => {
     const client = clients.pooled(make);
     return (signal: AbortSignal) => (command: Sendable) =>
-      send(clients, { client: client(), command, where: { account, region }, session, service, signal });
+      send(clients, { client: client(), command, where: { account, region }, session, service, signal, side });
   };
   const ec2 = open('ec2', (settings) => new EC2Client({ ...config, ...settings }));
   const kms = open('kms', (settings) => new KMSClient({ ...config, ...settings }));

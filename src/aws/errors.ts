@@ -1,6 +1,6 @@
 import { isOptIn } from '../regions.ts';
 import { denialRemedy, deniedIn, tagPolicyCode, tagPolicyRemedy } from './denial.ts';
-import { templateFirst } from './template-parameters.ts';
+import { type Side, templateFirst } from './template-parameters.ts';
 
 /** Where a call went: which account, which region, as whom. */
 export type Where = Readonly<{ account: string; region: string }>;
@@ -16,6 +16,8 @@ type FailedCall = Readonly<{
   resource?: string;
   /** What to do, where the caller knows more than AWS's words tell. */
   remedy?: string | undefined;
+  /** Whose call it was, where that is known. */
+  side?: Side | undefined;
 }>;
 
 /** A call that AWS refused, or that never reached it, after all retries: what, where, and AWS's own words. */
@@ -26,8 +28,9 @@ export class AwsCallError extends Error {
   readonly awsMessage: string;
   readonly where: Where;
   readonly remedy: string | undefined;
+  readonly side: Side | undefined;
 
-  constructor({ action, where, resource, remedy }: FailedCall, cause: unknown) {
+  constructor({ action, where, resource, remedy, side }: FailedCall, cause: unknown) {
     const code = errorCode(cause);
     const awsMessage = errorMessage(cause);
     super(
@@ -39,6 +42,7 @@ export class AwsCallError extends Error {
     this.awsMessage = awsMessage;
     this.where = where;
     this.remedy = remedy;
+    this.side = side;
   }
 }
 
@@ -357,10 +361,10 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
         (code === 'UnauthorizedOperation' || (isDenialCode(code) && denied.resource !== undefined))
       );
     },
-    remedy: ({ awsMessage }) => {
+    remedy: ({ awsMessage, side }) => {
       const { principal = '', action = '', resource = '*' } = deniedIn(awsMessage) ?? {};
       const whose = `the policy of ${principal}`;
-      return denialRemedy({ whose, action, resources: [resource], words: awsMessage });
+      return denialRemedy({ whose, side, action, resources: [resource], words: awsMessage });
     },
   },
   {

@@ -3,8 +3,8 @@
  * the next deployment doesn't undo it.
  */
 
-/** Whose role it is. */
-export type Side = 'source' | 'target';
+/** Whose role it is, and what it is for. */
+export type Side = 'source' | 'target' | 'source-recall' | 'target-recall';
 
 /** What each parameter lets a role call that it may not call anyway; policies/ have the statements. */
 export const features: Readonly<Record<Side, Readonly<Record<string, readonly string[]>>>> = {
@@ -82,10 +82,45 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
     ],
     'BootRoleArns=<arn>': ['iam:PassRole'],
   },
+  'source-recall': {
+    'IncludeSource=true': [
+      'ec2:DescribeInstances',
+      'ec2:DescribeLaunchTemplates',
+      'ec2:DescribeLaunchTemplateVersions',
+      'ec2:DescribeImageReferences',
+      'autoscaling:DescribeAutoScalingGroups',
+      'autoscaling:DescribeLaunchConfigurations',
+      'ssm:DescribeParameters',
+      'imagebuilder:ListImageRecipes',
+      'imagebuilder:ListContainerRecipes',
+      'ssm:GetParameters',
+      'imagebuilder:GetImageRecipe',
+      'imagebuilder:GetContainerRecipe',
+      'ec2:DescribeImageAttribute',
+      'ec2:DisableImage',
+      'ec2:EnableImage',
+      'ec2:EnableImageDeprecation',
+      'ec2:DisableImageDeprecation',
+      'ec2:ModifyImageAttribute',
+      'ec2:DescribeSnapshotAttribute',
+      'ssm:GetParametersByPath',
+      'ssm:PutParameter',
+      'ssm:AddTagsToResource',
+      'ssm:DeleteParameters',
+    ],
+  },
+  'target-recall': {
+    'Parameter=<parameter>': ['ssm:GetParameter'],
+    'LaunchTemplate=*': [
+      'ec2:CreateLaunchTemplateVersion',
+      'ec2:ModifyLaunchTemplate',
+      'ec2:DeleteLaunchTemplateVersions',
+    ],
+  },
 };
 
 /** What a parameter narrows, and whom it has to name then. */
-const lists: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
+const lists: Readonly<Partial<Record<Side, Readonly<Record<string, string>>>>> = {
   source: {
     'ec2:ModifySnapshotAttribute': 'name every target account in TargetAccounts',
     'kms:CreateGrant': 'name every target account in TargetAccounts',
@@ -93,14 +128,14 @@ const lists: Readonly<Record<Side, Readonly<Record<string, string>>>> = {
   target: { 'kms:CreateGrant': 'name the principals of grant-key-to in GrantKeyTo' },
 };
 
-/** What a role is not allowed to call, and on what; whose it is, where that is known. */
+/** What a role is not allowed to call, and on what; whose it is, or undefined for any of those that share. */
 export type Lack = Readonly<{ side?: Side | undefined; action: string; resources: readonly string[] }>;
 
 /** What to set for a role made from templates/; undefined where no parameter decides it. */
 export function parametersFor({ side, action, resources }: Lack): string | undefined {
-  const list = side && lists[side][action];
+  const list = side && lists[side]?.[action];
   if (list !== undefined) return list;
-  const sides = side === undefined ? Object.values(features) : [features[side]];
+  const sides = side === undefined ? [features.source, features.target] : [features[side]];
   const found = sides.flatMap((one) =>
     Object.entries(one).flatMap(([parameter, actions]) => (actions.includes(action) ? parameter : [])),
   );

@@ -2,6 +2,7 @@ import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { openClients, type Place, placesOf, type Session } from '../aws/clients.ts';
 import { openSessions, usesAssumeRole } from '../aws/credentials.ts';
 import { placeName, type Where } from '../aws/errors.ts';
+import type { Side } from '../aws/template-parameters.ts';
 import type { Host } from '../host.ts';
 import type { Settings } from '../inputs/settings.ts';
 import type { Lease } from '../lease.ts';
@@ -49,8 +50,12 @@ export function placeOf(accounts: Accounts, operation: Operation): Place {
 /** Off by more than this, AWS refuses a signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html */
 const maxSkewMs = 5 * 60_000;
 
-export function openAccounts(host: Host, settings: Settings, findings: Findings): Accounts {
-  const { source, credentials, maskAccountIds } = settings;
+/** What the roles are for, where they have templates of their own: what they lack is told by these. */
+type Sides = Readonly<{ source: Side; target: Side }>;
+
+/** The accounts of a run, none of them open yet. What is odd about the inputs is a warning in `findings`. */
+export function openAccounts(host: Host, settings: Settings & { sides?: Sides }, findings: Findings): Accounts {
+  const { source, credentials, maskAccountIds, sides } = settings;
   const { signal } = findings;
   const clients = openClients(host);
   const given = Object.keys(credentials.sessionTags).length > 0 ? ['role-session-tags'] : [];
@@ -66,23 +71,23 @@ export function openAccounts(host: Host, settings: Settings, findings: Findings)
 
   type Known = Caller & Readonly<{ at: (region: string) => Place }>;
   const asked = new Map<Session, Promise<Known>>();
-  const identified = (session: Session): Promise<Known> => {
-    const caller = asked.get(session) ?? identify(session);
+  const identified = (session: Session, side = sides?.source): Promise<Known> => {
+    const caller = asked.get(session) ?? identify(session, side);
     asked.set(session, caller);
     return caller;
   };
   // GetCallerIdentity needs no permission, so it fails only with the session itself.
-  const identify = async (session: Session): Promise<Known> => {
-    const anywhere = placesOf(clients, { account: 'the caller', session, signal })(source.region);
+  const identify = async (session: Session, side: Side | undefined): Promise<Known> => {
+    const anywhere = placesOf(clients, { account: 'the caller', session, signal, side })(source.region);
     const { Account = '', Arn = '' } = await anywhere.sts(new GetCallerIdentityCommand({}));
     if (maskAccountIds) host.runner.mask(Account);
-    return { account: Account, arn: Arn, at: placesOf(clients, { account: Account, session, signal }) };
+    return { account: Account, arn: Arn, at: placesOf(clients, { account: Account, session, signal, side }) };
   };
   const reach = async ({ account, region }: Where, roleArn: string | undefined): Promise<Known> => {
-    if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }));
+    if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }), sides?.target);
     // Without a role of its own, a target is reached with the source's session if it is in that account.
     const own = await identified(sourceSession);
-    return own.account === account ? own : identified(sessions.ambient());
+    return own.account === account ? own : identified(sessions.ambient(), sides?.target);
   };
 
   const open = new Map<string, Known>();

@@ -27,6 +27,18 @@ variable "target_role_name" {
   default     = "ami-target"
 }
 
+variable "source_recall_role_name" {
+  type        = string
+  description = "The name of the role that takes AMIs back in the source account."
+  default     = "ami-recall-source"
+}
+
+variable "target_recall_role_name" {
+  type        = string
+  description = "The name of the roles that take AMIs back in the target accounts."
+  default     = "ami-recall-target"
+}
+
 variable "target_ids" {
   type        = list(string)
   description = "The organizational units, accounts or root that the service control policy is attached to; empty for a policy of this account."
@@ -60,7 +72,9 @@ locals {
           "ArnNotLike" : {
             "aws:PrincipalArn" : [
               "arn:${local.partition}:iam::${var.source_account}:role/${var.source_role_name}",
-              "arn:${local.partition}:iam::*:role/${var.target_role_name}-*"
+              "arn:${local.partition}:iam::*:role/${var.target_role_name}-*",
+              "arn:${local.partition}:iam::${var.source_account}:role/${var.source_recall_role_name}",
+              "arn:${local.partition}:iam::*:role/${var.target_recall_role_name}"
             ]
           }
         }
