@@ -9,7 +9,7 @@ import { TextDocument } from 'vscode-languageserver-textdocument';
 import { parse } from 'yaml';
 import type { ActionResult } from '../simulator/runner.ts';
 import type { RoleScenario, Scenario } from '../simulator/scenario.ts';
-import { publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
+import { workflowRole } from '../simulator/scenarios/common.ts';
 import {
   type Case,
   type StandardOptions,
@@ -451,16 +451,6 @@ function isSelected(tags: readonly Tag[], { tags: wanted }: SelectorTerm) {
   );
 }
 
-/** The role for recalls, which no template makes. */
-function recallRole(id: string): RoleScenario {
-  const files = id === sourceAccount ? ['source-recall'] : ['target-recall', 'target-ssm-parameter'];
-  const values = { 'source-region': sourceRegion, 'source-account': id, 'target-account': id, parameter: 'golden/*' };
-  return workflowRole(
-    id,
-    files.map((file) => publishedPolicy(file, values)),
-  );
-}
-
 /** The Auto Scaling service-linked role is in every account that has used Auto Scaling; Karpenter has its own. */
 function withServiceRoles(shared: Case): Case {
   const accounts = Object.fromEntries(
@@ -472,7 +462,7 @@ function withServiceRoles(shared: Case): Case {
           ...account,
           roles: {
             ...account.roles,
-            ...{ AWSServiceRoleForAutoScaling: role, karpenter: workflowRole(id), 'ami-recall': recallRole(id) },
+            ...{ AWSServiceRoleForAutoScaling: role, karpenter: workflowRole(id) },
           },
         },
       ];
@@ -499,32 +489,38 @@ const quickStartStacks = [...quickStart.matchAll(/aws cloudformation deploy ([\s
   },
 );
 
-/** What a workflow's header says that its templates take besides: by file, and where it says so for one environment. */
-function headerOf(workflow: string): { file: string; environment: string | undefined; parameters: Parameters }[] {
+type Header = readonly Readonly<{ file: string; environment: string | undefined; parameters: Parameters }>[];
+
+/**
+ * What a workflow's header says that its templates take besides, `without` the parameter of that name: by file, and where it
+ * says so for one environment.
+ */
+function headerOf(workflow: string, without?: string): Header {
   const [comment = ''] = /^(?:#.*\n)+/.exec(workflow) ?? [];
   expect(comment).toMatch(/^# Templates: as in Quick start(?:\.|, with)$/m);
   const [, ...entries] = comment.split(/^# {3}(?=\S)/m);
   return entries.flatMap((entry) => {
     const [, environment] = /\((\w+)\):/.exec(entry) ?? [];
     const named = [...entry.matchAll(/([\w-]+\.yaml)/g)];
-    return named.map(([file]) => ({ file, environment, parameters: parametersIn(entry) }));
+    const { [without ?? '']: _, ...parameters } = parametersIn(entry);
+    return named.map(([file]) => ({ file, environment, parameters }));
   });
 }
 
-/** An example as its step is played: what its header says, but for what is left out. */
-type Example = Readonly<{ workflow: string; environment: string | undefined; without?: string }>;
+/** An example as its step is played: what its header says, but for what is left out, and what that of an earlier one says. */
+type Example = Readonly<{ workflow: string; environment: string | undefined; without?: string; earlier?: string }>;
 
 /** A case in accounts that templates alone have set up: Quick start's, with what the header of an example says. */
-function setUp(shared: Case, options: StandardOptions, { workflow, environment, without }: Example): Case {
+function setUp(shared: Case, options: StandardOptions, { workflow, environment, without, earlier }: Example): Case {
   const { targets = [targetAccount], regions = [targetRegion], sourceRegion: from = sourceRegion } = options;
-  const header = headerOf(workflow);
+  const header = [...headerOf(workflow, without), ...(earlier === undefined ? [] : headerOf(earlier))];
   let scenario: Scenario = bare(shared.scenario);
   const outputs: Record<string, string> = {};
   const stack = (file: string, account: string, region: string) => {
     const own = header.filter((one) => one.file === file && (one.environment ?? environment) === environment);
     const first = quickStartStacks.find((one) => one.file === file)?.parameters;
     const named = own.flatMap(({ parameters }) => Object.entries(parameters));
-    const given = Object.fromEntries([...Object.entries(first ?? {}), ...named.filter(([name]) => name !== without)]);
+    const given = Object.fromEntries([...Object.entries(first ?? {}), ...named]);
     const filledIn = Object.entries(given).map(([name, value]) => [name, outputs[value] ?? value]);
     const deployed = deploy(scenario, { file, account, region, parameters: Object.fromEntries(filledIn) });
     scenario = deployed.scenario;
@@ -536,6 +532,10 @@ function setUp(shared: Case, options: StandardOptions, { workflow, environment, 
     outputs['<KeyArn of every hub, with commas>'] = hubs.join(',');
   }
   for (const account of targets) for (const region of regions) stack('target-account.yaml', account, region);
+  // One role serves all regions of an account.
+  const isNamed = (name: string) => header.some(({ file }) => file === name);
+  if (isNamed('source-recall.yaml')) stack('source-recall.yaml', sourceAccount, from);
+  if (isNamed('target-recall.yaml')) for (const account of targets) stack('target-recall.yaml', account, from);
   return { ...shared, scenario };
 }
 
@@ -624,6 +624,65 @@ describe('each action step does what it says', () => {
     await simulator.close();
   });
 
+  test('recall.yml: what nightly-retention.yml shared goes, the one before takes its place, and it comes back', async () => {
+    const [workflow, earlier] = [read('examples/recall.yml'), read('examples/nightly-retention.yml')];
+    const { inputs: written, environment } = stepOf(workflow);
+    const options = {
+      ami: { name: 'golden-image-8' },
+      source: { amis: [{ name: 'golden-image-7', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] }] },
+      ...{ targets: both, regions: ['eu-west-1', 'us-west-2'] },
+    };
+    /** Two nights, then a recall of the second night's image. */
+    const recalledBy = async (without?: string) => {
+      const example = { workflow, environment, earlier, ...(without !== undefined && { without }) };
+      const shared = setUp(standardCase(options), options, example);
+      const simulator = await startSimulator(shared.scenario);
+      const images = simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion)?.images;
+      const newest = images?.get(shared.amiId);
+      const nights: TargetRecord[][] = [];
+      for (const isThere of [false, true]) {
+        images?.delete(shared.amiId);
+        if (isThere && newest !== undefined) {
+          newest.data.CreationDate = new Date(simulator.clock.now()).toISOString();
+          images?.set(shared.amiId, newest);
+        }
+        const { main } = await runJob({ inputs: filled(stepOf(earlier).inputs, {}), env: simulator.env });
+        expect([main.conclusion, main.annotations]).toEqual(['success', []]);
+        nights.push(JSON.parse(main.outputs.targets ?? '') as TargetRecord[]);
+      }
+      simulator.setJob({ ...(environment && { environment }) });
+      const recall = (restore: boolean) => {
+        const reason = { 'inputs.reason': 'CVE-2026-1234', 'inputs.restore': String(restore) };
+        const inputs = filled(written, { ...amiId(shared), ...reason });
+        return runAction({ action: 'recall', inputs, env: simulator.env });
+      };
+      return { simulator, nights, recall };
+    };
+    const { simulator, nights: [before = [], recalled = []] = [], recall } = await recalledBy();
+    const stateOf = ({ account, region, amiId }: TargetRecord) => imageIn(simulator, account, region, amiId).data.State;
+    const inputs = { 'ssm-parameter': '/golden/latest' };
+    expectParameters({ simulator, targets: recalled }, inputs);
+    const { conclusion, annotations } = await recall(false);
+    expect([conclusion, annotations]).toEqual(['success', []]);
+    expect(recalled.map(stateOf)).toEqual(Array(4).fill('disabled'));
+    expect(before.map(stateOf)).toEqual(Array(4).fill('available'));
+    expectParameters({ simulator, targets: before }, inputs);
+    expect((await recall(true)).conclusion).toBe('success');
+    expect(recalled.map(stateOf)).toEqual(Array(4).fill('available'));
+    // Parameters stay where the recall has moved them.
+    expectParameters({ simulator, targets: before }, inputs);
+    await simulator.close();
+
+    // What the header names is needed, and told.
+    const without = await recalledBy('Parameter');
+    const lacking = await without.recall(false);
+    await without.simulator.close();
+    expect(lacking.conclusion).toBe('failure');
+    expect(lacking.annotations.map(({ message }) => message).join('\n')).toContain(
+      'where templates/ made the role, set Parameter=golden/latest; else',
+    );
+  });
+
   test('karpenter.yml: Karpenter finds the AMI once it is published, and none that could not be', async () => {
     const workflow = read('examples/karpenter.yml');
     const { inputs: written, environment } = stepOf(workflow);
@@ -656,7 +715,7 @@ describe('each parameter that a header names is needed', () => {
     steps.flatMap((play, index) => {
       const workflow = read(`examples/${file}`);
       const { action, environment } = stepOf(workflow, index);
-      // What an audit takes is shown action by action in audit.test.ts.
+      // What an audit takes is shown action by action in audit.test.ts, and a recall's above.
       if (action !== 'share') return [];
       const own = headerOf(workflow).filter((one) => (one.environment ?? environment) === environment);
       const names = own.flatMap(({ parameters }) => Object.keys(parameters)).filter((name) => name !== 'Audit');
