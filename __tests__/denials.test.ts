@@ -70,6 +70,23 @@ describe('a denial is told by the kind of policy that it comes from', () => {
     expect(remedy('ec2:CopySnapshot')).toBe('take the statement that denies ec2:CopySnapshot out of its policy');
   });
 
+  test('a denial without a resource gets its statement, and the template’s parameter of whose role it is', () => {
+    const denied = (action: string, side?: 'target-recall' | 'source-recall') => {
+      const words = `${who.replace('ec2:CopySnapshot', action)} because no identity-based policy allows the ${action} action`;
+      const cause = Object.assign(new Error(words), { name: 'AccessDenied' });
+      const where = { account: '999999999999', region: 'eu-west-1' };
+      return explain(new AwsCallError({ action: action.replace(/.*:/, ''), where, side }, cause)).remedy;
+    };
+    const groups = 'autoscaling:DescribeAutoScalingGroups';
+    const add = `add to the policy of ${role}: {"Effect":"Allow","Action":"${groups}","Resource":"*"}`;
+    expect(denied(groups)).toBe(`where templates/ made the role, set Retain=true; else ${add}`);
+    expect(denied(groups, 'source-recall')).toBe(`where templates/ made the role, set IncludeSource=true; else ${add}`);
+    // Its template's role always has it.
+    expect(denied(groups, 'target-recall')).toBe(add);
+    // Of another account's key KMS names none, and it may be the key's policy that denies.
+    expect(denied('kms:DescribeKey')).toBeUndefined();
+  });
+
   test('words that name no kind are no kind', () => {
     expect(policyIn('You are not authorized to perform this operation.')).toBeUndefined();
     expect(policyIn('with an explicit deny')).toBeUndefined();

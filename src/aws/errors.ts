@@ -355,11 +355,9 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   {
     fits: ({ code, awsMessage }) => {
       const denied = deniedIn(awsMessage);
-      // Of what has no resources EC2 names none, and KMS none of another account.
-      return (
-        denied !== undefined &&
-        (code === 'UnauthorizedOperation' || (isDenialCode(code) && denied.resource !== undefined))
-      );
+      if (denied === undefined || !isDenialCode(code)) return false;
+      // Services name no resource of what has none; KMS names none of another account, whose key's policy may be what denies.
+      return denied.resource !== undefined || !denied.action.startsWith('kms:');
     },
     remedy: ({ awsMessage, side }) => {
       const { principal = '', action = '', resource = '*' } = deniedIn(awsMessage) ?? {};
