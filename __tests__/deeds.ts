@@ -107,6 +107,9 @@ const lasting: Readonly<Record<string, Belonging>> = {
   // What a dead run launched goes by its lease.
   TerminateInstances: { does: ['boot'], undoes: ['boot', 'lease'] },
   EnableImageDeprecation: { does: ['publish'], undoes: [] },
+  CreateImageUsageReport: { does: ['ask-usage'], undoes: [] },
+  // A report goes with the AMI that it was on.
+  DeleteImageUsageReport: { does: ['ask-usage', 'deregister'], undoes: [] },
   EnableImageDeregistrationProtection: { does: ['publish', 'protect'], undoes: [] },
   DisableImageDeregistrationProtection: { does: ['deregister'], undoes: [] },
   EnableFastSnapshotRestores: { does: ['publish'], undoes: [] },
@@ -184,6 +187,7 @@ const callers = [
   'publish',
   'published',
   'protect',
+  'ask-usage',
   'parameter',
   'template-version',
   'deregister',

@@ -75,6 +75,13 @@ const lastBake: AmiScenario = {
   ],
 };
 
+/** An AMI that others may launch, whose successor has been published for long. */
+function sharedBake(name: string, more: Partial<AmiScenario>): AmiScenario {
+  const superseded = 'ami-00000000000000008 2026-11-02T00:00:00Z';
+  const tags = { ...lastBake.tags, 'share-encrypted-ami:superseded': superseded };
+  return { ...lastBake, name, tags, attributes: {}, launchPermissions: ['222222222222'], ...more };
+}
+
 /** What an AMI was copied from that is an encrypted copy no more. */
 const former: AmiScenario = {
   ...{ name: 'former', volumes: [{ device: '/dev/xvda', key: 'cmkSource' }] },
@@ -187,6 +194,19 @@ export const features: Record<string, Feature> = {
       policies: ['source-route-copy', 'target-route-copy'],
     },
     inputs: { topology: 'regional-hub', route: 'copy' },
+  },
+  'retaining what others may launch': {
+    of: procedure,
+    options: {
+      policies: ['target-retain', 'target-retain-shared', 'target-publish'],
+      // AWS is to be asked of the one, and has said that nobody uses the other.
+      target: { amis: [sharedBake('asked', {}), sharedBake('reported', { usageReport: { hoursAgo: 24 } })] },
+      targetKey: { policy: openedPolicy(targetAccount, '222222222222') },
+    },
+    inputs: {
+      ...{ lineage: 'golden', retain: '1', 'retain-shared': 'by-report' },
+      'launch-permissions': '222222222222',
+    },
   },
   publishing: {
     of: procedure,

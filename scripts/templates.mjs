@@ -64,6 +64,7 @@ const accounts = {
       { policy: 'target-boot-test', when: 'BootTest' },
       { policy: 'target-boot-role', when: 'BootRoleArns' },
       { policy: 'target-retain', when: 'Retain' },
+      { policy: 'target-retain-shared', when: 'RetainShared' },
       { policy: 'target-audit', when: 'Audit' },
       { policy: 'target-instance-types', when: 'InstanceTypes' },
       { policy: 'target-recycle-bin', when: 'RecycleBin' },
@@ -150,6 +151,8 @@ const descriptions = {
   Audit: 'Whether AMIs, and how they are published, are compared with what they are to be (action audit).',
   IncludeSource: "Whether the source AMI itself is taken back, too (input 'include-source').",
   Retain: "Whether old AMIs are removed (input 'retain').",
+  RetainShared:
+    "Whether AWS is asked which accounts use old AMIs that others may launch (input 'retain-shared: by-report').",
   RecycleBin:
     "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails.",
   InstanceTypes: 'Whether AMIs name instance types that they are for, or not for.',

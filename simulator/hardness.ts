@@ -31,6 +31,8 @@ export type Timings = Readonly<{
   /** How long an instance is pending, and how long it takes to end once it is told to. */
   launchSeconds: number;
   terminateSeconds: number;
+  /** How long a usage report is pending. */
+  usageReportSeconds: number;
   /** Reads show an image's attributes, its launch permissions among them, as they were so long ago. */
   attributesVisibleAfterSeconds: number;
   /** Reads show tags as they were so long ago; of what is new, none. */
@@ -92,6 +94,7 @@ export const ideal: Readonly<{ timings: Timings; rules: Rules }> = {
     namesSnapshotsAfterSeconds: 0,
     launchSeconds: 5,
     terminateSeconds: 20,
+    usageReportSeconds: 3600,
     attributesVisibleAfterSeconds: 0,
     tagsVisibleAfterSeconds: 0,
     tagsInForceAfterSeconds: 0,

@@ -35,6 +35,7 @@ import {
   type SimImage,
   type SimSnapshot,
   type TagRules,
+  usageReportOf,
   type World,
 } from './world.ts';
 
@@ -80,6 +81,8 @@ export type AmiScenario = Readonly<{
   scan?: Readonly<{ results: ScanResults; findings?: readonly ImageFinding[]; afterSeconds?: number }>;
   billing?: readonly string[];
   launchPermissions?: readonly string[];
+  /** A usage report that this action asked for so many hours before, on everything, and which shows no use. */
+  usageReport?: Readonly<{ hoursAgo: number }>;
 }>;
 
 export type KeyScenario = Readonly<{
@@ -500,6 +503,16 @@ function buildAmi(
     billing: [...(ami.billing ?? [])],
     othersTags: new Map(),
   });
+  if (ami.usageReport !== undefined) {
+    const tags = tagList({ 'share-encrypted-ami:source-ami': ami.tags?.['share-encrypted-ami:source-ami'] ?? '' });
+    const report = usageReportOf({
+      imageId: id,
+      owner: account.id,
+      at: now - ami.usageReport.hoursAgo * 3_600_000,
+      tags,
+    });
+    region.usageReports.set(report.data.ReportId, report);
+  }
 }
 
 function buildSnapshot(

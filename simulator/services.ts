@@ -22,6 +22,7 @@ import { getImageFindings } from './ec2/scan.ts';
 import * as settings from './ec2/settings.ts';
 import * as snapshots from './ec2/snapshots.ts';
 import * as tags from './ec2/tags.ts';
+import * as usageReports from './ec2/usage-reports.ts';
 import * as volumes from './ec2/volumes.ts';
 import type { Rules, Timings } from './hardness.ts';
 import type { Principal } from './iam.ts';
@@ -74,6 +75,10 @@ const ec2Handlers: Readonly<Record<string, Handler<never>>> = {
   ModifyLaunchTemplate: launchTemplates.modifyLaunchTemplate,
   DeleteLaunchTemplateVersions: launchTemplates.deleteLaunchTemplateVersions,
   DescribeImageReferences: lifecycle.describeImageReferences,
+  CreateImageUsageReport: usageReports.createImageUsageReport,
+  DescribeImageUsageReports: usageReports.describeImageUsageReports,
+  DescribeImageUsageReportEntries: usageReports.describeImageUsageReportEntries,
+  DeleteImageUsageReport: usageReports.deleteImageUsageReport,
   DescribeRegions: settings.describeRegions,
   RunInstances: runInstances,
   TerminateInstances: instances.terminateInstances,

@@ -4,6 +4,8 @@ import type {
   Image,
   ImageCriterion,
   ImageFinding,
+  ImageUsageReport,
+  ImageUsageReportEntry,
   InstanceStateName,
   LockState,
   RequestLaunchTemplateData,
@@ -14,7 +16,7 @@ import type {
 } from '@aws-sdk/client-ec2';
 import type { KeyMetadata } from '@aws-sdk/client-kms';
 import type { Clock } from './clock.ts';
-import { idOf } from './ids.ts';
+import { idOf, newId } from './ids.ts';
 
 /** A policy document as it stands in a scenario: frozen once it was evaluated, since what it says is remembered. */
 export type PolicyDocument = Readonly<Record<string, unknown>>;
@@ -131,6 +133,8 @@ export type SimImage = {
   protectedUntil?: number;
   /** Amazon Inspector's scan, which is there from then on, ms since the epoch. */
   scan?: { at: number; results: ScanResults; findings: readonly ImageFinding[] };
+  /** What other accounts have of it, each since a time in ms since the epoch: usage reports tell it late. */
+  usedElsewhere?: { account: string; type: string; count: number; since: number }[];
   billing: string[];
   /** What other accounts tagged it with: each sees its own tags alone. */
   othersTags: Map<string, { Tags: Tag[] }>;
@@ -281,10 +285,49 @@ export type Region = {
   launchConfigurations: LaunchConfiguration[];
   /** The parent image of each of Image Builder's recipes, by ARN. */
   recipes: Map<string, string>;
+  /** AMI usage reports, by ID. */
+  usageReports: Map<string, SimUsageReport>;
   /** The availability zones in which fast snapshot restore is on, by snapshot. */
   fastRestores: Map<string, Set<string>>;
   settings: Settings;
 };
+
+/** An AMI usage report: pending until it is ready; with a `failure`, in error from then on. */
+export type SimUsageReport = {
+  data: Omit<ImageUsageReport, 'State' | 'StateReason'> & { ReportId: string; ImageId: string; Tags: Tag[] };
+  owner: string;
+  readyAt: number;
+  expiresAt: number;
+  failure?: string;
+  entries: ImageUsageReportEntry[];
+  clientToken?: { token: string; request: string };
+};
+
+const keptDays = 30;
+
+/** A report on all that can use an image, which is ready at once and shows no use. */
+export function usageReportOf({
+  imageId,
+  owner,
+  at,
+  tags,
+}: Readonly<{ imageId: string; owner: string; at: number; tags: Tag[] }>): SimUsageReport {
+  const expiresAt = at + keptDays * 86_400_000;
+  const depth = [{ OptionName: 'version-depth', OptionValues: ['10000'] }];
+  return {
+    data: {
+      ...{ ImageId: imageId, ReportId: newId('amiur'), Tags: tags },
+      ...{ CreationTime: new Date(at), ExpirationTime: new Date(expiresAt) },
+      ResourceTypes: [
+        { ResourceType: 'ec2:Instance' },
+        { ResourceType: 'ec2:LaunchTemplate', ResourceTypeOptions: depth },
+        { ResourceType: 'imagebuilder:ImageRecipe' },
+        { ResourceType: 'imagebuilder:ContainerRecipe' },
+      ],
+    },
+    ...{ owner, readyAt: at, expiresAt, entries: [] },
+  };
+}
 
 export type LaunchTemplate = {
   id: string;
@@ -379,6 +422,7 @@ export function emptyRegion(name: string): Region {
     groups: [],
     launchConfigurations: [],
     recipes: new Map(),
+    usageReports: new Map(),
     fastRestores: new Map(),
     settings: {
       encryptionByDefault: false,

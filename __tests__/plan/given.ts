@@ -117,6 +117,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     used: new Set(),
     existingExtras: new Map(),
     users: new Map(),
+    reports: undefined,
     bootSite: undefined,
     zones: [],
     locks: new Map(),

@@ -14,12 +14,16 @@ describe('which AMIs of a lineage stay', () => {
     Tags: [],
     ...over,
   });
+  /** What is asked of AWS, and read of its reports. */
+  const nothing = { ask: [], reports: new Map() };
   const [first, second, third] = [ami(11), ami(12), ami(13)] as const;
   const facts = {
     days: 0,
     now: Date.parse('2026-11-26T00:00:00Z'),
     reused: undefined,
     users: new Map(),
+    reports: undefined,
+    sharing: { retainShared: 'keep' as const, launchPermissions: [] },
     locks: new Map(),
   };
   const retained = (count: number, existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
@@ -31,6 +35,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [second, first],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [],
     });
     expect(retained(1, [first, third, second])).toEqual({
@@ -38,6 +43,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [third, second, first],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [],
     });
     expect(retained(4, [first, third, second])).toEqual({
@@ -45,6 +51,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });
@@ -55,6 +62,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [second],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });
@@ -65,7 +73,14 @@ describe('which AMIs of a lineage stay', () => {
       [dateless, first],
       [first, dateless],
     ])
-      expect(retained(2, existing)).toEqual({ keep: [first], remove: [dateless], held: [], protect: [], foreign: [] });
+      expect(retained(2, existing)).toEqual({
+        keep: [first],
+        remove: [dateless],
+        held: [],
+        protect: [],
+        ...nothing,
+        foreign: [],
+      });
   });
 
   test('one that is disabled, still being made, or failed, is neither counted nor removed', () => {
@@ -77,6 +92,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [first],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });
@@ -88,6 +104,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [failed],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });
@@ -203,7 +220,14 @@ describe('which AMIs of a lineage stay', () => {
     const inTheMaking = ami(21, { Tags: [{ Key: tagKeys.lease, Value: 'dddddddddddd' }] });
     const name = encryptedCopyName('ami-601d', 'key-1');
     const onTheWay = ami(22, { Name: name, Tags: [{ Key: tagKeys.lineage, Value: 'golden' }] });
-    expect(retained(1, [inTheMaking, onTheWay])).toEqual({ keep: [], remove: [], held: [], protect: [], foreign: [] });
+    expect(retained(1, [inTheMaking, onTheWay])).toEqual({
+      keep: [],
+      remove: [],
+      held: [],
+      protect: [],
+      ...nothing,
+      foreign: [],
+    });
   });
 
   test('what AWS lets not be removed is held, and told why', () => {
@@ -218,6 +242,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: locked, why: 'its snapshot snap-11 is locked (governance)' },
       ],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });
@@ -238,6 +263,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: first, why: 'it is used by i-1, lt-1' },
       ],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });
@@ -251,6 +277,7 @@ describe('which AMIs of a lineage stay', () => {
       remove: [first],
       held: [],
       protect: [],
+      ...nothing,
       foreign: [third],
     });
   });
@@ -269,6 +296,7 @@ describe('which AMIs of a lineage stay', () => {
           { image: protectedOne, why },
         ],
         protect: [],
+        ...nothing,
         foreign: [],
       });
     },
@@ -284,6 +312,7 @@ describe('which AMIs of a lineage stay', () => {
         { image: first, why: 'what uses it is not known' },
       ],
       protect: [],
+      ...nothing,
       foreign: [],
     });
   });

@@ -51,7 +51,13 @@ export function keepFormerTags(call: Ec2Call, { read, inForce }: Late<Tag[]>, ta
 
 const typeOf: Readonly<Record<string, string>> = {
   ...{ ami: 'image', snap: 'snapshot', i: 'instance', vol: 'volume' },
-  ...{ lt: 'launch-template', subnet: 'subnet', sg: 'security-group', eni: 'network-interface' },
+  ...{
+    amiur: 'image-usage-report',
+    lt: 'launch-template',
+    subnet: 'subnet',
+    sg: 'security-group',
+    eni: 'network-interface',
+  },
 };
 
 /**
@@ -110,6 +116,7 @@ function contextOf(call: Ec2Call, arn: string): Context {
     const launched = call.here.instances.get(id)?.launched;
     return launched === undefined ? {} : tagContext(shownOf(launched.tags, launched.tagsLate.inForce, now));
   }
+  if (type === 'image-usage-report') return tagContext(call.here.usageReports.get(id)?.data.Tags);
   const snapshot = findSnapshot(call.world, region, id) ?? deletedLate(call, id);
   if (snapshot === undefined) return {};
   const own = snapshot.data.OwnerId === account;

@@ -72,10 +72,10 @@ type Creation = Readonly<{
   blind?: boolean;
 }>;
 
-type Made = 'image' | 'snapshot' | 'volume' | 'instance' | 'network-interface';
+type Made = 'image' | 'snapshot' | 'volume' | 'instance' | 'network-interface' | 'image-usage-report';
 const made: Readonly<Record<string, Made>> = {
   ...{ 'ami-*': 'image', 'snap-*': 'snapshot', 'vol-*': 'volume' },
-  ...{ 'i-*': 'instance', 'eni-*': 'network-interface' },
+  ...{ 'i-*': 'instance', 'eni-*': 'network-interface', 'amiur-*': 'image-usage-report' },
 };
 
 /**

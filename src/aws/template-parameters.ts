@@ -59,6 +59,12 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'imagebuilder:GetImageRecipe',
       'imagebuilder:GetContainerRecipe',
     ],
+    'RetainShared=true': [
+      'ec2:DescribeImageUsageReports',
+      'ec2:DescribeImageUsageReportEntries',
+      'ec2:CreateImageUsageReport',
+      'ec2:DeleteImageUsageReport',
+    ],
     'Audit=true': [
       'ec2:DescribeFastSnapshotRestores',
       'ec2:DescribeAvailabilityZones',

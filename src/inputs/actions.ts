@@ -44,7 +44,15 @@ const readByRecall: readonly InputName[] = [
 
 /** How a share goes about it, which says nothing of what there is to be; and launch templates, which aren't compared. */
 const ofDoing: readonly InputName[] = [
-  ...(['source-kms-key', 'source-key-access', 'intermediate-tags', 'on-existing', 'retain', 'retain-days'] as const),
+  ...([
+    'source-kms-key',
+    'source-key-access',
+    'intermediate-tags',
+    'on-existing',
+    'retain',
+    'retain-days',
+    'retain-shared',
+  ] as const),
   ...(['on-problem', 'fail-fast', 'key-preflight', 'topology', 'hub-kms-key', 'copy-duration-minutes'] as const),
   ...(['keep-intermediates', 'max-parallel', 'poll-interval'] as const),
   ...(['boot-test', 'boot-instance-type', 'boot-subnet', 'boot-security-group', 'boot-instance-profile'] as const),

@@ -6,6 +6,7 @@ import { accountId, type Reader, type RunContext, runValues } from './reader.ts'
 
 export type DeregistrationProtection = (typeof protections)[number];
 const protections = ['off', 'on', 'on-with-cooldown'] as const;
+const sharedOnes = ['keep', 'by-report'] as const;
 
 /** What is done with a target AMI once it is verified. Templates still hold their placeholders. */
 export type Publication = Readonly<{
@@ -28,6 +29,8 @@ export type Publication = Readonly<{
   retain: number | undefined;
   /** For how many days an AMI's successor must have been published before it goes. */
   retainDays: number;
+  /** Whether an AMI that others may launch stays, or may go by what AWS's usage reports say. */
+  retainShared: (typeof sharedOnes)[number];
 }>;
 
 /** The launch template that gets a version with the AMI. */
@@ -65,19 +68,26 @@ export function readPublication(reader: Reader, partition: Partition, run: RunCo
   };
 }
 
-function readRetention(reader: Reader, run: RunContext): Pick<Publication, 'lineage' | 'retain' | 'retainDays'> {
+function readRetention(
+  reader: Reader,
+  run: RunContext,
+): Pick<Publication, 'lineage' | 'retain' | 'retainDays' | 'retainShared'> {
   const lineage = reader.templateValue('lineage', reader.optional('lineage'));
   const retain = reader.text('retain') === '' ? undefined : reader.whole('retain', 1, 10_000);
   const retainDays = reader.whole('retain-days', 0, 3650);
+  const retainShared = reader.oneOf('retain-shared', sharedOnes);
+  const asked = { retain, retainDays, retainShared };
   if (lineage === undefined && retain !== undefined)
     reader.note('lineage', '', 'is needed with retain, which counts the AMIs of one lineage');
   if (retain === undefined && retainDays > 0) reader.note('retain', '', 'is needed with retain-days');
-  if (lineage === undefined) return { lineage, retain, retainDays };
+  if (retain === undefined && retainShared === 'by-report')
+    reader.note('retain', '', 'is needed with retain-shared: by-report');
+  if (lineage === undefined) return { lineage, ...asked };
   const isNew = /\{(date|sha|run-id|source-ami)\}/.exec(lineage)?.[0];
   if (isNew !== undefined) reader.note('lineage', lineage, `${isNew} is another in each bake, and a lineage is not`);
   const sample = fill(lineage, { ...runValues(run), ...shortestTarget, ...shortestSource });
   if (unknownPlaceholders(lineage).length === 0) reader.checked('lineage', sample, isLineage);
-  return { lineage, retain, retainDays };
+  return { lineage, ...asked };
 }
 
 /** As the value of a tag, and in a filter, where `*`, `?` and a backslash would stand for others. */

@@ -90,6 +90,7 @@ export const inputDefaults = {
   lineage: '',
   retain: '',
   'retain-days': '0',
+  'retain-shared': 'keep',
   'dry-run': 'false',
   'expect-plan-digest': '',
   'expect-plan-file': '',

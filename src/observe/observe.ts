@@ -20,7 +20,7 @@ import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
 import { isRejected } from '../plan/boot.ts';
 import { isOfEncryptedCopy } from '../plan/evidence.ts';
-import type { Hub, Intermediates, Locks, Observed, Source, Target } from '../plan/facts.ts';
+import type { Hub, Intermediates, Locks, Observed, Source, Target, Users } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
 import { partitionOf } from '../regions.ts';
 import { isMarked, tagKeys, tagValue } from '../tags.ts';
@@ -32,6 +32,7 @@ import { readLaunchTemplate } from './launch-template.ts';
 import { checkParameter } from './parameter.ts';
 import { checkScan } from './scan.ts';
 import { readExtras, resolveSource } from './source.ts';
+import { usageReportsOn } from './usage-reports.ts';
 import { usersOf } from './users.ts';
 
 /** Who asks, as whom, and who is told what can't be read. */
@@ -206,6 +207,7 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
   const mayGo = earlier === undefined ? [] : mayGoOf(request, earlier).flatMap(snapshotIdsOf);
   const locks = await readLocks(place, { role, findings }, [...new Set(mayGo)]);
   const users = earlier && (await readUsers(place, earlier, { request, findings }));
+  const reports = users && (await readReports(place, users, { request, findings }));
   const zones = await readZones(place, { request, findings });
   const { boot } = request.publication;
   const bootSite = boot && (await readBootSite(place, { boot, image, values, findings }));
@@ -221,6 +223,7 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     bootSite,
     locks,
     users,
+    reports,
     zones,
     ...earlier,
   };
@@ -308,6 +311,24 @@ async function readUsers(
     place.signal.throwIfAborted();
     // Which permission is lacking is asked beside this.
     findings.warn(where, `older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
+    return undefined;
+  }
+}
+
+/** The usage reports on AMIs of the lineage that others may launch; undefined where they aren't asked for or can't be read. */
+async function readReports(
+  place: Place,
+  users: Users,
+  { request: { publication }, findings }: Asked,
+): Promise<Target['reports']> {
+  if (publication.retainShared === 'keep') return undefined;
+  const shared = [...users].filter(([, uses]) => uses.some(({ others }) => others !== undefined)).map(([id]) => id);
+  try {
+    return await usageReportsOn(place, shared);
+  } catch (error) {
+    place.signal.throwIfAborted();
+    const why = `AMIs that others may launch stay, because usage reports can't be read: ${errorMessage(error)}`;
+    findings.warn(placeName(place), why);
     return undefined;
   }
 }

@@ -9,6 +9,7 @@ import { pages } from '../aws/describe.ts';
 import { isUnknownAction } from '../aws/errors.ts';
 import { joined } from '../join.ts';
 import type { Use, Users } from '../plan/facts.ts';
+import { launcherName } from '../plan/usage-report.ts';
 import { type Note, noteGroups, noteVersions } from './groups.ts';
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */
@@ -37,8 +38,8 @@ export async function usersOf(place: Place, ids: readonly string[], warn: (what:
     const by = user.replace(/^arn:.+:(instance|launch-template)\//, '');
     const known = users.get(id) ?? [];
     if (known.some((use) => use.by === by)) return;
-    // A running instance launches nothing; who is not of this account launches what is not seen here.
-    users.set(id, [...known, { by, launches: !/^(i-|others)/.test(by) }]);
+    // A running instance launches nothing.
+    users.set(id, [...known, { by, launches: !by.startsWith('i-') }]);
   };
   if (ids.length === 0) return users;
   await joined([
@@ -51,7 +52,13 @@ export async function usersOf(place: Place, ids: readonly string[], warn: (what:
       await noteVersions(place, versions, note);
     }),
     whereKnown('what Auto Scaling launches', () => noteGroups(place, note)),
-    joined(ids.map((id) => noteOthers(place, id, note))),
+    joined(
+      ids.map(async (id) => {
+        const others = await othersOf(place, id);
+        const by = `others, who may launch it (${others.join(', ')})`;
+        if (others.length > 0) users.set(id, [...(users.get(id) ?? []), { by, launches: false, others }]);
+      }),
+    ),
     whereKnown('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
   ]);
   return users;
@@ -97,14 +104,11 @@ async function noteInstances(place: Place, ids: readonly string[], note: Note): 
 }
 
 /** Whom else an AMI is shared with: what they launch of it is not seen from here. */
-async function noteOthers(place: Place, ImageId: string, note: Note): Promise<void> {
+async function othersOf(place: Place, ImageId: string): Promise<string[]> {
   const { LaunchPermissions = [] } = await place.ec2(
     new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' }),
   );
-  const names = LaunchPermissions.flatMap(
-    (one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn ?? one.Group ?? [],
-  ).filter((name) => name !== place.account);
-  if (names.length > 0) note(ImageId, `others, who may launch it (${names.join(', ')})`);
+  return LaunchPermissions.map(launcherName).filter((name) => name !== place.account);
 }
 
 async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {

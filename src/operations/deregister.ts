@@ -1,4 +1,4 @@
-import { CreateTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
+import { CreateTagsCommand, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
@@ -6,12 +6,14 @@ import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import type { Deregister } from '../plan/operation.ts';
 import { isOwnProtection } from '../plan/removal.ts';
+import { lastingUses } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { lifting, liftProtection } from './protect.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 import { deleteOrTell, deletion, deregisterImage, deregistration, isInUse } from './remove.ts';
 import { asksToRestore } from './restore.ts';
+import { deleteReports, deletesReport } from './usage-report.ts';
 
 const reasons: Readonly<Record<Deregister['reason'], string>> = {
   vain: 'which an earlier attempt failed to make',
@@ -21,7 +23,7 @@ const reasons: Readonly<Record<Deregister['reason'], string>> = {
   retain: 'which retain leaves no room for',
 };
 
-export function asksToDeregister({ image, reason }: Deregister, { leaseId }: Asking): Question[] {
+export function asksToDeregister({ image, reason, report }: Deregister, { leaseId }: Asking): Question[] {
   const Resources = snapshotIdsOf(image);
   const command = new CreateTagsCommand({ Resources, Tags: [markOf(reason, leaseId)] });
   return [
@@ -30,6 +32,7 @@ export function asksToDeregister({ image, reason }: Deregister, { leaseId }: Ask
     ...(isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ''))] : []),
     deregistration(image.ImageId ?? ''),
     ...Resources.slice(0, 1).map((id) => deletion(id)),
+    ...(report === undefined ? [] : [deletesReport(report)]),
   ];
 }
 
@@ -41,10 +44,11 @@ function markOf(reason: Deregister['reason'], leaseId: string): Tag {
  * Deregisters an AMI of ours and deletes its snapshots. One whose name alone is wanted goes only when nothing is left to do
  * but to register the new one, and its snapshots stay until that one is right: AWS gives a name once in an account and region.
  */
-export async function deregister({ image, reason }: Deregister, { run, place }: Scope): Promise<Result> {
+export async function deregister(operation: Deregister, { run, place }: Scope): Promise<Result> {
+  const { image, reason, report } = operation;
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
-  if (reason === 'retain' && !(await mayRetire({ image, what }, { run, place }))) return { undone: 'not needed' };
+  if (reason === 'retain' && !(await mayRetire(operation, { run, place }))) return { undone: 'not needed' };
   try {
     if (isOwnProtection(image) && !(await liftProtection(place, image))) {
       run.log.line(
@@ -70,6 +74,7 @@ export async function deregister({ image, reason }: Deregister, { run, place }: 
       : await deleteParts().catch((error: unknown) => {
           throw new StepError(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
         });
+  if (report !== undefined) await deleteReports(run, place, [report]);
   const id = image.ImageId ?? '';
   const isHalfMade = reason === 'vain' || reason === 'left';
   return isHalfMade ? { id } : { id, removed: { amiId: id, snapshotIds } };
@@ -89,16 +94,20 @@ async function mark(place: Place, Resources: string[], tag: Tag): Promise<void> 
 
 /** Whether nothing uses an AMI that retain leaves no room for by now; where that can't be told, it stays. */
 async function mayRetire(
-  { image, what }: Readonly<{ image: Image; what: string }>,
+  { image, report }: Deregister,
   { run, place }: Pick<Scope, 'run' | 'place'>,
 ): Promise<boolean> {
   const where = placeName(place);
   const id = image.ImageId ?? '';
+  const { retainShared, launchPermissions } = run.request.publication;
+  const sharing = { launchPermissions, retainShared: report === undefined ? 'keep' : retainShared } as const;
   const warn = (text: string) => run.log.warn(`${where}: ${text}`);
   try {
-    const used = (await usersOf(place, [id], warn)).get(id);
-    if (used !== undefined) run.log.line(where, `${what} stays: it is used by ${used.map(({ by }) => by).join(', ')}`);
-    return used === undefined;
+    const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
+    if (used.length === 0) return true;
+    const by = used.map((one) => one.by).join(', ');
+    run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by}`);
+    return false;
   } catch (error) {
     warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
     return false;

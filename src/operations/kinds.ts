@@ -21,6 +21,7 @@ import { restore } from './restore.ts';
 import { asksToReuse, reuse } from './reuse.ts';
 import { asksToShare, share } from './share.ts';
 import { asksForVersion, makeVersion, undoVersion } from './template-version.ts';
+import { asksForUsage, askUsage } from './usage-report.ts';
 import { asksToVerify, verify } from './verify.ts';
 
 /**
@@ -56,6 +57,7 @@ export const kinds: Kinds = {
   boot: { asks: asksToBoot, perform: boot },
   publish: { asks: asksToPublish, perform: publish },
   protect: { asks: asksToProtect, perform: protect },
+  'ask-usage': { asks: asksForUsage, perform: askUsage },
   published: { asks: asksToMark, perform: markPublished },
   ready: { asks: nothing, perform: readReferences },
   parameter: { asks: nothing, perform: setParameter, undo: putBack },

@@ -1,5 +1,6 @@
 import type { Tag } from '@aws-sdk/client-ec2';
 import { actionOf, type Ec2Command, type Place, sendEc2 } from '../aws/clients.ts';
+import { entriesOn, reportsOn } from '../observe/usage-reports.ts';
 import { instancesOf, referencesTo, templatesUsing } from '../observe/users.ts';
 import type { Run } from '../run.ts';
 import { tagPrefix } from '../tags.ts';
@@ -114,6 +115,7 @@ const typesByPrefix = [
   ['ami', 'image'],
   ['snap', 'snapshot'],
   ['lt', 'launch-template'],
+  ['amiur', 'image-usage-report'],
 ] as const;
 
 /** Of tags of ours the key says all, and one ID is like another of its kind. */
@@ -144,6 +146,7 @@ export function reading(
 
 /** Where `retain` counts AMIs, what uses an older one must be known before it goes. */
 export function asksForUsers({ request, standIns }: Asking): Ec2Question[] {
-  const commands = [instancesOf, templatesUsing, referencesTo].map((of) => of([standIns.image]));
-  return request.publication.retain === undefined ? [] : commands.map((command) => dryRun(command));
+  const { retain, retainShared } = request.publication;
+  const reads = [instancesOf, templatesUsing, referencesTo, ...(retainShared === 'keep' ? [] : [reportsOn, entriesOn])];
+  return retain === undefined ? [] : reads.map((of) => dryRun(of([standIns.image])));
 }

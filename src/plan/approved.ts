@@ -1,4 +1,3 @@
-import type { LaunchPermission } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
 import { tagPrefix } from '../tags.ts';
@@ -6,6 +5,7 @@ import { isMaking, type Plan, type TargetPlan } from './decided.ts';
 import type { Approved, ApprovedTarget } from './digest.ts';
 import { isOwn } from './earlier.ts';
 import type { Source } from './facts.ts';
+import { launcherName } from './usage-report.ts';
 
 /** What a person approves of a plan. An AMI that is made of an instance is approved by that: what it will hold, nobody knows. */
 export function approvedOf(request: Request, { source, targets, leftOut }: Plan): Approved {
@@ -64,15 +64,14 @@ function accessOf(request: Request, source: Source, plan: TargetPlan): string[] 
   return [
     ...(lends ? [`${copier} copies what is under ${keys.join(', ')}`] : []),
     ...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
-    ...publication.launchPermissions.map((permission) => `${granteeOf(permission)} launches the AMI`),
+    ...publication.launchPermissions.map(
+      (permission) =>
+        `${permission.Group === undefined ? '' : 'the group '}${launcherName(permission)} launches the AMI`,
+    ),
   ];
 }
 
 /** Whether the run makes the AMI, or has made it before, which was approved with it. */
 function isMadeByRun(request: Request, plan: TargetPlan): boolean {
   return isMaking(plan) || isOwn(request, plan.image);
-}
-
-function granteeOf({ UserId, Group, OrganizationArn, OrganizationalUnitArn }: LaunchPermission): string {
-  return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? `the group ${Group}`;
 }

@@ -1,4 +1,4 @@
-import type { Image, LockedSnapshotsInfo, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type { Image, ImageUsageReport, LockedSnapshotsInfo, Snapshot, Tag } from '@aws-sdk/client-ec2';
 import type { Where } from '../aws/errors.ts';
 import type { ImageExtras } from '../image.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
@@ -96,6 +96,8 @@ export type Target = Readonly<{
   made: readonly Image[];
   /** With `lineage`: what uses each of them; undefined where that can't be told. */
   users: Users | undefined;
+  /** With `retain-shared: by-report`: the usage reports on those of them that are shared; undefined where they aren't read. */
+  reports: UsageReports | undefined;
   /** Which snapshots of the AMIs that this run may remove are locked. */
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
@@ -109,10 +111,21 @@ export type Target = Readonly<{
 }>;
 
 /** What uses an AMI, and whether it would launch it anew. */
-export type Use = Readonly<{ by: string; launches: boolean }>;
+export type Use = Readonly<{
+  by: string;
+  launches: boolean;
+  /** Where it is shared: whom with, by account ID, ARN or group. */
+  others?: readonly string[];
+}>;
 
 /** By the AMI's ID. */
 export type Users = ReadonlyMap<string, readonly Use[]>;
+
+/** A report of AWS on who uses an AMI, and the other accounts that do by it. */
+export type UsageReport = Readonly<{ report: ImageUsageReport; usedBy: readonly string[] }>;
+
+/** By the AMI's ID. */
+export type UsageReports = ReadonlyMap<string, readonly UsageReport[]>;
 
 /** The key that copies for the targets of a region are to be under, in the source account there. */
 export type Hub = Readonly<{ place: Where; kmsKeyArn: string }>;

@@ -49,6 +49,7 @@ export function heldBack(
       ...retained,
       remove: [],
       protect: [],
+      ask: [],
       held: [...retained.held, ...retained.remove.map((image) => ({ image, why }))],
     },
   };

@@ -173,10 +173,14 @@ export type PublishSettings = Readonly<{
 /** Who is to launch an AMI in another account, and the key that they have to use. */
 export type LaunchSettings = Pick<PublishSettings, 'key' | 'grantElsewhere' | 'launchPermissions'>;
 
-/** Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. */
 /** Protects an AMI of a lineage again, which has come into use after its protection was lifted. */
 export type Protect = Base & Readonly<{ kind: 'protect'; image: Image; cooldown: boolean }>;
 
+/** Asks AWS for a report on which accounts use an AMI, which a later run reads; it `replaces` those that say it no more. */
+export type AskUsage = Base &
+  Readonly<{ kind: 'ask-usage'; image: Image; replaces: readonly string[]; tags: readonly Tag[] }>;
+
+/** Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. */
 export type Published = Base & Readonly<{ kind: 'published'; image: Ref; former: readonly string[]; isSaid: boolean }>;
 
 /**
@@ -207,6 +211,8 @@ export type Deregister = Base &
     until: string | undefined;
     /** What registering it again takes beside its image. */
     extras: ImageExtras;
+    /** The usage report by which it goes although others may launch it; it goes with the AMI. */
+    report: string | undefined;
   }>;
 /** Deletes snapshots that no AMI has: those that runs left, or those of an AMI that has given its name up. */
 export type Delete = Base & Readonly<{ kind: 'delete'; snapshotIds: readonly string[]; superseded?: string }>;
@@ -232,6 +238,7 @@ export type Operation =
   | Publish
   | Published
   | Protect
+  | AskUsage
   | Ready
   | Parameter
   | TemplateVersion

@@ -388,11 +388,12 @@ function retentionOf(
 ): Retention | undefined {
   const { retain, retainDays: days } = request.publication;
   const { target, tie } = own;
-  const { place, made, users, locks } = target;
+  const { place, made, users, reports, locks } = target;
   if (retain === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const facts = { count: retain, days, now: holders.now, existing, reused, users, locks, tie: tieInLineage(own) };
+  const read = { existing, reused, users, reports, locks, tie: tieInLineage(own) };
+  const facts = { count: retain, days, now: holders.now, sharing: request.publication, ...read };
   const { foreign, ...retention } = planRetention(facts);
   for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
   return retention;

@@ -49,19 +49,19 @@ export function removalObstacle(
 }
 
 type Removal = Pick<Operation, 'place' | 'after' | 'why'> &
-  Readonly<{ island?: string; until?: string; extras?: Deregister['extras'] | undefined }>;
+  Readonly<{ island?: string; until?: string; extras?: Deregister['extras'] | undefined; report?: string | undefined }>;
 
 /** An AMI that goes; all but one that only gives its name up with its snapshots. */
 export function deregistering(
   image: Image,
   reason: Deregister['reason'],
-  { extras, until, ...removal }: Removal,
+  { extras, until, report, ...removal }: Removal,
 ): Operation {
   const id = image.ImageId ?? '';
   const of = [id, ...(reason === 'name' ? [] : snapshotIdsOf(image))];
   return {
     ...told({ ...removal, id: removalId(image, removal.place), of }),
-    ...{ kind: 'deregister', image, reason, until, extras: extras ?? { uefiData: undefined } },
+    ...{ kind: 'deregister', image, reason, until, report, extras: extras ?? { uefiData: undefined } },
   };
 }
 

@@ -3,8 +3,9 @@ import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { isRejected } from './boot.ts';
 import { madeAt, type Tie } from './evidence.ts';
-import type { Locks, Users } from './facts.ts';
+import type { Locks, UsageReports, Users } from './facts.ts';
 import { removalObstacle } from './removal.ts';
+import { type Ask, judgeReports, lastingUses, type Sharing } from './usage-report.ts';
 
 /**
  * AMIs of a lineage in a target: the newest, those that go, and those that would go if nothing held them.
@@ -15,6 +16,10 @@ export type Retention = Readonly<{
   held: readonly Readonly<{ image: Image; why: string }>[];
   /** Those of them that came into use after this action's own protection was lifted from them. */
   protect: readonly Image[];
+  /** Those of them of which AWS is to be asked who uses them. */
+  ask: readonly Ask[];
+  /** Of those that go although others may launch them: the usage report that shows that nobody does, by the AMI's ID. */
+  reports: ReadonlyMap<string, string>;
 }>;
 
 export type RetentionFacts = Readonly<{
@@ -28,6 +33,10 @@ export type RetentionFacts = Readonly<{
   existing: readonly Image[];
   reused: Image | undefined;
   users: Users | undefined;
+  /** Undefined where they aren't read. */
+  reports: UsageReports | undefined;
+  /** What the inputs say of AMIs that others may launch. */
+  sharing: Sharing;
   locks: Locks;
   /** How sure it is that each was made by this action. */
   tie: (image: Image) => Tie;
@@ -56,20 +65,22 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
   const keep = counted.slice(0, count - 1);
   const beyond = others
     .filter((one) => !keep.includes(one))
-    .map((image) => ({ image, why: whyKept(image, facts, counted) }));
+    .map((image) => ({ image, ...verdictOn(image, facts, counted) }));
   return {
     keep,
     remove: beyond.flatMap(({ image, why }) => (why === undefined ? [image] : [])),
     held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
     protect: beyond.flatMap(({ image }) => (isToProtect(image, facts) ? [image] : [])),
+    ask: beyond.flatMap(({ image, replaces }) => (replaces === undefined ? [] : [{ image, replaces }])),
+    reports: new Map(beyond.flatMap(({ image: { ImageId = '' }, id }) => (id === undefined ? [] : [[ImageId, id]]))),
     foreign,
   };
 }
 
-function isToProtect(image: Image, { users, tie }: RetentionFacts): boolean {
+function isToProtect(image: Image, { users, sharing, tie }: RetentionFacts): boolean {
   const isLifted = !(image.DeregistrationProtection ?? 'disabled').startsWith('enabled');
   const isOurs = tie(image).is === 'proven' && tagValue(image, tagKeys.protection) !== undefined;
-  return isOurs && isLifted && users?.get(image.ImageId ?? '') !== undefined;
+  return isOurs && isLifted && lastingUses(users?.get(image.ImageId ?? '') ?? [], sharing).length > 0;
 }
 
 /** The AMIs that get a successor when a run's own is published, and that no run has said so of. */
@@ -85,19 +96,40 @@ export function formerOf(facts: Pick<RetentionFacts, 'existing' | 'reused' | 'ti
   );
 }
 
-function whyKept(image: Image, facts: RetentionFacts, counted: readonly Image[]): string | undefined {
-  const { days, now, users, locks, tie } = facts;
+/** Why an AMI stays, and the usage reports to replace where AWS is asked who uses it; or the `id` of the one by which it goes. */
+type Verdict = Readonly<{ why?: string; id?: string; replaces?: readonly string[] | undefined }>;
+
+function verdictOn(image: Image, facts: RetentionFacts, counted: readonly Image[]): Verdict {
+  const { now, users, reports } = facts;
+  const held = whyHeld(image, facts);
+  if (held !== undefined) return { why: held };
+  const id = image.ImageId ?? '';
+  const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+  const since = publishedAfter(image, successor, now);
+  const early = whyTooEarly(image, facts, { since, made: madeAt(successor ?? {}) });
+  if (early !== undefined) return { why: early };
+  // What is left of its uses is that it is shared.
+  return users?.get(id) === undefined ? {} : judgeReports({ since, now, reports: reports && (reports.get(id) ?? []) });
+}
+
+/** What holds an AMI however long its successor has been published, and whatever a usage report says. */
+function whyHeld(image: Image, { users, sharing, locks, tie }: RetentionFacts): string | undefined {
   const tied = tie(image);
   if (tied.is !== 'proven') return tied.why;
   const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
-  const using = users.get(image.ImageId ?? '');
-  if (using !== undefined) return `it is used by ${using.map(({ by }) => by).join(', ')}`;
-  const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
-  const since = publishedAfter(image, successor, now);
-  const launched = Date.parse(image.LastLaunchedTime ?? '');
-  if (launched > (since ?? madeAt(successor ?? {}) ?? now))
-    return `it was launched at ${image.LastLaunchedTime}, after its successor was published`;
+  const lasting = lastingUses(users.get(image.ImageId ?? '') ?? [], sharing);
+  return lasting.length === 0 ? undefined : `it is used by ${lasting.map(({ by }) => by).join(', ')}`;
+}
+
+/** By when its successor was published, and made: why an AMI that nothing uses stays for now. */
+function whyTooEarly(
+  { LastLaunchedTime = '' }: Image,
+  { days, now }: RetentionFacts,
+  { since, made }: Readonly<{ since: number | undefined; made: number | undefined }>,
+): string | undefined {
+  if (Date.parse(LastLaunchedTime) > (since ?? made ?? now))
+    return `it was launched at ${LastLaunchedTime}, after its successor was published`;
   if (days === 0 || now - (since ?? now) >= days * dayMs) return undefined;
   if (since === undefined) return 'nothing says since when its successor has been published';
   return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;

@@ -342,10 +342,10 @@ type Part = TargetPart & { target: TargetPlan };
  * What waits for all targets but the optional ones: the SSM parameters and launch templates; then the older AMIs, which
  * those named until now. An optional target's are set after those, as soon as that target is ready.
  */
-export function concluding({ source }: Decided, parts: readonly Part[]): Operation[] {
-  const { place } = source;
+export function concluding(decided: Decided, parts: readonly Part[]): Operation[] {
+  const { place } = decided.source;
   if (!parts.some(({ target }) => hasReference(target.target)))
-    return parts.flatMap((part) => finishing(part, part.ends));
+    return parts.flatMap((part) => finishing(decided, part, part.ends));
   const { needed = [], optional = [] } = Object.groupBy(parts, (one) =>
     one.target.target.request.optional ? 'optional' : 'needed',
   );
@@ -354,13 +354,13 @@ export function concluding({ source }: Decided, parts: readonly Part[]): Operati
   const set = common.slice(-1).map(({ id }) => id);
   return [
     ...common,
-    ...needed.flatMap((part) => finishing(part, set)),
+    ...needed.flatMap((part) => finishing(decided, part, set)),
     ...optional.flatMap((one) => {
       const { target } = one.target;
       const name = placeName(target.place);
       const own = hasReference(target) ? settingAll(place, [one], { name, after: set }) : [];
       const last = own.slice(-1).map(({ id }) => id);
-      return [...own, ...finishing(one, last.length > 0 ? last : [...set, ...one.ends])];
+      return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
     }),
   ];
 }
@@ -421,19 +421,19 @@ function setting({ target: { target }, last }: Part, after: readonly string[]): 
 }
 
 /** That the AMI is published is said; then those before it go. */
-function finishing({ target: plan, last }: Part, after: readonly string[]): Operation[] {
+function finishing(decided: Decided, { target: plan, last }: Part, after: readonly string[]): Operation[] {
   const { marks, target } = plan;
-  if (marks === undefined) return retiring(plan, after);
+  if (marks === undefined) return retiring(decided, plan, after);
   const { place, name } = target;
   const id = `published ${placeName(place)}`;
   const of = [isMaking(plan) ? name : (plan.image.ImageId ?? '')];
   const why = marks.former.length > 0 ? `it comes after ${marks.former.join(', ')}` : 'retain-days counts from it';
   const marked = told({ id, place, of, after, why });
-  return [{ ...marked, kind: 'published', image: { madeBy: last }, ...marks }, ...retiring(plan, [id])];
+  return [{ ...marked, kind: 'published', image: { madeBy: last }, ...marks }, ...retiring(decided, plan, [id])];
 }
 
 /** AMIs that the new one replaces, and those that retain leaves no room for. */
-function retiring(plan: TargetPlan, after: readonly string[]): Operation[] {
+function retiring({ request, source }: Decided, plan: TargetPlan, after: readonly string[]): Operation[] {
   const { target, replace, retained } = plan;
   const { place } = target;
   const supersedes = plan.action === 'register' ? plan.supersedes : undefined;
@@ -454,8 +454,16 @@ function retiring(plan: TargetPlan, after: readonly string[]): Operation[] {
       const what = told({ id, place, of: [image.ImageId ?? ''], after, why: 'it has come into use' });
       return { ...what, kind: 'protect', image, cooldown };
     }),
-    ...(retained?.remove ?? []).map((image) =>
-      deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it' }),
-    ),
+    ...(retained?.remove ?? []).map((image) => {
+      const report = retained?.reports.get(image.ImageId ?? '');
+      return deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it', report });
+    }),
+    ...(retained?.ask ?? []).map(({ image, replaces }): Operation => {
+      const id = `ask who uses ${image.ImageId} in ${placeName(place)}`;
+      const why = 'retain leaves no room for it, and others may launch it';
+      const { tags } = mergeTags([], { users: target.tags, ours: provenance(request, source.imageId) }, maxTags);
+      const what = told({ id, place, of: [image.ImageId ?? ''], after, why });
+      return { ...what, kind: 'ask-usage', image, replaces, tags };
+    }),
   ];
 }

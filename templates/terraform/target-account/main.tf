@@ -107,6 +107,12 @@ variable "retain" {
   default     = false
 }
 
+variable "retain_shared" {
+  type        = bool
+  description = "Whether AWS is asked which accounts use old AMIs that others may launch (input 'retain-shared: by-report')."
+  default     = false
+}
+
 variable "audit" {
   type        = bool
   description = "Whether AMIs, and how they are published, are compared with what they are to be (action audit)."
@@ -776,6 +782,67 @@ resource "aws_iam_role_policy" "target_retain" {
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*"
         ]
+      }
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "target_retain_shared" {
+  count = var.retain_shared ? 1 : 0
+  name  = "target-retain-shared"
+  role  = aws_iam_role.this.id
+  policy = jsonencode({
+    "Version" : "2012-10-17",
+    "Statement" : [
+      {
+        "Sid" : "ReadWhoUsesAnImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DescribeImageUsageReports",
+          "ec2:DescribeImageUsageReportEntries"
+        ],
+        "Resource" : "*"
+      },
+      {
+        "Sid" : "AskWhoUsesAnImage",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateImageUsageReport"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*::image/*",
+          "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
+        ]
+      },
+      {
+        "Sid" : "TagTheReport",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:CreateTags"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
+        ],
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : "CreateImageUsageReport"
+          }
+        }
+      },
+      {
+        "Sid" : "DeleteTheReport",
+        "Effect" : "Allow",
+        "Action" : [
+          "ec2:DeleteImageUsageReport"
+        ],
+        "Resource" : [
+          "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
+        ],
+        "Condition" : {
+          "Null" : {
+            "aws:ResourceTag/share-encrypted-ami:source-ami" : "false"
+          }
+        }
       }
     ]
   })
