@@ -195,19 +195,6 @@ export const features: Record<string, Feature> = {
     },
     inputs: { topology: 'regional-hub', route: 'copy' },
   },
-  'retaining what others may launch': {
-    of: procedure,
-    options: {
-      policies: ['target-retain', 'target-retain-shared', 'target-publish'],
-      // AWS is to be asked of the one, and has said that nobody uses the other.
-      target: { amis: [sharedBake('asked', {}), sharedBake('reported', { usageReport: { hoursAgo: 24 } })] },
-      targetKey: { policy: openedPolicy(targetAccount, '222222222222') },
-    },
-    inputs: {
-      ...{ lineage: 'golden', retain: '1', 'retain-shared': 'by-report' },
-      'launch-permissions': '222222222222',
-    },
-  },
   publishing: {
     of: procedure,
     options: {
@@ -232,6 +219,19 @@ export const features: Record<string, Feature> = {
       lineage: 'golden',
       retain: '1',
       'grant-key-to': `arn:aws:iam::{account}:role/${slrName}AWSServiceRoleForAutoScaling`,
+    },
+  },
+  'retaining what others may launch': {
+    of: procedure,
+    options: {
+      policies: ['target-retain', 'target-retain-shared', 'target-publish'],
+      // AWS is to be asked of the one, and has said that nobody uses the other.
+      target: { amis: [sharedBake('asked', {}), sharedBake('reported', { usageReport: { hoursAgo: 24 } })] },
+      targetKey: { policy: openedPolicy(targetAccount, '222222222222') },
+    },
+    inputs: {
+      ...{ lineage: 'golden', retain: '1', 'retain-shared': 'by-report' },
+      'launch-permissions': '222222222222',
     },
   },
   'a launch template': {
@@ -324,6 +324,8 @@ const takenBy: Record<string, string> = {
   'source-regional-hub': 'hubs, by route copy',
   'target-regional-hub': 'hubs, by route copy',
   'target-role TagWhatIsPublished': 'publishing',
+  'target-retain ec2:DescribeImageUsageReports': 'retaining what others may launch',
+  'target-retain ec2:DescribeImageUsageReportEntries': 'retaining what others may launch',
 };
 
 export function featureOf(file: string, action: string, sid = ''): string {

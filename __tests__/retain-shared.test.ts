@@ -186,6 +186,22 @@ describe('retain-shared: by-report', () => {
     expect(namesIn(house)).toEqual(['golden-1', 'golden-2']);
   });
 
+  test('where AWS can’t be asked, the AMI stays, and its target is none the worse', async () => {
+    await using house = await openHouse(twoBakes());
+    const id = await baked(house);
+    const refusal = { kind: 'refusal', code: 'ResourceLimitExceeded', status: 400, message: 'too many' } as const;
+    house.simulator.addFault({ ...refusal, action: 'CreateImageUsageReport', mutating: true, times: 1 });
+    const refused = await bake(house, 'golden-2');
+    expect(refused.told).toMatch(new RegExp(`AWS could not be asked which accounts use ${id}: .*too many`));
+    expect([refused.main.conclusion, refused.asking, namesIn(house).length]).toEqual(['success', ['not possible'], 2]);
+    await bake(house, 'golden-2');
+    await house.settle(day);
+    house.simulator.addFault({ ...refusal, action: 'DeleteImageUsageReport', mutating: true, times: 1 });
+    const removed = await bake(house, 'golden-2');
+    expect(removed.told).toMatch(/the usage report amiur-\w+ could not be deleted: .*too many/);
+    expect([removed.main.conclusion, namesIn(house)]).toEqual(['success', ['golden-2']]);
+  });
+
   test.each(['CreateImageUsageReport', 'DeregisterImage', 'DeleteImageUsageReport'])(
     'a run that is killed at %s leaves nothing that a later one doesn’t see to',
     async (name) => {

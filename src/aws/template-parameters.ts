@@ -49,6 +49,8 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:DescribeLaunchTemplates',
       'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeImageReferences',
+      'ec2:DescribeImageUsageReports',
+      'ec2:DescribeImageUsageReportEntries',
       'autoscaling:DescribeAutoScalingGroups',
       'autoscaling:DescribeLaunchConfigurations',
       'ec2:DisableImageDeregistrationProtection',
@@ -59,12 +61,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'imagebuilder:GetImageRecipe',
       'imagebuilder:GetContainerRecipe',
     ],
-    'RetainShared=true': [
-      'ec2:DescribeImageUsageReports',
-      'ec2:DescribeImageUsageReportEntries',
-      'ec2:CreateImageUsageReport',
-      'ec2:DeleteImageUsageReport',
-    ],
+    'RetainShared=true': ['ec2:CreateImageUsageReport', 'ec2:DeleteImageUsageReport'],
     'Audit=true': [
       'ec2:DescribeFastSnapshotRestores',
       'ec2:DescribeAvailabilityZones',

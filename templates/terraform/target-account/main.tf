@@ -751,6 +751,8 @@ resource "aws_iam_role_policy" "target_retain" {
           "ec2:DescribeLaunchTemplates",
           "ec2:DescribeLaunchTemplateVersions",
           "ec2:DescribeImageReferences",
+          "ec2:DescribeImageUsageReports",
+          "ec2:DescribeImageUsageReportEntries",
           "autoscaling:DescribeAutoScalingGroups",
           "autoscaling:DescribeLaunchConfigurations",
           "ssm:DescribeParameters",
@@ -795,15 +797,6 @@ resource "aws_iam_role_policy" "target_retain_shared" {
     "Version" : "2012-10-17",
     "Statement" : [
       {
-        "Sid" : "ReadWhoUsesAnImage",
-        "Effect" : "Allow",
-        "Action" : [
-          "ec2:DescribeImageUsageReports",
-          "ec2:DescribeImageUsageReportEntries"
-        ],
-        "Resource" : "*"
-      },
-      {
         "Sid" : "AskWhoUsesAnImage",
         "Effect" : "Allow",
         "Action" : [
@@ -815,34 +808,15 @@ resource "aws_iam_role_policy" "target_retain_shared" {
         ]
       },
       {
-        "Sid" : "TagTheReport",
+        "Sid" : "TagAndDeleteTheReport",
         "Effect" : "Allow",
         "Action" : [
-          "ec2:CreateTags"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
-        ],
-        "Condition" : {
-          "StringEquals" : {
-            "ec2:CreateAction" : "CreateImageUsageReport"
-          }
-        }
-      },
-      {
-        "Sid" : "DeleteTheReport",
-        "Effect" : "Allow",
-        "Action" : [
+          "ec2:CreateTags",
           "ec2:DeleteImageUsageReport"
         ],
         "Resource" : [
           "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
-        ],
-        "Condition" : {
-          "Null" : {
-            "aws:ResourceTag/share-encrypted-ami:source-ami" : "false"
-          }
-        }
+        ]
       }
     ]
   })
