@@ -305,7 +305,14 @@ describe('what bears our tags in a target, and is not, or may not be, ours', () 
       { ...viaCopy, Name: 'golden-2026-11-21' },
     ];
     const { retained, warnings } = planOne({ inputs: { retain: '1' }, target: { made } });
-    expect(retained).toEqual({ keep: [], remove: [], held: [{ image: made[1], why: snapshotTie }], protect: [] });
+    expect(retained).toEqual({
+      keep: [],
+      remove: [],
+      held: [{ image: made[1], why: snapshotTie }],
+      protect: [],
+      ask: [],
+      reports: new Map(),
+    });
     expect(warnings).toEqual([told('ami-f0', 'it was copied from ami-0dd, not from ami-601d')]);
   });
 
@@ -473,6 +480,8 @@ describe('retain', () => {
       remove: [older, oldest],
       held: [],
       protect: [],
+      ask: [],
+      reports: new Map(),
     });
   });
 
@@ -485,6 +494,8 @@ describe('retain', () => {
       remove: [older, oldest],
       held: [],
       protect: [],
+      ask: [],
+      reports: new Map(),
     });
   });
 });
