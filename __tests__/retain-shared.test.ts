@@ -186,6 +186,36 @@ describe('retain-shared: by-report', () => {
     expect(namesIn(house)).toEqual(['golden-1', 'golden-2']);
   });
 
+  test('keeps one whose report shows use only when it is read again', async () => {
+    await using house = await openHouse(twoBakes());
+    const id = await baked(house);
+    await bake(house, 'golden-2');
+    await house.settle(day);
+    const late = { AccountId: '222222222222', ResourceType: 'ec2:Instance', UsageCount: 1, ImageId: id };
+    house.simulator.onCall(({ action }) => {
+      for (const { data, entries } of reportsOf(house))
+        if (action === 'DescribeImageUsageReportEntries') entries.push({ ...late, ReportId: data.ReportId });
+    });
+    const kept = await bake(house, 'golden-2');
+    expect(kept.main.stdout).toMatch(/golden-1\) stays: it is used by other accounts/);
+    expect([kept.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-2']]);
+  });
+
+  test('lifts its own protection with a cooldown by a report, and the AMI goes by it a day later', async () => {
+    await using house = await openHouse(twoBakes());
+    await bake(house, 'golden-1', { ...shared, 'deregistration-protection': 'on-with-cooldown' });
+    await bake(house, 'golden-2', shared);
+    await house.settle(4 * day);
+    await bake(house, 'golden-2');
+    await house.settle(day);
+    const lifted = await bake(house, 'golden-2');
+    expect(lifted.main.stdout).toMatch(/golden-1\) stays a day more: its protection is lifted, and has a cooldown/);
+    expect([lifted.told, reportsOf(house).length]).toEqual(['', 1]);
+    await house.settle(2 * day);
+    const last = await bake(house, 'golden-2');
+    expect([last.told, namesIn(house), reportsOf(house)]).toEqual(['', ['golden-2'], []]);
+  });
+
   test('where AWS can’t be asked, the AMI stays, and its target is none the worse', async () => {
     await using house = await openHouse(twoBakes());
     const id = await baked(house);

@@ -2,11 +2,12 @@ import { CreateTagsCommand, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
+import { usageReportsOn } from '../observe/usage-reports.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import type { Deregister } from '../plan/operation.ts';
 import { isOwnProtection } from '../plan/removal.ts';
-import { lastingUses } from '../plan/usage-report.ts';
+import { lastingUses, showsNoUse } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { lifting, liftProtection } from './protect.ts';
@@ -104,9 +105,13 @@ async function mayRetire(
   const warn = (text: string) => run.log.warn(`${where}: ${text}`);
   try {
     const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
-    if (used.length === 0) return true;
-    const by = used.map((one) => one.by).join(', ');
-    run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by}`);
+    const hasUse = report !== undefined && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
+    if (used.length === 0 && !hasUse) return true;
+    const by = [
+      ...used.map((one) => one.by),
+      ...(hasUse ? [`other accounts, or the usage report ${report} is gone`] : []),
+    ];
+    run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(', ')}`);
     return false;
   } catch (error) {
     warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);

@@ -460,7 +460,7 @@ function retiring({ request, source }: Decided, plan: TargetPlan, after: readonl
     }),
     ...(retained?.ask ?? []).map(({ image, replaces }): Operation => {
       const id = `ask who uses ${image.ImageId} in ${placeName(place)}`;
-      const why = 'retain leaves no room for it, and others may launch it';
+      const why = 'AWS is asked which accounts use it: retain leaves no room for it, and others may launch it';
       const { tags } = mergeTags([], { users: target.tags, ours: provenance(request, source.imageId) }, maxTags);
       const what = told({ id, place, of: [image.ImageId ?? ''], after, why });
       return { ...what, kind: 'ask-usage', image, replaces, tags };

@@ -75,7 +75,7 @@ export function judgeReports({ since, now, reports }: Asked): Reported {
       why: `others may launch it, and a usage report is asked for ${lateDays} days after its successor was published`,
     };
   if (reports === undefined) return { why: 'others may launch it, and usage reports could not be read' };
-  if (reports.some(({ report }) => report.State === 'pending'))
+  if (reports.some(({ report }) => report.State !== 'available' && report.State !== 'error'))
     return { why: 'others may launch it, and AWS is still making the usage report, which a later run reads' };
   const ours = reports.filter(({ report }) => tagValue(report, tagKeys.sourceAmi) !== undefined);
   const replaces = ours.flatMap(({ report }) => report.ReportId ?? []);
@@ -94,6 +94,11 @@ export function judgeReports({ since, now, reports }: Asked): Reported {
       replaces,
     };
   return report.ReportId === undefined ? { why: 'its usage report has no ID' } : { id: report.ReportId };
+}
+
+/** Whether a report is there and shows no use, read again just before the AMI goes. */
+export function showsNoUse(reports: readonly UsageReport[], id: string): boolean {
+  return reports.some(({ report, usedBy }) => report.ReportId === id && isComplete(report) && usedBy.length === 0);
 }
 
 function askedAt({ CreationTime }: ImageUsageReport): number {

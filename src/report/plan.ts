@@ -171,7 +171,7 @@ function plannedTarget({ source }: Plan, plan: TargetPlan): PlannedTarget {
 
 /** What is removed, used again or launched is told with its reason. */
 const explained: ReadonlySet<Kind> = new Set([
-  ...(['deregister', 'delete', 'untag', 'reuse', 'boot', 'template-version'] as const),
+  ...(['deregister', 'delete', 'untag', 'reuse', 'boot', 'ask-usage', 'template-version'] as const),
 ]);
 
 /** So many operations go into the log; the output has them all. */
