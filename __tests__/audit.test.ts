@@ -22,7 +22,7 @@ import { copiedFrom } from './shared-case.ts';
 
 const both = [targetAccount, '222222222222'];
 const regions = ['ap-southeast-2', 'eu-west-1', 'us-west-2'];
-const publishing = ['target-publish', 'target-grant-key', 'target-ssm-parameter'];
+const publishing = ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-launch-template'];
 const published = {
   'deprecate-after': '90d',
   'deregistration-protection': 'on',
@@ -30,6 +30,8 @@ const published = {
   'launch-permissions': '333333333333',
   'grant-key-to': 'arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling',
   'ssm-parameter': '/golden/latest',
+  'launch-template': 'web',
+  'launch-template-default': 'true',
   lineage: 'golden of {region}',
   tags: 'bake={run-id}, {date}\nteam=platform of {account}',
   'target-ami-description': 'Golden of {date}',
@@ -71,8 +73,9 @@ async function audit(shared: Case, simulator: Simulator, inputs: Record<string, 
   return { ...result, findings, said: result.annotations.map(({ message }) => message).join('\n') };
 }
 
+const withTemplate = { launchTemplates: { web: ['ami-0aaaaaaaaaaaaaaaa'] } };
 const standard = (options: StandardOptions = {}) =>
-  auditable(standardCase({ policies: publishing, targets: both, regions, ...options }));
+  auditable(standardCase({ policies: publishing, targets: both, regions, target: withTemplate, ...options }));
 
 function placeOf(simulator: Simulator, account: string, region: string) {
   const place = simulator.world.accounts[account]?.regions.get(region);
@@ -120,6 +123,15 @@ test('nothing on a clean estate; then each kind of difference that is made by ha
   image.launch.add('444444444444');
   place.fastRestores.clear();
   place.parameters.delete('/golden/latest');
+  const [template] = place.launchTemplates.values();
+  const latest = template?.versions.at(-1);
+  if (template === undefined || latest === undefined) throw new Error('no launch template');
+  template.defaultVersion = 1;
+  latest.data.ImageId = 'resolve:ssm:/golden/other';
+  // What a version resolves is compared by itself; one that is gone names nothing.
+  const [resolving] = placeOf(simulator, '222222222222', 'ap-southeast-2').place.launchTemplates.values();
+  for (const { data: launched } of resolving?.versions ?? []) launched.ImageId = 'resolve:ssm:/golden/latest';
+  placeOf(simulator, '222222222222', 'eu-west-1').place.launchTemplates.clear();
   for (const key of place.keys.values()) key.grants.splice(0);
   const snapshot = place.snapshots.get(snapshotId);
   if (snapshot) snapshot.data.KmsKeyId = keyArnOf(targetAccount, 'eu-west-1', 'another');
@@ -170,7 +182,12 @@ test('nothing on a clean estate; then each kind of difference that is made by ha
     expect.stringMatching(/^the grant for .*AutoScaling on arn:aws:kms:eu-west-1/),
     ...['DeprecationTime', 'DeregistrationProtection', `fast snapshot restore of ${snapshotId}`],
     'the SSM parameter /golden/latest',
+    'the latest version, 2, of the launch template web',
+    'the default version, 1, of the launch template web',
   ]);
+  expect(said).toContain(`web is resolve:ssm:/golden/other, not ${data.ImageId}`);
+  expect(said).toContain(`web is ami-0aaaaaaaaaaaaaaaa, not ${data.ImageId}`);
+  expect(said).toContain('the launch template web is not set, not ami-');
   expect(said).toMatch(/ap-southeast-2: unknown: .*is Disabled.*What to do: enable it/);
   expect(said).toMatch(/State is disabled, not available/);
   expect(summary).toContain('| 222222222222 | ✅ | 🟠 | ✅🧹👽 |');
@@ -228,7 +245,9 @@ describe('the policies for an audit', () => {
   });
 
   test('are enough, and without any action of them something is unknown, and the action is named', async () => {
-    const shared = auditable(mixedVolumes({ policies: publishing, regions: [sourceRegion, targetRegion] }));
+    const shared = auditable(
+      mixedVolumes({ policies: publishing, regions: [sourceRegion, targetRegion], target: withTemplate }),
+    );
     const simulator = await startSimulator(shared.scenario);
     const inputs = { 'target-regions': 'all' };
     const { main } = await runJob({ inputs: { ...shared.inputs, ...published }, env: simulator.env });

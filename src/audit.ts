@@ -16,6 +16,7 @@ import {
   auditDifferences,
   auditedImage,
   parameterOf,
+  templateOf,
   whyRecalled,
 } from './plan/audit.ts';
 import { type Known, type Tie, tieOfImage, tieOfSnapshot } from './plan/evidence.ts';
@@ -126,7 +127,7 @@ async function auditImage(auditing: Auditing, place: Place, findings: Findings):
   const name = placeName(place);
   const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : undefined;
   const published = await findings.attempt(name, `reading how ${id} is published`, () =>
-    readPublished(place, image, { grantsOn, parameter: parameterOf(auditing) }),
+    readPublished(place, image, { grantsOn, parameter: parameterOf(auditing), template: templateOf(auditing) }),
   );
   const isUnread = source.extras.uefiData !== undefined && !target.existingExtras.has(id);
   if (isUnread && image.State === 'available')

@@ -64,6 +64,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
     'RetainShared=true': ['ec2:CreateImageUsageReport', 'ec2:DeleteImageUsageReport'],
     'Audit=true': [
       'ec2:DescribeFastSnapshotRestores',
+      'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeAvailabilityZones',
       'kms:ListGrants',
       'ssm:GetParameter',

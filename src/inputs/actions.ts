@@ -42,7 +42,7 @@ const readByRecall: readonly InputName[] = [
   ...(['timeout-minutes', 'mask-aws-account-id'] as const),
 ];
 
-/** How a share goes about it, which says nothing of what there is to be; and launch templates, which aren't compared. */
+/** How a share goes about it, which says nothing of what there is to be. */
 const ofDoing: readonly InputName[] = [
   ...([
     'source-kms-key',
@@ -57,7 +57,7 @@ const ofDoing: readonly InputName[] = [
   ...(['keep-intermediates', 'max-parallel', 'poll-interval'] as const),
   ...(['boot-test', 'boot-instance-type', 'boot-subnet', 'boot-security-group', 'boot-instance-profile'] as const),
   ...(['boot-timeout-minutes', 'boot-required'] as const),
-  ...(['launch-template', 'launch-template-source-version', 'launch-template-default', 'promote'] as const),
+  ...(['launch-template-source-version', 'promote'] as const),
   ...(['max-severity', 'scan-max-age-days', 'scan-required', 'scan-wait-minutes', 'fixable-only'] as const),
 ];
 

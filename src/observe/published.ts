@@ -10,6 +10,7 @@ import type { Place } from '../aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
 import { listGrants } from '../aws/kms.ts';
+import { readTemplate, type TemplateFacts } from '../aws/launch-template.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { tagKeys } from '../tags.ts';
@@ -25,22 +26,29 @@ export type Published = Readonly<{
   grants: readonly Readonly<{ principal: string; operations: readonly string[] }>[];
   /** What the SSM parameter holds; undefined where there is none. */
   parameter: string | undefined;
+  /** The launch template, its latest version as `source`; undefined where there is none. */
+  template: TemplateFacts | undefined;
 }>;
 
-/** What is looked at only if it was asked for: the key whose grants count, and the name of the SSM parameter. */
-export type Looked = Readonly<{ grantsOn: string | undefined; parameter: string | undefined }>;
+/** What is looked at only if it was asked for: the key whose grants count, the SSM parameter, the launch template. */
+export type Looked = Readonly<{
+  grantsOn: string | undefined;
+  parameter: string | undefined;
+  template: string | undefined;
+}>;
 
 /** Reads how an AMI is published. @throws AwsCallError where any of it can't be read */
 export async function readPublished(place: Place, image: Image, looked: Looked): Promise<Published> {
-  const [launchPermissions, fastZones, grants, parameter] = await joined<
-    [LaunchPermission[], Published['fastZones'], Published['grants'], string | undefined]
+  const [launchPermissions, fastZones, grants, parameter, template] = await joined<
+    [LaunchPermission[], Published['fastZones'], Published['grants'], string | undefined, Published['template']]
   >([
     readLaunchPermissions(place, image),
     readFastZones(place, image),
     readGrants(place, looked),
     readValue(place, looked),
+    readLaunches(place, looked),
   ]);
-  return { launchPermissions, fastZones, grants, parameter };
+  return { launchPermissions, fastZones, grants, parameter, template };
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageAttribute.html */
@@ -78,6 +86,19 @@ async function readValue(place: Place, { parameter }: Looked): Promise<string | 
     return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
   } catch (error) {
     if (hasCode(error, 'ParameterNotFound')) return undefined;
+    throw error;
+  }
+}
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html */
+const noTemplate = ['InvalidLaunchTemplateId.NotFound', 'InvalidLaunchTemplateName.NotFoundException'];
+
+async function readLaunches(place: Place, { template }: Looked): Promise<Published['template']> {
+  if (template === undefined) return undefined;
+  try {
+    return await readTemplate(place, template, '$Latest');
+  } catch (error) {
+    if (noTemplate.some((code) => hasCode(error, code))) return undefined;
     throw error;
   }
 }

@@ -43,8 +43,16 @@ function valuesOf({ source, target }: Auditing): Partial<TemplateValues> {
 
 /** The SSM parameter that is to hold the AMI's ID; undefined where there is none, or each run has another. */
 export function parameterOf(auditing: Auditing): string | undefined {
-  const { ssmParameter } = auditing.request.publication;
-  const name = ssmParameter && fill(ssmParameter, valuesOf(auditing));
+  return nameOfAnyRun(auditing, auditing.request.publication.ssmParameter);
+}
+
+/** The launch template that is to launch the AMI; undefined where there is none, or each run has another. */
+export function templateOf(auditing: Auditing): string | undefined {
+  return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
+}
+
+function nameOfAnyRun(auditing: Auditing, template: string | undefined): string | undefined {
+  const name = template && fill(template, valuesOf(auditing));
   return name === undefined || /\{(date|sha|run-id)\}/.test(name) ? undefined : name;
 }
 
@@ -68,6 +76,7 @@ export function auditDifferences(auditing: Auditing, image: Image, published: Pu
     ...protectionDifferences(request, image),
     ...restoreDifferences(target, image, published),
     ...parameterDifferences(parameterOf(auditing), image, published),
+    ...templateDifferences(auditing, image, published),
   ];
 }
 
@@ -187,4 +196,22 @@ function restoreDifferences({ zones }: Target, image: Image, { fastZones }: Publ
 
 function parameterDifferences(name: string | undefined, { ImageId = '' }: Image, published: Published): Difference[] {
   return name === undefined ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
+}
+
+/** A version that resolves the SSM parameter at each launch launches what that holds, which is compared by itself. */
+function templateDifferences(auditing: Auditing, { ImageId = '' }: Image, { template }: Published): Difference[] {
+  const name = templateOf(auditing);
+  if (name === undefined) return [];
+  const field = `the launch template ${name}`;
+  if (template === undefined) return asked(field, ImageId, undefined);
+  const { source: latest, defaultVersion, defaultImage } = template;
+  const parameter = parameterOf(auditing);
+  const resolves = (actual: string | undefined) => parameter !== undefined && actual === `resolve:ssm:${parameter}`;
+  const named = (which: string, actual: string | undefined) =>
+    resolves(actual) ? [] : asked(`${which} of ${field}`, ImageId, actual);
+  const makesDefault = auditing.request.publication.launchTemplate?.makesDefault === true;
+  return [
+    ...named(`the latest version, ${latest.number},`, latest.imageId),
+    ...(makesDefault ? named(`the default version, ${defaultVersion},`, defaultImage) : []),
+  ];
 }

@@ -836,6 +836,7 @@ resource "aws_iam_role_policy" "target_audit" {
           "ec2:DescribeImages",
           "ec2:DescribeSnapshots",
           "ec2:DescribeFastSnapshotRestores",
+          "ec2:DescribeLaunchTemplateVersions",
           "ec2:DescribeAvailabilityZones",
           "ec2:DescribeRegions"
         ],
