@@ -14,7 +14,10 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
+import { type FindingKind, findingKinds } from '../src/inputs/audit.ts';
+import type { TargetRequest } from '../src/inputs/targets.ts';
 import type { AuditFinding } from '../src/plan/audit.ts';
+import { auditOutputs, auditSummary } from '../src/report/audit.ts';
 import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
 import { caseOf, features, type Statement, statementsIn } from './policy-cases.ts';
 import { sampled } from './sampled.ts';
@@ -203,6 +206,57 @@ test('nothing on a clean estate; then each kind of difference that is made by ha
     new Set(['recalled', 'missing', 'unknown', 'left-over', 'foreign']),
   );
   await simulator.close();
+});
+
+test('20 accounts × 20 regions are a row each with a sign a cell, however much is told below', () => {
+  const accounts = Array.from({ length: 20 }, (_, index) => String(200_000_000_001 + index));
+  const everyRegion = Array.from({ length: 20 }, (_, index) => `ap-southeast-${String(index + 1).padStart(2, '0')}`);
+  const targets = accounts.flatMap((account) =>
+    everyRegion.map(
+      (region): TargetRequest => ({
+        ...{
+          account,
+          region,
+          roleArn: undefined,
+          kmsKey: 'alias/golden',
+          amiName: '{name}',
+          tags: {},
+          optional: false,
+        },
+        ...{ own: { account, region }, everyRegion: undefined },
+      }),
+    ),
+  );
+  const why = 'AWS said: '.padEnd(5000, 'long | *words* ');
+  // Each kind in turn, and what lies about beside a target in step; every seventh target has nothing.
+  const kindOf = (index: number): FindingKind | undefined => findingKinds[index % 7];
+  const findings = targets.flatMap(({ account, region }, index): AuditFinding[] => {
+    const kind = kindOf(index);
+    return kind === undefined ? [] : [{ kind, account, region, why }];
+  });
+  const report = { targets, findings, source: undefined, seconds: 60, problems: [], stopped: [] };
+  const summary = auditSummary(report);
+  // https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions#step-isolation-and-limits
+  expect(Buffer.byteLength(summary)).toBeLessThanOrEqual(1024 * 1024);
+
+  const lines = summary.split('\n');
+  const head = lines.findIndex((line) => line.startsWith('| account | ap<br>se<br>01 |'));
+  const rows = lines.slice(head + 2, head + 22);
+  expect(lines[head + 1]).toBe(`|---|${':-:|'.repeat(20)}`);
+  expect(rows.map((row) => row.split(' | ')[0])).toEqual(accounts.map((account) => `| ${account}`));
+  const signs: Record<string, string> = { missing: '⬜', differs: '🟠', recalled: '⛔', unknown: '❓' };
+  const about: Record<string, string> = { 'left-over': '✅🧹', foreign: '✅👽' };
+  const cells = rows.flatMap((row) => row.slice(2, -2).split(' | ').slice(1));
+  expect(cells).toEqual(targets.map((_, index) => ({ ...signs, ...about })[kindOf(index) ?? ''] ?? '✅'));
+  expect(lines[head + 23]).toMatch(
+    /^✅ in step · ⬜ missing · 🟠 differs · ⛔ recalled · ❓ unknown · 🧹 left-over · 👽 foreign$/,
+  );
+  // The matrix is whole within a few kilobytes, before anything that is long.
+  expect(Buffer.byteLength(lines.slice(0, head + 24).join('\n'))).toBeLessThan(8000);
+  const outputs = auditOutputs(report, '/tmp/findings.json');
+  expect(Buffer.byteLength(Object.values(outputs).join(''))).toBeLessThanOrEqual(100_000);
+  expect([outputs.truncated, outputs['in-step']]).toEqual(['true', 'false']);
+  expect(isValid(JSON.parse(outputs.findings ?? ''))).toBe(true);
 });
 
 test('what it cannot have, and what it says where the source cannot be read', async () => {
