@@ -88,10 +88,11 @@ describe('no secret leaves the process', () => {
 
 describe('where there is no token', () => {
   test.each([
-    ['push', 'auto', /no ID token, and the environment has no AWS credentials/, /fork/],
-    ['pull_request', 'auto', /a pull request from a fork is never given one/, undefined],
-    ['push', 'oidc', /credentials is oidc, and the runner offers no ID token/, /configure-aws-credentials/],
-  ])('after a %s with credentials: %s, it says so at once', async (event_name, credentials, said, unsaid) => {
+    ['push', 'auto', { said: /no ID token, and the environment has no AWS credentials/, unsaid: /fork/ }],
+    ['pull_request', 'auto', { said: /a pull request from a fork is never given one/ }],
+    ['push', 'oidc', { said: /oidc, and the runner offers no ID token/, unsaid: /configure-aws-credentials/ }],
+  ])('after a %s with credentials: %s, it says so at once', async (event_name, credentials, told) => {
+    const { said, unsaid }: Readonly<{ said: RegExp; unsaid?: RegExp }> = told;
     const shared = procedure({ github: { mayRequestToken: false } });
     const { main, simulator, error } = await share(shared, { credentials }, { github: { event_name } });
     expect(main.conclusion).toBe('failure');
@@ -191,23 +192,25 @@ describe('the runner’s own token ends', () => {
   test.each([
     [
       '110',
-      'oidc',
-      /timeout-minutes: "110" — expected at most 100: .* a larger role-duration-seconds moves that moment/,
+      { credentials: 'oidc' },
+      /"110" — expected at most 100: .* a larger role-duration-seconds moves that moment/,
     ],
-    ['100', 'auto', undefined],
-    ['110', 'environment', undefined],
-    ['110', 'auto', undefined, lasting('43200')],
-    // What nobody asked for is cut, however little there is left.
-    ['', 'auto', undefined, lasting('900'), 60],
+    ['100', {}, undefined],
+    ['110', { credentials: 'environment' }, undefined],
+    ['110', lasting('43200'), undefined],
     // Chained sessions are as long as they were asked for, and an hour at most.
-    ['56', 'auto', /"56" — expected at most 55: .* a larger role-duration-seconds/, { ...lasting('900'), ...chained }],
-    ['101', 'auto', /"101" — expected at most 100: [^;]*$/, { ...lasting('43200'), ...chained }],
-  ])('timeout-minutes: %s with credentials: %s', async (minutes, credentials, problem, more = {}, seconds = 3630) => {
-    const shared = customerKey({ github: { requestTokenSeconds: seconds } });
-    const inputs = { 'timeout-minutes': minutes, credentials, ...more, 'dry-run': 'true' };
-    const { error, simulator } = await share(shared, inputs);
+    ['56', { ...lasting('900'), ...chained }, /"56" — expected at most 55: .* a larger role-duration-seconds/],
+    ['101', { ...lasting('43200'), ...chained }, /"101" — expected at most 100: [^;]*$/],
+  ] as const)('timeout-minutes: %s with %j', async (minutes, more, problem) => {
+    const inputs = { 'timeout-minutes': minutes, ...more, 'dry-run': 'true' };
+    const { error, simulator } = await share(customerKey({ github }), inputs);
     if (problem === undefined) expect(error).not.toMatch(/timeout-minutes/);
     else expect([error, simulator.calls]).toEqual([expect.stringMatching(problem), []]);
+  });
+
+  test('what nobody asked for is cut, however little there is left', async () => {
+    const shared = customerKey({ github: { requestTokenSeconds: 60 } });
+    expect((await share(shared, { ...lasting('900'), 'dry-run': 'true' })).error).toBe('');
   });
 });
 

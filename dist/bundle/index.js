@@ -342,6 +342,8 @@ const features = {
 			"ec2:DescribeLaunchTemplates",
 			"ec2:DescribeLaunchTemplateVersions",
 			"ec2:DescribeImageReferences",
+			"ec2:DescribeImageUsageReports",
+			"ec2:DescribeImageUsageReportEntries",
 			"autoscaling:DescribeAutoScalingGroups",
 			"autoscaling:DescribeLaunchConfigurations",
 			"ec2:DisableImageDeregistrationProtection",
@@ -352,8 +354,10 @@ const features = {
 			"imagebuilder:GetImageRecipe",
 			"imagebuilder:GetContainerRecipe"
 		],
+		"RetainShared=true": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
 		"Audit=true": [
 			"ec2:DescribeFastSnapshotRestores",
+			"ec2:DescribeLaunchTemplateVersions",
 			"ec2:DescribeAvailabilityZones",
 			"kms:ListGrants",
 			"ssm:GetParameter"
@@ -374,6 +378,39 @@ const features = {
 			"ssm:DescribeInstanceInformation"
 		],
 		"BootRoleArns=<arn>": ["iam:PassRole"]
+	},
+	"source-recall": { "IncludeSource=true": [
+		"ec2:DescribeInstances",
+		"ec2:DescribeLaunchTemplates",
+		"ec2:DescribeLaunchTemplateVersions",
+		"ec2:DescribeImageReferences",
+		"autoscaling:DescribeAutoScalingGroups",
+		"autoscaling:DescribeLaunchConfigurations",
+		"ssm:DescribeParameters",
+		"imagebuilder:ListImageRecipes",
+		"imagebuilder:ListContainerRecipes",
+		"ssm:GetParameters",
+		"imagebuilder:GetImageRecipe",
+		"imagebuilder:GetContainerRecipe",
+		"ec2:DescribeImageAttribute",
+		"ec2:DisableImage",
+		"ec2:EnableImage",
+		"ec2:EnableImageDeprecation",
+		"ec2:DisableImageDeprecation",
+		"ec2:ModifyImageAttribute",
+		"ec2:DescribeSnapshotAttribute",
+		"ssm:GetParametersByPath",
+		"ssm:PutParameter",
+		"ssm:AddTagsToResource",
+		"ssm:DeleteParameters"
+	] },
+	"target-recall": {
+		"Parameter=<parameter>": ["ssm:GetParameter"],
+		"LaunchTemplate=*": [
+			"ec2:CreateLaunchTemplateVersion",
+			"ec2:ModifyLaunchTemplate",
+			"ec2:DeleteLaunchTemplateVersions"
+		]
 	}
 };
 const lists = {
@@ -384,9 +421,9 @@ const lists = {
 	target: { "kms:CreateGrant": "name the principals of grant-key-to in GrantKeyTo" }
 };
 function parametersFor({ side, action, resources }) {
-	const list = side && lists[side][action];
+	const list = side && lists[side]?.[action];
 	if (list !== void 0) return list;
-	const found = (side === void 0 ? Object.values(features) : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
+	const found = (side === void 0 ? [features.source, features.target] : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
 	if (found.length === 0) return void 0;
 	const others = found.filter((parameter) => parameter !== "Audit=true");
 	const parameters = others.length > 0 ? others : found;
@@ -490,7 +527,8 @@ var AwsCallError = class extends Error {
 	awsMessage;
 	where;
 	remedy;
-	constructor({ action, where, resource, remedy }, cause) {
+	side;
+	constructor({ action, where, resource, remedy, side }, cause) {
 		const code = errorCode(cause);
 		const awsMessage = errorMessage(cause);
 		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
@@ -499,17 +537,23 @@ var AwsCallError = class extends Error {
 		this.awsMessage = awsMessage;
 		this.where = where;
 		this.remedy = remedy;
+		this.side = side;
 	}
 };
 var CredentialsError = class extends Error {
 	name = "CredentialsError";
+	remedy;
+	constructor(what, { remedy, cause } = {}) {
+		super(what, { cause });
+		this.remedy = remedy;
+	}
 };
 var StepError = class extends Error {
 	name = "StepError";
 	remedy;
 	constructor(step, cause, remedy) {
 		super(`${step}: ${errorMessage(cause)}`, { cause });
-		this.remedy = remedy ?? remedyOf(cause);
+		this.remedy = remedy ?? remedyOf$1(cause);
 	}
 };
 function errorCode(error) {
@@ -714,7 +758,11 @@ const remedies = [
 	},
 	{
 		fits: isDisabledRegion,
-		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out`
+		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out, if it is a target's`
+	},
+	{
+		fits: (error) => isExpired(error) && error.action !== "AssumeRoleWithWebIdentity",
+		remedy: () => "the credentials in the environment have ended: have them last longer than the run (role-duration-seconds of aws-actions/configure-aws-credentials), or let the roles trust GitHub and set credentials to oidc"
 	},
 	{
 		fits: isUnknownCredentials,
@@ -735,12 +783,14 @@ const remedies = [
 	{
 		fits: ({ code, awsMessage }) => {
 			const denied = deniedIn(awsMessage);
-			return denied !== void 0 && (code === "UnauthorizedOperation" || isDenialCode(code) && denied.resource !== void 0);
+			if (denied === void 0 || !isDenialCode(code)) return false;
+			return denied.resource !== void 0 || !denied.action.startsWith("kms:");
 		},
-		remedy: ({ awsMessage }) => {
+		remedy: ({ awsMessage, side }) => {
 			const { principal = "", action = "", resource = "*" } = deniedIn(awsMessage) ?? {};
 			return denialRemedy({
 				whose: `the policy of ${principal}`,
+				side,
 				action,
 				resources: [resource],
 				words: awsMessage
@@ -788,9 +838,9 @@ const remedies = [
 		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one"
 	}
 ];
-function remedyOf(error) {
+function remedyOf$1(error) {
 	for (let at = error; at instanceof Error; at = at.cause) {
-		if (at instanceof StepError) return at.remedy;
+		if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
 		if (at instanceof AwsCallError) {
 			const call = at;
 			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
@@ -800,7 +850,7 @@ function remedyOf(error) {
 function explain(error) {
 	return {
 		message: errorMessage(error),
-		remedy: remedyOf(error)
+		remedy: remedyOf$1(error)
 	};
 }
 function explainLine(error) {
@@ -19294,7 +19344,7 @@ const _Pri = "Principal";
 const _R$2 = "References";
 const _RCF = "ResourceContentionFault";
 const _RHS$1 = "RequireHibernateSupport";
-const _RI$2 = "RamdiskId";
+const _RI$3 = "RamdiskId";
 const _RIUF = "ResourceInUseFault";
 const _RIe$1 = "ResourceId";
 const _ROSI = "ReuseOnScaleIn";
@@ -19968,7 +20018,7 @@ var LaunchConfiguration$ = [
 		_CLVPCSG,
 		_UD$1,
 		_KI$3,
-		_RI$2,
+		_RI$3,
 		_BDMl$1,
 		_IM,
 		_SPp,
@@ -20691,6 +20741,8 @@ const _AIAOC = "AssignIpv6AddressOnCreation";
 const _AIT = "AllowedInstanceTypes";
 const _AITS = "AllowedInstanceTypeSet";
 const _AITl = "AllowedInstanceType";
+const _AIc = "AccountId";
+const _AIcc = "AccountIds";
 const _AId = "AdditionalInfo";
 const _AIs = "AssociationId";
 const _AItt = "AttachmentId";
@@ -20784,6 +20836,9 @@ const _CIRo = "CopyImageResult";
 const _CIRr = "CreateImageRequest";
 const _CIRre = "CreateImageResult";
 const _CIT = "CopyImageTags";
+const _CIUR = "CreateImageUsageReport";
+const _CIURR = "CreateImageUsageReportRequest";
+const _CIURRr = "CreateImageUsageReportResult";
 const _CIi = "CidrIp";
 const _CIid = "CidrIpv6";
 const _CIopy = "CopyImage";
@@ -20824,6 +20879,7 @@ const _CTS = "ConnectionTrackingSpecification";
 const _CTSR = "ConnectionTrackingSpecificationRequest";
 const _CTSRo = "ConnectionTrackingSpecificationResponse";
 const _CTomp = "CompletionTime";
+const _CTr = "CreationTime";
 const _CTre = "CreateTime";
 const _CTreat = "CreateTags";
 const _CVP = "CreateVolumePermission";
@@ -20884,6 +20940,15 @@ const _DITORe = "DescribeInstanceTypeOfferingsResult";
 const _DITRes = "DescribeInstanceTypesRequest";
 const _DITResc = "DescribeInstanceTypesResult";
 const _DITe = "DescribeInstanceTypes";
+const _DIUR = "DeleteImageUsageReport";
+const _DIURE = "DescribeImageUsageReportEntries";
+const _DIURER = "DescribeImageUsageReportEntriesRequest";
+const _DIURERe = "DescribeImageUsageReportEntriesResult";
+const _DIURR = "DeleteImageUsageReportRequest";
+const _DIURRe = "DeleteImageUsageReportResult";
+const _DIURRes = "DescribeImageUsageReportsRequest";
+const _DIURResc = "DescribeImageUsageReportsResult";
+const _DIURe = "DescribeImageUsageReports";
 const _DIer = "DeregisterImage";
 const _DIes = "DescribeImages";
 const _DIesc = "DescribeInstances";
@@ -21029,6 +21094,7 @@ const _ESf = "EfaSupported";
 const _ESn = "EncryptionSupport";
 const _ESna = "EnaSupport";
 const _ESr = "ErrorSet";
+const _ET = "ExpirationTime";
 const _ETna = "EnablingTime";
 const _ETnab = "EnabledTime";
 const _EU = "ExecutableUsers";
@@ -21277,6 +21343,22 @@ const _ITnt = "InterfaceType";
 const _ITnte = "InterfaceTypes";
 const _IUDR = "ImageUefiDataRequest";
 const _IUIR = "IncludeUnsupportedInRegion";
+const _IUR = "ImageUsageReports";
+const _IURE = "ImageUsageReportEntries";
+const _IUREL = "ImageUsageReportEntryList";
+const _IUREm = "ImageUsageReportEntry";
+const _IURL = "ImageUsageReportList";
+const _IURT = "ImageUsageResourceType";
+const _IURTL = "ImageUsageResourceTypeList";
+const _IURTO = "ImageUsageResourceTypeOption";
+const _IURTOL = "ImageUsageResourceTypeOptionList";
+const _IURTOR = "ImageUsageResourceTypeOptionRequest";
+const _IURTORL = "ImageUsageResourceTypeOptionRequestList";
+const _IURTOVL = "ImageUsageResourceTypeOptionValuesList";
+const _IURTR = "ImageUsageResourceTypeRequest";
+const _IURTRL = "ImageUsageResourceTypeRequestList";
+const _IURUISL = "ImageUsageReportUserIdStringList";
+const _IURm = "ImageUsageReport";
 const _IW = "ImageWatermarks";
 const _IWFRLm = "ImageWatermarkFilterResponseList";
 const _IWFRm = "ImageWatermarkFilterResponse";
@@ -21569,6 +21651,7 @@ const _RBETe = "RecycleBinExitTime";
 const _RBUI = "RestorableByUserIds";
 const _RBe = "RestorableBy";
 const _RC$1 = "ReturnCode";
+const _RCTe = "ReportCreationTime";
 const _RDI = "RamDiskId";
 const _RDN = "RootDeviceName";
 const _RDT = "RootDeviceType";
@@ -21579,6 +21662,7 @@ const _REe = "ResponseError";
 const _RGL = "RegionGeographyList";
 const _RGe$1 = "RegionGeography";
 const _RHS = "RequireHibernateSupport";
+const _RI$2 = "ReportId";
 const _RIFRB = "RestoreImageFromRecycleBin";
 const _RIFRBR = "RestoreImageFromRecycleBinRequest";
 const _RIFRBRe = "RestoreImageFromRecycleBinResult";
@@ -21593,6 +21677,7 @@ const _RIUD = "RunInstancesUserData";
 const _RIa = "RamdiskId";
 const _RIe = "ReservationId";
 const _RIegi = "RegisterImage";
+const _RIep = "ReportIds";
 const _RIeq = "RequesterId";
 const _RIeso = "ResourceId";
 const _RIu = "RunInstances";
@@ -21746,6 +21831,7 @@ const _Ty$1 = "Type";
 const _U = "Unsuccessful";
 const _UA = "UpdatedAt";
 const _UCTL = "UsageClassTypeList";
+const _UCs = "UsageCount";
 const _UD = "UefiData";
 const _UDLTV = "UnsuccessfullyDeletedLaunchTemplateVersions";
 const _UDs = "UserData";
@@ -21756,6 +21842,7 @@ const _UI = "UserId";
 const _UIGP = "UserIdGroupPairs";
 const _UIGPL = "UserIdGroupPairList";
 const _UIGPs = "UserIdGroupPair";
+const _UILs = "UserIdList";
 const _UISL = "UserIdStringList";
 const _UIT = "UnsupportedInstanceTypes";
 const _UITRS = "UnsupportedInstanceTypeRequestSet";
@@ -21821,7 +21908,9 @@ const _aES = "attachedEbsStatus";
 const _aFNI = "additionalFlexibleNetworkInterfaces";
 const _aIAC = "availableIpAddressCount";
 const _aIAOC = "assignIpv6AddressOnCreation";
+const _aISc = "accountIdSet";
 const _aITS = "allowedInstanceTypeSet";
+const _aIc = "accountId";
 const _aId = "additionalInfo";
 const _aIs = "associationId";
 const _aIt = "attachmentId";
@@ -21896,6 +21985,7 @@ const _cT = "clientToken";
 const _cTC = "connectionTrackingConfiguration";
 const _cTSo = "connectionTrackingSpecification";
 const _cTomp = "completionTime";
+const _cTr = "creationTime";
 const _cTre = "createTime";
 const _cVP = "createVolumePermission";
 const _co = "code";
@@ -21972,6 +22062,7 @@ const _eSn = "encryptionSupport";
 const _eSna = "enaSupport";
 const _eSr = "errorSet";
 const _eSv = "eventsSet";
+const _eT = "expirationTime";
 const _eTna = "enablingTime";
 const _eTnab = "enabledTime";
 const _eb = "ebs";
@@ -22090,6 +22181,8 @@ const _iTSnt = "interfaceTypeSet";
 const _iTd = "idempotencyToken";
 const _iTm = "imageType";
 const _iTnt = "interfaceType";
+const _iURES = "imageUsageReportEntrySet";
+const _iURS = "imageUsageReportSet";
 const _iWS = "imageWatermarkSet";
 const _io = "iops";
 const _it = "item";
@@ -22199,8 +22292,10 @@ const _oAw = "ownerAlias";
 const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
 const _oI = "ownerId";
 const _oIS = "optInStatus";
+const _oN = "optionName";
 const _oT = "optimizingTime";
 const _oUA = "organizationalUnitArn";
+const _oVS = "optionValueSet";
 const _ope = "operator";
 const _ou = "output";
 const _p = "principal";
@@ -22240,6 +22335,7 @@ const _r = "return";
 const _rBET = "recycleBinEnterTime";
 const _rBETe = "recycleBinExitTime";
 const _rC = "returnCode";
+const _rCTe = "reportCreationTime";
 const _rDI = "ramDiskId";
 const _rDN = "rootDeviceName";
 const _rDT = "rootDeviceType";
@@ -22250,6 +22346,7 @@ const _rEe = "regionEndpoint";
 const _rHS = "requireHibernateSupport";
 const _rI = "reservationId";
 const _rIa = "ramdiskId";
+const _rIe = "reportId";
 const _rIeg = "regionInfo";
 const _rIeq = "requesterId";
 const _rIes = "resourceId";
@@ -22258,6 +22355,8 @@ const _rMe = "rebootMigration";
 const _rNe = "regionName";
 const _rSe = "referenceSet";
 const _rSes = "reservationSet";
+const _rTOS = "resourceTypeOptionSet";
+const _rTSe = "resourceTypeSet";
 const _rTe = "resourceType";
 const _rV = "returnValue";
 const _ra = "ramdisk";
@@ -22343,6 +22442,7 @@ const _tit = "title";
 const _ty = "type";
 const _u = "unsuccessful";
 const _uA = "updatedAt";
+const _uCs = "usageCount";
 const _uD = "uefiData";
 const _uDLTVS = "unsuccessfullyDeletedLaunchTemplateVersionSet";
 const _uDs = "userData";
@@ -23043,6 +23143,40 @@ var CreateImageResult$ = [
 		[_xN$1]: _iIma
 	}]]
 ];
+var CreateImageUsageReportRequest$ = [
+	3,
+	n0$2,
+	_CIURR,
+	0,
+	[
+		_IIm,
+		_RTes,
+		_DR$1,
+		_AIcc,
+		_CT,
+		_TS
+	],
+	[
+		0,
+		[() => ImageUsageResourceTypeRequestList, { [_xN$1]: _RTe$1 }],
+		2,
+		[() => ImageUsageReportUserIdStringList, { [_xN$1]: _AIc }],
+		[0, 4],
+		[() => TagSpecificationList, { [_xN$1]: _TSa }]
+	],
+	2
+];
+var CreateImageUsageReportResult$ = [
+	3,
+	n0$2,
+	_CIURRr,
+	0,
+	[_RI$2],
+	[[0, {
+		[_eQN]: `ReportId`,
+		[_xN$1]: _rIe
+	}]]
+];
 var CreateLaunchTemplateVersionRequest$ = [
 	3,
 	n0$2,
@@ -23181,6 +23315,26 @@ var DefaultConnectionTrackingConfiguration$ = [
 			[_xN$1]: _dUST
 		}]
 	]
+];
+var DeleteImageUsageReportRequest$ = [
+	3,
+	n0$2,
+	_DIURR,
+	0,
+	[_RI$2, _DR$1],
+	[0, 2],
+	1
+];
+var DeleteImageUsageReportResult$ = [
+	3,
+	n0$2,
+	_DIURRe,
+	0,
+	[_R$1],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$1]: _r
+	}]]
 ];
 var DeleteLaunchTemplateVersionsRequest$ = [
 	3,
@@ -23603,6 +23757,78 @@ var DescribeImagesResult$ = [
 	}], [() => ImageList, {
 		[_eQN]: `ImagesSet`,
 		[_xN$1]: _iSma
+	}]]
+];
+var DescribeImageUsageReportEntriesRequest$ = [
+	3,
+	n0$2,
+	_DIURER,
+	0,
+	[
+		_IIma,
+		_RIep,
+		_NTe,
+		_Fi$1,
+		_DR$1,
+		_MR$2
+	],
+	[
+		[64, { [_xN$1]: _IIm }],
+		[64, { [_xN$1]: _RI$2 }],
+		0,
+		[() => FilterList, { [_xN$1]: _Fil }],
+		2,
+		1
+	]
+];
+var DescribeImageUsageReportEntriesResult$ = [
+	3,
+	n0$2,
+	_DIURERe,
+	0,
+	[_NTe, _IURE],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => ImageUsageReportEntryList, {
+		[_eQN]: `ImageUsageReportEntrySet`,
+		[_xN$1]: _iURES
+	}]]
+];
+var DescribeImageUsageReportsRequest$ = [
+	3,
+	n0$2,
+	_DIURRes,
+	0,
+	[
+		_IIma,
+		_RIep,
+		_NTe,
+		_Fi$1,
+		_DR$1,
+		_MR$2
+	],
+	[
+		[64, { [_xN$1]: _IIm }],
+		[64, { [_xN$1]: _RI$2 }],
+		0,
+		[() => FilterList, { [_xN$1]: _Fil }],
+		2,
+		1
+	]
+];
+var DescribeImageUsageReportsResult$ = [
+	3,
+	n0$2,
+	_DIURResc,
+	0,
+	[_NTe, _IUR],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$1]: _nTe
+	}], [() => ImageUsageReportList, {
+		[_eQN]: `ImageUsageReportSet`,
+		[_xN$1]: _iURS
 	}]]
 ];
 var DescribeInstancesRequest$ = [
@@ -25706,6 +25932,145 @@ var ImageReference$ = [
 			[_xN$1]: _ar
 		}]
 	]
+];
+var ImageUsageReport$ = [
+	3,
+	n0$2,
+	_IURm,
+	0,
+	[
+		_IIm,
+		_RI$2,
+		_RTes,
+		_AIcc,
+		_St,
+		_SRt,
+		_CTr,
+		_ET,
+		_T$1
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ReportId`,
+			[_xN$1]: _rIe
+		}],
+		[() => ImageUsageResourceTypeList, {
+			[_eQN]: `ResourceTypeSet`,
+			[_xN$1]: _rTSe
+		}],
+		[() => UserIdList, {
+			[_eQN]: `AccountIdSet`,
+			[_xN$1]: _aISc
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$1]: _st
+		}],
+		[0, {
+			[_eQN]: `StateReason`,
+			[_xN$1]: _sRt
+		}],
+		[4, {
+			[_eQN]: `CreationTime`,
+			[_xN$1]: _cTr
+		}],
+		[4, {
+			[_eQN]: `ExpirationTime`,
+			[_xN$1]: _eT
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$1]: _tS
+		}]
+	]
+];
+var ImageUsageReportEntry$ = [
+	3,
+	n0$2,
+	_IUREm,
+	0,
+	[
+		_RTe$1,
+		_RI$2,
+		_UCs,
+		_AIc,
+		_IIm,
+		_RCTe
+	],
+	[
+		[0, {
+			[_eQN]: `ResourceType`,
+			[_xN$1]: _rTe
+		}],
+		[0, {
+			[_eQN]: `ReportId`,
+			[_xN$1]: _rIe
+		}],
+		[1, {
+			[_eQN]: `UsageCount`,
+			[_xN$1]: _uCs
+		}],
+		[0, {
+			[_eQN]: `AccountId`,
+			[_xN$1]: _aIc
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$1]: _iIma
+		}],
+		[4, {
+			[_eQN]: `ReportCreationTime`,
+			[_xN$1]: _rCTe
+		}]
+	]
+];
+var ImageUsageResourceType$ = [
+	3,
+	n0$2,
+	_IURT,
+	0,
+	[_RTe$1, _RTO],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN$1]: _rTe
+	}], [() => ImageUsageResourceTypeOptionList, {
+		[_eQN]: `ResourceTypeOptionSet`,
+		[_xN$1]: _rTOS
+	}]]
+];
+var ImageUsageResourceTypeOption$ = [
+	3,
+	n0$2,
+	_IURTO,
+	0,
+	[_ON, _OV],
+	[[0, {
+		[_eQN]: `OptionName`,
+		[_xN$1]: _oN
+	}], [() => ImageUsageResourceTypeOptionValuesList, {
+		[_eQN]: `OptionValueSet`,
+		[_xN$1]: _oVS
+	}]]
+];
+var ImageUsageResourceTypeOptionRequest$ = [
+	3,
+	n0$2,
+	_IURTOR,
+	0,
+	[_ON, _OV],
+	[0, [() => ImageUsageResourceTypeOptionValuesList, { [_xN$1]: _OVp }]]
+];
+var ImageUsageResourceTypeRequest$ = [
+	3,
+	n0$2,
+	_IURTR,
+	0,
+	[_RTe$1, _RTO],
+	[0, [() => ImageUsageResourceTypeOptionRequestList, { [_xN$1]: _RTOe }]]
 ];
 var ImageWatermark$ = [
 	3,
@@ -31454,6 +31819,62 @@ var ImageReferenceList = [
 	0,
 	[() => ImageReference$, { [_xN$1]: _it }]
 ];
+var ImageUsageReportEntryList = [
+	1,
+	n0$2,
+	_IUREL,
+	0,
+	[() => ImageUsageReportEntry$, { [_xN$1]: _it }]
+];
+var ImageUsageReportList = [
+	1,
+	n0$2,
+	_IURL,
+	0,
+	[() => ImageUsageReport$, { [_xN$1]: _it }]
+];
+var ImageUsageReportUserIdStringList = [
+	1,
+	n0$2,
+	_IURUISL,
+	0,
+	[0, { [_xN$1]: _UI }]
+];
+var ImageUsageResourceTypeList = [
+	1,
+	n0$2,
+	_IURTL,
+	0,
+	[() => ImageUsageResourceType$, { [_xN$1]: _it }]
+];
+var ImageUsageResourceTypeOptionList = [
+	1,
+	n0$2,
+	_IURTOL,
+	0,
+	[() => ImageUsageResourceTypeOption$, { [_xN$1]: _it }]
+];
+var ImageUsageResourceTypeOptionRequestList = [
+	1,
+	n0$2,
+	_IURTORL,
+	0,
+	[() => ImageUsageResourceTypeOptionRequest$, 0]
+];
+var ImageUsageResourceTypeOptionValuesList = [
+	1,
+	n0$2,
+	_IURTOVL,
+	0,
+	[0, { [_xN$1]: _it }]
+];
+var ImageUsageResourceTypeRequestList = [
+	1,
+	n0$2,
+	_IURTRL,
+	0,
+	[() => ImageUsageResourceTypeRequest$, 0]
+];
 var ImageWatermarkFilterResponseList = [
 	1,
 	n0$2,
@@ -32112,6 +32533,13 @@ var UserIdGroupPairList = [
 	0,
 	[() => UserIdGroupPair$, { [_xN$1]: _it }]
 ];
+var UserIdList = [
+	1,
+	n0$2,
+	_UILs,
+	0,
+	[0, { [_xN$1]: _it }]
+];
 var UserIdStringList = [
 	1,
 	n0$2,
@@ -32206,6 +32634,14 @@ var CreateImage$ = [
 	() => CreateImageRequest$,
 	() => CreateImageResult$
 ];
+var CreateImageUsageReport$ = [
+	9,
+	n0$2,
+	_CIUR,
+	0,
+	() => CreateImageUsageReportRequest$,
+	() => CreateImageUsageReportResult$
+];
 var CreateLaunchTemplateVersion$ = [
 	9,
 	n0$2,
@@ -32221,6 +32657,14 @@ var CreateTags$ = [
 	0,
 	() => CreateTagsRequest$,
 	() => __Unit$1
+];
+var DeleteImageUsageReport$ = [
+	9,
+	n0$2,
+	_DIUR,
+	0,
+	() => DeleteImageUsageReportRequest$,
+	() => DeleteImageUsageReportResult$
 ];
 var DeleteLaunchTemplateVersions$ = [
 	9,
@@ -32293,6 +32737,22 @@ var DescribeImages$ = [
 	0,
 	() => DescribeImagesRequest$,
 	() => DescribeImagesResult$
+];
+var DescribeImageUsageReportEntries$ = [
+	9,
+	n0$2,
+	_DIURE,
+	0,
+	() => DescribeImageUsageReportEntriesRequest$,
+	() => DescribeImageUsageReportEntriesResult$
+];
+var DescribeImageUsageReports$ = [
+	9,
+	n0$2,
+	_DIURe,
+	0,
+	() => DescribeImageUsageReportsRequest$,
+	() => DescribeImageUsageReportsResult$
 ];
 var DescribeInstances$ = [
 	9,
@@ -32853,10 +33313,14 @@ var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", Copy
 var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
 var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
+var CreateImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImageUsageReport", CreateImageUsageReport$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
 var CreateLaunchTemplateVersionCommand = class extends command$2(_ep0$2, _mw0$2, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
 var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
+var DeleteImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
 var DeleteLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
@@ -32875,6 +33339,10 @@ var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "Des
 var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
 var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
+var DescribeImageUsageReportEntriesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
+var DescribeImageUsageReportsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
 var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
@@ -40827,7 +41295,7 @@ function pacedOf({ command, where, service, signal }) {
 	};
 }
 async function makeReady({ call, tries, clock, hold }, error) {
-	const { command, where, session, signal } = call;
+	const { command, where, session, signal, side } = call;
 	if (error instanceof AwsCallError || error instanceof CredentialsError) throw error;
 	const mayRepeat = !unrepeatable.includes(command.constructor) || isWithoutEffect(error);
 	if (isClockCorrected(error) && tries.corrections < maxCorrections) tries.corrections += 1;
@@ -40842,7 +41310,8 @@ async function makeReady({ call, tries, clock, hold }, error) {
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
 	} else throw new AwsCallError({
 		action: actionOf(command),
-		where
+		where,
+		side
 	}, error);
 }
 function placesOf(clients, access) {
@@ -40855,7 +41324,7 @@ function placesOf(clients, access) {
 		return place;
 	};
 }
-function openPlace(clients, { account, session, signal }, region) {
+function openPlace(clients, { account, session, signal, side }, region) {
 	const config = {
 		...clientDefaults,
 		requestHandler: clients.http,
@@ -40873,7 +41342,8 @@ function openPlace(clients, { account, session, signal }, region) {
 			},
 			session,
 			service,
-			signal
+			signal,
+			side
 		});
 	};
 	const ec2 = open("ec2", (settings) => new EC2Client({
@@ -41004,9 +41474,16 @@ init_protocols$1();
 function offersToken({ env }) {
 	return Boolean(env.ACTIONS_ID_TOKEN_REQUEST_URL && env.ACTIONS_ID_TOKEN_REQUEST_TOKEN);
 }
-function tokensEndAt({ env }) {
-	const { exp } = payloadOf(env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? "");
-	return typeof exp === "number" && Number.isFinite(exp) ? exp * 1e3 : void 0;
+function tokenRemedy({ env }) {
+	return `give the job "permissions: id-token: write"${env.GITHUB_EVENT_NAME === "pull_request" ? " (a pull request from a fork is never given one)" : ""}`;
+}
+const clockMs = 3e5;
+function tokensEndAt({ env, clock }) {
+	const { nbf, iat, exp } = payloadOf(env.ACTIONS_ID_TOKEN_REQUEST_TOKEN ?? "");
+	if (typeof exp !== "number" || !Number.isFinite(exp)) return void 0;
+	const beginsAt = [nbf, iat].find((one) => typeof one === "number") ?? 0;
+	const now = clock.now();
+	return now < exp * 1e3 && now >= beginsAt * 1e3 - clockMs ? exp * 1e3 : void 0;
 }
 const tokenCodes = [
 	"ExpiredToken",
@@ -41072,9 +41549,17 @@ async function fetchToken(audience, host, signal) {
 		return await requestToken(audience, host, signal);
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
-		if (error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status) || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, { cause: error });
+		const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
+		if (final || tries > triesAfter(error, 5)) throw new CredentialsError(`GitHub gave no ID token for audience ${audience}: ${errorMessage(error)}`, {
+			cause: error,
+			remedy: final ? remedyOf(error.status) : "run it again: GitHub, or what is before it, fails"
+		});
 		await host.clock.sleep(500 * 2 ** (tries - 1) * (.5 + Math.random() / 2), signal);
 	}
+}
+function remedyOf(status) {
+	if (status === 401 || status === 403) return "run the job again: a job's right to ID tokens ends some six hours after its start";
+	return "see that nothing changes ACTIONS_ID_TOKEN_REQUEST_URL, which the runner sets";
 }
 var TokenRefused = class extends Error {
 	status;
@@ -41165,10 +41650,16 @@ function openSessions(from) {
 }
 const lastAskMs = 3e5;
 const takeBackMs = 12e5;
+const maxSessionSeconds = 43200;
 function lastMomentOf(options, host) {
 	const endsAt = usesToken(options, host) ? tokensEndAt(host) : void 0;
-	const seconds = options.roleChaining ? maxChainedSeconds : options.durationSeconds;
-	return endsAt === void 0 ? void 0 : endsAt + seconds * 1e3 - takeBackMs;
+	if (endsAt === void 0) return void 0;
+	const mostSeconds = options.roleChaining ? maxChainedSeconds : maxSessionSeconds;
+	const seconds = Math.min(options.durationSeconds, mostSeconds);
+	return {
+		at: endsAt + seconds * 1e3 - takeBackMs,
+		canBeLater: seconds < mostSeconds
+	};
 }
 function usesAssumeRole(options, host) {
 	return options.roleChaining || !usesToken(options, host);
@@ -41221,16 +41712,24 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	};
 }
 async function ambientCredentials({ options, host }) {
-	if (options.from === "oidc") throw new CredentialsError("credentials is oidc, which takes none from the environment: every account needs a role, in target-role-arn or targets.");
+	if (options.from === "oidc") throw new CredentialsError("credentials is oidc, which takes none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
-		throw new CredentialsError(noCredentials(error, options, host), { cause: error });
+		throw noCredentials(error, options, host);
 	}
 }
-function noCredentials(error, { from }, { env }) {
-	if (from === "environment") return `credentials is environment, and the environment has none. Run aws-actions/configure-aws-credentials before. (${errorMessage(error)})`;
-	return `There are no AWS credentials: the runner offers no ID token, and the environment has none. Give the job "permissions: id-token: write", or run aws-actions/configure-aws-credentials before.${env.GITHUB_EVENT_NAME === "pull_request" ? " A pull request from a fork is never given an ID token." : ""} (${errorMessage(error)})`;
+const configure = "run aws-actions/configure-aws-credentials before";
+function noCredentials(cause, { from }, host) {
+	const words = errorMessage(cause);
+	if (from === "environment") return new CredentialsError(`credentials is environment, and the environment has none (${words})`, {
+		remedy: configure,
+		cause
+	});
+	return new CredentialsError(`the runner offers no ID token, and the environment has no AWS credentials (${words})`, {
+		remedy: `${tokenRemedy(host)}; or ${configure}`,
+		cause
+	});
 }
 function roleWhere({ roleArn }, region) {
 	return {
@@ -41240,6 +41739,7 @@ function roleWhere({ roleArn }, region) {
 }
 async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
+	if (!offersToken(host)) throw new CredentialsError("credentials is oidc, and the runner offers no ID token", { remedy: tokenRemedy(host) });
 	const sts = new STSClient({
 		...clientDefaults,
 		requestHandler: readingAnswers(host.http),
@@ -41257,7 +41757,7 @@ async function assumeByToken(role, tokens, from) {
 			RoleArn: role.roleArn,
 			RoleSessionName: role.sessionName,
 			WebIdentityToken: token,
-			DurationSeconds: options.durationSeconds
+			DurationSeconds: secondsOf("AssumeRoleWithWebIdentity", options)
 		}), { abortSignal: signal });
 	};
 	return retrySts({
@@ -41284,6 +41784,9 @@ function elsewhere({ env }) {
 	].some((name) => env[name]) ? ["if the role trusts the credentials in the environment, set credentials to environment"] : [];
 }
 const maxChainedSeconds = 3600;
+function secondsOf(action, { durationSeconds }) {
+	return action === "AssumeRole" ? Math.min(durationSeconds, maxChainedSeconds) : durationSeconds;
+}
 async function assumeFrom(by, role, from) {
 	const { options, host, signal } = from;
 	const sts = new STSClient({
@@ -41295,7 +41798,7 @@ async function assumeFrom(by, role, from) {
 	const command = () => new AssumeRoleCommand({
 		RoleArn: role.roleArn,
 		RoleSessionName: role.sessionName,
-		DurationSeconds: Math.min(options.durationSeconds, maxChainedSeconds),
+		DurationSeconds: secondsOf("AssumeRole", options),
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
 	});
@@ -41336,7 +41839,11 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 	for (;;) {
 		signal.throwIfAborted();
 		try {
-			return toIdentity((await assume()).Credentials);
+			const { Credentials } = await assume();
+			return toIdentity(Credentials, {
+				seconds: secondsOf(action, options),
+				now: host.clock.now()
+			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
 			if (error instanceof CredentialsError || error instanceof AwsCallError) throw error;
@@ -41362,14 +41869,16 @@ function leftOf(tries, kind, most) {
 function isKeyLookup(error) {
 	return hasCode(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && errorMessage(error).includes("Couldn't retrieve verification key");
 }
-function toIdentity(credentials) {
+function toIdentity(credentials, { seconds, now }) {
 	const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
-	if (!AccessKeyId || !SecretAccessKey) throw new CredentialsError("STS answered without credentials.");
+	if (!AccessKeyId || !SecretAccessKey) throw new CredentialsError("STS answered without credentials");
+	const leftMs = (Expiration?.getTime() ?? 0) - now;
+	const lifeMs = leftMs > 0 ? Math.min(leftMs, seconds * 1e3) : seconds * 1e3;
 	return {
 		accessKeyId: AccessKeyId,
 		secretAccessKey: SecretAccessKey,
 		...SessionToken && { sessionToken: SessionToken },
-		...Expiration && { expiration: Expiration }
+		expiration: new Date(now + lifeMs)
 	};
 }
 // src/observe/accounts.ts
@@ -41395,12 +41904,12 @@ function placeOf$1(accounts, operation) {
 }
 const maxSkewMs = 3e5;
 function openAccounts(host, settings, findings) {
-	const { source, credentials, maskAccountIds } = settings;
+	const { source, credentials, maskAccountIds, sides } = settings;
 	const { signal } = findings;
 	const clients = openClients(host);
 	const given = Object.keys(credentials.sessionTags).length > 0 ? ["role-session-tags"] : [];
 	if (credentials.externalId !== void 0) given.push("external-id");
-	if (given.length > 0 && !usesAssumeRole(credentials, host)) findings.warn("inputs", `${given.join(" and ")} has no effect: every role is assumed by OIDC, which takes none`);
+	if (given.length > 0 && !usesAssumeRole(credentials, host)) findings.warn("inputs", `${given.join(" and ")} ${given.length > 1 ? "have" : "has"} no effect: every role is assumed by OIDC, which takes none`);
 	const sessions = openSessions({
 		options: {
 			stsRegion: source.region,
@@ -41411,16 +41920,17 @@ function openAccounts(host, settings, findings) {
 	});
 	const sourceSession = sessions.source(source.roleArn);
 	const asked = new Map();
-	const identified = (session) => {
-		const caller = asked.get(session) ?? identify(session);
+	const identified = (session, side = sides?.source) => {
+		const caller = asked.get(session) ?? identify(session, side);
 		asked.set(session, caller);
 		return caller;
 	};
-	const identify = async (session) => {
+	const identify = async (session, side) => {
 		const { Account = "", Arn = "" } = await placesOf(clients, {
 			account: "the caller",
 			session,
-			signal
+			signal,
+			side
 		})(source.region).sts(new GetCallerIdentityCommand({}));
 		if (maskAccountIds) host.runner.mask(Account);
 		return {
@@ -41429,7 +41939,8 @@ function openAccounts(host, settings, findings) {
 			at: placesOf(clients, {
 				account: Account,
 				session,
-				signal
+				signal,
+				side
 			})
 		};
 	};
@@ -41437,9 +41948,9 @@ function openAccounts(host, settings, findings) {
 		if (roleArn !== void 0) return identified(sessions.target(roleArn, {
 			account,
 			region
-		}));
+		}), sides?.target);
 		const own = await identified(sourceSession);
-		return own.account === account ? own : identified(sessions.ambient());
+		return own.account === account ? own : identified(sessions.ambient(), sides?.target);
 	};
 	const open = new Map();
 	const known = (name) => {
@@ -41447,10 +41958,13 @@ function openAccounts(host, settings, findings) {
 		if (caller === void 0) throw new Error(`${name} was not opened`);
 		return caller;
 	};
+	const warnOfEnd = () => {
+		if (sessions.endsUnknown()) findings.warn("credentials", "those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run");
+	};
 	return {
 		async openSource() {
 			const caller = await identified(sourceSession);
-			if (sessions.endsUnknown()) findings.warn("credentials", "those in the environment end at some time, and nothing says when (AWS_CREDENTIAL_EXPIRATION is not set). If they end before the run does, it fails, and what is temporary stays until the next run");
+			warnOfEnd();
 			const aheadMs = host.clock.now() - caller.at(source.region).awsNow();
 			if (Math.abs(aheadMs) > maxSkewMs) findings.warn("the clock of the runner", `is ${Math.round(Math.abs(aheadMs) / 6e4)} minutes ${aheadMs > 0 ? "ahead of" : "behind"} AWS's, and every AWS client that does not correct for that is refused`);
 			open.set("source", caller);
@@ -41462,6 +41976,7 @@ function openAccounts(host, settings, findings) {
 			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
 			open.set(name, caller);
+			warnOfEnd();
 			if (caller.account === where.account) return caller;
 			own.add(name, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
 		},
@@ -41478,7 +41993,7 @@ function openAccounts(host, settings, findings) {
 	};
 }
 // src/aws/describe.ts
-const idsPerCall = 200;
+const idsPerCall$1 = 200;
 async function describeSnapshots(place, ids) {
 	return byIds(ids, async (SnapshotIds) => {
 		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
@@ -41509,8 +42024,8 @@ async function describeImages(place, ids) {
 }
 async function byIds(ids, describe) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		let rest = ids.slice(start, start + idsPerCall);
+	for (let start = 0; start < ids.length; start += idsPerCall$1) {
+		let rest = ids.slice(start, start + idsPerCall$1);
 		while (rest.length > 0) try {
 			found.push(...await describe(rest));
 			break;
@@ -41800,9 +42315,12 @@ function extrasDifferences(source, target) {
 		target: told(target.uefiData, "another")
 	}];
 }
+function asRead(text = "") {
+	return text.trim() === "" && text.includes("\n") ? "" : text;
+}
 function tagDifferences$1(asked, image) {
 	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
-	return asked.filter(({ Key, Value }) => actual.get(Key) !== Value).map(({ Key, Value }) => ({
+	return asked.filter(({ Key, Value }) => actual.get(Key) !== asRead(Value)).map(({ Key, Value }) => ({
 		field: `the tag ${Key}`,
 		source: show$1(Value),
 		target: show$1(actual.get(Key)),
@@ -41933,6 +42451,7 @@ const inputDefaults = {
 	"launch-template": "",
 	"launch-template-source-version": "$Latest",
 	"launch-template-default": "false",
+	promote: "true",
 	"boot-test": "off",
 	"boot-instance-type": "",
 	"boot-subnet": "",
@@ -41943,6 +42462,7 @@ const inputDefaults = {
 	lineage: "",
 	retain: "",
 	"retain-days": "0",
+	"retain-shared": "keep",
 	"dry-run": "false",
 	"expect-plan-digest": "",
 	"expect-plan-file": "",
@@ -42094,7 +42614,12 @@ function readBoot(reader, partition, run) {
 		const text = reader.optional(name);
 		return text === void 0 ? void 0 : checked(name, text, form);
 	};
-	const several = (name, form) => (reader.text(name).startsWith("tag:") ? [reader.text(name)] : reader.list(name)).map((text) => checked(name, text, form));
+	const several = (name, form) => {
+		const text = reader.text(name);
+		const all = text.startsWith("tag:") ? [text] : reader.list(name);
+		if (all.length > 1 && all.some((one) => one.startsWith("tag:"))) reader.note(name, text, "expected IDs, or one tag:Key=Value");
+		return all.map((one) => checked(name, one, form));
+	};
 	const subnets = several("boot-subnet", formOf("subnet", "subnet"));
 	if (test === "ssm" && subnets.length === 0) reader.note("boot-subnet", "", "is needed with boot-test: ssm; the agent must reach Systems Manager from it");
 	const boot = {
@@ -42132,6 +42657,7 @@ const protections = [
 	"on",
 	"on-with-cooldown"
 ];
+const sharedOnes = ["keep", "by-report"];
 function readPublication(reader, partition, run) {
 	const zones = reader.list("fast-snapshot-restore");
 	for (const zone of zones.filter((zone) => zone !== "all" && !/^[a-z]{2,3}(-[a-z]+)+-\d{1,2}[a-z]$/.test(zone))) reader.note("fast-snapshot-restore", zone, "expected availability zones such as eu-west-1a, or all");
@@ -42154,6 +42680,7 @@ function readPublication(reader, partition, run) {
 		}),
 		ssmParameter: readParameterName(reader, run),
 		launchTemplate: readLaunchTemplate$1(reader, run),
+		promote: reader.flag("promote"),
 		boot: readBoot(reader, partition, run),
 		...readRetention(reader, run)
 	};
@@ -42162,12 +42689,18 @@ function readRetention(reader, run) {
 	const lineage = reader.templateValue("lineage", reader.optional("lineage"));
 	const retain = reader.text("retain") === "" ? void 0 : reader.whole("retain", 1, 1e4);
 	const retainDays = reader.whole("retain-days", 0, 3650);
+	const retainShared = reader.oneOf("retain-shared", sharedOnes);
+	const asked = {
+		retain,
+		retainDays,
+		retainShared
+	};
 	if (lineage === void 0 && retain !== void 0) reader.note("lineage", "", "is needed with retain, which counts the AMIs of one lineage");
 	if (retain === void 0 && retainDays > 0) reader.note("retain", "", "is needed with retain-days");
+	if (retain === void 0 && retainShared === "by-report") reader.note("retain", "", "is needed with retain-shared: by-report");
 	if (lineage === void 0) return {
 		lineage,
-		retain,
-		retainDays
+		...asked
 	};
 	const isNew = /\{(date|sha|run-id|source-ami)\}/.exec(lineage)?.[0];
 	if (isNew !== void 0) reader.note("lineage", lineage, `${isNew} is another in each bake, and a lineage is not`);
@@ -42179,8 +42712,7 @@ function readRetention(reader, run) {
 	if (unknownPlaceholders(lineage).length === 0) reader.checked("lineage", sample, isLineage);
 	return {
 		lineage,
-		retain,
-		retainDays
+		...asked
 	};
 }
 const isLineage = {
@@ -42376,8 +42908,17 @@ function hasPassed(image, test) {
 	const told = tagValue(image, tagKeys.bootTest);
 	return told === "passed ssm" || told === `passed ${test}`;
 }
+function isRejected(image) {
+	return hasFailed(image) && tagValue(image, tagKeys.published) === void 0;
+}
 function hasFailed(image) {
 	return tagValue(image, tagKeys.bootTest)?.startsWith("failed") === true;
+}
+function failureOf$3(image) {
+	return {
+		what: `${image.ImageId} failed its boot test (the tag ${tagKeys.bootTest} says ${tagValue(image, tagKeys.bootTest)}), and is not published untested`,
+		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
+	};
 }
 // src/plan/evidence.ts
 function copyDescription(snapshotId, imageId, { lineage, ...source }) {
@@ -42761,7 +43302,7 @@ async function readTemplate(place, template, sourceVersion) {
 	}));
 	const all = LaunchTemplateVersions.map(factsOf$1);
 	const latest = Math.max(...all.map(({ number }) => number));
-	const defaultVersion = all.find(({ isDefault }) => isDefault)?.number;
+	const { number: defaultVersion, imageId: defaultImage } = all.find(({ isDefault }) => isDefault) ?? {};
 	const wanted = {
 		$Latest: latest,
 		$Default: defaultVersion
@@ -42773,6 +43314,7 @@ async function readTemplate(place, template, sourceVersion) {
 		id,
 		latest,
 		defaultVersion,
+		defaultImage,
 		source
 	};
 }
@@ -42847,14 +43389,16 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 		return;
 	}
 	try {
-		const { id, latest, source } = await readTemplate(place, template, sourceVersion);
+		const read = await readTemplate(place, template, sourceVersion);
+		const { id, latest, source, defaultVersion: formerDefault } = read;
 		const resolved = parameterIn(source.imageId);
 		if (resolved !== void 0) {
 			tellResolved({
 				where,
 				template,
 				resolved,
-				parameter
+				parameter,
+				other: makesDefault && parameterIn(read.defaultImage) !== resolved ? formerDefault : void 0
 			}, findings);
 			return;
 		}
@@ -42863,7 +43407,8 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 			id,
 			sourceVersion,
 			latest,
-			makesDefault
+			makesDefault,
+			formerDefault
 		};
 	} catch (error) {
 		if (!(error instanceof AwsCallError)) throw error;
@@ -42879,9 +43424,10 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 function parameterIn(imageId) {
 	return /^resolve:ssm:(.+)$/.exec(imageId ?? "")?.[1];
 }
-function tellResolved({ where, template, resolved, parameter }, findings) {
+function tellResolved({ where, template, resolved, parameter, other }, findings) {
 	const what = `the launch template ${template} resolves the SSM parameter ${resolved}`;
-	if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
+	if (resolved === parameter && other !== void 0) findings.add(where, `${what}, but launches by default by version ${other}, which gets no AMI (launch-template-default)`, "make the version that resolves the parameter the default one (aws ec2 modify-launch-template --default-version), or leave launch-template out");
+	else if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
 	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
 }
 function tellUnread({ where, template, sourceVersion, role }, error, findings) {
@@ -42990,14 +43536,14 @@ function readScanGate(reader) {
 // src/observe/scan.ts
 const levels = [...severities, "critical"];
 const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
-const dayMs$4 = 864e5;
+const dayMs$5 = 864e5;
 function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }) {
 	return FindingScanDate !== void 0 || HighestFindingSeverityLabel !== void 0;
 }
 function isFresh({ ScanResults }, { maxAgeDays }, now) {
 	if (maxAgeDays === void 0) return true;
 	const at = ScanResults?.FindingScanDate;
-	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$4;
+	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$5;
 }
 const told$3 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 async function checkScan(place, image, check) {
@@ -43388,6 +43934,120 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
+// src/observe/usage-reports.ts
+const idsPerCall = 200;
+function reportsOn(ids, NextToken) {
+	return new DescribeImageUsageReportsCommand({
+		ImageIds: [...ids],
+		NextToken
+	});
+}
+function entriesOn(ids, NextToken) {
+	return new DescribeImageUsageReportEntriesCommand({
+		ImageIds: [...ids],
+		NextToken
+	});
+}
+async function usageReportsOn(place, ids) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall) {
+		const some = ids.slice(start, start + idsPerCall);
+		const reports = await pages(async (NextToken) => {
+			const page = await place.ec2(reportsOn(some, NextToken));
+			return {
+				items: page.ImageUsageReports ?? [],
+				next: page.NextToken
+			};
+		});
+		const entries = reports.some(({ State }) => State === "available") ? await pages(async (NextToken) => {
+			const page = await place.ec2(entriesOn(some, NextToken));
+			return {
+				items: page.ImageUsageReportEntries ?? [],
+				next: page.NextToken
+			};
+		}) : [];
+		found.push(...reports.map((report) => ({
+			report,
+			usedBy: usersIn(place, entries, report.ReportId)
+		})));
+	}
+	return Map.groupBy(found, ({ report }) => report.ImageId ?? "");
+}
+function usersIn({ account }, entries, id) {
+	const using = entries.filter(({ ReportId, AccountId, UsageCount }) => ReportId === id && AccountId !== account && UsageCount !== 0);
+	return [...new Set(using.map(({ AccountId }) => AccountId ?? "an account that AWS does not name"))];
+}
+// src/plan/usage-report.ts
+const lateDays = 3;
+const dayMs$4 = 864e5;
+const reportedTypes = [
+	{ ResourceType: "ec2:Instance" },
+	{
+		ResourceType: "ec2:LaunchTemplate",
+		ResourceTypeOptions: [{
+			OptionName: "version-depth",
+			OptionValues: ["10000"]
+		}]
+	},
+	{ ResourceType: "imagebuilder:ImageRecipe" },
+	{ ResourceType: "imagebuilder:ContainerRecipe" }
+];
+function launcherName(permission) {
+	const { UserId, OrganizationArn, OrganizationalUnitArn, Group } = permission;
+	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? Group ?? JSON.stringify(permission);
+}
+function lastingUses(uses, { retainShared, launchPermissions }) {
+	if (retainShared === "keep") return [...uses];
+	const named = launchPermissions.map(launcherName);
+	return uses.flatMap((use) => {
+		if (use.others === void 0) return [use];
+		const strangers = use.others.filter((one) => !named.includes(one));
+		return strangers.length === 0 ? [] : [{
+			...use,
+			by: `others, whom launch-permissions doesn't name (${strangers.join(", ")})`
+		}];
+	});
+}
+function judgeReports({ since, now, reports }) {
+	if (since === void 0) return { why: "others may launch it, and nothing says since when its successor is published" };
+	const due = since + lateDays * dayMs$4;
+	if (now < due) return { why: `others may launch it, and a usage report is asked for ${lateDays} days after its successor was published` };
+	if (reports === void 0) return { why: "others may launch it, and usage reports could not be read" };
+	if (reports.some(({ report }) => report.State !== "available" && report.State !== "error")) return { why: "others may launch it, and AWS is still making the usage report, which a later run reads" };
+	const ours = reports.filter(({ report }) => tagValue(report, tagKeys.sourceAmi) !== void 0);
+	const replaces = ours.flatMap(({ report }) => report.ReportId ?? []);
+	const newest = ours.filter(({ report }) => isComplete(report) && askedAt(report) >= due).toSorted((a, b) => askedAt(b.report) - askedAt(a.report))[0];
+	const asking = "another usage report is asked for, which a later run reads";
+	if (newest === void 0) {
+		const reason = ours.find(({ report }) => report.State === "error")?.report.StateReason;
+		return {
+			why: `others may launch it: ${reason === void 0 ? "" : `the last usage report failed (${reason}); `}a usage report is asked for, which a later run reads`,
+			replaces
+		};
+	}
+	const { report, usedBy } = newest;
+	if (usedBy.length > 0) return {
+		why: `it is used in ${usedBy.join(", ")}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+		replaces
+	};
+	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
+}
+function showsNoUse(reports, id) {
+	return reports.some(({ report, usedBy }) => report.ReportId === id && isComplete(report) && usedBy.length === 0);
+}
+function askedAt({ CreationTime }) {
+	return CreationTime?.getTime() ?? 0;
+}
+function isComplete({ State, AccountIds = [], ResourceTypes = [] }) {
+	const hasAll = reportedTypes.every(({ ResourceType, ResourceTypeOptions = [] }) => {
+		const told = ResourceTypes.find((one) => one.ResourceType === ResourceType);
+		return told !== void 0 && ResourceTypeOptions.every((option) => hasOption(told.ResourceTypeOptions, option));
+	});
+	return State === "available" && AccountIds.length === 0 && hasAll;
+}
+function hasOption(told = [], { OptionName, OptionValues = [] }) {
+	return told.some((one) => one.OptionName === OptionName && OptionValues.every((value) => one.OptionValues?.includes(value)));
+}
 // src/observe/groups.ts
 async function noteGroups(place, note) {
 	const known = new Map();
@@ -43461,11 +44121,16 @@ async function noteVersions({ ssm }, versions, note) {
 	const names = [...byParameter.keys()];
 	for (let start = 0; start < names.length; start += 10) {
 		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
-		for (const { Name, ARN, Selector = "", Value } of Parameters) {
-			const templates = [Name, ARN].flatMap((name) => byParameter.get(`${name}${Selector}`) ?? []);
-			for (const template of templates) note(Value, template);
+		for (const parameter of Parameters) {
+			const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
+			for (const template of templates) note(parameter.Value, template);
 		}
 	}
+}
+function askedFor({ Name, ARN, Selector = "" }, names) {
+	const own = names.filter((name) => [Name, ARN].some((one) => name === one || name.startsWith(`${one}:`)));
+	const selected = own.filter((name) => [Name, ARN].some((one) => name === (Selector === "" ? one : `${one}:${Selector.replace(/^:/, "")}`)));
+	return selected.length > 0 ? selected : own;
 }
 // src/observe/users.ts
 const templateVersions = "10000";
@@ -43486,7 +44151,7 @@ async function usersOf(place, ids, warn) {
 		if (known.some((use) => use.by === by)) return;
 		users.set(id, [...known, {
 			by,
-			launches: !/^(i-|others)/.test(by)
+			launches: !by.startsWith("i-")
 		}]);
 	};
 	if (ids.length === 0) return users;
@@ -43502,7 +44167,15 @@ async function usersOf(place, ids, warn) {
 			}), note);
 		}),
 		whereKnown("what Auto Scaling launches", () => noteGroups(place, note)),
-		joined(ids.map((id) => noteOthers$1(place, id, note))),
+		joined(ids.map(async (id) => {
+			const others = await othersOf(place, id);
+			const by = `others, who may launch it (${others.join(", ")})`;
+			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
+				by,
+				launches: false,
+				others
+			}]);
+		})),
 		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
 	]);
 	return users;
@@ -43555,13 +44228,12 @@ async function noteInstances(place, ids, note) {
 	});
 	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
 }
-async function noteOthers$1(place, ImageId, note) {
+async function othersOf(place, ImageId) {
 	const { LaunchPermissions = [] } = await place.ec2(new DescribeImageAttributeCommand({
 		ImageId,
 		Attribute: "launchPermission"
 	}));
-	const names = LaunchPermissions.flatMap((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn ?? one.Group ?? []).filter((name) => name !== place.account);
-	if (names.length > 0) note(ImageId, `others, who may launch it (${names.join(", ")})`);
+	return LaunchPermissions.map(launcherName).filter((name) => name !== place.account);
 }
 async function noteReferences(place, ids, note) {
 	for (let start = 0; start < ids.length; start += 10) {
@@ -43763,6 +44435,10 @@ async function readTarget$1({ request, findings }, origin) {
 		request,
 		findings
 	});
+	const reports = users && await readReports(place, users, {
+		request,
+		findings
+	});
 	const zones = await readZones(place, {
 		request,
 		findings
@@ -43790,6 +44466,7 @@ async function readTarget$1({ request, findings }, origin) {
 		bootSite,
 		locks,
 		users,
+		reports,
 		zones,
 		...earlier
 	};
@@ -43817,7 +44494,7 @@ async function readReferences$1(place, values, { request: { publication }, role,
 	};
 }
 function mayGoOf({ onExisting }, { existing, made, namesake }) {
-	const failed = namesake !== void 0 && hasFailed(namesake) ? [namesake] : [];
+	const failed = namesake !== void 0 && isRejected(namesake) ? [namesake] : [];
 	return [
 		...onExisting === "replace" ? existing : [],
 		...made,
@@ -43865,6 +44542,18 @@ async function readUsers(place, { made, namesake }, { request: { publication, on
 		return;
 	}
 }
+async function readReports(place, users, { request: { publication }, findings }) {
+	if (publication.retainShared === "keep") return void 0;
+	const shared = [...users].filter(([, uses]) => uses.some(({ others }) => others !== void 0)).map(([id]) => id);
+	try {
+		return await usageReportsOn(place, shared);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		const why = `AMIs that others may launch stay, because usage reports can't be read: ${errorMessage(error)}`;
+		findings.warn(placeName(place), why);
+		return;
+	}
+}
 async function readZones(place, { request: { publication }, findings }) {
 	const { fastSnapshotRestore: asked } = publication;
 	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
@@ -43909,7 +44598,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
-	const isFormer = (image) => hasFailed(image) || request.onExisting === "replace" && made.some(isSame(image));
+	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
 	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
 	const earlierCopies = await ownSnapshots(place, ofSource);
 	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
@@ -44011,17 +44700,19 @@ function regionOfKey(keyArn) {
 }
 // src/observe/published.ts
 async function readPublished(place, image, looked) {
-	const [launchPermissions, fastZones, grants, parameter] = await joined([
+	const [launchPermissions, fastZones, grants, parameter, template] = await joined([
 		readLaunchPermissions(place, image),
 		readFastZones(place, image),
 		readGrants(place, looked),
-		readValue(place, looked)
+		readValue(place, looked),
+		readLaunches(place, looked)
 	]);
 	return {
 		launchPermissions,
 		fastZones,
 		grants,
-		parameter
+		parameter,
+		template
 	};
 }
 async function readLaunchPermissions(place, { ImageId }) {
@@ -44069,6 +44760,16 @@ async function readValue(place, { parameter }) {
 		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
 	} catch (error) {
 		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+const noTemplate = ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"];
+async function readLaunches(place, { template }) {
+	if (template === void 0) return void 0;
+	try {
+		return await readTemplate(place, template, "$Latest");
+	} catch (error) {
+		if (noTemplate.some((code) => hasCode(error, code))) return void 0;
 		throw error;
 	}
 }
@@ -44347,8 +45048,8 @@ function findReusable(comparing, target) {
 	}
 	return named ?? candidates[0];
 }
-function isOwn({ run: { runUrl, runAttempt } }, image) {
-	return runAttempt > 1 && runUrl !== "" && tagValue(image, tagKeys.run) === runUrl;
+function isOwn({ run: { runUrl } }, image) {
+	return runUrl !== "" && tagValue(image, tagKeys.run) === runUrl;
 }
 function findMaking({ request }, { namesake, existing }) {
 	const making = existing.find(({ ImageId, State }) => State === "pending" && ImageId === namesake?.ImageId);
@@ -44440,8 +45141,13 @@ function valuesOf$1({ source, target }) {
 	};
 }
 function parameterOf(auditing) {
-	const { ssmParameter } = auditing.request.publication;
-	const name = ssmParameter && fill(ssmParameter, valuesOf$1(auditing));
+	return nameOfAnyRun(auditing, auditing.request.publication.ssmParameter);
+}
+function templateOf(auditing) {
+	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
+}
+function nameOfAnyRun(auditing, template) {
+	const name = template && fill(template, valuesOf$1(auditing));
 	return name === void 0 || /\{(date|sha|run-id)\}/.test(name) ? void 0 : name;
 }
 function whyRecalled({ source }, image) {
@@ -44463,7 +45169,8 @@ function auditDifferences(auditing, image, published) {
 		...deprecationDifferences(request, image),
 		...protectionDifferences(request, image),
 		...restoreDifferences(target, image, published),
-		...parameterDifferences(parameterOf(auditing), image, published)
+		...parameterDifferences(parameterOf(auditing), image, published),
+		...templateDifferences(auditing, image, published)
 	];
 }
 function asked(field, expected, actual) {
@@ -44574,6 +45281,18 @@ function restoreDifferences({ zones }, image, { fastZones }) {
 function parameterDifferences(name, { ImageId = "" }, published) {
 	return name === void 0 ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
 }
+function templateDifferences(auditing, { ImageId = "" }, { template }) {
+	const name = templateOf(auditing);
+	if (name === void 0) return [];
+	const field = `the launch template ${name}`;
+	if (template === void 0) return asked(field, ImageId, void 0);
+	const { source: latest, defaultVersion, defaultImage } = template;
+	const parameter = parameterOf(auditing);
+	const resolves = (actual) => parameter !== void 0 && actual === `resolve:ssm:${parameter}`;
+	const named = (which, actual) => resolves(actual) ? [] : asked(`${which} of ${field}`, ImageId, actual);
+	const makesDefault = auditing.request.publication.launchTemplate?.makesDefault === true;
+	return [...named(`the latest version, ${latest.number},`, latest.imageId), ...makesDefault ? named(`the default version, ${defaultVersion},`, defaultImage) : []];
+}
 // src/plan/ours.ts
 function ownIn(target, copies, findings) {
 	const { place, existing, earlierCopies, ancestry, parts } = target;
@@ -44639,20 +45358,24 @@ function copiesOf({ imageId }, own) {
 function disabledRegion(error) {
 	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
 	const { code, awsMessage, where } = error;
-	return `region ${where.region} is not enabled in account ${where.account} (AWS says ${code}: ${awsMessage})`;
+	return {
+		what: `region ${where.region} is not enabled in account ${where.account}`,
+		words: ` (AWS says ${code}: ${awsMessage})`
+	};
 }
 function openFindings(signal, mendsTarget = () => void 0) {
 	const problems = new Map();
 	const warnings = new Map();
 	const nameOf = (where, what) => JSON.stringify([where, what]);
 	const openFor = (targets) => {
-		const add = (where, what, remedy) => {
+		const note = (where, { what, words = "" }, remedy) => {
 			const name = nameOf(where, what);
 			const named = targets.filter((one) => one !== void 0);
+			const also = named.length > 0 ? mendsTarget(named) : void 0;
 			const problem = {
 				where,
-				what,
-				remedy: [remedy, named.length > 0 ? mendsTarget(named.join(", ")) : void 0].filter(Boolean).join("; ")
+				what: `${what}${words}`,
+				remedy: [remedy, also].filter(Boolean).join("; ")
 			};
 			const known = problems.get(name) ?? {
 				problem,
@@ -44670,7 +45393,7 @@ function openFindings(signal, mendsTarget = () => void 0) {
 			},
 			of: (target) => [...problems.values()].flatMap((one) => one.targets.has(target) ? [one.problem] : []),
 			about: openFor,
-			add,
+			add: (where, what, remedy) => note(where, { what }, remedy),
 			warn(where, what) {
 				const name = nameOf(where, what);
 				if (!warnings.has(name)) warnings.set(name, {
@@ -44686,7 +45409,7 @@ function openFindings(signal, mendsTarget = () => void 0) {
 				} catch (error) {
 					signal.throwIfAborted();
 					const { message, remedy = "" } = explain(new StepError(doing, error));
-					add(where, disabledRegion(error) ?? message, remedy);
+					note(where, disabledRegion(error) ?? { what: message }, remedy);
 					return;
 				}
 			}
@@ -44695,14 +45418,14 @@ function openFindings(signal, mendsTarget = () => void 0) {
 	return openFor([void 0]);
 }
 // src/one-line.ts
-const unseen = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const unseen$1 = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
 function spelled(character) {
 	const digits = (character.codePointAt(0) ?? 0).toString(16);
 	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
 }
 function oneLine(text) {
-	return text.replace(lineBreaks, " ").replace(unseen, spelled);
+	return text.replace(lineBreaks, " ").replace(unseen$1, spelled);
 }
 // src/report/text.ts
 function logText(text) {
@@ -44710,7 +45433,7 @@ function logText(text) {
 }
 function outputText(value) {
 	const escaped = (character) => Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`);
-	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen, (character) => escaped(character).join(""));
+	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen$1, (character) => escaped(character).join(""));
 }
 const word = /^(?:\p{L}[\p{L}\p{M}]*(?:['’-]\p{L}[\p{L}\p{M}]*)*\d{0,3}|\d{1,6}(?:[.,]\d{1,3})?|[—–…→×%])$/u;
 const linked = /[0-9a-f]{7}|www$/i;
@@ -45005,6 +45728,8 @@ const emptyLedger = {
 	promotions: [],
 	versions: [],
 	account: "",
+	region: "",
+	isSettled: false,
 	keepPending: false,
 	finished: []
 };
@@ -45102,11 +45827,13 @@ function isRunPart(value) {
 	return isRecord(value) && [
 		value.imageId,
 		value.leaseId,
-		value.account
+		value.account,
+		value.region
 	].every(isText) && [
 		value.leased,
 		value.keepPending,
-		value.boots
+		value.boots,
+		value.isSettled
 	].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
 }
 function isShareEntry(value) {
@@ -45271,7 +45998,8 @@ const typesByPrefix = [
 	["i", "instance"],
 	["ami", "image"],
 	["snap", "snapshot"],
-	["lt", "launch-template"]
+	["lt", "launch-template"],
+	["amiur", "image-usage-report"]
 ];
 function asPoliciesSee(_, value) {
 	if (typeof value === "string") return value.replace(/\b(ami|snap)-[0-9a-f]+/g, "$1");
@@ -45293,12 +46021,14 @@ function reading$1(action, without, ask) {
 	};
 }
 function asksForUsers({ request, standIns }) {
-	const commands = [
+	const { retain, retainShared } = request.publication;
+	const reads = [
 		instancesOf,
 		templatesUsing,
-		referencesTo
-	].map((of) => of([standIns.image]));
-	return request.publication.retain === void 0 ? [] : commands.map((command) => dryRun(command));
+		referencesTo,
+		...retainShared === "keep" ? [] : [reportsOn, entriesOn]
+	];
+	return retain === void 0 ? [] : reads.map((of) => dryRun(of([standIns.image])));
 }
 // src/operations/remove.ts
 async function removeImage(place, image) {
@@ -45356,14 +46086,14 @@ async function discard({ leave }, place, id) {
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
-function deletion(SnapshotId, without) {
+function deletion$1(SnapshotId, without) {
 	return dryRun(new DeleteSnapshotCommand({ SnapshotId }), without);
 }
 function deregistration(ImageId, without) {
 	return dryRun(new DeregisterImageCommand({ ImageId }), without);
 }
 function asksToRemove({ snapshotIds: [id = ""] }) {
-	return [deletion(id)];
+	return [deletion$1(id)];
 }
 function asksToUntag({ resources }, { standIns }) {
 	return [dryRun(untagCommand(resources.length > 0 ? [...resources] : Object.values(standIns)), `the tag ${tagKeys.lease} stays on the copies`)];
@@ -45490,7 +46220,7 @@ function noting$1(notes, account) {
 			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			const failure = { what: `${what} in ${account}: ${errorMessage(error)}` };
+			const failure = { what: `${what} in ${account}: ${explainLine(error)}` };
 			notes.failed.push(resource === void 0 ? failure : {
 				...failure,
 				resource
@@ -46154,8 +46884,8 @@ async function releaseTarget(place, owners, notes) {
 	const where = placeName(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
-		if (owners.boots) await endInstances(place, owners, notes);
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
+		if (state.boots || others) await endInstances(place, owners, notes);
 		const superseded = superseding || others ? await findSuperseded$1(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
 		const halfMade = superseded.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
@@ -46195,7 +46925,7 @@ async function endInstances(place, { state, gone }, notes) {
 		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
 	}
 }
-async function releaseFrom(place, { imageId, gone, finished, boots, parents }) {
+async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	const notes = noNotes();
 	await releaseTarget(place, {
 		superseding: true,
@@ -46211,7 +46941,6 @@ async function releaseFrom(place, { imageId, gone, finished, boots, parents }) {
 			boots: false
 		},
 		gone,
-		boots,
 		parents
 	}, notes);
 	return reportOf$1(notes);
@@ -46227,8 +46956,9 @@ async function findBegun(place, owners, notes) {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [state.imageId]
 	};
-	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
 	const leaseOf = (one) => tagValue(one, tagKeys.lease) ?? "";
+	const isMeant = (one) => tagValue(one, tagKeys.sourceAmi) === state.imageId && ofLease.Values.includes(leaseOf(one));
+	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource).then((all) => all.filter(isMeant)), ownSnapshots(place, ofLease, ofSource).then((all) => all.filter(isMeant))]);
 	const isOwn = (one) => leaseOf(one) === state.leaseId;
 	const spared = othersLive && !images.every(isOwn);
 	const isProven = provenIn(place, notes);
@@ -46281,10 +47011,10 @@ async function findSuperseded$1(place, { state, gone }, notes) {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [state.imageId]
 	};
-	const marked = await ownSnapshots(place, {
+	const marked = (await ownSnapshots(place, {
 		Name: `tag:${tagKeys.superseded}`,
 		Values: [...gone.keys()]
-	}, ofSource);
+	}, ofSource)).filter((one) => tagValue(one, tagKeys.sourceAmi) === state.imageId && gone.has(tagValue(one, tagKeys.superseded) ?? ""));
 	const isProven = provenIn(place, notes);
 	const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
 	const used = new Set((await imagesWith(place, ours)).flatMap(snapshotIdsOf));
@@ -46437,7 +47167,7 @@ function accessBy(releasing, leases, notes) {
 	});
 }
 function inTargets(releasing, leases, notes) {
-	const { state, targets, boots, optional, superseding, ready, isLast } = releasing;
+	const { state, targets, optional, superseding, ready, isLast } = releasing;
 	let known;
 	const parents = () => {
 		known ??= parentsOf(releasing, leases, notes);
@@ -46449,7 +47179,6 @@ function inTargets(releasing, leases, notes) {
 		gone: new Map([[state.leaseId, state.since], ...dead]),
 		othersLive: leases.live.length > 0,
 		superseding,
-		boots,
 		isLast,
 		isSweep: false,
 		parents
@@ -46505,13 +47234,20 @@ async function sweep$1(host, request, signal) {
 	};
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
-	const swept = await joined(targets.map((target) => sweepTarget(target, owners, request.boots)));
-	const problems = findings.problems.map(({ where, what }) => `${where}: ${what}`);
-	const reports = [...swept.flat(), {
-		...nothing$1,
-		failed: problems
-	}];
-	const isLast = reports.every(({ failed }) => failed.length === 0);
+	const reports = (await joined(targets.map(async ({ target, looked }) => {
+		const name = placeName(target);
+		const failed = findings.of(name).map((problem) => `${name}: ${problemLine([problem])}`);
+		const all = [...looked === void 0 ? [] : await sweepTarget(looked, owners), {
+			...nothing$1,
+			failed
+		}];
+		return target.optional ? all.map((one) => ({
+			...one,
+			failed: [],
+			allowed: one.failed
+		})) : all;
+	}))).flat();
+	const isLast = reports.every(({ failed, allowed }) => failed.length === 0 && allowed.length === 0);
 	for (const image of owners.abandoned) reports.push(await sweepSource(sweeping, image, isLast));
 	const all = (kind) => reports.flatMap((report) => report[kind]);
 	for (const what of [
@@ -46523,31 +47259,40 @@ async function sweep$1(host, request, signal) {
 	if (all("done").length === 0) log.line("sweep", `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
-		failed: all("failed")
+		failed: all("failed"),
+		allowed: all("allowed")
 	};
 }
-async function lookAtTargets({ request, accounts }, findings) {
-	return (await joined(request.targets.map(async (target) => {
+function lookAtTargets({ request, accounts }, findings) {
+	const look = async (target) => {
+		const own = findings.about([placeName(target)]);
 		const problem = target.everyRegion?.problem;
 		if (problem !== void 0) {
-			findings.add(problem.where, problem.what, problem.remedy);
+			own.add(problem.where, problem.what, problem.remedy);
 			return;
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await findings.attempt(placeName(place), "looking for copies", () => joined([
+		const made = await own.attempt(placeName(place), "looking for copies", () => joined([
 			madeWith(place, tagKeys.lease),
 			madeWith(place, tagKeys.superseded),
-			...request.boots ? [launchedIn(place)] : []
+			launchedIn(place)
 		]));
 		return made && {
 			place,
 			made: made.flat()
 		};
-	}))).filter((one) => one !== void 0);
+	};
+	return joined(request.targets.map(async (target) => ({
+		target,
+		looked: await look(target)
+	})));
 }
 async function launchedIn(place) {
-	return (await leasedInstances(place, "any")).map((one) => ({
+	return (await leasedInstances(place, "any").catch((error) => {
+		if (!isDenied(error)) throw error;
+		return [];
+	})).map((one) => ({
 		id: one.InstanceId ?? "",
 		sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? "",
 		lease: tagValue(one, tagKeys.lease) ?? "",
@@ -46618,7 +47363,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${placeName(source)} is left alone: ${tie.why}`])
 	};
 }
-function sweepTarget({ place, made }, { endedSince, parents }, boots) {
+function sweepTarget({ place, made }, { endedSince, parents }) {
 	const left = made.filter((one) => endedSince(one) !== void 0);
 	const finished = made.filter((one) => !left.includes(one)).map(({ id }) => id);
 	return joined([...Map.groupBy(left, ({ sourceAmi }) => sourceAmi)].map(([imageId, ofImage]) => {
@@ -46626,7 +47371,6 @@ function sweepTarget({ place, made }, { endedSince, parents }, boots) {
 			imageId,
 			gone: new Map(ofImage.map((one) => [one.lease, endedSince(one) ?? 0])),
 			finished,
-			boots,
 			parents: () => parents(imageId)
 		});
 	}));
@@ -46651,7 +47395,6 @@ async function sweepSource(sweeping, image, isLast) {
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
-		boots: false,
 		superseding: false,
 		ready: new Set(),
 		patient: false,
@@ -46794,7 +47537,8 @@ async function auditImage(auditing, place, findings) {
 	const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : void 0;
 	const published = await findings.attempt(name, `reading how ${id} is published`, () => readPublished(place, image, {
 		grantsOn,
-		parameter: parameterOf(auditing)
+		parameter: parameterOf(auditing),
+		template: templateOf(auditing)
 	}));
 	if (source.extras.uefiData !== void 0 && !target.existingExtras.has(id) && image.State === "available") findings.add(name, `the UEFI variables of ${id} could not be read`, "allow ec2:DescribeImageAttribute");
 	if (published === void 0) return [];
@@ -46894,6 +47638,7 @@ const readBySweep = [
 		"target-regions",
 		"target-role-arn",
 		"targets",
+		"optional-targets",
 		"exclude-targets"
 	],
 	...[
@@ -46906,7 +47651,6 @@ const readBySweep = [
 	...[
 		"role-duration-seconds",
 		"oidc-audience",
-		"boot-test",
 		"hub-kms-key",
 		"keep-intermediates"
 	],
@@ -46947,7 +47691,8 @@ const ofDoing = [
 		"intermediate-tags",
 		"on-existing",
 		"retain",
-		"retain-days"
+		"retain-days",
+		"retain-shared"
 	],
 	...[
 		"on-problem",
@@ -46970,11 +47715,7 @@ const ofDoing = [
 		"boot-instance-profile"
 	],
 	...["boot-timeout-minutes", "boot-required"],
-	...[
-		"launch-template",
-		"launch-template-source-version",
-		"launch-template-default"
-	],
+	...["launch-template-source-version", "promote"],
 	...[
 		"max-severity",
 		"scan-max-age-days",
@@ -53142,11 +53883,13 @@ var import_dist = __commonJSMin(((exports) => {
 	exports.visitAsync = visit.visitAsync;
 }))();
 function readTags(reader, input, text) {
-	return checkTags(reader, input, /^\{\s*["}]/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text));
+	return checkTags(reader, input, /^\{\s*["}]|^\[/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text));
 }
 function readJson(reader, input, text) {
 	try {
 		const tags = JSON.parse(text);
+		const [twice] = (0, import_dist.parseDocument)(text, { logLevel: "silent" }).errors;
+		if (twice?.code === "DUPLICATE_KEY") reader.note(input, text, "names a key twice");
 		if (isRecord(tags) && Object.values(tags).every(isText)) return tags;
 		reader.note(input, text, "expected a JSON object whose values are texts in quotes");
 	} catch (error) {
@@ -53160,7 +53903,8 @@ function readLines(reader, input, text) {
 		const at = line.indexOf("=");
 		const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
 		const quoted = unquoted(value);
-		if (at < 1) reader.note(input, line, "expected key=value");
+		if (at < 1 || line.startsWith("- ")) reader.note(input, line, "expected key=value");
+		else if (tags.has(key)) reader.note(input, line, `names ${key} a second time`);
 		else if (quoted === void 0 && /,[^,=]+=/.test(value)) reader.note(input, line, `looks like several tags; write each on a line of its own, or, if it is one value, put it in quotes: ${key}="…"`);
 		else tags.set(key, quoted ?? value);
 	}
@@ -53289,7 +54033,11 @@ function readPlaces(reader, name) {
 		};
 	});
 	const fits = (pattern, value) => pattern === "*" || pattern === value;
-	return ({ account, region }) => patterns.some((one) => fits(one.account, account) && fits(one.region, region));
+	const covers = (pattern, { account, region }) => fits(pattern.account, account) && fits(pattern.region, region);
+	return {
+		has: (place) => patterns.some((one) => covers(one, place)),
+		unmatched: (places) => patterns.filter((one) => !places.some((place) => covers(one, place))).map(({ account, region }) => `${name}: ${account}/${region} names none of the targets`)
+	};
 }
 // src/inputs/target-entries.ts
 const entryFields = [
@@ -53368,25 +54116,33 @@ function readEntryTags(reader, input, value) {
 // src/inputs/targets.ts
 function readTargets(reader, within, run) {
 	const listed = listTargets(reader, within);
-	const isExcluded = readPlaces(reader, "exclude-targets");
-	const entries = listed.filter(({ everyRegion, ...entry }) => everyRegion === void 0 ? !isExcluded(entry) : !isExcluded({
-		...entry,
-		region: "*"
-	}));
+	const excluded = readPlaces(reader, "exclude-targets");
+	const optional = readPlaces(reader, "optional-targets");
+	const entries = listed.filter((entry) => !excluded.has(standingFor(entry)));
 	if (entries.length === 0 && listed.length > 0) reader.note("exclude-targets", reader.text("exclude-targets"), "leaves no target");
 	const shared = {
 		"role-arn": reader.optional("target-role-arn"),
 		"kms-key": reader.text("target-kms-key"),
 		"ami-name": reader.text("target-ami-name"),
 		tags: readTags(reader, "tags", reader.text("tags")),
-		isOptional: readPlaces(reader, "optional-targets")
+		optional
 	};
-	return entries.map((entry) => readTarget(reader, {
-		entry,
-		shared,
-		within,
-		run
-	}));
+	const known = listed.every(({ everyRegion }) => everyRegion === void 0);
+	return {
+		targets: entries.map((entry) => readTarget(reader, {
+			entry,
+			shared,
+			within,
+			run
+		})),
+		unmatched: known ? [...excluded.unmatched(listed), ...optional.unmatched(listed)] : []
+	};
+}
+function standingFor({ account, region, everyRegion }) {
+	return {
+		account,
+		region: everyRegion === void 0 ? region : "*"
+	};
 }
 function listTargets(reader, within) {
 	const accounts = reader.list("target-accounts");
@@ -53403,10 +54159,16 @@ function listTargets(reader, within) {
 		return [];
 	}
 	const byPlace = new Map();
-	for (const account of accounts) for (const one of regionsOf(account)) byPlace.set(`${account}/${one.region}`, {
-		account,
-		...one
-	});
+	for (const account of accounts) for (const one of regionsOf(account)) {
+		const { region } = standingFor({
+			account,
+			...one
+		});
+		byPlace.set(`${account}/${region}`, {
+			account,
+			...one
+		});
+	}
 	const seen = new Set();
 	for (const entry of entries) {
 		const place = `${entry.account}/${entry.region}`;
@@ -53464,7 +54226,7 @@ function readTarget(reader, { entry, shared, within, run }) {
 		...shortestSource
 	}));
 	if (unknownPlaceholders(amiName).length === 0) check(from("ami-name"), amiName, couldName ? void 0 : noImageName);
-	const optional = entry.optional === "true" || entry.optional === void 0 && shared.isOptional(entry);
+	const optional = entry.optional === "true" || entry.optional === void 0 && shared.optional.has(standingFor(entry));
 	return {
 		account,
 		region,
@@ -53501,7 +54263,7 @@ function readReach(reader, run, options) {
 	return {
 		...settings,
 		allRegions: reader.list("target-regions").includes("all"),
-		targets: readTargets(reader, {
+		...readTargets(reader, {
 			region,
 			partition,
 			...options
@@ -53514,15 +54276,22 @@ function readTimeout(reader, { credentials }, { date, lastMoment }) {
 	const given = reader.optional("timeout-minutes");
 	const minutes = given === void 0 ? defaultMinutes : reader.whole("timeout-minutes", 1, 7200);
 	const last = lastMoment?.(credentials);
-	const most = last === void 0 ? Number.POSITIVE_INFINITY : Math.floor((last - date.getTime()) / 6e4);
+	if (last === void 0) return {
+		minutes,
+		cut: void 0
+	};
+	const most = Math.floor((last.at - date.getTime()) / 6e4);
 	if (!(minutes > most)) return {
 		minutes,
 		cut: void 0
 	};
-	const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${new Date(last ?? 0).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-	if (given !== void 0 || most < 1) reader.note("timeout-minutes", given ?? "", `expected at most ${Math.max(0, most)}: ${why}; a larger role-duration-seconds moves that moment`);
+	const why = `GitHub gives a job ID tokens only for some hours, and sessions by this job's last one, less 20 minutes for taking back, end at ${new Date(last.at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+	if (given !== void 0) {
+		const longer = last.canBeLater ? "; a larger role-duration-seconds moves that moment" : "";
+		reader.note("timeout-minutes", given, `expected at most ${Math.max(0, most)}: ${why}${longer}`);
+	}
 	return {
-		minutes: most,
+		minutes: Math.max(1, most),
 		cut: why
 	};
 }
@@ -54243,13 +55012,42 @@ function planText(plan) {
 	if (plan === void 0) return [];
 	const { estimate, dryRun, topology } = plan;
 	const costs = [...costsOf(estimate, topology), ...dryRun ? copyingTime(estimate) : []];
-	if (costs.length === 0) return [];
 	const list = [
 		...costs.map((one) => `- ${one}`),
 		"",
 		`<sub>By ${estimate.basis}.</sub>`
 	];
-	return [...dryRun && estimate.copies + estimate.takenOver + estimate.bootTests > 0 ? section("Plan", flowchart(plan)) : [], ...section("Costs, by estimate", list)];
+	return [
+		...dryRun && estimate.copies + estimate.takenOver + estimate.bootTests > 0 ? section("Plan", flowchart(plan)) : [],
+		...dryRun ? section("What is done with the AMIs", following(plan)) : [],
+		...costs.length > 0 ? section("Costs, by estimate", list) : []
+	];
+}
+const follows = new Set([...[
+	"boot",
+	"publish",
+	"parameter",
+	"template-version",
+	"deregister",
+	"delete",
+	"protect"
+]]);
+function following({ operations }) {
+	const rows = operations.filter(({ kind }) => follows.has(kind)).map(({ kind, account, region, of, why }) => `| ${account} | ${region} | ${kind} | ${markdownCell(of.join(", "))} | ${markdownCell(why)} |`);
+	if (rows.length === 0) return [];
+	const table = [
+		"| account | region | | of what | why |",
+		"|---|---|---|---|---|",
+		...rows
+	];
+	if (rows.length <= unfolded$1) return table;
+	return [
+		`<details><summary>${counted(rows.length, "operation")}</summary>`,
+		"",
+		...table,
+		"",
+		"</details>"
+	];
 }
 function within$1(head, middle, tail) {
 	const bytes = (lines) => lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
@@ -54504,10 +55302,13 @@ async function findCopies(place, meant) {
 		meant: chosen.filter(isProven).map(copyOf),
 		left: chosen.flatMap((image) => {
 			const tied = tieOfImage(image, known);
-			return tied.is === "proven" ? [] : [{
-				id: image.ImageId ?? "",
-				why: tied.why,
-				isNamed: isNamed(image)
+			if (tied.is === "proven") return [];
+			const id = image.ImageId ?? "";
+			const unread = known.unread.get(id);
+			return [{
+				id,
+				why: unread ?? tied.why,
+				isFailure: isNamed(image) || unread !== void 0
 			}];
 		}),
 		replacementOf({ image }) {
@@ -54533,17 +55334,21 @@ function mayReplace(image, { replacement, recalledSources }, lineages) {
 }
 async function readKnown(place, images, parents) {
 	const parts = await describeSnapshots(place, [...new Set(images.flatMap(snapshotIdsOf))]);
-	const ancestry = await joined(images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image)).map(async ({ ImageId = "" }) => {
+	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
+	const unread = new Map();
+	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
 		try {
 			return await ancestryOf(place, ImageId);
 		} catch (error) {
-			if (isDenied(error)) return [];
-			throw error;
+			if (!isDenied(error) && !isUnknownAction(error)) throw error;
+			unread.set(ImageId, explainLine(error));
+			return [];
 		}
 	}));
 	return {
 		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
-		parents: new Map([...ancestry.flat(), ...parents])
+		parents: new Map([...ancestry.flat(), ...parents]),
+		unread
 	};
 }
 // src/recall/in-use.ts
@@ -54845,15 +55650,15 @@ async function readNewVersion(operation, scope) {
 	const place = run.accounts.target(where).until(scope.place.signal);
 	const amiId = idOf(scope, image);
 	try {
-		const { latest, defaultVersion } = await readTemplate(place, template.id, "$Latest");
 		const existing = await lookedFor(place, run.request.run.runAttempt > 1 ? [
 			0,
 			2,
 			5
 		] : [0], () => existingVersion(place, scope, {
-			id: template.id,
+			template,
 			amiId
 		}));
+		const { latest, defaultVersion } = await readTemplate(place, template.id, "$Latest");
 		const change = {
 			place: placeName(where),
 			template: template.id,
@@ -54869,10 +55674,14 @@ async function readNewVersion(operation, scope) {
 		throw new StepError(`Reading the launch template ${template.id} in ${placeName(where)}`, error);
 	}
 }
-async function existingVersion(place, { run }, { id, amiId }) {
-	const prefix = descriptionPrefix(run.source.imageId);
-	const ours = (await templateVersions$1(place, id, amiId)).filter(({ description }) => description.startsWith(prefix));
-	return ours.length === 0 ? void 0 : Math.max(...ours.map(({ number }) => number));
+async function existingVersion(place, { run }, { template: { id, makesDefault }, amiId }) {
+	const having = await templateVersions$1(place, id, amiId);
+	const launching = having.find(({ isDefault }) => isDefault);
+	if (makesDefault && launching !== void 0) return launching.number;
+	const { latest } = await readTemplate(place, id, "$Latest");
+	const newest = having.find(({ number }) => number === latest);
+	const isOurs = newest?.description.startsWith(descriptionPrefix(run.source.imageId)) === true;
+	return makesDefault && !isOurs ? void 0 : newest?.number;
 }
 function changeOf({ template }, { run, place }) {
 	return run.ledger.state?.versions.find((one) => one.place === placeName(place) && one.template === template.id);
@@ -55151,7 +55960,7 @@ function removalObstacle(image, locks, { mayWait }) {
 		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
 	};
 }
-function deregistering(image, reason, { extras, until, ...removal }) {
+function deregistering(image, reason, { extras, until, report, ...removal }) {
 	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
 	return {
 		...told$2({
@@ -55163,6 +55972,7 @@ function deregistering(image, reason, { extras, until, ...removal }) {
 		image,
 		reason,
 		until,
+		report,
 		extras: extras ?? { uefiData: void 0 }
 	};
 }
@@ -55403,7 +56213,14 @@ async function deprecateAsBefore(place, ImageId, { deprecationTime }) {
 async function recall$1(host, request, signal) {
 	const log = openLog(host);
 	const findings = openFindings(signal);
-	const accounts = openAccounts(host, request, findings);
+	const sides = {
+		source: "source-recall",
+		target: "target-recall"
+	};
+	const accounts = openAccounts(host, {
+		...request,
+		sides
+	}, findings);
 	const notes = {
 		done: [],
 		left: [],
@@ -55542,10 +56359,10 @@ async function recallTarget(recalling, target, meant) {
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
 	if (copies === void 0) return failed(problemLine(own.of(where)));
-	for (const { id, why, isNamed } of copies.left) {
+	for (const { id, why, isFailure } of copies.left) {
 		const told = `${id} is left alone: ${why}`;
 		recalling.notes.left.push(`${where}: ${told}`);
-		if (isNamed) fail(recalling, where, told);
+		if (isFailure) fail(recalling, where, told);
 	}
 	if (copies.meant.length === 0) return [{
 		account,
@@ -56403,7 +57220,7 @@ function booting({ request, source }, supply, { plan, last }) {
 			key,
 			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
 			after: isMaking(plan) ? [last] : [...supply.begin(), last],
-			why: `only what comes up is published; as ${typesOf(site).join(" or ")}`
+			why: `only what comes up is published; ${launchedAs(site)}`
 		}),
 		kind: "boot",
 		image: { madeBy: last },
@@ -56423,8 +57240,17 @@ function isTested({ publication: { boot } }, plan) {
 	if (boot === void 0 || plan.target.bootSite === void 0) return false;
 	return isMaking(plan) || !hasPassed(plan.image, boot.test);
 }
-function typesOf({ sizes }) {
-	return [...new Set(sizes.flat().map(({ type }) => type))];
+const namedSubnets = 3;
+function launchedAs({ sizes, profile }) {
+	const each = (values) => [...new Set(values)];
+	const launches = sizes.flat();
+	const types = each(launches.map(({ type }) => type));
+	const subnets = each(launches.map(({ subnet }) => subnet));
+	const groups = each(launches.flatMap((one) => one.groups));
+	const more = subnets.length - namedSubnets;
+	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
+	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
+	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
 }
 const dayMs$2 = 864e5;
 function publishing({ request: { publication, run } }, plan, { image, after: last }) {
@@ -56483,9 +57309,9 @@ function referenceIsland({ optional, ...place }) {
 function hasReference({ ssmParameter, launchTemplate }) {
 	return ssmParameter !== void 0 || launchTemplate !== void 0;
 }
-function concluding({ source }, parts) {
-	const { place } = source;
-	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(part, part.ends));
+function concluding(decided, parts) {
+	const { place } = decided.source;
+	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
 	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
 	const common = settingAll(place, needed, {
 		name: "every target",
@@ -56494,7 +57320,7 @@ function concluding({ source }, parts) {
 	const set = common.slice(-1).map(({ id }) => id);
 	return [
 		...common,
-		...needed.flatMap((part) => finishing(part, set)),
+		...needed.flatMap((part) => finishing(decided, part, set)),
 		...optional.flatMap((one) => {
 			const { target } = one.target;
 			const name = placeName(target.place);
@@ -56503,7 +57329,7 @@ function concluding({ source }, parts) {
 				after: set
 			}) : [];
 			const last = own.slice(-1).map(({ id }) => id);
-			return [...own, ...finishing(one, last.length > 0 ? last : [...set, ...one.ends])];
+			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
 		})
 	];
 }
@@ -56571,16 +57397,16 @@ function setting({ target: { target }, last }, after) {
 			...base,
 			id: `version of ${template.id} in ${where}`,
 			of: [template.id],
-			why: template.makesDefault ? "it is to launch the AMI, by default" : "it is to launch the AMI"
+			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
 		}),
 		kind: "template-version",
 		template,
 		image
 	}]];
 }
-function finishing({ target: plan, last }, after) {
+function finishing(decided, { target: plan, last }, after) {
 	const { marks, target } = plan;
-	if (marks === void 0) return retiring(plan, after);
+	if (marks === void 0) return retiring(decided, plan, after);
 	const { place, name } = target;
 	const id = `published ${placeName(place)}`;
 	return [{
@@ -56594,9 +57420,9 @@ function finishing({ target: plan, last }, after) {
 		kind: "published",
 		image: { madeBy: last },
 		...marks
-	}, ...retiring(plan, [id])];
+	}, ...retiring(decided, plan, [id])];
 }
-function retiring(plan, after) {
+function retiring({ request, source }, plan, after) {
 	const { target, replace, retained } = plan;
 	const { place } = target;
 	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
@@ -56639,11 +57465,36 @@ function retiring(plan, after) {
 				cooldown
 			};
 		}),
-		...(retained?.remove ?? []).map((image) => deregistering(image, "retain", {
-			place,
-			after,
-			why: "retain leaves no room for it"
-		}))
+		...(retained?.remove ?? []).map((image) => {
+			const report = retained?.reports.get(image.ImageId ?? "");
+			return deregistering(image, "retain", {
+				place,
+				after,
+				why: "retain leaves no room for it",
+				report
+			});
+		}),
+		...(retained?.ask ?? []).map(({ image, replaces }) => {
+			const id = `ask who uses ${image.ImageId} in ${placeName(place)}`;
+			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
+			const { tags } = mergeTags([], {
+				users: target.tags,
+				ours: provenance(request, source.imageId)
+			}, 50);
+			return {
+				...told$2({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why
+				}),
+				kind: "ask-usage",
+				image,
+				replaces,
+				tags
+			};
+		})
 	];
 }
 // src/plan/approved.ts
@@ -56701,14 +57552,11 @@ function accessOf(request, source, plan) {
 	return [
 		...isMadeByRun(request, plan) && asked.account !== source.account && keyAccess !== "existing" ? [`${copier} copies what is under ${keys.join(", ")}`] : [],
 		...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
-		...publication.launchPermissions.map((permission) => `${granteeOf(permission)} launches the AMI`)
+		...publication.launchPermissions.map((permission) => `${permission.Group === void 0 ? "" : "the group "}${launcherName(permission)} launches the AMI`)
 	];
 }
 function isMadeByRun(request, plan) {
 	return isMaking(plan) || isOwn(request, plan.image);
-}
-function granteeOf({ UserId, Group, OrganizationArn, OrganizationalUnitArn }) {
-	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? `the group ${Group}`;
 }
 // src/plan/estimate.ts
 const transferPerGiB = .02;
@@ -56912,13 +57760,15 @@ function plannedTarget({ source }, plan) {
 		}))
 	};
 }
-const explained = new Set([
+const explained = new Set([...[
 	"deregister",
 	"delete",
 	"untag",
 	"reuse",
-	"boot"
-]);
+	"boot",
+	"ask-usage",
+	"template-version"
+]]);
 const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
@@ -57139,7 +57989,7 @@ function timelineOf(outcomes) {
 	});
 }
 // src/operations/boot-verdict.ts
-const passing = /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|.*Capacity\w*)$/;
+const passing = /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
 const standing = [
 	"PendingVerification",
 	"OptInRequired",
@@ -57188,7 +58038,7 @@ function endVerdict({ StateReason, StateTransitionReason = "", State }) {
 		why,
 		byKey: true
 	};
-	if (/Server\.|Client\.VolumeLimitExceeded|InsufficientInstanceCapacity/.test(all)) return {
+	if (/Server\.|\w+LimitExceeded|InsufficientInstanceCapacity/.test(all)) return {
 		is: "elsewhere",
 		why
 	};
@@ -57214,44 +58064,64 @@ function keyRemedy(role, keyArn) {
 }
 // src/operations/boot-watch.ts
 const unseenMs$1 = 3e5;
+const unseen = "the instance is not seen";
 const mostMisses = 4;
 async function watch(operation, { run, place }, id) {
 	const began = place.clock.now();
 	const lookMs = Math.min(run.request.pollSeconds, 10) * 1e3;
-	let seen;
-	let misses = 0;
+	let looks = {
+		now: void 0,
+		seen: void 0,
+		misses: 0,
+		passedMs: 0,
+		blindMs: 0
+	};
+	let toldAt = began;
 	for (;;) {
 		await place.sleep(lookMs);
+		let failed;
 		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
 			if (!isTransient(error) && !isThrottling(error)) throw error;
-			return seen;
+			failed = error;
 		});
-		misses = now === void 0 ? misses + 1 : 0;
-		seen = now ?? seen;
-		const verdict = verdictBy(operation, {
+		const at = place.clock.now();
+		if (failed === void 0) toldAt = at;
+		const misses = now !== void 0 ? 0 : looks.misses + (failed === void 0 ? 1 : 0);
+		looks = {
 			now,
-			seen,
+			seen: now ?? looks.seen,
 			misses,
-			passedMs: place.clock.now() - began
-		});
-		if (verdict !== void 0) return verdict;
+			passedMs: at - began,
+			blindMs: at - toldAt
+		};
+		const verdict = verdictBy(operation, looks);
+		if (verdict !== void 0) return verdict.is === "never" && failed !== void 0 ? neverBy(failed) : verdict;
 	}
 }
-function verdictBy(operation, { now, seen, misses, passedMs }) {
+const staleMs = 12e4;
+function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
+	const isOver = passedMs >= operation.settings.timeoutMinutes * 6e4;
 	if (now?.isUp) return { is: "up" };
 	if (now?.ended !== void 0) return endVerdict(now.ended);
-	if (seen === void 0 && passedMs > unseenMs$1) return {
+	if (seen === void 0 && passedMs > unseenMs$1 && blindMs <= staleMs) return {
 		is: "elsewhere",
-		why: "the instance is not seen"
+		why: unseen
 	};
 	if (seen !== void 0 && misses > mostMisses) return {
 		is: "elsewhere",
 		why: "the instance is gone"
 	};
-	if (passedMs < operation.settings.timeoutMinutes * 6e4) return void 0;
-	return lateVerdict(operation, seen?.shown ?? "not seen", seen?.lacksAgent === true);
+	if (!isOver) return void 0;
+	if (blindMs > staleMs) return {
+		is: "never",
+		why: "AWS could not be asked how the instance stands"
+	};
+	return seen === void 0 ? {
+		is: "elsewhere",
+		why: unseen
+	} : lateVerdict(operation, seen);
 }
-function lateVerdict({ settings, site }, shown, lacksAgent) {
+function lateVerdict({ settings, site }, { shown, lacksAgent }) {
 	const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
 	if (lacksAgent && site.profile === void 0) return {
 		is: "never",
@@ -57311,15 +58181,24 @@ async function isAgentOnline(place, id) {
 }
 // src/operations/console.ts
 const mostCharacters = 200;
-const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g;
+const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|^(?:(?!-----BEGIN)[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----/g;
+const secretName = String.raw`[\w.-]*(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|cookie|signature|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
+const secretValue = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\S+`;
 const secrets = [
 	[/<(Password|Passphrase)>[^<]*/gi, "<$1>***"],
 	[/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g, "***"],
 	[/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, "***"],
 	[/\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk-)[\w-]{10,}/g, "***"],
-	[/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)[^\s@/]+@/gi, "$1***@"],
+	[/\b(?:hvs\.|npm_|pypi-|dop_v1_|AIza)[\w-]{10,}/g, "***"],
+	[/\$(?:[1-7]|2[abxy]|y|gy|sha1)\$\S+/g, "***"],
+	[/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)\S+@/gi, "$1***@"],
 	[/\b((?:authorization|bearer)\b[=:\s]+(?:bearer\s+|basic\s+)?)\S+/gi, "$1***"],
-	[/\b([\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key)[\w.-]*["']?\s*(?:=>|[=:])\s*)("[^"]*"|'[^']*'|\S+)/gi, "$1***"],
+	[new RegExp(String.raw`\b(${secretName}["']?\s*:\s+)(?!["'])\S.*`, "gi"), "$1***"],
+	[new RegExp(String.raw`\b(${secretName}["']?\s*(?:=>|[=:])\s*)(?:${secretValue})`, "gi"), "$1***"],
+	[new RegExp(String.raw`(--${secretName}\s+)(?:${secretValue})`, "gi"), "$1***"],
+	[/(\s(?:-u|--user)\s+[^\s:]+:)\S+/g, "$1***"],
+	[/\b(pass(?:word|phrase|wd|code)\s+(?:is\s+)?)(?=\S*[\d!#$%&*+=?@^~])\S+/gi, "$1***"],
+	[/(?<!\/)\b((?:root|admin|administrator|ubuntu|debian|centos|ec2-user|user):)(?=\S*[^\s\d])\S+/gi, "$1***"],
 	[/(?<![\w/+.-])(?=[A-Za-z+/]*\d)(?=[\d+/]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}(?![\w.-])/g, "***"]
 ];
 function withoutSecrets(text) {
@@ -57337,14 +58216,8 @@ async function consoleLines(place, InstanceId, isNitro) {
 		}));
 		return Buffer.from(Output, "base64").toString("utf8");
 	};
-	let text = "";
-	try {
-		text = await read(isNitro);
-	} catch (error) {
-		if (!isNitro || !hasCode(error, "UnsupportedOperation")) throw error;
-		text = await read(false);
-	}
-	return lastLines(text);
+	const latest = isNitro ? await read(true).catch(() => "") : "";
+	return lastLines(latest === "" ? await read(false) : latest);
 }
 async function screenshot(place, InstanceId) {
 	const { ImageData = "" } = await place.ec2(new GetConsoleScreenshotCommand({ InstanceId }));
@@ -57541,6 +58414,7 @@ function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 			...launch.groups.length > 0 && { Groups: [...launch.groups] }
 		}],
 		...profile !== void 0 && { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } },
+		...image.ImdsSupport === "v2.0" && { MetadataOptions: { HttpTokens: "required" } },
 		BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => Ebs === void 0 ? [] : [{
 			DeviceName,
 			Ebs: { DeleteOnTermination: true }
@@ -57585,8 +58459,10 @@ function asksToLaunch(operation, asking, known) {
 	const [launch] = site.sizes[0] ?? [];
 	if (launch === void 0) return [];
 	const isEarlier = known === noResource.image && settings.earlier !== void 0;
+	const devices = isEarlier ? { BlockDeviceMappings: [] } : {};
 	const image = {
 		...source.image,
+		...devices,
 		ImageId: isEarlier ? settings.earlier : known
 	};
 	const without = isEarlier ? "it is asked again with the new AMI as soon as there is one" : settings.required ? void 0 : untested;
@@ -57628,7 +58504,10 @@ async function boot(operation, scope) {
 			is: "passed"
 		});
 		await tellLaunchers(operation, scope);
-		return made;
+		return {
+			...made,
+			cameUp: true
+		};
 	}
 	if (told.is === "failed") {
 		await mark$1(scope, image, {
@@ -57641,7 +58520,7 @@ async function boot(operation, scope) {
 		throw new StepError(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
 	}
 	const remedy = told.remedy ?? "run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass";
-	if (settings.required) throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+	if (settings.required || hasFailed(image)) throw new StepError(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
 	run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === void 0 ? "" : `. What to do: ${told.remedy}`}`);
 	return {
 		...made,
@@ -58360,7 +59239,7 @@ function asksToCopy(operation, asking) {
 	return [
 		takeOver === void 0 ? dryRun(commandOf$2(operation, asking, idOr(asking.standIns.snapshot, of[0]))) : dryRun(takeOverCommand$1(takeOver, asking)),
 		dryRun(takeOverCommand$1(copy, asking), without),
-		deletion(copy, halfMade),
+		deletion$1(copy, halfMade),
 		copyQuota(asking.request.maxParallel),
 		...usingKey(key),
 		...takeOver === void 0 && regain.length === 0 ? readingSnapshots([snapshot], key) : []
@@ -58792,7 +59671,7 @@ function asksToCopyImage(operation, asking) {
 		takeOver === void 0 ? dryRun(commandOf$1(operation, asking, { id: idOr(standIns.image, of[0]) })) : dryRun(takeOverCommand(operation, takeOver)),
 		...own.map((command) => dryRun(command)),
 		deregistration(image, halfMade),
-		deletion(standIns.snapshot, halfMade),
+		deletion$1(standIns.snapshot, halfMade),
 		...usingKey(key),
 		...regain.length === 0 ? readingSnapshots(source.snapshots, key) : [allowedImages(operation, asking)]
 	];
@@ -58994,6 +59873,51 @@ async function registerAgain({ image, extras }, { run, place }) {
 	});
 	return ImageId;
 }
+// src/operations/usage-report.ts
+function asksForUsage(operation, { leaseId }) {
+	const without = `${operation.image.ImageId} stays, because AWS isn't asked which other accounts use it`;
+	return [dryRun(creation(operation, leaseId), without), ...operation.replaces.slice(0, 1).map((id) => dryRun(deletion(id), without))];
+}
+function creation({ image: { ImageId = "" }, tags }, leaseId) {
+	return new CreateImageUsageReportCommand({
+		ImageId,
+		ResourceTypes: [...reportedTypes],
+		ClientToken: clientToken(leaseId, "usage-report", ImageId),
+		TagSpecifications: [{
+			ResourceType: "image-usage-report",
+			Tags: [...tags]
+		}]
+	});
+}
+function deletion(ReportId) {
+	return new DeleteImageUsageReportCommand({ ReportId });
+}
+async function askUsage(operation, { run, place }) {
+	const where = placeName(place);
+	const { image, replaces } = operation;
+	try {
+		await deleteReports(run, place, replaces);
+		const { ReportId } = await place.ec2(creation(operation, run.leaseId));
+		run.log.line(where, `AWS is asked which accounts use ${image.ImageId} (${image.Name}): ${ReportId}`);
+		return { id: ReportId ?? "" };
+	} catch (error) {
+		place.signal.throwIfAborted();
+		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${errorMessage(error)}`);
+		return { undone: "not possible" };
+	}
+}
+async function deleteReports({ log }, place, ids) {
+	for (const id of ids) try {
+		await patiently(place, () => place.ec2(deletion(id)));
+	} catch (error) {
+		place.signal.throwIfAborted();
+		if (hasCode(error, "InvalidImageUsageReportId.NotFound")) continue;
+		log.warn(`${placeName(place)}: the usage report ${id} could not be deleted: ${errorMessage(error)}`);
+	}
+}
+function deletesReport(id) {
+	return dryRun(deletion(id), `the usage report ${id} stays until AWS deletes it`);
+}
 // src/operations/deregister.ts
 const reasons = {
 	vain: "which an earlier attempt failed to make",
@@ -59002,7 +59926,7 @@ const reasons = {
 	replaced: "which is replaced",
 	retain: "which retain leaves no room for"
 };
-function asksToDeregister({ image, reason }, { leaseId }) {
+function asksToDeregister({ image, reason, report }, { leaseId }) {
 	const Resources = snapshotIdsOf(image);
 	const command = new CreateTagsCommand({
 		Resources,
@@ -59013,7 +59937,8 @@ function asksToDeregister({ image, reason }, { leaseId }) {
 		...reason === "name" ? asksToRestore(image) : [],
 		...isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ""))] : [],
 		deregistration(image.ImageId ?? ""),
-		...Resources.slice(0, 1).map((id) => deletion(id))
+		...Resources.slice(0, 1).map((id) => deletion$1(id)),
+		...report === void 0 ? [] : [deletesReport(report)]
 	];
 }
 function markOf(reason, leaseId) {
@@ -59022,13 +59947,11 @@ function markOf(reason, leaseId) {
 		Value: leaseId
 	};
 }
-async function deregister({ image, reason }, { run, place }) {
+async function deregister(operation, { run, place }) {
+	const { image, reason, report } = operation;
 	const where = placeName(place);
 	const what = `${image.ImageId} (${image.Name})`;
-	if (reason === "retain" && !await mayRetire({
-		image,
-		what
-	}, {
+	if (reason === "retain" && !await mayRetire(operation, {
 		run,
 		place
 	})) return { undone: "not needed" };
@@ -59056,6 +59979,7 @@ async function deregister({ image, reason }, { run, place }) {
 	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
 		throw new StepError(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
 	});
+	if (report !== void 0) await deleteReports(run, place, [report]);
 	const id = image.ImageId ?? "";
 	return reason === "vain" || reason === "left" ? { id } : {
 		id,
@@ -59077,14 +60001,22 @@ async function mark(place, Resources, tag) {
 		if (tag.Key === tagKeys.superseded || !(isDenied(error) || hasCode(error, "TagLimitExceeded"))) throw error;
 	}
 }
-async function mayRetire({ image, what }, { run, place }) {
+async function mayRetire({ image, report }, { run, place }) {
 	const where = placeName(place);
 	const id = image.ImageId ?? "";
+	const { retainShared, launchPermissions } = run.request.publication;
+	const sharing = {
+		launchPermissions,
+		retainShared: report === void 0 ? "keep" : retainShared
+	};
 	const warn = (text) => run.log.warn(`${where}: ${text}`);
 	try {
-		const used = (await usersOf(place, [id], warn)).get(id);
-		if (used !== void 0) run.log.line(where, `${what} stays: it is used by ${used.map(({ by }) => by).join(", ")}`);
-		return used === void 0;
+		const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
+		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
+		if (used.length === 0 && !hasUse) return true;
+		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
+		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(", ")}`);
+		return false;
 	} catch (error) {
 		warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);
 		return false;
@@ -59283,7 +60215,7 @@ function asksToEncrypt(operation, asking) {
 	const read = snapshot === void 0 ? source.snapshots : [snapshot];
 	return [
 		...making,
-		deletion(standIns.snapshot),
+		deletion$1(standIns.snapshot),
 		...usingKey(key),
 		...readingSnapshots(read, key)
 	];
@@ -59291,7 +60223,7 @@ function asksToEncrypt(operation, asking) {
 function asksToAwait(operation, { standIns }) {
 	if ("image" in operation || !("id" in operation.copy)) return [];
 	const { copy, key, remake } = operation;
-	return [...remake.snapshot === void 0 ? [deregistration(copy.id), deletion(standIns.snapshot)] : [deletion(copy.id)], ...usingKey(key)];
+	return [...remake.snapshot === void 0 ? [deregistration(copy.id), deletion$1(standIns.snapshot)] : [deletion$1(copy.id)], ...usingKey(key)];
 }
 function isOurs({ source, log }, place, there) {
 	const tied = tieOfEncryptedCopy(there, source.imageId);
@@ -59397,6 +60329,17 @@ async function lease({ imageId, regions }, { run, place }) {
 	run.hold(held);
 	return {};
 }
+// src/operations/rejected.ts
+async function refuseFailed({ place }, { id = "", reused, cameUp }) {
+	if (reused !== true || cameUp === true) return;
+	const doing = `Looking again at ${id} in ${placeName(place)}`;
+	const [image] = await describeImages(place, [id]).catch((error) => {
+		throw new StepError(doing, error);
+	});
+	if (image === void 0 || !hasFailed(image)) return;
+	const { what, remedy } = failureOf$3(image);
+	throw new StepError(doing, new Error(what), remedy);
+}
 // src/operations/publish.ts
 function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 	const { ImageId } = image;
@@ -59480,11 +60423,12 @@ function absenceOf(principal) {
 		remedy
 	};
 }
-async function publish({ image: ref, settings }, { run, place, resultOf }) {
+async function publish({ image: ref, settings }, scope) {
+	const { run, place, resultOf } = scope;
 	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
 	if (made?.image === void 0) throw new Error("there is no image to publish");
 	const { image } = made;
-	await refuseRecalled(run);
+	await joined([refuseRecalled(run), refuseFailed(scope, made)]);
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
@@ -59576,6 +60520,12 @@ function isOf(one, place, name) {
 	return placeName(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
 }
 async function readReference(one, scope) {
+	const { run, place, resultOf } = scope;
+	const made = "madeBy" in one.image ? resultOf(one.image.madeBy) : void 0;
+	await refuseFailed({
+		...scope,
+		place: run.accounts.target(one.place).until(place.signal)
+	}, made ?? {});
 	return one.kind === "parameter" ? { promotion: await readPromotion(one, scope) } : { version: await readNewVersion(one, scope) };
 }
 // src/operations/register.ts
@@ -59832,6 +60782,10 @@ const kinds = {
 	protect: {
 		asks: asksToProtect,
 		perform: protect
+	},
+	"ask-usage": {
+		asks: asksForUsage,
+		perform: askUsage
 	},
 	published: {
 		asks: asksToMark,
@@ -60504,8 +61458,12 @@ function isStopped({ targets }, { leftOut }, findings) {
 function holdingBack(leftOut) {
 	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => placeName(target));
 }
-function heldBack({ replace, retained, marks, supersedes, target }) {
-	const why = "a target is left out, and older AMIs go only when every target is ready";
+function whyHeldBack({ publication }, leftOut) {
+	if (!publication.promote) return "promote is false, and older AMIs go when the new ones are promoted";
+	if (holdingBack(leftOut).length === 0) return void 0;
+	return "a target is left out, and older AMIs go only when every target is ready";
+}
+function heldBack({ replace, retained, marks, supersedes, target }, why) {
 	return {
 		target: {
 			...target,
@@ -60518,6 +61476,7 @@ function heldBack({ replace, retained, marks, supersedes, target }) {
 			...retained,
 			remove: [],
 			protect: [],
+			ask: [],
 			held: [...retained.held, ...retained.remove.map((image) => ({
 				image,
 				why
@@ -60556,11 +61515,11 @@ function settledOf({ existing, reused }) {
 function planRetention(facts) {
 	const { count, tie } = facts;
 	const { foreign = [], others = [] } = Object.groupBy(settledOf(facts), (image) => tie(image).is === "foreign" ? "foreign" : "others");
-	const counted = others.filter((image) => tie(image).is === "proven" && !hasFailed(image));
+	const counted = others.filter((image) => tie(image).is === "proven" && !isRejected(image));
 	const keep = counted.slice(0, count - 1);
 	const beyond = others.filter((one) => !keep.includes(one)).map((image) => ({
 		image,
-		why: whyKept(image, facts, counted)
+		...verdictOn(image, facts, counted)
 	}));
 	return {
 		keep,
@@ -60570,29 +61529,51 @@ function planRetention(facts) {
 			why
 		}]),
 		protect: beyond.flatMap(({ image }) => isToProtect(image, facts) ? [image] : []),
+		ask: beyond.flatMap(({ image, replaces }) => replaces === void 0 ? [] : [{
+			image,
+			replaces
+		}]),
+		reports: new Map(beyond.flatMap(({ image: { ImageId = "" }, id }) => id === void 0 ? [] : [[ImageId, id]])),
 		foreign
 	};
 }
-function isToProtect(image, { users, tie }) {
+function isToProtect(image, { users, sharing, tie }) {
 	const isLifted = !(image.DeregistrationProtection ?? "disabled").startsWith("enabled");
-	return tie(image).is === "proven" && tagValue(image, tagKeys.protection) !== void 0 && isLifted && users?.get(image.ImageId ?? "") !== void 0;
+	return tie(image).is === "proven" && tagValue(image, tagKeys.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
 }
 function formerOf(facts) {
 	const { reused, tie } = facts;
 	const isOlder = (image) => reused === void 0 || (madeAt(image) ?? 0) < (madeAt(reused) ?? 0);
-	return settledOf(facts).filter((image) => isOlder(image) && tie(image).is === "proven" && !hasFailed(image) && tagValue(image, tagKeys.superseded) === void 0);
+	return settledOf(facts).filter((image) => isOlder(image) && tie(image).is === "proven" && !isRejected(image) && tagValue(image, tagKeys.superseded) === void 0);
 }
-function whyKept(image, facts, counted) {
-	const { days, now, users, locks, tie } = facts;
+function verdictOn(image, facts, counted) {
+	const { now, users, reports } = facts;
+	const held = whyHeld(image, facts);
+	if (held !== void 0) return { why: held };
+	const id = image.ImageId ?? "";
+	const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+	const since = publishedAfter(image, successor, now);
+	const early = whyTooEarly(image, facts, {
+		since,
+		made: madeAt(successor ?? {})
+	});
+	if (early !== void 0) return { why: early };
+	return users?.get(id) === void 0 ? {} : judgeReports({
+		since,
+		now,
+		reports: reports && (reports.get(id) ?? [])
+	});
+}
+function whyHeld(image, { users, sharing, locks, tie }) {
 	const tied = tie(image);
 	if (tied.is !== "proven") return tied.why;
 	const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
-	const using = users.get(image.ImageId ?? "");
-	if (using !== void 0) return `it is used by ${using.map(({ by }) => by).join(", ")}`;
-	const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
-	const since = publishedAfter(image, successor, now);
-	if (Date.parse(image.LastLaunchedTime ?? "") > (since ?? madeAt(successor ?? {}) ?? now)) return `it was launched at ${image.LastLaunchedTime}, after its successor was published`;
+	const lasting = lastingUses(users.get(image.ImageId ?? "") ?? [], sharing);
+	return lasting.length === 0 ? void 0 : `it is used by ${lasting.map(({ by }) => by).join(", ")}`;
+}
+function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) {
+	if (Date.parse(LastLaunchedTime) > (since ?? made ?? now)) return `it was launched at ${LastLaunchedTime}, after its successor was published`;
 	if (days === 0 || now - (since ?? now) >= days * dayMs) return void 0;
 	if (since === void 0) return "nothing says since when its successor has been published";
 	return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
@@ -60667,17 +61648,17 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	};
 	const intermediates = ownIntermediates(observed, findings);
 	const copies = copiesOf(source, intermediates);
-	const isHeld = holdingBack(leftOut).length > 0;
+	const held = whyHeldBack(request, leftOut);
 	const drafts = observed.targets.map((target) => {
 		const own = findings.about([placeName(target.place)]);
 		const draft = planTarget({
 			...planning,
 			findings: own
 		}, ownIn(target, copies, own));
-		return isHeld ? {
+		return held === void 0 ? draft : {
 			...draft,
-			...heldBack(draft)
-		} : draft;
+			...heldBack(draft, held)
+		};
 	});
 	const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
 	const found = {
@@ -60852,11 +61833,14 @@ function planLasting(planning, { target, tie }) {
 		discard: copies.discard,
 		untag: image !== void 0 && tagValue(image, tagKeys.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
 	};
-	if (image !== void 0) return {
-		...common,
-		action: found.action,
-		image
-	};
+	if (image !== void 0) {
+		checkTested(planning, target, image);
+		return {
+			...common,
+			action: found.action,
+			image
+		};
+	}
 	const reads = route === "copy" || source.image.OwnerId !== source.account || copies.copies.some(({ takeOver }) => takeOver === void 0 || shareLeft(target, takeOver) > 0);
 	const supplied = {
 		crossAccount: crossAccount && reads,
@@ -60875,6 +61859,12 @@ function planLasting(planning, { target, tie }) {
 		supersedes
 	};
 }
+function checkTested({ request: { publication }, findings }, target, image) {
+	const isTestedNow = publication.boot !== void 0 && target.bootSite !== void 0;
+	if (!hasFailed(image) || isTestedNow) return;
+	const { what, remedy } = failureOf$3(image);
+	findings.add(placeName(target.place), what, remedy);
+}
 function planReplacing(planning, own, { others, registers }) {
 	const { request } = planning;
 	const replaced = request.onExisting === "replace" ? replaceable(planning, own, others) : [];
@@ -60887,12 +61877,12 @@ function planReplacing(planning, own, { others, registers }) {
 		replace: replaced,
 		supersedes: findSuperseded(request, own.target, replaced)
 	};
-	const isFailed = hasFailed(former);
-	if (!isFailed && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnlaunched(planning, own.target, former);
+	const wasRejected = isRejected(former);
+	if (!wasRejected && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnlaunched(planning, own.target, former);
 	const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
 	return {
 		replace,
-		supersedes: isFailed ? former : findSuperseded(request, own.target, replace)
+		supersedes: wasRejected ? former : findSuperseded(request, own.target, replace)
 	};
 }
 function findImage(planning, target, route) {
@@ -60914,7 +61904,7 @@ function formerNamesake({ request, holders }, own) {
 	if (namesake === void 0 || isHeld(namesake, holders)) return void 0;
 	const replaces = request.onExisting === "replace";
 	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
-	if (!replaces && (isOfSource || !hasFailed(namesake))) return void 0;
+	if (!replaces && (isOfSource || !isRejected(namesake))) return void 0;
 	const isOfLineage = lineage !== void 0 && tagValue(namesake, tagKeys.lineage) === lineage;
 	const isProven = tieInLineage(own)(namesake).is === "proven";
 	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
@@ -60955,19 +61945,23 @@ function whyLeft(image, tie) {
 function retentionOf({ request, holders, findings }, own, { reused, going }) {
 	const { retain, retainDays: days } = request.publication;
 	const { target, tie } = own;
-	const { place, made, users, locks } = target;
+	const { place, made, users, reports, locks } = target;
 	if (retain === void 0) return void 0;
 	const gone = new Set(going.map(({ ImageId }) => ImageId));
-	const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
+	const read = {
+		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
+		reused,
+		users,
+		reports,
+		locks,
+		tie: tieInLineage(own)
+	};
 	const { foreign, ...retention } = planRetention({
 		count: retain,
 		days,
 		now: holders.now,
-		existing,
-		reused,
-		users,
-		locks,
-		tie: tieInLineage(own)
+		sharing: request.publication,
+		...read
 	});
 	for (const one of foreign) leave$1(findings, placeName(place), whyLeft(one, tie));
 	return retention;
@@ -61073,7 +62067,11 @@ function tellSourceItself({ source, findings }, { place, name }) {
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const findings = openFindings(signal, (targets) => request.allRegions ? `or leave it out by exclude-targets: ${targets}` : void 0);
+	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[placeName(one), `${one.account}/*`]]));
+	const findings = openFindings(signal, (targets) => {
+		if (!request.allRegions) return void 0;
+		return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(", ")}`;
+	});
 	const prepared = await log.group("Reading accounts, keys and the source AMI", async () => {
 		const accounts = openAccounts(host, request, findings);
 		await awaitScan(request, accounts, {
@@ -61255,10 +62253,11 @@ function begin(run, plan) {
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
 		account: source.account,
-		imageId: source.imageId,
-		leaseId: run.leaseId,
+		region: source.place.region,
 		regions,
 		grantKeys: plan.keys,
+		imageId: source.imageId,
+		leaseId: run.leaseId,
 		boots: boots.length > 0,
 		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]))
 	});
@@ -61285,6 +62284,7 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 	const stays = [...report.stays, ...report.allowed];
 	const asPlanned = [...outcomes.values()].every(({ is }) => is === "done") && stays.length === 0;
 	if (failed.length === 0 && asPlanned && !run.signal.aborted) quietly(run, () => run.ledger.clear());
+	else if (failed.length === 0 && run.ledger.state !== void 0) quietly(run, () => run.ledger.write({ isSettled: true }));
 	return {
 		...report,
 		failed
@@ -61324,7 +62324,6 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 			keyArn,
 			grantId: void 0
 		}))],
-		boots: request.publication.boot !== void 0,
 		stated: statedIn(outcomes),
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
@@ -61509,8 +62508,7 @@ function readSweep(get, run, { enabled }) {
 	});
 	const request = {
 		...reach,
-		hubKmsKey: readHubKey(reader, reach.source.region, run),
-		boots: reader.oneOf("boot-test", bootTests) !== "off"
+		hubKmsKey: readHubKey(reader, reach.source.region, run)
 	};
 	for (const { roleArn = "" } of reach.targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, "{name} and {source-ami} are not known in a sweep");
 	noteOthers(reader, "sweep");
@@ -61518,14 +62516,16 @@ function readSweep(get, run, { enabled }) {
 	return request;
 }
 // src/report/sweep.ts
+const leftInOptional = (what) => `left behind in an optional target: ${what}`;
 function sweepSummary(swept) {
 	const { problems = [], stopped = [] } = swept;
+	const rest = swept.allowed.map((what) => `- ${markdown(leftInOptional(what))}`);
 	const failing = stopped.flatMap((failure) => failureText(failure));
 	return within$1([
 		`## ${verdict(swept)}`,
 		...section("Problems", problemList(problems)),
 		...section("Failures", failing)
-	], section("Cleaned up", cleanedList(swept)), []);
+	], section("Cleaned up", [...cleanedList(swept), ...rest]), []);
 }
 function verdict({ done, failed, problems = [], stopped = [] }) {
 	if (problems.length > 0) return "❌ Problems were found; nothing was changed";
@@ -61543,7 +62543,8 @@ const sweepAction = {
 			message: `left behind: ${what}`
 		}));
 		return {
-			...nothingTold,
+			outputs: {},
+			warnings: swept.allowed.map(leftInOptional),
 			summary: sweepSummary(swept),
 			failures
 		};
@@ -61551,22 +62552,19 @@ const sweepAction = {
 	stopped(_host, _request, error) {
 		const problems = together(problemsOf(error));
 		const message = sentenceOf(error);
-		const summary = sweepSummary({
-			done: [],
-			failed: [],
-			problems,
-			stopped: problems.length > 0 ? [] : [message]
-		});
 		return {
-			...nothingTold,
-			summary,
+			outputs: {},
+			warnings: [],
+			summary: sweepSummary({
+				done: [],
+				failed: [],
+				allowed: [],
+				problems,
+				stopped: problems.length > 0 ? [] : [message]
+			}),
 			failures: [{ message }]
 		};
 	}
-};
-const nothingTold = {
-	outputs: {},
-	warnings: []
 };
 // src/context.ts
 function runContext({ workflow, env, clock }) {
@@ -61578,7 +62576,10 @@ function runContext({ workflow, env, clock }) {
 		runAttempt: Number.isFinite(runAttempt) ? runAttempt : 1,
 		sha: sha ?? "",
 		date: new Date(clock.now()),
-		lastMoment: (sessions) => lastMomentOf(sessions, { env }),
+		lastMoment: (sessions) => lastMomentOf(sessions, {
+			env,
+			clock
+		}),
 		defaultRegion: env.AWS_REGION || env.AWS_DEFAULT_REGION || void 0
 	};
 }
@@ -61620,13 +62621,14 @@ async function outcomeOf(host, cancelled, action) {
 			readFile: host.files.read,
 			enabled
 		});
+		maskAccounts(runner);
 		request = read();
-		if (request.maskAccountIds) maskAccounts(runner, request);
 		const { minutes, cut } = request.timeout;
 		if (cut !== void 0) runner.info(logText(`timeout-minutes is ${minutes}: ${cut}`));
 		const late = new TimeOutError(`the run took longer than timeout-minutes (${minutes})`);
 		const stop = AbortSignal.any([cancelled, clock.after(minutes * 6e4, late)]);
 		if (request.targets.some(({ everyRegion }) => everyRegion !== void 0)) request = read(await readEnabledRegions(host, request, stop));
+		for (const what of request.unmatched) runner.warning(logText(what));
 		return await action.run(host, request, stop);
 	} catch (error) {
 		return action.stopped(host, request, error);
@@ -61656,9 +62658,11 @@ function failureOf(act) {
 		return error;
 	}
 }
-function maskAccounts({ mask }, { source, targets }) {
-	const accounts = [source.roleArn?.split(":")[4], ...targets.map(({ account }) => account)];
-	for (const account of new Set(accounts)) if (account) mask(account);
+function maskAccounts({ mask, input }) {
+	const reader = new Reader(input);
+	if (!reader.flag("mask-aws-account-id") && reader.noted === 0) return;
+	const texts = Object.keys(inputDefaults).map((name) => reader.raw(name));
+	for (const [account] of texts.join("\n").matchAll(/(?<!\d)\d{12}(?!\d)/g)) mask(account);
 }
 const maxAnnotations = 10;
 function annotate({ runner }, failures) {
@@ -62091,12 +63095,20 @@ async function post$1(host) {
 		for (const what of unread) warn(`some of what the run has to undo could not be read, and stays as it is: ${what}`);
 		if (state === void 0) return;
 		const reader = new Reader(runner.input);
-		const settings = readSettings(reader, runContext(host));
+		const context = runContext(host);
+		const settings = readSettings(reader, {
+			...context,
+			defaultRegion: state.region || context.defaultRegion
+		});
 		if (reader.problems.length > 0) throw new InputError(reader.problems);
 		const { done, failed } = await takeBack(host, settings, state);
 		for (const what of done) runner.info(logText(oneLine(what)));
 		const next = state.imageId === "" ? "" : `. The next run on ${state.imageId} takes it back`;
-		for (const what of failed) warn(`left behind: ${what.replace(/\.+$/, "")}${next}`);
+		for (const what of failed) {
+			const told = what.replace(/\.+$/, "");
+			if (state.isSettled) runner.info(logText(oneLine(`could not look again: ${told}`)));
+			else warn(`left behind: ${told}${next}`);
+		}
 	} catch (error) {
 		warn(`the clean-up failed: ${explainLine(error)}`);
 	}
@@ -62106,9 +63118,10 @@ async function takeBack(host, settings, state) {
 	const signal = clock.after(postMinutes * 6e4);
 	const clients = openClients(host);
 	const { credentials, source } = settings;
+	const region = state.region || source.region;
 	const sessions = openSessions({
 		options: {
-			stsRegion: source.region,
+			stsRegion: region,
 			...credentials
 		},
 		host,
@@ -62133,46 +63146,56 @@ async function takeBack(host, settings, state) {
 			signal
 		})(region)];
 	}));
-	const fromEnvironment = [...source.roleArn === void 0 ? [at(source.region)] : [], ...(state.targets[""] ?? []).flatMap((name) => targets.find(([other]) => other === name)?.[1] ?? [])];
-	await Promise.all(fromEnvironment.map(refuseOtherAccount));
 	const byName = new Map(targets);
+	await joined((state.targets[""] ?? []).flatMap((name) => byName.get(name) ?? []).map(enter));
+	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(explainLine);
 	const done = [];
 	const references = new Set(referencesIn(settings, state));
+	const releasing = {
+		source: at,
+		sourceRegion: region,
+		targets: targets.map(([, place]) => place),
+		reached: targets.map(([name]) => name),
+		state,
+		grants: void 0,
+		stated: void 0,
+		keyAccess: source.keyAccess,
+		keepIntermediates: settings.keepIntermediates,
+		reader: (now) => readerOf(host, settings.run, now),
+		superseding: true,
+		ready: new Set(),
+		patient: false
+	};
 	let failed = [];
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		const before = passesAfterSeconds[index - 1] ?? 0;
 		await clock.sleep((seconds - before) * 1e3, signal);
 		const notPutBack = await putAllBack(byName, references, done);
 		failed = notPutBack;
-		if (state.leaseId === "") continue;
+		if (state.leaseId === "" || outside !== void 0) continue;
 		const report = await release({
-			source: at,
-			sourceRegion: source.region,
-			targets: targets.map(([, place]) => place),
-			reached: targets.map(([name]) => name),
-			state,
-			boots: state.boots,
-			grants: void 0,
-			stated: void 0,
-			keyAccess: source.keyAccess,
-			keepIntermediates: settings.keepIntermediates,
-			reader: (now) => readerOf(host, settings.run, now),
-			superseding: true,
-			ready: new Set(),
-			patient: false,
+			...releasing,
 			isLast: index === passesAfterSeconds.length - 1
 		});
 		done.push(...report.done, ...index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []);
 		failed = [...notPutBack, ...report.failed];
 	}
+	if (outside !== void 0) failed = [[
+		...knownLeft({
+			...releasing,
+			isLast: true
+		}),
+		...failed,
+		outside
+	].join("; ")];
 	return {
 		done: [...new Set(done)],
 		failed
 	};
 }
-async function refuseOtherAccount({ account, sts }) {
+async function enter({ account, sts }) {
 	const { Account } = await sts(new GetCallerIdentityCommand({}));
-	if (Account !== account) throw new Error(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}. What to do: run it again with those; it takes back what is left`);
+	if (Account !== account) throw new CredentialsError(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
 }
 function referencesIn({ run }, { imageId, leaseId, promotions, versions }) {
 	const description = versionDescription(run, imageId, leaseId);
@@ -62197,7 +63220,7 @@ async function putAllBack(places, references, done) {
 			done.push(restored);
 			references.delete(one);
 		} catch (error) {
-			failed.push(`${one.name} in ${one.place}: ${errorMessage(error)}`);
+			failed.push(`${one.name} in ${one.place}: ${explainLine(error)}`);
 		}
 	});
 	return failed;
