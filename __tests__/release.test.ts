@@ -734,6 +734,12 @@ describe('in a target', () => {
     there.imageIn(at, amiIdOf(target, at, name)).deregisteredAt = Date.now();
   };
 
+  test('a claimed lease that is a wildcard stands for no other', async () => {
+    await using there = await openTarget([{ name: 'half', volumes: [volume(half)], tags: half }]);
+    expect((await releaseOf(there, '*')).done).toEqual([]);
+    expect([there.images(at).length, there.snapshots(at).length]).toEqual([1, 1]);
+  });
+
   test('what a run began and did not finish goes: the image with its snapshots, and copies that no image has', async () => {
     await using there = await openTarget([
       { name: 'begun', volumes: [volume(half)], tags: half },

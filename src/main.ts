@@ -3,7 +3,7 @@ import { errorMessage } from './aws/errors.ts';
 import { runContext } from './context.ts';
 import type { Host, Runner } from './host.ts';
 import type { Reach } from './inputs/reach.ts';
-import { type InputName, inputDefaults, Reader } from './inputs/reader.ts';
+import { inputNames, Reader } from './inputs/reader.ts';
 import type { EnabledRegions } from './inputs/targets.ts';
 import { readEnabledRegions } from './observe/regions.ts';
 import { logText } from './report/text.ts';
@@ -74,7 +74,7 @@ function failureOf(act: () => void): unknown {
 function maskAccounts({ mask, input }: Runner): void {
   const reader = new Reader(input);
   if (!reader.flag('mask-aws-account-id') && reader.noted === 0) return;
-  const texts = Object.keys(inputDefaults).map((name) => reader.raw(name as InputName));
+  const texts = inputNames.map((name) => reader.raw(name));
   for (const [account] of texts.join('\n').matchAll(/(?<!\d)\d{12}(?!\d)/g)) mask(account);
 }
 

@@ -129,11 +129,12 @@ test('nothing in use goes, and all else does', async () => {
     await house.settle(24 * 60);
     return main;
   };
-  const made: Awaited<ReturnType<typeof bake>>[] = [];
-  for (let number = 1; number <= before; number += 1) made.push(await bake(number));
+  await bake(1);
+  const second = await bake(2);
+  for (let number = 3; number <= before; number += 1) await bake(number);
   // The second of each target's five comes into use, each in another way.
   const places = accounts.flatMap((account) => regions.map((region) => ({ account, region })));
-  const used = recordsOf(made[1] as never).map(({ account, region, amiId }, index) => {
+  const used = recordsOf(second).map(({ account, region, amiId }, index) => {
     const [told, use] = uses[index % uses.length] ?? ['', () => {}];
     const place = regionOf(simulator.world, account, region);
     const image = place.images.get(amiId);

@@ -42115,7 +42115,8 @@ async function ownSnapshots(place, ...filters) {
 function fits$2({ Name = "", Values = [] }, { Tags = [] }, fields) {
 	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
 	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
-	return actual === void 0 || Values.some((pattern) => actual.some((value) => matches$1(pattern, String(value ?? ""))));
+	const isLike = tag === void 0 ? matches$1 : (value, text) => value === text;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => isLike(pattern, String(value ?? ""))));
 }
 function matches$1(pattern, text) {
 	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
@@ -42485,6 +42486,7 @@ const inputDefaults = {
 	"include-source": "false",
 	restore: "false"
 };
+const inputNames = Object.keys(inputDefaults);
 var InputError = class extends Error {
 	name = "InputError";
 	problems;
@@ -45237,8 +45239,7 @@ function tagDifferences(auditing, { wanted, of }, resource) {
 	});
 }
 function permissionDifferences(wanted, actual) {
-	const nameOf = ({ UserId, OrganizationArn, OrganizationalUnitArn, Group }) => UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? Group ?? "";
-	const [names, here] = [wanted.map(nameOf), actual.map(nameOf)];
+	const [names, here] = [wanted.map(launcherName), actual.map(launcherName)];
 	const one = (name, source, target) => ({
 		field: `the launch permission of ${name}`,
 		source,
@@ -46956,9 +46957,8 @@ async function findBegun(place, owners, notes) {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [state.imageId]
 	};
+	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
 	const leaseOf = (one) => tagValue(one, tagKeys.lease) ?? "";
-	const isMeant = (one) => tagValue(one, tagKeys.sourceAmi) === state.imageId && ofLease.Values.includes(leaseOf(one));
-	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource).then((all) => all.filter(isMeant)), ownSnapshots(place, ofLease, ofSource).then((all) => all.filter(isMeant))]);
 	const isOwn = (one) => leaseOf(one) === state.leaseId;
 	const spared = othersLive && !images.every(isOwn);
 	const isProven = provenIn(place, notes);
@@ -47011,10 +47011,10 @@ async function findSuperseded$1(place, { state, gone }, notes) {
 		Name: `tag:${tagKeys.sourceAmi}`,
 		Values: [state.imageId]
 	};
-	const marked = (await ownSnapshots(place, {
+	const marked = await ownSnapshots(place, {
 		Name: `tag:${tagKeys.superseded}`,
 		Values: [...gone.keys()]
-	}, ofSource)).filter((one) => tagValue(one, tagKeys.sourceAmi) === state.imageId && gone.has(tagValue(one, tagKeys.superseded) ?? ""));
+	}, ofSource);
 	const isProven = provenIn(place, notes);
 	const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
 	const used = new Set((await imagesWith(place, ours)).flatMap(snapshotIdsOf));
@@ -47624,7 +47624,6 @@ const ofPlan = [
 	"expect-plan-digest",
 	"expect-plan-file"
 ];
-const bundle_all = Object.keys(inputDefaults);
 const others = new Set(Object.values(own).flat());
 const readBySweep = [
 	...[
@@ -47725,7 +47724,7 @@ const ofDoing = [
 	]
 ];
 const ofInstance = ["instance-id", "no-reboot"];
-const ofShare = bundle_all.filter((name) => !others.has(name));
+const ofShare = inputNames.filter((name) => !others.has(name));
 const readByAudit = ofShare.filter((name) => ![
 	...ofDoing,
 	...ofPlan,
@@ -47758,7 +47757,7 @@ function spareOf(others) {
 }
 function noteOthers(reader, action) {
 	const { reads, spare } = actionInputs[action];
-	for (const name of bundle_all) {
+	for (const name of inputNames) {
 		const text = reader.raw(name).trim();
 		if (text === "" || text === inputDefaults[name] || reads.includes(name) || spare.includes(name)) continue;
 		const takers = Object.entries(actionInputs).flatMap(([taker, inputs]) => inputs.reads.includes(name) ? [taker === "share" ? "the main action" : `the action ${taker}`] : []);
@@ -55650,15 +55649,21 @@ async function readNewVersion(operation, scope) {
 	const place = run.accounts.target(where).until(scope.place.signal);
 	const amiId = idOf(scope, image);
 	try {
-		const existing = await lookedFor(place, run.request.run.runAttempt > 1 ? [
+		const read = () => readTemplate(place, template.id, "$Latest");
+		const launching = (facts) => launchingVersion(run, operation, {
+			facts,
+			amiId
+		});
+		const facts = await lookedFor(place, run.request.run.runAttempt > 1 ? [
 			0,
 			2,
 			5
-		] : [0], () => existingVersion(place, scope, {
-			template,
-			amiId
-		}));
-		const { latest, defaultVersion } = await readTemplate(place, template.id, "$Latest");
+		] : [], async () => {
+			const facts = await read();
+			return launching(facts) === void 0 ? void 0 : facts;
+		}) ?? await read();
+		const { latest, defaultVersion } = facts;
+		const existing = launching(facts);
 		const change = {
 			place: placeName(where),
 			template: template.id,
@@ -55674,14 +55679,11 @@ async function readNewVersion(operation, scope) {
 		throw new StepError(`Reading the launch template ${template.id} in ${placeName(where)}`, error);
 	}
 }
-async function existingVersion(place, { run }, { template: { id, makesDefault }, amiId }) {
-	const having = await templateVersions$1(place, id, amiId);
-	const launching = having.find(({ isDefault }) => isDefault);
-	if (makesDefault && launching !== void 0) return launching.number;
-	const { latest } = await readTemplate(place, id, "$Latest");
-	const newest = having.find(({ number }) => number === latest);
-	const isOurs = newest?.description.startsWith(descriptionPrefix(run.source.imageId)) === true;
-	return makesDefault && !isOurs ? void 0 : newest?.number;
+function launchingVersion(run, { template: { makesDefault } }, { facts, amiId }) {
+	const { defaultVersion, defaultImage, source: latest } = facts;
+	if (makesDefault && defaultImage === amiId) return defaultVersion;
+	const isOurs = latest.description.startsWith(descriptionPrefix(run.source.imageId));
+	return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : void 0;
 }
 function changeOf({ template }, { run, place }) {
 	return run.ledger.state?.versions.find((one) => one.place === placeName(place) && one.template === template.id);
@@ -60345,7 +60347,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 	const { ImageId } = image;
 	const steps = [];
 	if (launchPermissions.length > 0) {
-		const done = `${ImageId} may be launched by ${launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn).join(", ")}`;
+		const done = `${ImageId} may be launched by ${launchPermissions.map(launcherName).join(", ")}`;
 		const command = new ModifyImageAttributeCommand({
 			ImageId,
 			LaunchPermission: { Add: [...launchPermissions] }
@@ -62661,7 +62663,7 @@ function failureOf(act) {
 function maskAccounts({ mask, input }) {
 	const reader = new Reader(input);
 	if (!reader.flag("mask-aws-account-id") && reader.noted === 0) return;
-	const texts = Object.keys(inputDefaults).map((name) => reader.raw(name));
+	const texts = inputNames.map((name) => reader.raw(name));
 	for (const [account] of texts.join("\n").matchAll(/(?<!\d)\d{12}(?!\d)/g)) mask(account);
 }
 const maxAnnotations = 10;

@@ -155,7 +155,8 @@ export async function ownSnapshots(place: Place, ...filters: Filter[]): Promise<
 
 /**
  * What is found is removed at times, so it isn't taken on trust that an endpoint has filtered: tags and names are looked at
- * again.
+ * again. A tag's value is compared as it stands: what others claim by a tag goes into filters too, and by `*` it would stand
+ * for anything.
  */
 function fits(
   { Name = '', Values = [] }: Filter,
@@ -171,9 +172,8 @@ function fits(
         : Name in fields
           ? [fields[Name]]
           : undefined;
-  return (
-    actual === undefined || Values.some((pattern) => actual.some((value) => matches(pattern, String(value ?? ''))))
-  );
+  const isLike = tag === undefined ? matches : (value: string, text: string) => value === text;
+  return actual === undefined || Values.some((pattern) => actual.some((value) => isLike(pattern, String(value ?? ''))));
 }
 
 /** As EC2's filters match: `*` stands for any characters and `?` for one; a backslash takes either literally. */

@@ -1,4 +1,4 @@
-import { type InputName, inputDefaults, type Reader } from './reader.ts';
+import { type InputName, inputDefaults, inputNames, type Reader } from './reader.ts';
 
 /* Which of all inputs each action takes. A test holds the manifests to it, and `npm run docs` writes them by it. */
 
@@ -14,7 +14,6 @@ const own: Readonly<Record<Exclude<ActionName, 'share'>, readonly InputName[]>> 
 /** What decides whether a share may begin; an action that has no plan can't honour it. */
 const ofPlan: readonly InputName[] = ['dry-run', 'expect-plan-digest', 'expect-plan-file'];
 
-const all = Object.keys(inputDefaults) as InputName[];
 const others = new Set(Object.values(own).flat());
 
 /** Of the main action's inputs, those that `sweep` reads. */
@@ -64,7 +63,7 @@ const ofDoing: readonly InputName[] = [
 /** What makes an AMI, of which there is none to compare with before. */
 const ofInstance: readonly InputName[] = ['instance-id', 'no-reboot'];
 
-const ofShare = all.filter((name) => !others.has(name));
+const ofShare = inputNames.filter((name) => !others.has(name));
 
 /** Of the main action's inputs, those that say what there is to be. */
 const readByAudit = ofShare.filter((name) => ![...ofDoing, ...ofPlan, ...ofInstance].includes(name));
@@ -90,7 +89,7 @@ function spareOf(others: readonly InputName[]): InputName[] {
 /** Notes the inputs that are given, and only other actions take: they would be without effect. */
 export function noteOthers(reader: Reader, action: ActionName): void {
   const { reads, spare } = actionInputs[action];
-  for (const name of all) {
+  for (const name of inputNames) {
     const text = reader.raw(name).trim();
     if (text === '' || text === inputDefaults[name] || reads.includes(name) || spare.includes(name)) continue;
     const takers = Object.entries(actionInputs).flatMap(([taker, inputs]) =>

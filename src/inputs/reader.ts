@@ -116,6 +116,8 @@ export const inputDefaults = {
 
 export type InputName = keyof typeof inputDefaults;
 
+export const inputNames = Object.keys(inputDefaults) as InputName[];
+
 /** Bad input: every problem at once, found before any call was made. */
 export class InputError extends Error {
   override name = 'InputError';

@@ -13,6 +13,7 @@ import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { Result } from '../outcome.ts';
 import type { Publish, PublishSettings } from '../plan/operation.ts';
+import { launcherName } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
 import { oncePrincipalIsThere } from './allow.ts';
 import { granting } from './key-questions.ts';
@@ -31,7 +32,7 @@ function stepsOf(image: Image, { launchPermissions, deprecateAt, protection, zon
   const { ImageId } = image;
   const steps: Step[] = [];
   if (launchPermissions.length > 0) {
-    const names = launchPermissions.map((one) => one.UserId ?? one.OrganizationArn ?? one.OrganizationalUnitArn);
+    const names = launchPermissions.map(launcherName);
     const done = `${ImageId} may be launched by ${names.join(', ')}`;
     const command = new ModifyImageAttributeCommand({ ImageId, LaunchPermission: { Add: [...launchPermissions] } });
     steps.push({ doing: 'Letting others launch', command, done });

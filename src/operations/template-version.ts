@@ -5,7 +5,13 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, placeName, StepError } from '../aws/errors.ts';
-import { deleteVersions, readTemplate, setDefaultVersion, templateVersions } from '../aws/launch-template.ts';
+import {
+  deleteVersions,
+  readTemplate,
+  setDefaultVersion,
+  type TemplateFacts,
+  templateVersions,
+} from '../aws/launch-template.ts';
 import type { NewVersion } from '../ledger.ts';
 import type { Result } from '../outcome.ts';
 import type { TemplateVersion } from '../plan/operation.ts';
@@ -50,10 +56,17 @@ export async function readNewVersion(operation: TemplateVersion, scope: Scope): 
   const place = run.accounts.target(where).until(scope.place.signal);
   const amiId = idOf(scope, image);
   try {
+    const read = () => readTemplate(place, template.id, '$Latest');
+    const launching = (facts: TemplateFacts) => launchingVersion(run, operation, { facts, amiId });
     // What an attempt made that was killed may not be seen yet.
-    const waits = run.request.run.runAttempt > 1 ? [0, 2, 5] : [0];
-    const existing = await lookedFor(place, waits, () => existingVersion(place, scope, { template, amiId }));
-    const { latest, defaultVersion } = await readTemplate(place, template.id, '$Latest');
+    const waits = run.request.run.runAttempt > 1 ? [0, 2, 5] : [];
+    const seen = await lookedFor(place, waits, async () => {
+      const facts = await read();
+      return launching(facts) === undefined ? undefined : facts;
+    });
+    const facts = seen ?? (await read());
+    const { latest, defaultVersion } = facts;
+    const existing = launching(facts);
     const change = { place: placeName(where), template: template.id, amiId, latest, formerDefault: defaultVersion };
     return existing === undefined ? change : { ...change, existing };
   } catch (error) {
@@ -65,18 +78,15 @@ export async function readNewVersion(operation: TemplateVersion, scope: Scope): 
  * The version by which the AMI is launched already: the default one where that is to have it, else the latest one. What is
  * to become the default is a version of ours.
  */
-async function existingVersion(
-  place: Place,
-  { run }: Scope,
-  { template: { id, makesDefault }, amiId }: Readonly<{ template: TemplateVersion['template']; amiId: string }>,
-): Promise<number | undefined> {
-  const having = await templateVersions(place, id, amiId);
-  const launching = having.find(({ isDefault }) => isDefault);
-  if (makesDefault && launching !== undefined) return launching.number;
-  const { latest } = await readTemplate(place, id, '$Latest');
-  const newest = having.find(({ number }) => number === latest);
-  const isOurs = newest?.description.startsWith(descriptionPrefix(run.source.imageId)) === true;
-  return makesDefault && !isOurs ? undefined : newest?.number;
+function launchingVersion(
+  run: Run,
+  { template: { makesDefault } }: TemplateVersion,
+  { facts, amiId }: Readonly<{ facts: TemplateFacts; amiId: string }>,
+): number | undefined {
+  const { defaultVersion, defaultImage, source: latest } = facts;
+  if (makesDefault && defaultImage === amiId) return defaultVersion;
+  const isOurs = latest.description.startsWith(descriptionPrefix(run.source.imageId));
+  return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : undefined;
 }
 
 function changeOf({ template }: TemplateVersion, { run, place }: Scope): NewVersion | undefined {

@@ -6,6 +6,7 @@ import { maxTags, mergeTags, recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { fill, filledByAnyRun, type TemplateValues } from '../template.ts';
 import { unlikeness, whyUnlike } from './earlier.ts';
 import type { Source, Target } from './facts.ts';
+import { launcherName } from './usage-report.ts';
 
 /* What an audit makes of the facts: whether what there is in a target is what a share would make and publish. */
 
@@ -138,9 +139,7 @@ function tagDifferences(
 
 /** Who may launch, both ways: whoever was added since may launch what nobody meant them to. */
 function permissionDifferences(wanted: readonly LaunchPermission[], actual: readonly LaunchPermission[]): Difference[] {
-  const nameOf = ({ UserId, OrganizationArn, OrganizationalUnitArn, Group }: LaunchPermission) =>
-    UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? Group ?? '';
-  const [names, here] = [wanted.map(nameOf), actual.map(nameOf)];
+  const [names, here] = [wanted.map(launcherName), actual.map(launcherName)];
   const one = (name: string, source: string, target: string): Difference => ({
     ...{ field: `the launch permission of ${name}`, source, target, asked: true },
   });

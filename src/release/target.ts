@@ -109,14 +109,11 @@ async function findBegun(place: Place, owners: Owners, notes: Notes): Promise<{ 
   // Copies that go on may bear the mark already.
   const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [...gone.keys(), ...(keepPending ? [endedLease] : [])] };
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] };
-  const leaseOf = (one: Image | Snapshot) => tagValue(one, tagKeys.lease) ?? '';
-  // In a filter, a claimed lease such as * stands for any other.
-  const isMeant = (one: Image | Snapshot) =>
-    tagValue(one, tagKeys.sourceAmi) === state.imageId && ofLease.Values.includes(leaseOf(one));
   const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
-    ownImages(place, ofLease, ofSource).then((all) => all.filter(isMeant)),
-    ownSnapshots(place, ofLease, ofSource).then((all) => all.filter(isMeant)),
+    ownImages(place, ofLease, ofSource),
+    ownSnapshots(place, ofLease, ofSource),
   ]);
+  const leaseOf = (one: Image | Snapshot) => tagValue(one, tagKeys.lease) ?? '';
   const isOwn = (one: Image | Snapshot) => leaseOf(one) === state.leaseId;
   // An AMI that a dead run was making may be what one that lives waits for.
   const spared = othersLive && !images.every(isOwn);
@@ -168,10 +165,7 @@ function unlessUntold(error: unknown): [] {
 /** The snapshots of an AMI that gave its name up to a run of these leases, where no AMI has them any more. */
 async function findSuperseded(place: Place, { state, gone }: Owners, notes: Notes): Promise<string[]> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] };
-  const found = await ownSnapshots(place, { Name: `tag:${tagKeys.superseded}`, Values: [...gone.keys()] }, ofSource);
-  const marked = found.filter(
-    (one) => tagValue(one, tagKeys.sourceAmi) === state.imageId && gone.has(tagValue(one, tagKeys.superseded) ?? ''),
-  );
+  const marked = await ownSnapshots(place, { Name: `tag:${tagKeys.superseded}`, Values: [...gone.keys()] }, ofSource);
   const isProven = provenIn(place, notes);
   const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
   const used = new Set((await imagesWith(place, ours)).flatMap(snapshotIdsOf));
