@@ -140,6 +140,12 @@ resource "aws_iam_role_policy" "target_recall" {
         ]
       },
       {
+        "Sid" : "ReadWhoMayUseTheirKeys",
+        "Effect" : "Allow",
+        "Action" : "kms:ListGrants",
+        "Resource" : "arn:${local.partition}:kms:*:${local.account}:key/*"
+      },
+      {
         "Sid" : "MarkTheActionsImages",
         "Effect" : "Allow",
         "Action" : [
