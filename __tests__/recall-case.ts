@@ -32,7 +32,7 @@ export const ids = ['golden-1', 'golden-2'].map((name) => amiIdOf(sourceAccount,
 export const [first = '', second = ''] = ids;
 
 /** Two bakes of a lineage, and beside the sharing roles those for a recall, as the templates make them. */
-export function recallable(): Case {
+export function recallable(parameter = 'golden/*'): Case {
   const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
   const given = standardCase({
     ...{ volumes, targets: accounts, timings: { baseSeconds: 60, secondsPerGiB: 0 } },
@@ -48,7 +48,7 @@ export function recallable(): Case {
     const [file, features] =
       account === sourceAccount
         ? ['source-recall.yaml', { IncludeSource: 'true' }]
-        : ['target-recall.yaml', { Parameter: 'golden/*', LaunchTemplate: '*' }];
+        : ['target-recall.yaml', { Parameter: parameter, LaunchTemplate: '*' }];
     const parameters = { Subject: subject, ...(features as Record<string, string>) };
     return deploy(all, { file, account, region: sourceRegion, parameters }).scenario;
   }, given.scenario);
@@ -113,8 +113,8 @@ export const markOf = (
 ) => image?.data.Tags.find(({ Key }) => Key === mark)?.Value;
 
 /** Both bakes are shared. */
-export async function shared(inputs: Record<string, string> = {}) {
-  const given = recallable();
+export async function shared(inputs: Record<string, string> = {}, parameter?: string) {
+  const given = recallable(parameter);
   const simulator = await startSimulator(given.scenario);
   for (const id of ids) {
     const { said } = await bake(given, simulator, { 'ami-id': id, ...inputs });

@@ -83,17 +83,18 @@ function readParts(place: Place, amiId: string): Promise<Parameter[]> {
 
 /** The last whole record of an AMI; undefined where there is none. @throws AwsCallError */
 export async function readRecord(place: Place, amiId: string): Promise<RecallRecord | undefined> {
-  const parts = (await readParts(place, amiId)).flatMap(({ Value = '' }) => {
-    const [, id = '', n, count, text = ''] = /^([0-9a-f]+) (\d+)\/(\d+) (.*)$/s.exec(Value) ?? [];
+  const written = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one));
+  const parts = written.flatMap(({ Value = '' }) => {
+    const [, id = '', n, count, text = ''] = /^([0-9a-f]+) (\d{1,3})\/(\d{1,3}) (.*)$/s.exec(Value) ?? [];
     return n === undefined ? [] : [{ id, n: Number(n), count: Number(count), text }];
   });
-  const records = [...Map.groupBy(parts, ({ id }) => id).values()].flatMap((own) => {
+  for (const own of Map.groupBy(parts, ({ id }) => id).values()) {
     const byNumber = new Map(own.map(({ n, text }) => [n, text]));
-    const count = own[0]?.count ?? 0;
-    const texts = Array.from({ length: count }, (_, index) => byNumber.get(index + 1));
-    return texts.includes(undefined) ? [] : (recordIn(texts.join('')) ?? []);
-  });
-  return records.toSorted((one, other) => Date.parse(other.at) - Date.parse(one.at))[0];
+    const texts = Array.from({ length: own[0]?.count ?? 0 }, (_, index) => byNumber.get(index + 1));
+    const record = texts.includes(undefined) ? undefined : recordIn(texts.join(''));
+    if (record !== undefined) return record;
+  }
+  return undefined;
 }
 
 /** What was written, as far as it is a record: anybody with the right to set parameters may have written it. */
