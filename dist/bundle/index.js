@@ -42859,11 +42859,11 @@ function misfit(image, info) {
 	return isListed(image, info.InstanceType ?? "") ? void 0 : "the AMI names the instance types that it is for";
 }
 function isListed({ InstanceTypeSpecification: own }, type) {
-	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike(InstanceType, type));
+	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike$1(InstanceType, type));
 	const { SupportedInstanceTypes: only, UnsupportedInstanceTypes: not } = own ?? {};
 	return (only === void 0 || only.length === 0 || fits(only)) && !fits(not);
 }
-function isLike(pattern, type) {
+function isLike$1(pattern, type) {
 	const expression = pattern.split("*").map((part) => part.replace(/\W/g, "\\$&"));
 	return new RegExp(`^${expression.join(".*")}$`).test(type);
 }
@@ -43289,7 +43289,7 @@ async function lookedFor(place, seconds, look) {
 }
 // src/aws/launch-template.ts
 const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function named$1(template) {
+function named(template) {
 	return idForm.test(template) ? { LaunchTemplateId: template } : { LaunchTemplateName: template };
 }
 async function readTemplate(place, template, sourceVersion) {
@@ -43299,7 +43299,7 @@ async function readTemplate(place, template, sourceVersion) {
 		sourceVersion
 	])];
 	const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
-		...named$1(template),
+		...named(template),
 		Versions
 	}));
 	const all = LaunchTemplateVersions.map(factsOf$1);
@@ -43322,11 +43322,13 @@ async function readTemplate(place, template, sourceVersion) {
 }
 function factsOf$1(version) {
 	const { VersionNumber = 0, DefaultVersion = false, VersionDescription = "", LaunchTemplateData } = version;
+	const { ImageId: imageId, ...others } = LaunchTemplateData ?? {};
 	return {
 		number: VersionNumber,
 		isDefault: DefaultVersion,
 		description: VersionDescription,
-		imageId: LaunchTemplateData?.ImageId
+		imageId,
+		others: JSON.stringify(Object.entries(others).sort(([one], [other]) => one.localeCompare(other)))
 	};
 }
 async function templateVersions$1(place, id, imageId) {
@@ -46654,7 +46656,7 @@ async function access$1({ key, target, allowedBy }, scope) {
 			});
 			throw new StepError(`Using the source key ${key} from account ${place.account}`, denied, remedy);
 		}
-		if (waited > lostSeconds) await giveAgain(allowedBy, scope);
+		if (waited > lostSeconds) await giveAgain$1(allowedBy, scope);
 		await place.sleep(wait);
 	}
 }
@@ -46676,7 +46678,7 @@ async function describes(place, key) {
 		return error;
 	}
 }
-async function giveAgain(id, { run, place, resultOf }) {
+async function giveAgain$1(id, { run, place, resultOf }) {
 	const operation = id === void 0 ? void 0 : run.operation(id);
 	if (operation?.kind !== "allow") return [];
 	const { key } = operation;
@@ -55281,93 +55283,499 @@ function noteContradictions(reader, request) {
 	if (includeSource && how === "deregister" && !restore) reader.note("include-source", "true", "cannot be had with how: deregister, which removes only what this action made");
 	if (replacement !== void 0 && (restore || sourceImages.includes(replacement))) reader.note("replacement", replacement, restore ? "has no effect with restore, which leaves what names an AMI" : "is recalled itself");
 }
-// src/recall/copies.ts
-async function findCopies(place, meant) {
-	const tagged = await ownImages(place, {
-		Name: "tag-key",
-		Values: [tagKeys.sourceAmi]
+// src/recall/recalling.ts
+function note({ notes, log }, where, what) {
+	notes.done.push(`${where}: ${what}`);
+	log.line(where, what);
+}
+function fail({ notes, log }, where, what) {
+	notes.failed.push(`${where}: ${what}`);
+	log.line(where, what);
+}
+async function attempt(recalling, doing, act) {
+	try {
+		return await act();
+	} catch (error) {
+		fail(recalling, doing.where, explainLine(new StepError(doing.what, error)));
+		return;
+	}
+}
+// src/aws/key-users.ts
+const taken = ["kms:Decrypt", "kms:CreateGrant"];
+function policyAdmits(policy, owner, user) {
+	if ("account" in user && user.role !== void 0) return false;
+	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
+	return taken.every((action) => admitting.some((one) => allows(one, action)));
+}
+function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
+	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
+	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
+}
+function accountOf$2(principal = "") {
+	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
+}
+function admits(statement, owner, user) {
+	const principals = principalsOf(statement);
+	if (principals.includes("*")) return fits$1(statement, user);
+	const others = principals.map(accountOf$2).filter((account) => account !== owner);
+	return "account" in user ? others.includes(user.account) : others.length > 0;
+}
+function fits$1(statement, user) {
+	const accounts = valuesOf(statement, "kms:CallerAccount", "aws:PrincipalAccount");
+	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
+	const organizations = valuesOf(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
+	if (organizations.length === 0 || "account" in user) return true;
+	return organizations.some((one) => one === user.organization || one.includes("*"));
+}
+function valuesOf({ Condition = {} }, ...keys) {
+	const wanted = keys.map((key) => key.toLowerCase());
+	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
+}
+function allows({ Action, NotAction }, action) {
+	if (Action === void 0) return !matches(NotAction, action);
+	return matches(Action, action);
+}
+function matches(patterns, action) {
+	return [patterns ?? []].flat().some((pattern) => {
+		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
+		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
 	});
-	const named = (await describeImages(place, meant.targetImages)).filter(({ OwnerId }) => OwnerId === place.account);
-	const all = [...new Map([...tagged, ...named].map((image) => [image.ImageId, image])).values()].filter((image) => !isEncryptedCopy(image) && image.State !== "deregistered" && image.State !== "failed");
-	const isNamed = ({ ImageId = "" }) => meant.targetImages.includes(ImageId);
-	const isMeant = (image) => isNamed(image) || !meant.sourceImages.includes(image.ImageId ?? "") && meant.sourceImages.includes(sourceOf(image));
-	const { chosen = [], others = [] } = Object.groupBy(all, (image) => isMeant(image) ? "chosen" : "others");
-	const lineages = new Set(chosen.flatMap((image) => tagValue(image, tagKeys.lineage) ?? []));
-	const candidates = others.filter((image) => mayReplace(image, meant, lineages));
-	const known = await readKnown(place, [...chosen, ...candidates], meant.parents);
-	const isProven = (image) => tieOfImage(image, known).is === "proven";
-	const good = candidates.filter(isProven).toSorted((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+}
+// src/operations/launching.ts
+const launchOperations = [
+	"Encrypt",
+	"Decrypt",
+	"ReEncryptFrom",
+	"ReEncryptTo",
+	"GenerateDataKey",
+	"GenerateDataKeyWithoutPlaintext",
+	"DescribeKey",
+	"CreateGrant"
+];
+function asksForLaunchers(settings, account) {
+	const { key } = settings;
+	const launchers = launchersOf(settings, account);
+	if (launchers.length === 0) return [];
+	const names = launchers.map(({ name }) => name).join();
+	return [{
+		...reading("GetKeyPolicy", key, ({ place }) => lacking(place, key, launchers)),
+		key: `${key} for ${names}`
+	}];
+}
+async function launchersTold(place, settings) {
+	const launchers = launchersOf(settings, place.account);
+	if (launchers.length === 0) return [];
+	const out = await lacking(place, settings.key, launchers);
+	return out.length === 0 ? [`its policy and its grants let the others who are to launch the AMI use ${settings.key}`] : out.map(({ what }) => what);
+}
+function launchersOf({ key, launchPermissions, grantElsewhere }, account) {
+	return [...launchPermissions.flatMap((permission) => launcherOf(permission, key) ?? []), ...grantElsewhere.map((role) => serviceRole(role, key))].filter(({ user }) => !("account" in user && user.account === account));
+}
+async function lacking(place, key, launchers) {
+	const policy = await outBy(place, launchers, async () => {
+		const read = await readPolicy(place, key);
+		return (user) => policyAdmits(read, place.account, user);
+	});
+	if (policy.out.length === 0) return [];
+	const grants = await outBy(place, policy.out, async () => {
+		const read = await listGrants(place, key);
+		return (user) => read.some((grant) => grantAdmits(grant, user));
+	});
+	return grants.out.map(({ name, user, remedy }) => {
+		const unread = ("role" in user ? [grants] : [policy, grants]).flatMap(({ why }) => why ?? []);
+		return { what: `${unread.length === 0 ? `${name} can't use ${key}, since neither its policy nor a grant allows it: instances that it launches of the AMI end with Client.InternalError` : `whether ${name} can use ${key}, as launching the AMI takes, is not known (${unread.join("; ")})`}. What to do${unread.length === 0 ? "" : ", unless it is so already"}: ${remedy}` };
+	});
+}
+async function outBy(place, launchers, read) {
+	try {
+		const admits = await read();
+		return { out: launchers.filter(({ user }) => !admits(user)) };
+	} catch (error) {
+		place.signal.throwIfAborted();
+		return {
+			out: launchers,
+			why: errorMessage(error instanceof AwsCallError ? error.cause : error)
+		};
+	}
+}
+function launcherOf(permission, key) {
+	const { UserId, OrganizationArn, OrganizationalUnitArn } = permission;
+	const resource = addTo(key);
+	if (UserId !== void 0) {
+		const statements = launchStatements({ Principal: { AWS: rootOf(UserId, key) } });
+		return {
+			name: `account ${UserId}`,
+			user: { account: UserId },
+			remedy: `${resource}: ${statements}`
+		};
+	}
+	const [organization, unit] = (OrganizationArn ?? OrganizationalUnitArn ?? "").split(":").at(-1)?.split("/").slice(1) ?? [];
+	if (organization === void 0) return void 0;
+	const statements = launchStatements({
+		Principal: { AWS: "*" },
+		Condition: unit === void 0 ? { StringEquals: { "aws:PrincipalOrgID": organization } } : { "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": [`${organization}/*/${unit}/*`] } }
+	});
 	return {
-		meant: chosen.filter(isProven).map(copyOf),
-		left: chosen.flatMap((image) => {
-			const tied = tieOfImage(image, known);
-			if (tied.is === "proven") return [];
-			const id = image.ImageId ?? "";
-			const unread = known.unread.get(id);
-			return [{
-				id,
-				why: unread ?? tied.why,
-				isFailure: isNamed(image) || unread !== void 0
-			}];
-		}),
-		replacementOf({ image }) {
-			const lineage = tagValue(image, tagKeys.lineage);
-			const isOfLineage = (one) => lineage !== void 0 && tagValue(one, tagKeys.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
-			const found = good.find((one) => meant.replacement !== void 0 || isOfLineage(one));
-			return found && copyOf(found);
-		}
+		name: unit ?? organization,
+		user: {
+			organization,
+			unit
+		},
+		remedy: `${resource}: ${statements}`
 	};
 }
-const sourceOf = (image) => tagValue(image, tagKeys.sourceAmi) ?? "";
-const copyOf = (image) => ({
-	image,
-	id: image.ImageId ?? "",
-	sourceAmi: sourceOf(image)
-});
-function mayReplace(image, { replacement, recalledSources }, lineages) {
-	const isFinished = image.State === "available" && tagValue(image, tagKeys.lease) === void 0;
-	const isRecalled = tagValue(image, "share-encrypted-ami:recalled") !== void 0 || recalledSources.has(sourceOf(image));
-	if (!isFinished || isRecalled) return false;
-	if (replacement !== void 0) return sourceOf(image) === replacement;
-	return tagValue(image, tagKeys.published) !== void 0 && lineages.has(tagValue(image, tagKeys.lineage) ?? "");
+function serviceRole(role, key) {
+	const account = role.split(":")[4] ?? "";
+	const statement = {
+		Sid: "LetItsAccountGrantTheKey",
+		Effect: "Allow",
+		Principal: { AWS: rootOf(account, key) }
+	};
+	const grant = `aws kms create-grant --region ${regionOfKey(key)} --key-id ${key} --grantee-principal ${role} --operations ${launchOperations.join(" ")}`;
+	const allowing = JSON.stringify({
+		...statement,
+		Action: "kms:CreateGrant",
+		Resource: "*"
+	});
+	const remedy = `no other account can make a grant for a service-linked role. ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
+	return {
+		name: `${role} (grant-key-to)`,
+		user: {
+			account,
+			role
+		},
+		remedy
+	};
 }
-async function readKnown(place, images, parents) {
-	const parts = await describeSnapshots(place, [...new Set(images.flatMap(snapshotIdsOf))]);
-	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
-	const unread = new Map();
-	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
+function addTo(key) {
+	return `add to the policy of ${key}`;
+}
+function rootOf(account, key) {
+	return `arn:${partitionOf(regionOfKey(key))}:iam::${account}:root`;
+}
+function launchStatements({ Condition = {}, ...whom }) {
+	const allow = (Sid, actions, condition) => JSON.stringify({
+		Sid,
+		Effect: "Allow",
+		...whom,
+		Action: actions.map((one) => `kms:${one}`),
+		Resource: "*",
+		...Object.keys(condition).length > 0 && { Condition: condition }
+	});
+	const use = launchOperations.filter((operation) => operation !== "CreateGrant");
+	const forEc2 = {
+		...Condition,
+		Bool: { "kms:GrantIsForAWSResource": "true" }
+	};
+	return [allow("LetThemLaunch", use, Condition), allow("LetEc2AttachForThem", ["CreateGrant"], forEc2)].join(", ");
+}
+// src/operations/protect.ts
+function protectionMark(ImageId, protection) {
+	return new CreateTagsCommand({
+		Resources: [ImageId],
+		Tags: [{
+			Key: tagKeys.protection,
+			Value: protection
+		}]
+	});
+}
+function enabling({ image: { ImageId }, cooldown }) {
+	return new EnableImageDeregistrationProtectionCommand({
+		ImageId,
+		WithCooldown: cooldown
+	});
+}
+function asksToProtect(operation) {
+	return [dryRun(enabling(operation))];
+}
+async function protect(operation, { run, place }) {
+	const id = operation.image.ImageId ?? "";
+	await patiently(place, () => place.ec2(enabling(operation)));
+	run.log.line(placeName(place), `${id} is protected from deregistration again: it has come into use`);
+	return { id };
+}
+function lifting(ImageId) {
+	return new DisableImageDeregistrationProtectionCommand({ ImageId });
+}
+async function liftProtection(place, { ImageId = "" }) {
+	await patiently(place, () => place.ec2(lifting(ImageId)));
+	const [image] = await describeImages(place, [ImageId]);
+	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
+}
+// src/operations/recalled.ts
+const freshMs = 5e3;
+const looks = new WeakMap();
+function refuseRecalled(run) {
+	const now = run.host.clock.now();
+	const known = looks.get(run);
+	if (known !== void 0 && now - known.at < freshMs) return known.look;
+	const look = lookAgain(run);
+	looks.set(run, {
+		at: now,
+		look
+	});
+	return look;
+}
+async function lookAgain({ accounts, source, signal }) {
+	const place = accounts.source(source.place.region).until(signal);
+	const doing = `Looking again at ${source.imageId} in ${placeName(place)}`;
+	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
+		throw new StepError(doing, error);
+	});
+	const recalled = image && recallOf(image);
+	if (recalled !== void 0) throw new StepError(doing, new Error(recalled.what), recalled.remedy);
+}
+// src/operations/rejected.ts
+async function refuseFailed({ place }, { id = "", reused, cameUp }) {
+	if (reused !== true || cameUp === true) return;
+	const doing = `Looking again at ${id} in ${placeName(place)}`;
+	const [image] = await describeImages(place, [id]).catch((error) => {
+		throw new StepError(doing, error);
+	});
+	if (image === void 0 || !hasFailed(image)) return;
+	const { what, remedy } = failureOf$3(image);
+	throw new StepError(doing, new Error(what), remedy);
+}
+// src/operations/publish.ts
+function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
+	const { ImageId } = image;
+	const steps = [];
+	if (launchPermissions.length > 0) {
+		const done = `${ImageId} may be launched by ${launchPermissions.map(launcherName).join(", ")}`;
+		const command = new ModifyImageAttributeCommand({
+			ImageId,
+			LaunchPermission: { Add: [...launchPermissions] }
+		});
+		steps.push({
+			doing: "Letting others launch",
+			command,
+			done
+		});
+	}
+	if (deprecateAt !== void 0 && !(deprecateAt.keep && image.DeprecationTime)) {
+		const DeprecateAt = new Date(deprecateAt.at);
+		const done = `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
+		steps.push({
+			doing: "Deprecating",
+			command: new EnableImageDeprecationCommand({
+				ImageId,
+				DeprecateAt
+			}),
+			done
+		});
+	}
+	const WithCooldown = protection === "on-with-cooldown";
+	const asked = WithCooldown ? "enabled-with-cooldown" : "enabled-without-cooldown";
+	if (protection !== "off" && image.DeregistrationProtection !== asked) {
+		const command = new EnableImageDeregistrationProtectionCommand({
+			ImageId,
+			WithCooldown
+		});
+		const done = `${ImageId} is protected from deregistration${WithCooldown ? ", with a cooldown" : ""}`;
+		steps.push({
+			doing: "Protecting",
+			command,
+			done
+		});
+		const mark = protectionMark(ImageId ?? "", protection);
+		steps.push({
+			doing: "Marking the protection of",
+			command: mark,
+			done: `${ImageId} bears the mark of that`
+		});
+	}
+	if (zones.length > 0) {
+		const SourceSnapshotIds = snapshotIdsOf(image);
+		const command = new EnableFastSnapshotRestoresCommand({
+			AvailabilityZones: [...zones],
+			SourceSnapshotIds
+		});
+		const done = `fast snapshot restore is on for ${SourceSnapshotIds.join(", ")} in ${zones.join(", ")}`;
+		steps.push({
+			doing: "Enabling fast snapshot restore for",
+			command,
+			done
+		});
+	}
+	return steps;
+}
+function asksToPublish({ of: [of], place, settings }, { standIns }) {
+	const BlockDeviceMappings = [{ Ebs: { SnapshotId: standIns.snapshot } }];
+	return [
+		...stepsOf({
+			ImageId: idOr(standIns.image, of),
+			BlockDeviceMappings
+		}, settings).map(({ command }) => dryRun(command)),
+		...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal))),
+		...asksForLaunchers(settings, place.account)
+	];
+}
+function absenceOf(principal) {
+	const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
+	const create = `create it: aws iam create-service-linked-role --aws-service-name ${service}`;
+	const remedy = service === void 0 ? "create it, or correct grant-key-to" : create;
+	return {
+		what: `${principal} (grant-key-to) is not there`,
+		remedy
+	};
+}
+async function publish({ image: ref, settings }, scope) {
+	const { run, place, resultOf } = scope;
+	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to publish");
+	const { image } = made;
+	await joined([refuseRecalled(run), refuseFailed(scope, made)]);
+	const step = async (doing, done, act) => {
 		try {
-			return await ancestryOf(place, ImageId);
+			await patiently(place, () => onceSeen(place, act));
+			run.log.line(placeName(place), done);
 		} catch (error) {
-			if (!isDenied(error) && !isUnknownAction(error)) throw error;
-			unread.set(ImageId, explainLine(error));
-			return [];
+			throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);
 		}
-	}));
-	return {
-		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
-		parents: new Map([...ancestry.flat(), ...parents]),
-		unread
 	};
+	const { key, grantKeyTo } = settings;
+	const granted = `${grantKeyTo.join(", ")} may use ${key}`;
+	await joined([...grantKeyTo.length === 0 ? [] : [step("Granting the use of the key of", granted, () => grantKey(place, settings))], ...stepsOf(image, settings).map(({ doing, command, done }) => step(doing, done, async () => throwFailures(await sendEc2(place, command))))]);
+	return made;
+}
+const launchGrantName = "share-encrypted-ami/launch";
+function launchGrant({ key: KeyId }, GranteePrincipal) {
+	return new CreateGrantCommand({
+		KeyId,
+		GranteePrincipal,
+		Operations: launchOperations,
+		Name: launchGrantName
+	});
+}
+async function grantKey(place, settings) {
+	for (const principal of settings.grantKeyTo) await oncePrincipalIsThere(place, () => place.kms(launchGrant(settings, principal)));
+}
+function throwFailures({ Unsuccessful = [] }) {
+	const failures = Unsuccessful.flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors = [] }) => FastSnapshotRestoreStateErrors.map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
+	if (failures.length > 0) throw new Error(failures.join("; "));
+}
+// src/recall/commands.ts
+function aws({ region }, command) {
+	const [service, action, ...options] = command.split(" ");
+	return [
+		"aws",
+		service,
+		action,
+		"--region",
+		region,
+		...options
+	].join(" ");
+}
+function quoted(text) {
+	return /^[\w./:@=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+const commands = [
+	[/^(i-[0-9a-f]+)$/, (place, name) => aws(place, `ec2 terminate-instances --instance-ids ${name}`)],
+	[/^(lt-[0-9a-f]+)$/, commandForTemplate],
+	[/^the launch configuration (.+)$/, (place, name) => `${aws(place, "autoscaling delete-launch-configuration --launch-configuration-name")} ${quoted(name)}`],
+	[/^the Auto Scaling group (.+)$/, (place, name) => `${aws(place, "autoscaling suspend-processes --scaling-processes Launch --auto-scaling-group-name")} ${quoted(name)}`],
+	[/^arn:[^:]+:ssm:[^:]*:\d+:parameter\/(.+)$/, commandForParameter],
+	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-image-recipe --image-recipe-arn")} ${quoted(name)}`],
+	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-container-recipe --container-recipe-arn")} ${quoted(name)}`],
+	[/^(others), /, (place, _, id) => aws(place, `ec2 reset-image-attribute --image-id ${id} --attribute launchPermission`)]
+];
+async function commandFor(place, by, id) {
+	for (const [pattern, command] of commands) {
+		const [, name] = pattern.exec(by) ?? [];
+		if (name !== void 0) return command(place, name, id);
+	}
+	return aws(place, `ec2 describe-image-references --image-ids ${id} --include-all-resource-types`);
+}
+async function commandForTemplate(place, template, id) {
+	const all = await templateVersions$1(place, template);
+	const naming = all.filter(({ imageId }) => imageId === id);
+	if (naming.length === 0) return commandForResolved(place, {
+		template,
+		id,
+		all
+	});
+	const numbers = naming.map(({ number }) => number);
+	const gone = `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${numbers.join(" ")}`;
+	const launching = naming.find(({ isDefault }) => isDefault);
+	if (launching !== void 0) return `${newDefault(place, template, launching.number)} && ${aws(place, gone)}`;
+	const newest = Math.max(...all.map(({ number }) => number));
+	return numbers.includes(newest) ? `${aws(place, newVersion(template, newest))} && ${aws(place, gone)}` : aws(place, gone);
+}
+function newVersion(template, source) {
+	return `ec2 create-launch-template-version --launch-template-id ${template} --source-version ${source} --launch-template-data ImageId=REPLACEMENT`;
+}
+function newDefault(place, template, source) {
+	return aws(place, `ec2 modify-launch-template --launch-template-id ${template} --default-version "$(${aws(place, `${newVersion(template, source)} --query LaunchTemplateVersion.VersionNumber --output text`)})"`);
+}
+async function commandForResolved(place, { template, id, all }) {
+	const named = all.flatMap(({ number, isDefault, imageId = "" }) => {
+		const [, name] = /^resolve:ssm:(.+)$/.exec(imageId) ?? [];
+		return name === void 0 ? [] : [{
+			number,
+			isDefault,
+			name
+		}];
+	});
+	const holding = await namesHolding(place, id, [...new Set(named.map(({ name }) => name))]);
+	const using = named.filter(({ name }) => holding.includes(name));
+	const last = using.find(({ isDefault }) => isDefault) ?? using.at(-1);
+	if (last === void 0) return newDefault(place, template, Math.max(...all.map(({ number }) => number)));
+	const [, bare = last.name, selector] = /^(.+?)(?::([^:/]+))?$/.exec(last.name) ?? [];
+	return selector === void 0 || bare.startsWith("arn:") ? commandForName(place, last.name) : newDefault(place, template, last.number);
+}
+async function namesHolding(place, id, names) {
+	const held = [];
+	for (const name of names) {
+		const { Parameters = [] } = await place.ssm(new GetParametersCommand({ Names: [name] }));
+		if (Parameters.some(({ Value }) => Value === id)) held.push(name);
+	}
+	return held;
+}
+function commandForName(place, name) {
+	return `${aws(place, "ssm put-parameter --overwrite --value REPLACEMENT --name")} ${quoted(name)}`;
+}
+async function commandForParameter(place, name, id) {
+	const absolute = `/${name}`;
+	if (name.includes("/")) return commandForName(place, absolute);
+	const [held = absolute] = await namesHolding(place, id, [name, absolute]);
+	return commandForName(place, held);
 }
 // src/recall/in-use.ts
-async function inUseOf(place, copies, users) {
+function looksAt(place, { copies, gone, users }) {
 	const { account, region } = place;
-	const used = copies.flatMap(({ id }) => (users.get(id) ?? []).map(({ by }) => ({
-		account,
-		region,
-		amiId: id,
-		by,
-		command: commandFor(by, {
-			id,
-			region
-		})
-	})));
-	const shared = await joined(copies.map((copy) => sharesOf(place, copy)));
-	return [...used, ...shared.flat()];
+	const granted = grantsOf$1(place);
+	const usesOf = async ({ id }) => {
+		return joined((users.get(id) ?? []).filter(({ others }) => others === void 0 || !gone.has(id)).map(async ({ by }) => ({
+			by,
+			command: await commandFor(place, by, id)
+		})));
+	};
+	return [
+		{
+			what: "how each use of the AMIs can be ended",
+			read: usesOf
+		},
+		{
+			what: "whom their snapshots are shared with",
+			read: (copy) => sharesOf(place, copy)
+		},
+		{
+			what: "grants on their keys",
+			read: async ({ id, keys }) => gone.has(id) ? [] : (await joined(keys.map(granted))).flat()
+		}
+	].map(({ what, read }) => ({
+		what,
+		read: async () => {
+			return (await joined(copies.map(async (copy) => (await read(copy)).map((one) => ({
+				account,
+				region,
+				amiId: copy.id,
+				...one
+			}))))).flat();
+		}
+	}));
 }
-async function sharesOf(place, { id, image }) {
-	const { account, region } = place;
+async function sharesOf(place, { image }) {
 	return (await joined(snapshotIdsOf(image).map(async (SnapshotId) => {
 		const command = new DescribeSnapshotAttributeCommand({
 			SnapshotId,
@@ -55379,39 +55787,124 @@ async function sharesOf(place, { id, image }) {
 		});
 		const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
 		if (names.length === 0) return [];
-		const by = `${SnapshotId}, which is shared with ${names.join(", ")}`;
-		const reset = `aws ec2 reset-snapshot-attribute --region ${region} --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
+		const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
 		return [{
-			account,
-			region,
-			amiId: id,
-			by,
-			command: reset
+			by: `${SnapshotId}, which is shared with ${names.join(", ")}`,
+			command: aws(place, reset)
 		}];
 	}))).flat();
 }
-function quoted(text) {
-	return /^[\w./:@=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+function grantsOf$1(place) {
+	const known = new Map();
+	const read = async (keyArn) => {
+		return (await listGrants(place, keyArn)).flatMap(({ Name, GrantId, GranteePrincipal }) => {
+			if (Name !== "share-encrypted-ami/launch") return [];
+			return [{
+				by: `${GranteePrincipal}, who may use its key ${keyArn} by a grant, for every AMI under it`,
+				command: aws(place, `kms revoke-grant --key-id ${keyArn} --grant-id ${GrantId}`)
+			}];
+		});
+	};
+	return (keyArn) => {
+		const grants = known.get(keyArn) ?? read(keyArn);
+		known.set(keyArn, grants);
+		return grants;
+	};
 }
-const commands = [
-	[/^(i-[0-9a-f]+)$/, (name) => `ec2 terminate-instances --instance-ids ${name}`],
-	[/^(lt-[0-9a-f]+)$/, (name) => `ec2 create-launch-template-version --launch-template-id ${name} --source-version '$Latest' --launch-template-data ImageId=REPLACEMENT`],
-	[/^the launch configuration (.+)$/, (name) => `autoscaling delete-launch-configuration --launch-configuration-name ${quoted(name)}`],
-	[/^the Auto Scaling group (.+)$/, (name) => `autoscaling start-instance-refresh --auto-scaling-group-name ${quoted(name)}`],
-	[/^arn:[^:]+:ssm:[^:]*:\d+:parameter(\/.+)$/, (name) => `ssm put-parameter --overwrite --name ${quoted(name)} --value REPLACEMENT`],
-	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (name) => `imagebuilder delete-image-recipe --image-recipe-arn ${quoted(name)}`],
-	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (name) => `imagebuilder delete-container-recipe --container-recipe-arn ${quoted(name)}`],
-	[/^(others)/, (_, { id }) => `ec2 reset-image-attribute --image-id ${id} --attribute launchPermission`]
-];
-function commandFor(by, { id, region }) {
-	for (const [pattern, command] of commands) {
-		const [, name] = pattern.exec(by) ?? [];
-		if (name === void 0) continue;
-		const [service, ...rest] = command(name, { id }).split(" ");
-		const [action, ...options] = rest;
-		return `aws ${service} ${action} --region ${region} ${options.join(" ")}`;
+// src/recall/record.ts
+const recordsPath = "/share-encrypted-ami/recalled/";
+const partCharacters = 4e3;
+function textOf(record) {
+	return JSON.stringify(record).replaceAll("{{", "{\\u007b").replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+async function writeRecord(place, amiId, { record, Tags }) {
+	const text = textOf(record);
+	const id = newLeaseId();
+	const count = Math.ceil(text.length / partCharacters);
+	let at = Math.max(0, ...(await readParts$1(place, amiId)).map(numberOf));
+	for (let n = 1; n <= count; n += 1) {
+		const Value = `${id} ${n}/${count} ${text.slice((n - 1) * partCharacters, n * partCharacters)}`;
+		for (let isWritten = false; !isWritten;) {
+			at += 1;
+			try {
+				await place.ssm(new PutParameterCommand({
+					Name: `${recordsPath}${amiId}/${at}`,
+					Value,
+					Type: "String",
+					Tags
+				}));
+				isWritten = true;
+			} catch (error) {
+				if (!hasCode(error, "ParameterAlreadyExists")) throw error;
+			}
+		}
 	}
-	return "";
+}
+function numberOf({ Name = "" }) {
+	return Number(/\/(\d+)$/.exec(Name)?.[1] ?? 0);
+}
+function readParts$1(place, amiId) {
+	return pages(async (NextToken) => {
+		const page = await place.ssm(new GetParametersByPathCommand({
+			Path: `${recordsPath}${amiId}`,
+			NextToken
+		}));
+		return {
+			items: page.Parameters ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function readRecord(place, amiId) {
+	const parts = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
+		const [, id = "", n, count, text = ""] = /^([0-9a-f]+) (\d{1,3})\/(\d{1,3}) (.*)$/s.exec(Value) ?? [];
+		return n === void 0 ? [] : [{
+			id,
+			n: Number(n),
+			count: Number(count),
+			text
+		}];
+	});
+	for (const own of Map.groupBy(parts, ({ id }) => id).values()) {
+		const byNumber = new Map(own.map(({ n, text }) => [n, text]));
+		const texts = Array.from({ length: own[0]?.count ?? 0 }, (_, index) => byNumber.get(index + 1));
+		const record = texts.includes(void 0) ? void 0 : recordIn(texts.join(""));
+		if (record !== void 0) return record;
+	}
+}
+function recordIn(text) {
+	const value = parsed(text);
+	if (typeof value !== "object" || value === null) return void 0;
+	const { how, reason, at, run, state, launchPermissions, deprecation } = value;
+	return recallWays.some((way) => way === how) && [reason, run].every((one) => typeof one === "string") && isTime(at) && (state === "available" || state === "disabled") && (deprecation === void 0 || isDeprecation(deprecation)) && Array.isArray(launchPermissions) && launchPermissions.every(isPermission) ? value : void 0;
+}
+function parsed(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return;
+	}
+}
+function isDeprecation(value) {
+	if (typeof value !== "object" || value === null) return false;
+	const { before, at } = value;
+	return (before === null || isTime(before)) && isTime(at);
+}
+const isTime = (value) => typeof value === "string" && !Number.isNaN(Date.parse(value));
+const permissionForms = {
+	UserId: /^\d{12}$/,
+	Group: /^all$/,
+	OrganizationArn: /^arn:[\w-]+:organizations::\d{12}:organization\/o-[a-z0-9]+$/,
+	OrganizationalUnitArn: /^arn:[\w-]+:organizations::\d{12}:ou\/o-[a-z0-9]+\/ou-[a-z0-9-]+$/
+};
+function isPermission(value) {
+	if (typeof value !== "object" || value === null) return false;
+	const [[kind = "", name] = [], ...others] = Object.entries(value);
+	return others.length === 0 && typeof name === "string" && permissionForms[kind]?.test(name) === true;
+}
+async function deleteRecords(place, amiId) {
+	const names = (await readParts$1(place, amiId)).flatMap(({ Name }) => Name ?? []);
+	await joined(Array.from({ length: Math.ceil(names.length / 10) }, (_, at) => names.slice(10 * at, 10 * at + 10)).map((Names) => place.ssm(new DeleteParametersCommand({ Names }))));
 }
 // src/plan/decided.ts
 function isMaking(plan) {
@@ -55617,6 +56110,499 @@ async function formerValue(place, name, before) {
 	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
 	return Parameter === void 0 ? before : formerOf$1(Parameter);
 }
+// src/plan/operation.ts
+function told$2({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks, { mayWait }) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	const blocks = isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
+	if (blocks && !protection.startsWith("enabled")) return {
+		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+		remedy: "wait until that is over, a day at most"
+	};
+	if (blocks) return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+	};
+	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: `delete its recovery point in the backup vault`
+	};
+	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, report, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
+	return {
+		...told$2({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		report,
+		extras: extras ?? { uefiData: void 0 }
+	};
+}
+function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
+	return DeregistrationProtection.startsWith("enabled") && tagValue(image, tagKeys.protection) !== void 0;
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${placeName(place)}`;
+}
+// src/recall/withdraw.ts
+function markRecalled(place, id, reason) {
+	return place.ec2(new CreateTagsCommand({
+		Resources: [id],
+		Tags: [{
+			Key: recalledTag,
+			Value: reason
+		}]
+	}));
+}
+async function withdraw(place, image, request) {
+	const id = image.ImageId ?? "";
+	if (image.State === "pending") throw new Error("it is still being made: recall it again when it is available");
+	await markRecalled(place, id, request.reason);
+	if (request.how === "deregister") return deregister$1(place, image);
+	const isDisabled = image.State === "disabled";
+	await keepRecord(place, image, request);
+	if (request.how === "deprecate" && !isDisabled) return deprecate(place, image);
+	if (!isDisabled) await disable(place, id);
+	return {
+		status: "disabled",
+		done: `${id} is disabled${isDisabled ? " already" : ""}: nobody launches it any more`
+	};
+}
+async function keepRecord(place, image, { run, reason, how }) {
+	const id = image.ImageId ?? "";
+	const seen = await launchPermissionsOf(place, id);
+	const former = await readRecord(place, id);
+	if (former !== void 0 && isTold(image, former, how)) return;
+	const at = new Date(place.awsNow()).toISOString();
+	const dropped = former?.how === "disable" && former.state === "available" ? former.launchPermissions : [];
+	await writeRecord(place, id, {
+		record: {
+			how,
+			reason,
+			at,
+			run: run.runUrl,
+			state: image.State === "disabled" ? "disabled" : "available",
+			launchPermissions: [...new Map([...dropped, ...seen].map((one) => [JSON.stringify(one), one])).values()],
+			deprecation: isByRecall(image, former) ? former?.deprecation : how === "deprecate" && mayDeprecate(place, image) ? {
+				before: image.DeprecationTime ?? null,
+				at
+			} : void 0
+		},
+		Tags: tagsFrom({
+			[tagKeys.run]: run.runUrl,
+			[tagKeys.commit]: run.sha
+		})
+	});
+}
+function isTold(image, former, how) {
+	if (image.State === "disabled") return former.how === "disable" || former.state === "disabled";
+	return how === "deprecate" && former.how === how && isByRecall(image, former);
+}
+const deprecatingMs = 6e5;
+function isByRecall({ DeprecationTime = "" }, record) {
+	if (record?.deprecation === void 0) return false;
+	const { before, at } = record.deprecation;
+	const isNear = Math.abs(Date.parse(DeprecationTime) - Date.parse(at)) < deprecatingMs;
+	return DeprecationTime === (before ?? "") || isNear;
+}
+async function launchPermissionsOf(place, ImageId) {
+	const command = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "launchPermission"
+	});
+	return (await place.ec2(command)).LaunchPermissions ?? [];
+}
+async function disable(place, ImageId) {
+	await unlessIn("disabled", {
+		place,
+		id: ImageId
+	}, () => place.ec2(new DisableImageCommand({ ImageId })));
+}
+function mayDeprecate({ awsNow }, { State, DeprecationTime = "" }) {
+	return State !== "disabled" && !(Date.parse(DeprecationTime) <= awsNow());
+}
+async function deprecate(place, image) {
+	const ImageId = image.ImageId ?? "";
+	const DeprecateAt = new Date(place.awsNow() + 6e4);
+	if (mayDeprecate(place, image)) await place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	}));
+	return {
+		status: "deprecated",
+		done: `${ImageId} is deprecated within a minute: others' lists don't show it, but whoever may launch it still does`
+	};
+}
+async function deregister$1(place, image) {
+	const id = image.ImageId ?? "";
+	const obstacle = removalObstacle(image, new Map(), { mayWait: false });
+	if (obstacle !== void 0) throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy}; or recall it with how: disable`);
+	if (isOwnProtection(image) && !await liftProtection(place, image)) throw new Error("its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable");
+	await deregisterImage(place, image);
+	const stay = await joined(snapshotIdsOf(image).map(async (one) => {
+		try {
+			await deleteSnapshot(place, one);
+			return [];
+		} catch (error) {
+			if (!isInUse(error)) throw error;
+			return [one];
+		}
+	}));
+	await deleteRecords(place, id);
+	const left = stay.flat();
+	return {
+		status: "deregistered",
+		done: `${id} is deregistered${left.length === 0 ? " with its snapshots" : `; ${left.join(", ")} stays, which another AMI has`}`
+	};
+}
+async function unlessIn(state, { place, id }, act) {
+	try {
+		await act();
+	} catch (error) {
+		const [seen] = await describeImages(place, [id]);
+		if (seen?.State !== state) throw error;
+	}
+}
+// src/recall/restore.ts
+function unmarkRecalled(place, id) {
+	return place.ec2(new DeleteTagsCommand({
+		Resources: [id],
+		Tags: [{ Key: recalledTag }]
+	}));
+}
+async function restore$1(place, image) {
+	const id = image.ImageId ?? "";
+	const record = await readRecord(place, id);
+	if (tagValue(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, record);
+	if (image.State === "disabled" && record === void 0) throw new Error(`it stays disabled, for no record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (aws ec2 enable-image --region ${place.region} --image-id ${id}), share it again, and restore it once more`);
+	const done = record === void 0 ? [] : await giveBack$1(place, image, record);
+	await deleteRecords(place, id);
+	return {
+		status: "restored",
+		done: [`${id} is as it was before`, ...done].join("; ")
+	};
+}
+function unmarked(id, record) {
+	if (record !== void 0) throw new Error(`it bears no tag ${recalledTag}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; else delete that record`);
+	return {
+		status: "restored",
+		done: `${id} is not recalled: nothing had to be restored`
+	};
+}
+async function giveBack$1(place, image, record) {
+	const id = image.ImageId ?? "";
+	const done = [];
+	if (record.how === "disable" && record.state === "available") {
+		if (image.State === "disabled") await unlessIn("available", {
+			place,
+			id
+		}, () => place.ec2(new EnableImageCommand({ ImageId: id })));
+		done.push(...await shareAgain(place, id, record.launchPermissions));
+	} else if (image.State === "disabled") done.push("no recall has disabled it, so it stays disabled");
+	if (isByRecall(image, record)) await deprecateAsBefore(place, id, record);
+	return done;
+}
+const enabledMs = 12e4;
+const permissionsPerCall = 200;
+async function shareAgain(place, id, permissions) {
+	const { named = [], everybody = [] } = Object.groupBy(permissions, ({ Group }) => Group === void 0 ? "named" : "everybody");
+	for (let start = 0; start < named.length; start += permissionsPerCall) {
+		const Add = named.slice(start, start + permissionsPerCall);
+		await onceEnabled(place, () => place.ec2(new ModifyImageAttributeCommand({
+			ImageId: id,
+			LaunchPermission: { Add: [...Add] }
+		})));
+	}
+	const command = `aws ec2 modify-image-attribute --region ${place.region} --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
+	return [...named.length === 0 ? [] : [`launched again by ${named.map(launcherName).join(", ")}`], ...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${command}`]];
+}
+function onceEnabled(place, act) {
+	const on = (error) => hasCode(error, "IncorrectState", "InvalidAMIID.Unavailable");
+	return retried({
+		place,
+		on,
+		forMs: enabledMs,
+		wait: (count) => Math.min(500 * count, 5e3)
+	}, act);
+}
+async function deprecateAsBefore(place, ImageId, { deprecation }) {
+	const before = deprecation?.before ?? null;
+	if (before === null) {
+		await onceEnabled(place, () => place.ec2(new DisableImageDeprecationCommand({ ImageId })));
+		return;
+	}
+	const DeprecateAt = new Date(before);
+	if (DeprecateAt.getTime() <= place.awsNow()) return;
+	await onceEnabled(place, () => place.ec2(new EnableImageDeprecationCommand({
+		ImageId,
+		DeprecateAt
+	})));
+}
+// src/recall/images.ts
+async function takeBack$1(recalling, place, copies) {
+	const { request } = recalling;
+	const act = ({ image }) => withdraw(place, image, request);
+	const before = request.how === "deregister" ? await readUses(recalling, place, copies) : void 0;
+	const records = await each(recalling, {
+		place,
+		copies,
+		doing: `Taking back (how: ${request.how})`
+	}, act);
+	await noteUses(recalling, {
+		place,
+		copies,
+		records,
+		users: before ?? await readUses(recalling, place, copies)
+	});
+	return records;
+}
+function giveAgain(recalling, place, { copies, keepsMark }) {
+	return each(recalling, {
+		place,
+		copies,
+		doing: "Restoring"
+	}, async ({ id, image }) => {
+		const restored = await restore$1(place, image);
+		if (!keepsMark) await unmarkRecalled(place, id);
+		return restored;
+	});
+}
+function each(recalling, { place, copies, doing }, act) {
+	const { account, region } = place;
+	const where = placeName(place);
+	return joined(copies.map(async (copy) => {
+		const base = {
+			account,
+			region,
+			amiId: copy.id,
+			sourceAmi: copy.sourceAmi
+		};
+		try {
+			const { status, done } = await act(copy);
+			note(recalling, where, done);
+			return {
+				...base,
+				status
+			};
+		} catch (error) {
+			const told = explainLine(new StepError(`${doing} ${copy.id}`, error));
+			fail(recalling, where, told);
+			return {
+				...base,
+				status: "failed",
+				error: told
+			};
+		}
+	}));
+}
+function readUses(recalling, place, copies) {
+	const where = placeName(place);
+	const ids = copies.map(({ id }) => id);
+	return attempt(recalling, {
+		where,
+		what: `Looking for what uses ${ids.join(", ")}`
+	}, () => usersOf(place, ids, (what) => recalling.findings.warn(where, what)));
+}
+async function noteUses(recalling, { place, copies, records, users }) {
+	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
+	const where = placeName(place);
+	const found = await joined(looksAt(place, {
+		copies,
+		gone,
+		users: users ?? new Map()
+	}).map(({ what, read }) => attempt(recalling, {
+		where,
+		what: `Looking for ${what}`
+	}, read)));
+	recalling.notes.inUse.push(...found.flatMap((uses) => uses ?? []));
+}
+// src/recall/source.ts
+async function openSource(recalling) {
+	const { accounts, request } = recalling;
+	return await attempt(recalling, {
+		where: "source account",
+		what: `Assuming the source role, without which the source AMIs ${request.restore ? "keep their marks" : "get no mark, so that a share of them goes on"}`
+	}, () => accounts.openSource()) && accounts.source(request.source.region);
+}
+async function markSources(recalling, source) {
+	const { request } = recalling;
+	const where = placeName(source);
+	const images = await readSources(recalling, source);
+	const there = new Set(images.map(({ ImageId }) => ImageId));
+	const mark = async (id) => {
+		if (!there.has(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
+		await attempt(recalling, {
+			where,
+			what: `Marking the source AMI ${id} as recalled`
+		}, async () => {
+			await markRecalled(source, id, request.reason);
+			note(recalling, where, `the source AMI ${id} is marked as recalled: no share takes it any more`);
+		});
+	};
+	if (!request.restore) await joined(request.sourceImages.map(mark));
+	return images;
+}
+async function readSources(recalling, source) {
+	return await attempt(recalling, {
+		where: placeName(source),
+		what: "Reading the source AMIs"
+	}, () => describeImages(source, recalling.request.sourceImages)) ?? [];
+}
+async function unmarkSources(recalling, source) {
+	const { request, findings } = recalling;
+	const where = placeName(source);
+	const unmark = async ({ ImageId: id = "", State }) => {
+		if (State === "disabled" && !request.includeSource) {
+			findings.warn(where, `the source AMI ${id} is disabled, and stays marked as recalled. What to do: restore it with include-source: true; or, if no recall has disabled it, take its tag off`);
+			return;
+		}
+		await attempt(recalling, {
+			where,
+			what: `Taking the mark off the source AMI ${id}`
+		}, async () => {
+			await unmarkRecalled(source, id);
+			note(recalling, where, `the source AMI ${id} can be shared again`);
+		});
+	};
+	await joined((await readSources(recalling, source)).map(unmark));
+}
+async function readMeant(recalling, source, images) {
+	const { sourceImages, targetImages, replacement } = recalling.request;
+	const where = source === void 0 ? "source account" : placeName(source);
+	const look = async (what, read) => source && attempt(recalling, {
+		where,
+		what
+	}, () => read(source));
+	const [recalled, copies] = await joined([look("Looking for AMIs that are recalled", (place) => ownImages(place, {
+		Name: "tag-key",
+		Values: [recalledTag]
+	})), look("Looking for encrypted copies", (place) => joined(sourceImages.map(async (id) => ({
+		id,
+		...await findEncryptedCopies(place, id)
+	}))))]);
+	const recalledSources = new Set([...(recalled ?? []).flatMap(({ ImageId }) => ImageId ?? []), ...sourceImages]);
+	if (replacement !== void 0 && recalledSources.has(replacement)) fail(recalling, where, `the replacement ${replacement} is recalled itself. What to do: give another, or restore it`);
+	const parents = (copies ?? []).flatMap(({ id, images: all }) => all.map(({ ImageId = "" }) => [ImageId, id]));
+	const names = new Map(images.map(({ ImageId = "", Name = "" }) => [ImageId, Name]));
+	return {
+		sourceImages,
+		targetImages,
+		replacement,
+		parents: new Map(parents),
+		recalledSources,
+		names
+	};
+}
+async function recallSources(recalling, source, images) {
+	const where = placeName(source);
+	const { own = [], others = [] } = Object.groupBy(images, ({ OwnerId }) => OwnerId === source.account ? "own" : "others");
+	for (const { ImageId, OwnerId } of others) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
+	const copies = own.map((image) => ({
+		image,
+		id: image.ImageId ?? "",
+		sourceAmi: image.ImageId ?? "",
+		keys: []
+	}));
+	if (copies.length === 0) return [];
+	return recalling.request.restore ? giveAgain(recalling, source, {
+		copies,
+		keepsMark: true
+	}) : takeBack$1(recalling, source, copies);
+}
+// src/recall/copies.ts
+async function findCopies(place, meant) {
+	const tagged = await ownImages(place, {
+		Name: "tag-key",
+		Values: [tagKeys.sourceAmi]
+	});
+	const named = (await describeImages(place, meant.targetImages)).filter(({ OwnerId }) => OwnerId === place.account);
+	const all = [...new Map([...tagged, ...named].map((image) => [image.ImageId, image])).values()].filter((image) => !isEncryptedCopy(image) && image.State !== "deregistered" && image.State !== "failed");
+	const isNamed = ({ ImageId = "" }) => meant.targetImages.includes(ImageId);
+	const isMeant = (image) => isNamed(image) || !meant.sourceImages.includes(image.ImageId ?? "") && meant.sourceImages.includes(sourceOf(image));
+	const { chosen = [], others = [] } = Object.groupBy(all, (image) => isMeant(image) ? "chosen" : "others");
+	const lineages = new Set(chosen.flatMap((image) => tagValue(image, tagKeys.lineage) ?? []));
+	const candidates = others.filter((image) => mayReplace(image, meant, lineages));
+	const known = await readKnown(place, [...chosen, ...candidates], meant.parents);
+	const isProven = (image) => tieOfImage(image, known).is === "proven";
+	const good = candidates.filter(isProven).toSorted((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	return {
+		meant: chosen.filter(isProven).map((image) => copyOf(image, known)),
+		left: chosen.flatMap((image) => {
+			const tied = tieOfImage(image, known);
+			if (tied.is === "proven") return [];
+			const id = image.ImageId ?? "";
+			const unread = known.unread.get(id);
+			return [{
+				id,
+				why: unread ?? tied.why,
+				isFailure: isNamed(image) || unread !== void 0
+			}];
+		}),
+		replacementOf({ image }) {
+			const lineage = tagValue(image, tagKeys.lineage);
+			const isOfLineage = (one) => lineage !== void 0 && tagValue(one, tagKeys.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
+			const found = good.find((one) => meant.replacement !== void 0 || isOfLineage(one));
+			return found && copyOf(found, known);
+		}
+	};
+}
+const sourceOf = (image) => tagValue(image, tagKeys.sourceAmi) ?? "";
+function copyOf(image, { snapshots }) {
+	const keys = snapshotIdsOf(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
+	return {
+		image,
+		id: image.ImageId ?? "",
+		sourceAmi: sourceOf(image),
+		keys: [...new Set(keys)]
+	};
+}
+function mayReplace(image, { replacement, recalledSources }, lineages) {
+	const isFinished = image.State === "available" && tagValue(image, tagKeys.lease) === void 0;
+	const isRecalled = tagValue(image, "share-encrypted-ami:recalled") !== void 0 || recalledSources.has(sourceOf(image));
+	if (!isFinished || isRecalled || hasFailed(image)) return false;
+	const lineage = tagValue(image, tagKeys.lineage);
+	if (lineage !== void 0 && tagValue(image, tagKeys.published) === void 0) return false;
+	return replacement === void 0 ? lineages.has(lineage ?? "") : sourceOf(image) === replacement;
+}
+async function readKnown(place, images, parents) {
+	const parts = await describeSnapshots(place, [...new Set(images.flatMap(snapshotIdsOf))]);
+	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
+	const unread = new Map();
+	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
+		try {
+			return await ancestryOf(place, ImageId);
+		} catch (error) {
+			if (!isDenied(error) && !isUnknownAction(error)) throw error;
+			unread.set(ImageId, explainLine(error));
+			return [];
+		}
+	}));
+	return {
+		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+		parents: new Map([...ancestry.flat(), ...parents]),
+		unread
+	};
+}
 // src/operations/template-version.ts
 function asksForVersion({ template, image }, { standIns }) {
 	const { id: LaunchTemplateId, makesDefault } = template;
@@ -55794,10 +56780,13 @@ async function noting(notes, doing, act) {
 		notes.failed.push(explainLine(new StepError(doing, error)));
 	}
 }
-const noReplacement = (what, { id }) => `${what} still names ${id}: no other AMI of its lineage is published here. What to do: share one and recall again, give replacement, or change it by hand`;
+function noReplacement({ asked }, what, { id }) {
+	const [which, remedy] = asked === void 0 ? ["other AMI of its lineage is", "share one and recall again, give replacement,"] : [`copy of ${asked} is`, "share it here and recall again, give another replacement,"];
+	return `${what} still names ${id}: no ${which} published here, without a failed boot test or a recall. What to do: ${remedy} or change it by hand`;
+}
 async function moveParameters(pointing, notes) {
-	const { place, copies, parameter, run } = pointing;
-	const names = new Set(parameter === void 0 ? [] : [parameter]);
+	const { place, copies, parameters, run } = pointing;
+	const names = new Set(parameters);
 	await noting(notes, "Looking for SSM parameters that this action has set", async () => {
 		for (const name of await ownParameters(place, copies.meant)) names.add(name);
 	});
@@ -55807,7 +56796,7 @@ async function moveParameters(pointing, notes) {
 		if (found === void 0 || copy === void 0) return;
 		const replacement = copies.replacementOf(copy);
 		if (replacement === void 0) {
-			notes.failed.push(noReplacement(`the SSM parameter ${name}`, copy));
+			notes.failed.push(noReplacement(pointing, `the SSM parameter ${name}`, copy));
 			return;
 		}
 		const tags = provenance({ run }, replacement.sourceAmi);
@@ -55836,12 +56825,12 @@ async function ownParameters(place, copies) {
 			items: page.Parameters ?? [],
 			next: page.NextToken
 		};
-	})).flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/") ? [] : [Name]);
+	})).flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/recalled/") ? [] : [Name]);
 }
 async function moveTemplates(pointing, notes) {
-	const { place, template, templates } = pointing;
-	const ids = new Set(templates);
-	if (template !== void 0) await noting(notes, `Reading the launch template ${template}`, async () => {
+	const { place, templates } = pointing;
+	const ids = new Set(templates.used);
+	for (const template of templates.named) await noting(notes, `Reading the launch template ${template}`, async () => {
 		ids.add((await readTemplate(place, template, "$Latest")).id);
 	});
 	await joined([...ids].map((id) => noting(notes, `Changing the launch template ${id}`, () => moveTemplate(pointing, id, notes))));
@@ -55857,488 +56846,67 @@ async function moveTemplate(pointing, id, notes) {
 	const { place, copies } = pointing;
 	const all = await templateVersions$1(place, id);
 	const own = all.flatMap((version) => ownVersion(copies, version));
-	const newest = Math.max(...all.map(({ number }) => number));
-	const [latest, launching] = [own.find(({ number }) => number === newest), own.find(({ isDefault }) => isDefault)];
-	const pointer = latest ?? launching;
-	const replacement = pointer && copies.replacementOf(pointer.copy);
-	if (pointer !== void 0 && replacement === void 0) notes.failed.push(noReplacement(`the launch template ${id}, by its ${launching ? "default" : "latest"} version,`, pointer.copy));
-	if (pointer !== void 0 && replacement !== void 0) {
-		const version = fittingVersion(all.filter((one) => !own.some(({ number }) => number === one.number)), {
-			amiId: replacement.id,
-			isLatest: latest !== void 0
-		}) ?? await makeVersion(pointing, id, {
+	const newest = newestOf(all);
+	const launching = own.find(({ isDefault }) => isDefault);
+	const latest = own.find(({ number }) => number === newest);
+	const rest = all.filter((one) => !own.some(({ number }) => number === one.number));
+	const kept = new Set();
+	for (const pointer of new Set([launching, latest].filter((one) => one !== void 0))) {
+		const replacement = copies.replacementOf(pointer.copy);
+		const role = pointer === launching ? "default" : "latest";
+		if (replacement === void 0) {
+			kept.add(pointer);
+			notes.failed.push(noReplacement(pointing, `the launch template ${id}, by its ${role} version,`, pointer.copy));
+			continue;
+		}
+		const there = rest.find((one) => isLike(one, {
+			pointer,
+			replacement,
+			newest: pointer === latest && newestOf(rest)
+		}));
+		const version = there ?? await makeVersion(pointing, id, {
 			pointer,
 			replacement
 		});
-		if (launching !== void 0) await setDefaultVersion(place, id, version);
-		const asDefault = launching === void 0 ? "" : ", its default one";
-		notes.moved.push(`the launch template ${id} has ${replacement.id} in version ${version}${asDefault}`);
+		if (there === void 0) rest.push(version);
+		if (pointer === launching) await setDefaultVersion(place, id, version.number);
+		const others = there === void 0 && latest === void 0 ? `; $Latest, which meant version ${newest}, means it now` : "";
+		notes.moved.push(`the launch template ${id} has ${replacement.id} in version ${version.number}, its ${role} one${others}`);
 	}
-	const kept = replacement === void 0 ? [latest, launching] : [];
-	const gone = own.filter((one) => !kept.includes(one)).map(({ number }) => number);
+	const gone = own.filter((one) => !kept.has(one)).map(({ number }) => number);
 	if (gone.length === 0) return;
 	await deleteVersions(place, id, gone);
 	notes.moved.push(`of the launch template ${id}, version ${gone.join(", ")} with the recalled AMI is deleted`);
 }
-function fittingVersion(rest, { amiId, isLatest }) {
-	const newest = Math.max(...rest.map(({ number }) => number));
-	const fitting = rest.filter((one) => one.imageId === amiId && (!isLatest || one.number === newest));
-	return fitting.length === 0 ? void 0 : Math.max(...fitting.map(({ number }) => number));
+function newestOf(versions) {
+	return Math.max(...versions.map(({ number }) => number));
+}
+function isLike(version, { pointer, replacement, newest }) {
+	const isOurs = version.description.startsWith(descriptionPrefix(replacement.sourceAmi));
+	const isSame = version.imageId === replacement.id && version.others === pointer.others;
+	return isOurs && isSame && (newest === false || version.number === newest);
 }
 async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacement }) {
+	const VersionDescription = versionDescription(run, replacement.sourceAmi, "recall");
 	const { LaunchTemplateVersion: made } = await place.ec2(new CreateLaunchTemplateVersionCommand({
 		LaunchTemplateId,
 		SourceVersion: String(pointer.number),
-		VersionDescription: versionDescription(run, replacement.sourceAmi, "recall"),
+		VersionDescription,
 		LaunchTemplateData: { ImageId: replacement.id },
 		ClientToken: clientToken(run.runUrl, LaunchTemplateId, `${pointer.number} ${replacement.id}`)
 	}));
-	const version = made?.VersionNumber;
-	if (version === void 0) throw new Error("AWS tells no number of the new version");
-	return version;
-}
-// src/operations/protect.ts
-function protectionMark(ImageId, protection) {
-	return new CreateTagsCommand({
-		Resources: [ImageId],
-		Tags: [{
-			Key: tagKeys.protection,
-			Value: protection
-		}]
-	});
-}
-function enabling({ image: { ImageId }, cooldown }) {
-	return new EnableImageDeregistrationProtectionCommand({
-		ImageId,
-		WithCooldown: cooldown
-	});
-}
-function asksToProtect(operation) {
-	return [dryRun(enabling(operation))];
-}
-async function protect(operation, { run, place }) {
-	const id = operation.image.ImageId ?? "";
-	await patiently(place, () => place.ec2(enabling(operation)));
-	run.log.line(placeName(place), `${id} is protected from deregistration again: it has come into use`);
-	return { id };
-}
-function lifting(ImageId) {
-	return new DisableImageDeregistrationProtectionCommand({ ImageId });
-}
-async function liftProtection(place, { ImageId = "" }) {
-	await patiently(place, () => place.ec2(lifting(ImageId)));
-	const [image] = await describeImages(place, [ImageId]);
-	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
-}
-// src/plan/operation.ts
-function told$2({ key, island, ...rest }) {
+	const number = made?.VersionNumber;
+	if (number === void 0) throw new Error("AWS tells no number of the new version");
+	const { others } = pointer;
 	return {
-		...rest,
-		kmsKeyArn: key,
-		island
+		number,
+		isDefault: false,
+		description: VersionDescription,
+		imageId: replacement.id,
+		others
 	};
 }
-// src/plan/removal.ts
-function removalObstacle(image, locks, { mayWait }) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	const blocks = isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
-	if (blocks && !protection.startsWith("enabled")) return {
-		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-		remedy: "wait until that is over, a day at most"
-	};
-	if (blocks) return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
-	};
-	if (tagValue(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: `delete its recovery point in the backup vault`
-	};
-	const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
-	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
-	};
-}
-function deregistering(image, reason, { extras, until, report, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : snapshotIdsOf(image)];
-	return {
-		...told$2({
-			...removal,
-			id: removalId(image, removal.place),
-			of
-		}),
-		kind: "deregister",
-		image,
-		reason,
-		until,
-		report,
-		extras: extras ?? { uefiData: void 0 }
-	};
-}
-function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	return DeregistrationProtection.startsWith("enabled") && tagValue(image, tagKeys.protection) !== void 0;
-}
-function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${placeName(place)}`;
-}
-// src/recall/record.ts
-const pathOf = (amiId) => `/share-encrypted-ami/recalled/${amiId}`;
-const partCharacters = 4e3;
-function textOf(record) {
-	return JSON.stringify(record).replaceAll("{{", "{\\u007b").replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-async function writeRecord(place, amiId, { record, tags }) {
-	const text = textOf(record);
-	const count = Math.ceil(text.length / partCharacters);
-	for (let n = 1; n <= count; n += 1) {
-		const part = text.slice((n - 1) * partCharacters, n * partCharacters);
-		const request = {
-			Name: `${pathOf(amiId)}/${n}`,
-			Value: `${n}/${count} ${part}`,
-			Type: "String"
-		};
-		try {
-			await place.ssm(new PutParameterCommand({
-				...request,
-				Tags: tags
-			}));
-		} catch (error) {
-			if (!hasCode(error, "ParameterAlreadyExists")) throw error;
-			await place.ssm(new PutParameterCommand({
-				...request,
-				Overwrite: true
-			}));
-		}
-	}
-}
-function readParts$1(place, amiId) {
-	return pages(async (NextToken) => {
-		const page = await place.ssm(new GetParametersByPathCommand({
-			Path: pathOf(amiId),
-			NextToken
-		}));
-		return {
-			items: page.Parameters ?? [],
-			next: page.NextToken
-		};
-	});
-}
-async function readRecord(place, amiId) {
-	const parts = (await readParts$1(place, amiId)).flatMap(({ Value = "" }) => {
-		const [, n, count, text = ""] = /^(\d+)\/(\d+) (.*)$/s.exec(Value) ?? [];
-		return n === void 0 ? [] : [{
-			n: Number(n),
-			count: Number(count),
-			text
-		}];
-	});
-	const count = parts.find(({ n }) => n === 1)?.count ?? 0;
-	const own = parts.filter((part) => part.count === count).toSorted((a, b) => a.n - b.n);
-	if (count === 0 || own.length !== count) return void 0;
-	try {
-		return recordIn(JSON.parse(own.map(({ text }) => text).join("")));
-	} catch {
-		return;
-	}
-}
-function recordIn(value) {
-	if (typeof value !== "object" || value === null) return void 0;
-	const { how, reason, at, run, launchPermissions, deprecationTime } = value;
-	const isPermission = (one) => typeof one === "object" && one !== null;
-	if (!Array.isArray(launchPermissions) || !launchPermissions.every(isPermission)) return void 0;
-	return {
-		how: how === "deprecate" ? how : "disable",
-		reason: String(reason),
-		at: String(at),
-		run: String(run),
-		launchPermissions,
-		deprecationTime: typeof deprecationTime === "string" ? deprecationTime : void 0
-	};
-}
-async function deleteRecord(place, amiId) {
-	const names = (await readParts$1(place, amiId)).flatMap(({ Name }) => Name ?? []);
-	await joined(Array.from({ length: Math.ceil(names.length / 10) }, (_, at) => names.slice(10 * at, 10 * at + 10)).map((Names) => place.ssm(new DeleteParametersCommand({ Names }))));
-}
-// src/recall/withdraw.ts
-function markRecalled(place, id, reason) {
-	return place.ec2(new CreateTagsCommand({
-		Resources: [id],
-		Tags: [{
-			Key: recalledTag,
-			Value: reason
-		}]
-	}));
-}
-function unmarkRecalled(place, id) {
-	return place.ec2(new DeleteTagsCommand({
-		Resources: [id],
-		Tags: [{ Key: recalledTag }]
-	}));
-}
-async function withdraw(place, image, request) {
-	const id = image.ImageId ?? "";
-	if (image.State === "pending") throw new Error(`it is still being made: recall it again when it is available`);
-	await markRecalled(place, id, request.reason);
-	if (request.how === "deregister") return deregister$1(place, image);
-	await keepRecord(place, image, request);
-	if (request.how === "deprecate") return deprecate(place, image);
-	if (image.State !== "disabled") await unlessIn("disabled", {
-		place,
-		id
-	}, () => place.ec2(new DisableImageCommand({ ImageId: id })));
-	return {
-		status: "disabled",
-		done: `${id} is disabled: nobody launches it any more`
-	};
-}
-async function keepRecord(place, image, request) {
-	const id = image.ImageId ?? "";
-	const { run, reason, how } = request;
-	const former = await readRecord(place, id);
-	if (former !== void 0 && image.State === "disabled") return;
-	const permissions = [...former?.launchPermissions ?? [], ...await launchPermissionsOf(place, id)];
-	await writeRecord(place, id, {
-		record: {
-			how,
-			reason,
-			at: new Date(place.awsNow()).toISOString(),
-			run: run.runUrl,
-			launchPermissions: [...new Map(permissions.map((one) => [JSON.stringify(one), one])).values()],
-			deprecationTime: former === void 0 ? image.DeprecationTime : former.deprecationTime
-		},
-		tags: tagsFrom({
-			[tagKeys.run]: run.runUrl,
-			[tagKeys.commit]: run.sha
-		})
-	});
-}
-async function launchPermissionsOf(place, ImageId) {
-	const command = new DescribeImageAttributeCommand({
-		ImageId,
-		Attribute: "launchPermission"
-	});
-	return (await place.ec2(command)).LaunchPermissions ?? [];
-}
-async function deprecate(place, image) {
-	const ImageId = image.ImageId ?? "";
-	const isPast = Date.parse(image.DeprecationTime ?? "") <= place.awsNow();
-	const DeprecateAt = new Date(place.awsNow() + 6e4);
-	if (!isPast) await place.ec2(new EnableImageDeprecationCommand({
-		ImageId,
-		DeprecateAt
-	}));
-	return {
-		status: "deprecated",
-		done: `${ImageId} is deprecated within a minute: others' lists don't show it, but whoever may launch it still does`
-	};
-}
-async function deregister$1(place, image) {
-	const id = image.ImageId ?? "";
-	const obstacle = removalObstacle(image, new Map(), { mayWait: false });
-	if (obstacle !== void 0) throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy}; or recall it with how: disable`);
-	if (isOwnProtection(image) && !await liftProtection(place, image)) throw new Error("its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable");
-	await deregisterImage(place, image);
-	const left = (await joined(snapshotIdsOf(image).map(async (one) => {
-		try {
-			await deleteSnapshot(place, one);
-			return [];
-		} catch (error) {
-			if (!isInUse(error)) throw error;
-			return [one];
-		}
-	}))).flat();
-	const without = left.length === 0 ? "with its snapshots" : `; ${left.join(", ")} stays, which another AMI has`;
-	return {
-		status: "deregistered",
-		done: `${id} is deregistered${left.length === 0 ? ` ${without}` : without}`
-	};
-}
-const enabledMs = 12e4;
-const permissionsPerCall = 200;
-async function restore$1(place, image) {
-	const id = image.ImageId ?? "";
-	const record = await readRecord(place, id);
-	if (image.State === "disabled") await unlessIn("available", {
-		place,
-		id
-	}, () => place.ec2(new EnableImageCommand({ ImageId: id })));
-	if (record === void 0 && image.State === "disabled") throw new Error(`it is enabled, but what it was shared with is not known: there is no whole record of the recall in SSM. What to do: share it again, and take the tag ${recalledTag} off`);
-	const permissions = record?.launchPermissions ?? [];
-	for (let start = 0; start < permissions.length; start += permissionsPerCall) {
-		const Add = permissions.slice(start, start + permissionsPerCall);
-		await onceEnabled(place, () => place.ec2(new ModifyImageAttributeCommand({
-			ImageId: id,
-			LaunchPermission: { Add: [...Add] }
-		})));
-	}
-	if (record !== void 0 && image.DeprecationTime !== record.deprecationTime) await deprecateAsBefore(place, id, record);
-	await unmarkRecalled(place, id);
-	await deleteRecord(place, id);
-	return {
-		status: "restored",
-		done: `${id} is as it was${permissions.length === 0 ? "" : `, and ${permissions.length} others may launch it again`}`
-	};
-}
-async function unlessIn(state, { place, id }, act) {
-	try {
-		await act();
-	} catch (error) {
-		const [seen] = await describeImages(place, [id]);
-		if (seen?.State !== state) throw error;
-	}
-}
-function onceEnabled(place, act) {
-	const on = (error) => hasCode(error, "IncorrectState", "InvalidAMIID.Unavailable");
-	return retried({
-		place,
-		on,
-		forMs: enabledMs,
-		wait: (count) => Math.min(500 * count, 5e3)
-	}, act);
-}
-async function deprecateAsBefore(place, ImageId, { deprecationTime }) {
-	if (deprecationTime === void 0) {
-		await onceEnabled(place, () => place.ec2(new DisableImageDeprecationCommand({ ImageId })));
-		return;
-	}
-	const DeprecateAt = new Date(deprecationTime);
-	if (DeprecateAt.getTime() <= place.awsNow()) return;
-	await onceEnabled(place, () => place.ec2(new EnableImageDeprecationCommand({
-		ImageId,
-		DeprecateAt
-	})));
-}
-// src/recall.ts
-async function recall$1(host, request, signal) {
-	const log = openLog(host);
-	const findings = openFindings(signal);
-	const sides = {
-		source: "source-recall",
-		target: "target-recall"
-	};
-	const accounts = openAccounts(host, {
-		...request,
-		sides
-	}, findings);
-	const notes = {
-		done: [],
-		left: [],
-		failed: [],
-		inUse: []
-	};
-	const recalling = {
-		request,
-		accounts,
-		findings,
-		log,
-		notes
-	};
-	await accounts.openSource();
-	const source = accounts.source(request.source.region);
-	if (!request.restore) await joined(request.sourceImages.map((id) => markSource(recalling, source, id)));
-	const meant = await readMeant(recalling, source);
-	const [own, ...others] = await joined([request.includeSource ? recallSource(recalling, source) : Promise.resolve([]), ...request.targets.map((target) => recallTarget(recalling, target, meant))]);
-	const targets = [...own ?? [], ...others.flat()];
-	noteUnfound(recalling, targets);
-	const isWhole = targets.every(({ status }) => status !== "failed");
-	if (request.restore && isWhole) await joined(request.sourceImages.map((id) => unmarkSource(recalling, source, id)));
-	for (const warning of findings.warnings()) log.warn(warning);
-	return {
-		targets,
-		...notes,
-		seconds: log.elapsedSeconds()
-	};
-}
-function note({ notes, log }, where, what) {
-	notes.done.push(`${where}: ${what}`);
-	log.line(where, what);
-}
-function fail({ notes, log }, where, what) {
-	notes.failed.push(`${where}: ${what}`);
-	log.line(where, what);
-}
-async function attempt(recalling, doing, act) {
-	try {
-		return await act();
-	} catch (error) {
-		fail(recalling, doing.where, explainLine(new StepError(doing.what, error)));
-		return;
-	}
-}
-function markSource(recalling, source, id) {
-	const where = placeName(source);
-	return attempt(recalling, {
-		where,
-		what: `Marking the source AMI ${id} as recalled`
-	}, async () => {
-		const [image] = await describeImages(source, [id]);
-		if (image === void 0) {
-			note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
-			return;
-		}
-		await markRecalled(source, id, recalling.request.reason);
-		note(recalling, where, `the source AMI ${id} is marked as recalled: no share takes it any more`);
-	});
-}
-function unmarkSource(recalling, source, id) {
-	const where = placeName(source);
-	return attempt(recalling, {
-		where,
-		what: `Taking the mark off the source AMI ${id}`
-	}, async () => {
-		const [image] = await describeImages(source, [id]);
-		if (image === void 0) return;
-		await unmarkRecalled(source, id);
-		note(recalling, where, `the source AMI ${id} can be shared again`);
-	});
-}
-async function readMeant(recalling, source) {
-	const { sourceImages, targetImages, replacement } = recalling.request;
-	const where = placeName(source);
-	const [recalled, copies] = await joined([attempt(recalling, {
-		where,
-		what: "Looking for AMIs that are recalled"
-	}, () => ownImages(source, {
-		Name: "tag-key",
-		Values: [recalledTag]
-	})), attempt(recalling, {
-		where,
-		what: "Looking for encrypted copies"
-	}, () => joined(sourceImages.map(async (id) => ({
-		id,
-		...await findEncryptedCopies(source, id)
-	}))))]);
-	const recalledSources = new Set([...(recalled ?? []).flatMap(({ ImageId }) => ImageId ?? []), ...sourceImages]);
-	if (replacement !== void 0 && recalledSources.has(replacement)) fail(recalling, where, `the replacement ${replacement} is recalled itself. What to do: give another, or restore it`);
-	const parents = (copies ?? []).flatMap(({ id, images }) => images.map(({ ImageId = "" }) => [ImageId, id]));
-	return {
-		sourceImages,
-		targetImages,
-		replacement,
-		parents: new Map(parents),
-		recalledSources
-	};
-}
-async function recallSource(recalling, source) {
-	const { request } = recalling;
-	const where = placeName(source);
-	const read = await attempt(recalling, {
-		where,
-		what: "Reading the source AMI"
-	}, () => describeImages(source, request.sourceImages));
-	const copies = (read ?? []).filter(({ OwnerId }) => OwnerId === source.account).map((image) => ({
-		image,
-		id: image.ImageId ?? "",
-		sourceAmi: image.ImageId ?? ""
-	}));
-	for (const { ImageId, OwnerId } of read ?? []) if (OwnerId !== source.account) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
-	const records = await withdrawAll(recalling, source, copies);
-	if (!request.restore) await noteUses(recalling, source, copies);
-	return records;
-}
+// src/recall/target.ts
 async function recallTarget(recalling, target, meant) {
 	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
@@ -56373,90 +56941,107 @@ async function recallTarget(recalling, target, meant) {
 		sourceAmi: null,
 		status: "absent"
 	}];
-	if (!request.restore) await movePointers(recalling, {
+	if (request.restore) return giveAgain(recalling, place, {
+		copies: copies.meant,
+		keepsMark: false
+	});
+	await movePointers(recalling, {
 		place,
 		target,
-		copies
+		copies,
+		names: meant.names
 	});
-	const records = await withdrawAll(recalling, place, copies.meant);
-	if (!request.restore) await noteUses(recalling, place, copies.meant);
-	return records;
+	return takeBack$1(recalling, place, copies.meant);
 }
-async function movePointers(recalling, { place, target, copies }) {
+async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
 	const where = placeName(place);
 	const users = await readUses(recalling, place, copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users?.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
+	const named = (input, template) => {
+		if (template === void 0) return [];
+		const { account, region } = target;
+		const filled = copies.meant.map(({ sourceAmi }) => {
+			const name = names.get(sourceAmi);
+			const source = {
+				"source-ami": sourceAmi,
+				...name !== void 0 && { name }
+			};
+			return fill(template, {
+				account,
+				region,
+				...runValues(request.run),
+				...source
+			});
+		});
+		if (filled.some(needsSourceImage)) fail(recalling, where, `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`);
+		return [...new Set(filled)].filter((one) => !needsSourceImage(one));
+	};
 	const { moved, failed } = await repoint({
 		place,
 		copies,
 		run: request.run,
-		templates: [...new Set(templates)],
-		parameter: named(request, target, request.ssmParameter),
-		template: named(request, target, request.launchTemplate)
+		asked: request.replacement,
+		parameters: named("ssm-parameter", request.ssmParameter),
+		templates: {
+			used: [...new Set(templates)],
+			named: named("launch-template", request.launchTemplate)
+		}
 	});
 	for (const what of moved) note(recalling, where, what);
 	for (const what of failed) fail(recalling, where, what);
 }
-function named({ run }, { account, region }, template) {
-	const filled = template && fill(template, {
-		account,
-		region,
-		...runValues(run)
+// src/recall.ts
+async function recall$1(host, request, signal) {
+	const log = openLog(host);
+	const findings = openFindings(signal);
+	const sides = {
+		source: "source-recall",
+		target: "target-recall"
+	};
+	const accounts = openAccounts(host, {
+		...request,
+		sides
+	}, findings);
+	const notes = {
+		done: [],
+		left: [],
+		failed: [],
+		inUse: []
+	};
+	const recalling = {
+		request,
+		accounts,
+		findings,
+		log,
+		notes
+	};
+	const source = await openSource(recalling);
+	const images = source === void 0 ? [] : await markSources(recalling, source);
+	const meant = await readMeant(recalling, source, images);
+	const [own, ...others] = await joined([source !== void 0 && request.includeSource ? recallSources(recalling, source, images) : Promise.resolve([]), ...request.targets.map((target) => recallTarget(recalling, target, meant))]);
+	const targets = [...own ?? [], ...others.flat()];
+	noteUnfound(recalling, {
+		targets,
+		isThere: (id) => source === void 0 || meant.names.has(id)
 	});
-	return placeholders.some((one) => filled?.includes(`{${one}}`)) ? void 0 : filled;
+	const isWhole = targets.every(({ status }) => status !== "failed");
+	if (request.restore && isWhole && source !== void 0) await unmarkSources(recalling, source);
+	for (const warning of findings.warnings()) log.warn(warning);
+	return {
+		targets,
+		...notes,
+		seconds: log.elapsedSeconds()
+	};
 }
-function readUses(recalling, place, copies) {
-	const where = placeName(place);
-	const ids = copies.map(({ id }) => id);
-	return attempt(recalling, {
-		where,
-		what: `Looking for what uses ${ids.join(", ")}`
-	}, () => usersOf(place, ids, (what) => recalling.findings.warn(where, what)));
-}
-async function noteUses(recalling, place, copies) {
-	if (copies.length === 0) return;
-	const users = await readUses(recalling, place, copies);
-	const found = await attempt(recalling, {
-		where: placeName(place),
-		what: "Looking for what the snapshots are shared with"
-	}, () => inUseOf(place, copies, users ?? new Map()));
-	recalling.notes.inUse.push(...found ?? []);
-}
-function withdrawAll(recalling, place, copies) {
-	const { request } = recalling;
-	const { account, region } = place;
-	const where = placeName(place);
-	return joined(copies.map(async ({ id, image, sourceAmi }) => {
-		const base = {
-			account,
-			region,
-			amiId: id,
-			sourceAmi
-		};
-		try {
-			const { status, done } = await (request.restore ? restore$1(place, image) : withdraw(place, image, request));
-			note(recalling, where, done);
-			return {
-				...base,
-				status
-			};
-		} catch (error) {
-			const told = explainLine(new StepError(`${request.restore ? "Restoring" : "Taking back"} ${id} (${request.restore ? "restore" : request.how})`, error));
-			fail(recalling, where, told);
-			return {
-				...base,
-				status: "failed",
-				error: told
-			};
-		}
-	}));
-}
-function noteUnfound(recalling, targets) {
-	const { targetImages } = recalling.request;
-	const isTold = (id) => targets.some(({ amiId }) => amiId === id) || recalling.notes.left.some((what) => what.includes(id));
+function noteUnfound(recalling, { targets, isThere }) {
+	const { notes, request } = recalling;
 	if (targets.some(({ status, amiId }) => status === "failed" && amiId === null)) return;
-	for (const id of targetImages) if (!isTold(id)) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
+	const isTold = (id) => targets.some(({ amiId, sourceAmi }) => amiId === id || sourceAmi === id) || notes.left.some((what) => what.includes(id));
+	const ofSource = "correct the ID, source-region or the targets. If an earlier recall deregistered all of it, nothing is left to do";
+	for (const id of request.targetImages.filter((one) => !isTold(one))) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
+	for (const id of request.sourceImages.filter((one) => !isTold(one))) if (!isThere(id)) fail(recalling, "ami-id", `neither ${id} nor a copy of it is there. What to do: ${ofSource}`);
+	else if (request.restore) note(recalling, "ami-id", `no target has a copy of ${id}: one that was deregistered comes back only by sharing it again`);
 }
 // src/report/recall.ts
 const errorCharacters = 200;
@@ -58225,175 +58810,6 @@ async function screenshot(place, InstanceId) {
 	const { ImageData = "" } = await place.ec2(new GetConsoleScreenshotCommand({ InstanceId }));
 	return ImageData === "" ? void 0 : Buffer.from(ImageData, "base64");
 }
-// src/aws/key-users.ts
-const taken = ["kms:Decrypt", "kms:CreateGrant"];
-function policyAdmits(policy, owner, user) {
-	if ("account" in user && user.role !== void 0) return false;
-	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
-	return taken.every((action) => admitting.some((one) => allows(one, action)));
-}
-function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
-	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
-	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
-}
-function accountOf$2(principal = "") {
-	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
-}
-function admits(statement, owner, user) {
-	const principals = principalsOf(statement);
-	if (principals.includes("*")) return fits$1(statement, user);
-	const others = principals.map(accountOf$2).filter((account) => account !== owner);
-	return "account" in user ? others.includes(user.account) : others.length > 0;
-}
-function fits$1(statement, user) {
-	const accounts = valuesOf(statement, "kms:CallerAccount", "aws:PrincipalAccount");
-	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
-	const organizations = valuesOf(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
-	if (organizations.length === 0 || "account" in user) return true;
-	return organizations.some((one) => one === user.organization || one.includes("*"));
-}
-function valuesOf({ Condition = {} }, ...keys) {
-	const wanted = keys.map((key) => key.toLowerCase());
-	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
-}
-function allows({ Action, NotAction }, action) {
-	if (Action === void 0) return !matches(NotAction, action);
-	return matches(Action, action);
-}
-function matches(patterns, action) {
-	return [patterns ?? []].flat().some((pattern) => {
-		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
-		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
-	});
-}
-// src/operations/launching.ts
-const launchOperations = [
-	"Encrypt",
-	"Decrypt",
-	"ReEncryptFrom",
-	"ReEncryptTo",
-	"GenerateDataKey",
-	"GenerateDataKeyWithoutPlaintext",
-	"DescribeKey",
-	"CreateGrant"
-];
-function asksForLaunchers(settings, account) {
-	const { key } = settings;
-	const launchers = launchersOf(settings, account);
-	if (launchers.length === 0) return [];
-	const names = launchers.map(({ name }) => name).join();
-	return [{
-		...reading("GetKeyPolicy", key, ({ place }) => lacking(place, key, launchers)),
-		key: `${key} for ${names}`
-	}];
-}
-async function launchersTold(place, settings) {
-	const launchers = launchersOf(settings, place.account);
-	if (launchers.length === 0) return [];
-	const out = await lacking(place, settings.key, launchers);
-	return out.length === 0 ? [`its policy and its grants let the others who are to launch the AMI use ${settings.key}`] : out.map(({ what }) => what);
-}
-function launchersOf({ key, launchPermissions, grantElsewhere }, account) {
-	return [...launchPermissions.flatMap((permission) => launcherOf(permission, key) ?? []), ...grantElsewhere.map((role) => serviceRole(role, key))].filter(({ user }) => !("account" in user && user.account === account));
-}
-async function lacking(place, key, launchers) {
-	const policy = await outBy(place, launchers, async () => {
-		const read = await readPolicy(place, key);
-		return (user) => policyAdmits(read, place.account, user);
-	});
-	if (policy.out.length === 0) return [];
-	const grants = await outBy(place, policy.out, async () => {
-		const read = await listGrants(place, key);
-		return (user) => read.some((grant) => grantAdmits(grant, user));
-	});
-	return grants.out.map(({ name, user, remedy }) => {
-		const unread = ("role" in user ? [grants] : [policy, grants]).flatMap(({ why }) => why ?? []);
-		return { what: `${unread.length === 0 ? `${name} can't use ${key}, since neither its policy nor a grant allows it: instances that it launches of the AMI end with Client.InternalError` : `whether ${name} can use ${key}, as launching the AMI takes, is not known (${unread.join("; ")})`}. What to do${unread.length === 0 ? "" : ", unless it is so already"}: ${remedy}` };
-	});
-}
-async function outBy(place, launchers, read) {
-	try {
-		const admits = await read();
-		return { out: launchers.filter(({ user }) => !admits(user)) };
-	} catch (error) {
-		place.signal.throwIfAborted();
-		return {
-			out: launchers,
-			why: errorMessage(error instanceof AwsCallError ? error.cause : error)
-		};
-	}
-}
-function launcherOf(permission, key) {
-	const { UserId, OrganizationArn, OrganizationalUnitArn } = permission;
-	const resource = addTo(key);
-	if (UserId !== void 0) {
-		const statements = launchStatements({ Principal: { AWS: rootOf(UserId, key) } });
-		return {
-			name: `account ${UserId}`,
-			user: { account: UserId },
-			remedy: `${resource}: ${statements}`
-		};
-	}
-	const [organization, unit] = (OrganizationArn ?? OrganizationalUnitArn ?? "").split(":").at(-1)?.split("/").slice(1) ?? [];
-	if (organization === void 0) return void 0;
-	const statements = launchStatements({
-		Principal: { AWS: "*" },
-		Condition: unit === void 0 ? { StringEquals: { "aws:PrincipalOrgID": organization } } : { "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": [`${organization}/*/${unit}/*`] } }
-	});
-	return {
-		name: unit ?? organization,
-		user: {
-			organization,
-			unit
-		},
-		remedy: `${resource}: ${statements}`
-	};
-}
-function serviceRole(role, key) {
-	const account = role.split(":")[4] ?? "";
-	const statement = {
-		Sid: "LetItsAccountGrantTheKey",
-		Effect: "Allow",
-		Principal: { AWS: rootOf(account, key) }
-	};
-	const grant = `aws kms create-grant --region ${regionOfKey(key)} --key-id ${key} --grantee-principal ${role} --operations ${launchOperations.join(" ")}`;
-	const allowing = JSON.stringify({
-		...statement,
-		Action: "kms:CreateGrant",
-		Resource: "*"
-	});
-	const remedy = `no other account can make a grant for a service-linked role. ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
-	return {
-		name: `${role} (grant-key-to)`,
-		user: {
-			account,
-			role
-		},
-		remedy
-	};
-}
-function addTo(key) {
-	return `add to the policy of ${key}`;
-}
-function rootOf(account, key) {
-	return `arn:${partitionOf(regionOfKey(key))}:iam::${account}:root`;
-}
-function launchStatements({ Condition = {}, ...whom }) {
-	const allow = (Sid, actions, condition) => JSON.stringify({
-		Sid,
-		Effect: "Allow",
-		...whom,
-		Action: actions.map((one) => `kms:${one}`),
-		Resource: "*",
-		...Object.keys(condition).length > 0 && { Condition: condition }
-	});
-	const use = launchOperations.filter((operation) => operation !== "CreateGrant");
-	const forEc2 = {
-		...Condition,
-		Bool: { "kms:GrantIsForAWSResource": "true" }
-	};
-	return [allow("LetThemLaunch", use, Condition), allow("LetEc2AttachForThem", ["CreateGrant"], forEc2)].join(", ");
-}
 // src/operations/boot.ts
 function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 	const { profile } = site;
@@ -59027,7 +59443,7 @@ async function regained(operations, scope) {
 async function regainOne(id, scope) {
 	const { run, place } = scope;
 	const operation = run.operation(id);
-	if (operation?.kind === "access") return giveAgain(operation.allowedBy, scope);
+	if (operation?.kind === "access") return giveAgain$1(operation.allowedBy, scope);
 	if (operation?.kind !== "share") return [];
 	const source = run.accounts.source(operation.place.region).until(place.signal);
 	const resource = idOf(scope, operation.resource);
@@ -59307,29 +59723,6 @@ function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specificatio
 			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
 		}
 	});
-}
-// src/operations/recalled.ts
-const freshMs = 5e3;
-const looks = new WeakMap();
-function refuseRecalled(run) {
-	const now = run.host.clock.now();
-	const known = looks.get(run);
-	if (known !== void 0 && now - known.at < freshMs) return known.look;
-	const look = lookAgain(run);
-	looks.set(run, {
-		at: now,
-		look
-	});
-	return look;
-}
-async function lookAgain({ accounts, source, signal }) {
-	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${placeName(place)}`;
-	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
-		throw new StepError(doing, error);
-	});
-	const recalled = image && recallOf(image);
-	if (recalled !== void 0) throw new StepError(doing, new Error(recalled.what), recalled.remedy);
 }
 // src/operations/verify.ts
 async function verify({ image: ref, expected }, scope) {
@@ -60330,134 +60723,6 @@ async function lease({ imageId, regions }, { run, place }) {
 	}
 	run.hold(held);
 	return {};
-}
-// src/operations/rejected.ts
-async function refuseFailed({ place }, { id = "", reused, cameUp }) {
-	if (reused !== true || cameUp === true) return;
-	const doing = `Looking again at ${id} in ${placeName(place)}`;
-	const [image] = await describeImages(place, [id]).catch((error) => {
-		throw new StepError(doing, error);
-	});
-	if (image === void 0 || !hasFailed(image)) return;
-	const { what, remedy } = failureOf$3(image);
-	throw new StepError(doing, new Error(what), remedy);
-}
-// src/operations/publish.ts
-function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
-	const { ImageId } = image;
-	const steps = [];
-	if (launchPermissions.length > 0) {
-		const done = `${ImageId} may be launched by ${launchPermissions.map(launcherName).join(", ")}`;
-		const command = new ModifyImageAttributeCommand({
-			ImageId,
-			LaunchPermission: { Add: [...launchPermissions] }
-		});
-		steps.push({
-			doing: "Letting others launch",
-			command,
-			done
-		});
-	}
-	if (deprecateAt !== void 0 && !(deprecateAt.keep && image.DeprecationTime)) {
-		const DeprecateAt = new Date(deprecateAt.at);
-		const done = `${ImageId} is deprecated from ${DeprecateAt.toISOString().slice(0, 16)}Z on`;
-		steps.push({
-			doing: "Deprecating",
-			command: new EnableImageDeprecationCommand({
-				ImageId,
-				DeprecateAt
-			}),
-			done
-		});
-	}
-	const WithCooldown = protection === "on-with-cooldown";
-	const asked = WithCooldown ? "enabled-with-cooldown" : "enabled-without-cooldown";
-	if (protection !== "off" && image.DeregistrationProtection !== asked) {
-		const command = new EnableImageDeregistrationProtectionCommand({
-			ImageId,
-			WithCooldown
-		});
-		const done = `${ImageId} is protected from deregistration${WithCooldown ? ", with a cooldown" : ""}`;
-		steps.push({
-			doing: "Protecting",
-			command,
-			done
-		});
-		const mark = protectionMark(ImageId ?? "", protection);
-		steps.push({
-			doing: "Marking the protection of",
-			command: mark,
-			done: `${ImageId} bears the mark of that`
-		});
-	}
-	if (zones.length > 0) {
-		const SourceSnapshotIds = snapshotIdsOf(image);
-		const command = new EnableFastSnapshotRestoresCommand({
-			AvailabilityZones: [...zones],
-			SourceSnapshotIds
-		});
-		const done = `fast snapshot restore is on for ${SourceSnapshotIds.join(", ")} in ${zones.join(", ")}`;
-		steps.push({
-			doing: "Enabling fast snapshot restore for",
-			command,
-			done
-		});
-	}
-	return steps;
-}
-function asksToPublish({ of: [of], place, settings }, { standIns }) {
-	const BlockDeviceMappings = [{ Ebs: { SnapshotId: standIns.snapshot } }];
-	return [
-		...stepsOf({
-			ImageId: idOr(standIns.image, of),
-			BlockDeviceMappings
-		}, settings).map(({ command }) => dryRun(command)),
-		...settings.grantKeyTo.map((principal) => granting(launchGrant(settings, principal), absenceOf(principal))),
-		...asksForLaunchers(settings, place.account)
-	];
-}
-function absenceOf(principal) {
-	const service = /\/aws-service-role\/([^/]+)\//.exec(principal)?.[1];
-	const create = `create it: aws iam create-service-linked-role --aws-service-name ${service}`;
-	const remedy = service === void 0 ? "create it, or correct grant-key-to" : create;
-	return {
-		what: `${principal} (grant-key-to) is not there`,
-		remedy
-	};
-}
-async function publish({ image: ref, settings }, scope) {
-	const { run, place, resultOf } = scope;
-	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
-	if (made?.image === void 0) throw new Error("there is no image to publish");
-	const { image } = made;
-	await joined([refuseRecalled(run), refuseFailed(scope, made)]);
-	const step = async (doing, done, act) => {
-		try {
-			await patiently(place, () => onceSeen(place, act));
-			run.log.line(placeName(place), done);
-		} catch (error) {
-			throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);
-		}
-	};
-	const { key, grantKeyTo } = settings;
-	const granted = `${grantKeyTo.join(", ")} may use ${key}`;
-	await joined([...grantKeyTo.length === 0 ? [] : [step("Granting the use of the key of", granted, () => grantKey(place, settings))], ...stepsOf(image, settings).map(({ doing, command, done }) => step(doing, done, async () => throwFailures(await sendEc2(place, command))))]);
-	return made;
-}
-function launchGrant({ key: KeyId }, GranteePrincipal) {
-	return new CreateGrantCommand({
-		KeyId,
-		GranteePrincipal,
-		Operations: launchOperations,
-		Name: "share-encrypted-ami/launch"
-	});
-}
-async function grantKey(place, settings) {
-	for (const principal of settings.grantKeyTo) await oncePrincipalIsThere(place, () => place.kms(launchGrant(settings, principal)));
-}
-function throwFailures({ Unsuccessful = [] }) {
-	const failures = Unsuccessful.flatMap(({ SnapshotId, FastSnapshotRestoreStateErrors = [] }) => FastSnapshotRestoreStateErrors.map(({ AvailabilityZone, Error: why }) => `${SnapshotId} in ${AvailabilityZone}: ${why?.Code}: ${why?.Message}`));
-	if (failures.length > 0) throw new Error(failures.join("; "));
 }
 // src/operations/published.ts
 function asksToMark({ of: [of], former }, { standIns }) {
@@ -61764,29 +62029,30 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 		findings.add(placeName(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
-function tellRecalled({ findings }, { place, name, existing, namesake }) {
+function tellRecalled({ findings }, { target: { place, name, existing, namesake }, tie }) {
 	const others = namesake === void 0 || existing.some(({ ImageId }) => ImageId === namesake.ImageId) ? [] : [namesake];
 	for (const image of [...existing, ...others]) {
 		const recalled = recallOf(image);
-		if (recalled === void 0) continue;
+		if (recalled === void 0 || tie(image).is !== "proven") continue;
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
 		findings.add(placeName(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
 }
 function planTarget(planning, own) {
-	tellRecalled(planning, own.target);
+	tellRecalled(planning, own);
 	return planLasting(planning, {
 		...own,
-		target: withoutRecalled(own.target)
+		target: withoutRecalled(own)
 	});
 }
-function withoutRecalled(target) {
+function withoutRecalled({ target, tie }) {
 	const isKept = (image) => recallOf(image) === void 0;
-	const namesake = target.namesake !== void 0 && isKept(target.namesake) ? target.namesake : void 0;
+	const { namesake } = target;
+	const keepsName = namesake === void 0 || isKept(namesake) || tie(namesake).is !== "proven";
 	return {
 		...target,
 		existing: target.existing.filter(isKept),
-		namesake
+		namesake: keepsName ? namesake : void 0
 	};
 }
 function planLasting(planning, { target, tie }) {
