@@ -10,7 +10,6 @@ import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
 import { type RecallWay, recallWays } from '../inputs/recall.ts';
-import { joined } from '../join.ts';
 import { newLeaseId } from '../lease.ts';
 
 /*
@@ -145,7 +144,9 @@ function isPermission(value: unknown): boolean {
 
 /** Deletes the records of an AMI; what is gone is no error. @throws AwsCallError */
 export async function deleteRecords(place: Place, amiId: string): Promise<void> {
-  const names = (await readParts(place, amiId)).flatMap(({ Name }) => Name ?? []);
-  const tens = Array.from({ length: Math.ceil(names.length / 10) }, (_, at) => names.slice(10 * at, 10 * at + 10));
-  await joined(tens.map((Names) => place.ssm(new DeleteParametersCommand({ Names }))));
+  // The oldest first: the last one says what counts until it goes.
+  const parts = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other));
+  const names = parts.flatMap(({ Name }) => Name ?? []);
+  for (let start = 0; start < names.length; start += 10)
+    await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
 }
