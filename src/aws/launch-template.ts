@@ -111,6 +111,14 @@ const undeletedMs = 15_000;
  * @throws UndeletedError with AWS's words
  */
 export async function deleteVersions(place: Place, id: string, versions: readonly number[]): Promise<void> {
+  for (let start = 0; start < versions.length; start += versionsPerCall)
+    await deleteAtOnce(place, id, versions.slice(start, start + versionsPerCall));
+}
+
+/** Of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteLaunchTemplateVersions.html */
+const versionsPerCall = 200;
+
+async function deleteAtOnce(place: Place, id: string, versions: readonly number[]): Promise<void> {
   const isUndeleted = (error: unknown) => error instanceof UndeletedError;
   await retried({ place, on: isUndeleted, forMs: undeletedMs, wait: (count) => 500 * count }, async () => {
     const { UnsuccessfullyDeletedLaunchTemplateVersions: failed = [] } = await place.ec2(

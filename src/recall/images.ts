@@ -37,7 +37,7 @@ export function giveAgain(
   { copies, keepsMark }: Readonly<{ copies: readonly Copy[]; keepsMark: boolean }>,
 ): Promise<RecalledTarget[]> {
   return each(recalling, { place, copies, doing: 'Restoring' }, async ({ id, image }) => {
-    const restored = await restore(place, image);
+    const restored = await restore(place, image, recalling.request);
     if (!keepsMark) await unmarkRecalled(place, id);
     return restored;
   });

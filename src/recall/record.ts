@@ -31,6 +31,12 @@ export type RecallRecord = Readonly<{
   deprecation: Readonly<{ before: string | null; at: string }> | undefined;
 }>;
 
+/** How far a recall has come since it wrote a record: the AMI was disabled by it, and then was being restored. */
+export type Step = 'disabled' | 'restoring';
+
+/** A record as it is found: with the steps that followed it. */
+export type Kept = Readonly<{ id: string; record: RecallRecord; steps: ReadonlySet<Step> }>;
+
 /** Below this path a recall keeps its records. */
 export const recordsPath = '/share-encrypted-ami/recalled/';
 
@@ -44,29 +50,50 @@ function textOf(record: RecallRecord): string {
     .replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Writes a record of an AMI beside those that are there. @throws AwsCallError */
+/** Writes a record of an AMI beside those that are there; gives its ID. @throws AwsCallError */
 export async function writeRecord(
   place: Place,
   amiId: string,
   { record, Tags }: Readonly<{ record: RecallRecord; Tags: Tag[] }>,
-): Promise<void> {
+): Promise<string> {
   const text = textOf(record);
   const id = newLeaseId();
   const count = Math.ceil(text.length / partCharacters);
+  const parts = Array.from({ length: count }, (_, index) => {
+    const part = text.slice(index * partCharacters, (index + 1) * partCharacters);
+    return `${id} ${index + 1}/${count} ${part}`;
+  });
+  await write(place, amiId, { values: parts, Tags });
+  return id;
+}
+
+/** Writes beside a record that a step is done. @throws AwsCallError */
+export function noteStep(
+  place: Place,
+  amiId: string,
+  { id, step, Tags }: Readonly<{ id: string; step: Step; Tags: Tag[] }>,
+): Promise<void> {
+  return write(place, amiId, { values: [`${id} ${step}`], Tags });
+}
+
+/** Writes parameters with the numbers that follow those that are there. */
+async function write(
+  place: Place,
+  amiId: string,
+  { values, Tags }: Readonly<{ values: readonly string[]; Tags: Tag[] }>,
+): Promise<void> {
   let at = Math.max(0, ...(await readParts(place, amiId)).map(numberOf));
-  for (let n = 1; n <= count; n += 1) {
-    const Value = `${id} ${n}/${count} ${text.slice((n - 1) * partCharacters, n * partCharacters)}`;
+  for (const Value of values)
     for (let isWritten = false; !isWritten; ) {
       at += 1;
       try {
         await place.ssm(new PutParameterCommand({ Name: `${recordsPath}${amiId}/${at}`, Value, Type: 'String', Tags }));
         isWritten = true;
       } catch (error) {
-        // Another recall writes, too; or the answer to this very call was lost, and then the part is there twice.
+        // Another recall writes, too; or the answer to this very call was lost, and then the value is there twice.
         if (!hasCode(error, 'ParameterAlreadyExists')) throw error;
       }
     }
-  }
 }
 
 function numberOf({ Name = '' }: Parameter): number {
@@ -80,20 +107,35 @@ function readParts(place: Place, amiId: string): Promise<Parameter[]> {
   });
 }
 
-/** The last whole record of an AMI; undefined where there is none. @throws AwsCallError */
-export async function readRecord(place: Place, amiId: string): Promise<RecallRecord | undefined> {
+/**
+ * The last whole record of an AMI; undefined where there is none. One that isn't whole is of a recall that was killed before
+ * it took anything. @throws AwsCallError
+ */
+export async function readRecord(place: Place, amiId: string): Promise<Kept | undefined> {
   const written = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one));
-  const parts = written.flatMap(({ Value = '' }) => {
-    const [, id = '', n, count, text = ''] = /^([0-9a-f]+) (\d{1,3})\/(\d{1,3}) (.*)$/s.exec(Value) ?? [];
-    return n === undefined ? [] : [{ id, n: Number(n), count: Number(count), text }];
+  const values = written.flatMap(({ Value = '' }) => {
+    const [, id, value = ''] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
+    return id === undefined ? [] : [{ id, value }];
   });
-  for (const own of Map.groupBy(parts, ({ id }) => id).values()) {
-    const byNumber = new Map(own.map(({ n, text }) => [n, text]));
-    const texts = Array.from({ length: own[0]?.count ?? 0 }, (_, index) => byNumber.get(index + 1));
-    const record = texts.includes(undefined) ? undefined : recordIn(texts.join(''));
-    if (record !== undefined) return record;
+  for (const [id, own] of Map.groupBy(values, (one) => one.id)) {
+    const texts = own.map(({ value }) => value);
+    const record = recordIn(wholeText(texts) ?? '');
+    const isDone = (step: Step) => texts.includes(step);
+    const steps = new Set((['disabled', 'restoring'] as const).filter(isDone));
+    if (record !== undefined) return { id, record, steps };
   }
   return undefined;
+}
+
+/** The text of a record, of its parts in any order; undefined where one is missing. */
+function wholeText(values: readonly string[]): string | undefined {
+  const parts = values.flatMap((value) => {
+    const [, n, count, text = ''] = /^(\d{1,3})\/(\d{1,3}) (.*)$/s.exec(value) ?? [];
+    return n === undefined ? [] : [{ n: Number(n), count: Number(count), text }];
+  });
+  const byNumber = new Map(parts.map(({ n, text }) => [n, text]));
+  const texts = Array.from({ length: parts[0]?.count ?? 0 }, (_, index) => byNumber.get(index + 1));
+  return texts.includes(undefined) ? undefined : texts.join('');
 }
 
 /** What was written, as far as it is a record: anybody with the right to set parameters may have written it. */

@@ -7,13 +7,15 @@ import {
   type LaunchPermission,
   ModifyImageAttributeCommand,
 } from '@aws-sdk/client-ec2';
+import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { hasCode } from '../aws/errors.ts';
+import type { RecallRequest } from '../inputs/recall.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
-import { deleteRecords, type RecallRecord, readRecord, recordsPath } from './record.ts';
-import { isByRecall, unlessIn, type Withdrawn } from './withdraw.ts';
+import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecord, recordsPath } from './record.ts';
+import { isDeprecatedBy, tagsOf, unlessIn, type Withdrawn } from './withdraw.ts';
 
 /*
  * How a recalled AMI is given again: only what a recall has taken. That is what its last whole record says, and the record
@@ -26,40 +28,48 @@ export function unmarkRecalled(place: Place, id: string): Promise<unknown> {
 }
 
 /** Gives a recalled AMI again, all but its mark. @throws AwsCallError, or an error where it isn't known what it was */
-export async function restore(place: Place, image: Image): Promise<Withdrawn> {
+export async function restore(place: Place, image: Image, request: RecallRequest): Promise<Withdrawn> {
   const id = image.ImageId ?? '';
-  const record = await readRecord(place, id);
-  if (tagValue(image, recalledTag) === undefined) return unmarked(id, record);
+  const kept = await readRecord(place, id);
+  if (tagValue(image, recalledTag) === undefined) return unmarked(id, kept);
   const isDisabled = image.State === 'disabled';
   // A record is whole before the AMI is disabled: without one, another has disabled it, or somebody has deleted the record.
-  if (isDisabled && record === undefined)
+  if (isDisabled && kept === undefined)
     throw new Error(
-      `it stays disabled, for no record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (aws ec2 enable-image --region ${place.region} --image-id ${id}), share it again, and restore it once more`,
+      `it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (aws ec2 enable-image --region ${place.region} --image-id ${id}), share it again, and restore it once more`,
     );
-  const done = record === undefined ? [] : await giveBack(place, image, record);
+  const done = kept === undefined ? [] : await giveBack(place, image, { kept, Tags: tagsOf(request) });
   await deleteRecords(place, id);
   return { status: 'restored', done: [`${id} is as it was before`, ...done].join('; ') };
 }
 
 /** An AMI without the mark is not recalled, or not any more; one with a record as well is in doubt. */
-function unmarked(id: string, record: RecallRecord | undefined): Withdrawn {
-  if (record !== undefined)
+function unmarked(id: string, kept: Kept | undefined): Withdrawn {
+  if (kept !== undefined)
     throw new Error(
       `it bears no tag ${recalledTag}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; else delete that record`,
     );
   return { status: 'restored', done: `${id} is not recalled: nothing had to be restored` };
 }
 
-async function giveBack(place: Place, image: Image, record: RecallRecord): Promise<string[]> {
-  const id = image.ImageId ?? '';
+async function giveBack(
+  place: Place,
+  image: Image,
+  { kept, Tags }: Readonly<{ kept: Kept; Tags: Tag[] }>,
+): Promise<string[]> {
+  const ImageId = image.ImageId ?? '';
+  const { id, record, steps } = kept;
   const done: string[] = [];
-  const isOurs = record.how === 'disable' && record.state === 'available';
-  if (isOurs) {
-    if (image.State === 'disabled')
-      await unlessIn('available', { place, id }, () => place.ec2(new EnableImageCommand({ ImageId: id })));
-    done.push(...(await shareAgain(place, id, record.launchPermissions)));
-  } else if (image.State === 'disabled') done.push('no recall has disabled it, so it stays disabled');
-  if (isByRecall(image, record)) await deprecateAsBefore(place, id, record);
+  const isDisabled = image.State === 'disabled';
+  const isByRecall = record.how === 'disable' && record.state === 'available';
+  // A recall that was killed before it disabled the AMI has dropped no permission.
+  if (isByRecall && (isDisabled || steps.size > 0)) {
+    if (!steps.has('restoring')) await noteStep(place, ImageId, { id, step: 'restoring', Tags });
+    if (isDisabled)
+      await unlessIn('available', { place, id: ImageId }, () => place.ec2(new EnableImageCommand({ ImageId })));
+    done.push(...(await shareAgain(place, ImageId, record.launchPermissions)));
+  } else if (isDisabled) done.push('no recall has disabled it, so it stays disabled');
+  if (isDeprecatedBy(image, record)) await deprecateAsBefore(place, ImageId, record);
   return done;
 }
 

@@ -6,6 +6,7 @@ import {
   type Image,
   type LaunchPermission,
 } from '@aws-sdk/client-ec2';
+import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { snapshotIdsOf } from '../image.ts';
@@ -16,7 +17,7 @@ import { liftProtection } from '../operations/protect.ts';
 import { deleteSnapshot, deregisterImage, isInUse } from '../operations/remove.ts';
 import { isOwnProtection, removalObstacle } from '../plan/removal.ts';
 import { recalledTag, tagKeys } from '../tags.ts';
-import { deleteRecords, type RecallRecord, readRecord, writeRecord } from './record.ts';
+import { deleteRecords, noteStep, type RecallRecord, readRecord, writeRecord } from './record.ts';
 
 /* How an AMI is taken back. All of it can be done twice without harm. */
 
@@ -35,49 +36,63 @@ export async function withdraw(place: Place, image: Image, request: RecallReques
   await markRecalled(place, id, request.reason);
   if (request.how === 'deregister') return deregister(place, image);
   const isDisabled = image.State === 'disabled';
-  await keepRecord(place, image, request);
+  const kept = await keepRecord(place, image, request);
   if (request.how === 'deprecate' && !isDisabled) return deprecate(place, image);
   if (!isDisabled) await disable(place, id);
+  if (!isDisabled && kept !== undefined)
+    await noteStep(place, id, { id: kept, step: 'disabled', Tags: tagsOf(request) });
   return { status: 'disabled', done: `${id} is disabled${isDisabled ? ' already' : ''}: nobody launches it any more` };
 }
 
+/** Another recall that began so long ago may be at work on the AMI still. */
+const atOnceMs = 10 * 60_000;
+
 /**
- * Writes down what the AMI loses. What this recall doesn't see any more of one that was recalled before comes from that
- * one's record: the permissions that its disabling dropped, even where a read is older than that, and the time that it
- * replaced.
+ * Writes down what the AMI loses, and gives the record's ID; undefined where the former one says it all. What this recall
+ * doesn't see any more comes from the former record: the time of deprecation that it replaced, and the permissions that it
+ * dropped, where it did so at the same time or where a restore was giving them back. Of one that a team enabled since, they
+ * are no more than what it has.
  */
-async function keepRecord(place: Place, image: Image, { run, reason, how }: RecallRequest): Promise<void> {
+async function keepRecord(place: Place, image: Image, request: RecallRequest): Promise<string | undefined> {
   const id = image.ImageId ?? '';
+  const { run, reason, how } = request;
   // In this order: what another recall has dropped by now is in the record that it wrote before.
   const seen = await launchPermissionsOf(place, id);
-  const former = await readRecord(place, id);
-  if (former !== undefined && isTold(image, former, how)) return;
-  const at = new Date(place.awsNow()).toISOString();
-  const dropped = former?.how === 'disable' && former.state === 'available' ? former.launchPermissions : [];
+  const { record: former, steps } = (await readRecord(place, id)) ?? {};
+  if (former !== undefined && isTold(image, former, how)) return undefined;
+  const now = place.awsNow();
+  const at = new Date(now).toISOString();
+  const isAtOnce = steps?.has('restoring') || now - Date.parse(former?.at ?? '') < atOnceMs;
+  const dropped = former?.how === 'disable' && former.state === 'available' && isAtOnce ? former.launchPermissions : [];
   const record: RecallRecord = {
     ...{ how, reason, at, run: run.runUrl, state: image.State === 'disabled' ? 'disabled' : 'available' },
     launchPermissions: [...new Map([...dropped, ...seen].map((one) => [JSON.stringify(one), one])).values()],
-    deprecation: isByRecall(image, former)
+    deprecation: isDeprecatedBy(image, former)
       ? former?.deprecation
       : how === 'deprecate' && mayDeprecate(place, image)
         ? { before: image.DeprecationTime ?? null, at }
         : undefined,
   };
-  await writeRecord(place, id, { record, Tags: tagsFrom({ [tagKeys.run]: run.runUrl, [tagKeys.commit]: run.sha }) });
+  return writeRecord(place, id, { record, Tags: tagsOf(request) });
+}
+
+/** The tags of what is kept of a recall. */
+export function tagsOf({ run }: Pick<RecallRequest, 'run'>): Tag[] {
+  return tagsFrom({ [tagKeys.run]: run.runUrl, [tagKeys.commit]: run.sha });
 }
 
 /** Whether the record of a former recall says all that this one would. */
 function isTold(image: Image, former: RecallRecord, how: RecallWay): boolean {
   const isDisabled = image.State === 'disabled';
   if (isDisabled) return former.how === 'disable' || former.state === 'disabled';
-  return how === 'deprecate' && former.how === how && isByRecall(image, former);
+  return how === 'deprecate' && former.how === how && isDeprecatedBy(image, former);
 }
 
 /** From asking for it until it is in force, and some more. */
 const deprecatingMs = 10 * 60_000;
 
 /** Whether a recall has set the AMI's time of deprecation, and nobody has given it another since. */
-export function isByRecall({ DeprecationTime = '' }: Image, record: RecallRecord | undefined): boolean {
+export function isDeprecatedBy({ DeprecationTime = '' }: Image, record: RecallRecord | undefined): boolean {
   if (record?.deprecation === undefined) return false;
   const { before, at } = record.deprecation;
   const isNear = Math.abs(Date.parse(DeprecationTime) - Date.parse(at)) < deprecatingMs;
@@ -117,6 +132,8 @@ async function deregister(place: Place, image: Image): Promise<Withdrawn> {
       'its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable',
     );
   await deregisterImage(place, image);
+  // What an earlier recall kept is of no more use, and nothing finds it by an AMI that is gone.
+  await deleteRecords(place, id);
   const stay = await joined(
     snapshotIdsOf(image).map(async (one) => {
       try {
@@ -129,8 +146,6 @@ async function deregister(place: Place, image: Image): Promise<Withdrawn> {
       }
     }),
   );
-  // What an earlier recall kept is of no more use.
-  await deleteRecords(place, id);
   const left = stay.flat();
   const rest = left.length === 0 ? ' with its snapshots' : `; ${left.join(', ')} stays, which another AMI has`;
   return { status: 'deregistered', done: `${id} is deregistered${rest}` };
