@@ -17,21 +17,21 @@ export type Bundles = Readonly<{
 export async function measureBundles(): Promise<Bundles> {
   // In the repository, so that packages that are left out of a bundle are found.
   const folder = mkdtempSync(join(repository, '.bundles-'));
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
   const cold = () => ({ NODE_COMPILE_CACHE: mkdtempSync(join(folder, 'cache-')) });
   const warm = join(folder, 'warm');
   try {
-    const ours = join(folder, 'ours.js');
+    const ours = join(folder, 'ours');
     await shake(input, ours, { packages: false });
-    const shaken = join(folder, 'shaken.js');
+    const shaken = join(folder, 'shaken');
     const modules = await shake(input, shaken);
     const write = async (name: string, from: string, minify = false): Promise<Starting> => {
-      const { code } = await pack(from, { minify });
+      const bundle = join(folder, name, 'bundle');
       const file = join(folder, name, 'index.js');
-      mkdirSync(join(folder, name));
-      writeFileSync(join(folder, name, 'package.json'), '{ "type": "module" }\n');
-      writeFileSync(join(folder, name, 'bundle.js'), code);
-      writeFileSync(file, "import { share } from './bundle.js';\nshare();\n");
-      return { entry: name, file, bundle: join(folder, name, 'bundle.js') };
+      mkdirSync(bundle, { recursive: true });
+      for (const [own, code] of Object.entries(await pack(from, { minify }))) writeFileSync(join(bundle, own), code);
+      writeFileSync(file, "import { share } from './bundle/index.js';\nshare();\n");
+      return { entry: name, file, bundle };
     };
     const main = bundles.find(({ entry }) => entry === 'main');
     if (main === undefined) throw new Error('dist/ has no main');

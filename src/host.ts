@@ -8,8 +8,8 @@ export type Host = Readonly<{
   clock: Clock;
   runner: Runner;
   machine: Machine;
-  /** What sends requests, with the connections that it keeps. */
-  http: HttpHandler;
+  /** What sends requests, with the connections that it keeps; no client has a say in how. */
+  http: Pick<HttpHandler, 'handle'>;
   /** The credentials that the environment has: variables, files, the machine's own. */
   ambientCredentials: () => Promise<Identity>;
   files: Files;

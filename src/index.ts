@@ -8,8 +8,8 @@ import { errorMessage } from './aws/errors.ts';
 import type { Reach } from './inputs/reach.ts';
 import { main } from './main.ts';
 import { nodeHost } from './node-host.ts';
+import { post as postStep } from './post.ts';
 import { logText } from './report/text.ts';
-import { post as takeBack } from './take-back.ts';
 import { CancelError } from './time.ts';
 
 /*
@@ -20,7 +20,7 @@ import { CancelError } from './time.ts';
 /** The main step of the main action. */
 export const share = (): void => start(shareAction);
 /** Its post step. It catches whatever comes, and never fails the job. */
-export const post = (): void => void takeBack(nodeHost());
+export const post = (): void => void postStep(nodeHost());
 /** The action `sweep`. */
 export const sweep = (): void => start(sweepAction);
 /** The action `audit`. */

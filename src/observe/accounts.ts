@@ -1,7 +1,8 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { openClients, type Place, placesOf, type Session } from '../aws/clients.ts';
-import { openSessions, usesAssumeRole } from '../aws/credentials.ts';
+import { openSessions } from '../aws/credentials.ts';
 import { placeName, type Where } from '../aws/errors.ts';
+import { usesAssumeRole } from '../aws/session-options.ts';
 import type { Side } from '../aws/template-parameters.ts';
 import type { Host } from '../host.ts';
 import type { Settings } from '../inputs/settings.ts';
