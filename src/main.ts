@@ -5,6 +5,7 @@ import type { Host, Runner } from './host.ts';
 import type { Reach } from './inputs/reach.ts';
 import { inputNames, Reader } from './inputs/reader.ts';
 import type { EnabledRegions } from './inputs/targets.ts';
+import { yamlFor } from './inputs/yaml.ts';
 import { logText } from './report/text.ts';
 import { TimeOutError } from './time.ts';
 
@@ -21,9 +22,10 @@ async function outcomeOf<R extends Reach>(host: Host, cancelled: AbortSignal, ac
   let request: R | undefined;
   try {
     const context = runContext(host);
-    const read = (enabled?: EnabledRegions) =>
-      action.read(runner.input, context, { readFile: host.files.read, enabled });
     maskAccounts(runner);
+    const yaml = await yamlFor(runner.input);
+    const read = (enabled?: EnabledRegions) =>
+      action.read(runner.input, context, { readFile: host.files.read, enabled, yaml });
     request = read();
     const { minutes, cut } = request.timeout;
     if (cut !== undefined) runner.info(logText(`timeout-minutes is ${minutes}: ${cut}`));

@@ -3,6 +3,7 @@ import { runContext } from './context.ts';
 import type { Host } from './host.ts';
 import { InputError, Reader } from './inputs/reader.ts';
 import { readSettings } from './inputs/settings.ts';
+import { yamlFor } from './inputs/yaml.ts';
 import { savedLedger } from './ledger.ts';
 import { oneLine } from './one-line.ts';
 import { logText } from './report/text.ts';
@@ -15,7 +16,7 @@ export async function post(host: Host): Promise<void> {
     const { state, unread } = savedLedger(runner.savedState, host.files);
     for (const what of unread) warn(`some of what the run has to undo could not be read, and stays as it is: ${what}`);
     if (state === undefined) return;
-    const reader = new Reader(runner.input);
+    const reader = new Reader(runner.input, await yamlFor(runner.input));
     const context = runContext(host);
     // Another step may have set AWS_REGION to another region since.
     const settings = readSettings(reader, { ...context, defaultRegion: state.region || context.defaultRegion });

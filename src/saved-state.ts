@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import { errorMessage } from './aws/errors.ts';
 import type { Files } from './host.ts';
 import { isRecord } from './plain-data.ts';
@@ -120,8 +119,12 @@ export function roomProblem(packedCharacters: number, files: Files): string | un
   return fileProblem(files, ownName('undo-room'), '');
 }
 
+/** Loaded by need: short parts go without, as do those of a run that made nothing. */
+const zlib = () => process.getBuiltinModule('node:zlib');
+
 /** Quality 5 takes a tenth of a second for a megabyte and leaves a fifth of it; 11 takes seconds and leaves little less. */
 function pack(text: string): string {
+  const { brotliCompressSync, constants } = zlib();
   const params = { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 22 };
   return brotliCompressSync(text, { params }).toString('base64');
 }
@@ -168,7 +171,7 @@ function readForm(form: unknown, get: (name: string) => string, files: Files): u
   if (isRecord(form) && 'plain' in form) return form.plain;
   if (isRecord(form) && Array.isArray(form.entries)) {
     const packed = form.entries.map((name) => get(String(name))).join('');
-    return JSON.parse(brotliDecompressSync(Buffer.from(packed, 'base64')).toString('utf8'));
+    return JSON.parse(zlib().brotliDecompressSync(Buffer.from(packed, 'base64')).toString('utf8'));
   }
   if (!isRecord(form) || typeof form.file !== 'string') throw new Error('it is not what this action saves');
   if (files.temp === undefined) throw new Error(`RUNNER_TEMP, in which ${form.file} is, is not set`);

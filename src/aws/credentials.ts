@@ -22,14 +22,7 @@ import {
   triesAfter,
   type Where,
 } from './errors.ts';
-import {
-  type Claims,
-  claimsOf,
-  type IdToken,
-  type IdTokens,
-  idTokens,
-  tokenCodes,
-} from './id-token.ts';
+import { type Claims, claimsOf, type IdToken, type IdTokens, idTokens, tokenCodes } from './id-token.ts';
 import { offersToken, tokenRemedy, tokensEndAt } from './runner-token.ts';
 import { maxChainedSeconds, type SessionOptions, usesToken } from './session-options.ts';
 import { templateFirst } from './template-parameters.ts';

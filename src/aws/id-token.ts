@@ -4,7 +4,6 @@ import type { Host } from '../host.ts';
 import { CredentialsError, errorMessage, triesAfter } from './errors.ts';
 import { payloadOf } from './runner-token.ts';
 
-
 /** What STS says of a token that it doesn't take: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
 export const tokenCodes = [
   'ExpiredToken',
