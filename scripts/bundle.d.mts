@@ -4,4 +4,4 @@ export function shake(
   folder: string,
   options?: { packages?: boolean },
 ): Promise<{ id: string; bytes: number }[]>;
-export function pack(folder: string, options?: { minify?: boolean }): Promise<Record<string, string>>;
+export function pack(folder: string): Promise<Record<string, string>>;

@@ -63,12 +63,12 @@ export async function shake(input, folder, { packages = true } = {}) {
 }
 
 /** The files, by name, that index.js of a folder becomes as the runner loads it: with nothing else installed. */
-export async function pack(folder, { minify = false } = {}) {
+export async function pack(folder) {
   const before = process.cwd();
   process.chdir(folder);
   try {
     const entry = join(process.cwd(), 'index.js');
-    const { code, assets } = await ncc(entry, { cache: false, target: 'es2024', quiet: true, esm: true, minify });
+    const { code, assets } = await ncc(entry, { cache: false, target: 'es2024', quiet: true, esm: true });
     const others = Object.entries(assets).filter(([name]) => name !== 'package.json');
     return { 'index.js': code, ...Object.fromEntries(others.map(([name, { source }]) => [name, source.toString()])) };
   } finally {
