@@ -26,7 +26,7 @@ export type Files = Readonly<{
 }>;
 
 /** The workflow run as GitHub's context names it; what it doesn't tell is NaN or not set. */
-export type WorkflowRun = Readonly<{ serverUrl: string; runId: number; runAttempt: number; sha: string | undefined }>;
+type WorkflowRun = Readonly<{ serverUrl: string; runId: number; runAttempt: number; sha: string | undefined }>;
 
 /** The credentials of a principal. */
 export type Identity = {

@@ -15,9 +15,9 @@ import { readTextFile } from './text-file.ts';
 
 export type Route = (typeof routes)[number];
 const routes = ['auto', 'register', 'copy'] as const;
-export type OnExisting = (typeof onExistings)[number];
+type OnExisting = (typeof onExistings)[number];
 const onExistings = ['reuse', 'fail', 'replace'] as const;
-export type Topology = (typeof topologies)[number];
+type Topology = (typeof topologies)[number];
 const topologies = ['direct', 'regional-hub'] as const;
 
 /** What the user asked for, checked as far as it can be without a call. */

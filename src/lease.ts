@@ -161,7 +161,7 @@ export function readerOf({ machine }: Pick<Host, 'machine'>, run: RunNumber, now
 type RunNumber = Readonly<{ runId: string; runAttempt: number }>;
 
 /** Whose lease it is to be, and on what. */
-export type LeaseRequest = Readonly<{
+type LeaseRequest = Readonly<{
   place: Place;
   imageId: string;
   id: string;
@@ -324,7 +324,7 @@ export async function dropLeases(place: Place, imageId: string, ids: readonly st
 
 const sharePrefix = `${tagPrefix}shares:`;
 /** The key of a tag of lease `id` on what it shares; a long list of accounts takes several, by `index`. */
-export const shareTagKey = (id: string, index: number): string => `${sharePrefix}${id}:${index}`;
+const shareTagKey = (id: string, index: number): string => `${sharePrefix}${id}:${index}`;
 /** Eight base-36 digits hold any account ID, and a tag value 256 characters. */
 const accountsPerTag = 32;
 

@@ -30,7 +30,7 @@ const plainCharacters = 7000;
 type Form = Readonly<{ plain: unknown } | { entries: readonly string[] } | { file: string; sha256: string }>;
 
 /** Saves parts by name, each anew only when it has changed. */
-export type SavedParts = Readonly<{
+type SavedParts = Readonly<{
   /** @throws Error where there is no room; what was saved before stands */
   write(parts: Readonly<Record<string, unknown>>): void;
   clear(): void;
@@ -134,7 +134,7 @@ function sha256(text: string): string {
 }
 
 /** What of the saved parts could be read, and of the others why not. */
-export type ReadParts = Readonly<{
+type ReadParts = Readonly<{
   parts: ReadonlyMap<string, unknown>;
   unread: readonly Readonly<{ part: string | undefined; why: string }>[];
 }>;

@@ -36,7 +36,7 @@ export async function readShares(place: Place, id: string): Promise<Set<string>>
   return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
 }
 
-export type ShareChange = Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>;
+type ShareChange = Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>;
 
 /** Shares a snapshot or an image with accounts, or takes that back. */
 export function sharing(id: string, change: ShareChange): Ec2Command {

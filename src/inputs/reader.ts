@@ -17,7 +17,7 @@ export type RunContext = Readonly<{
 }>;
 
 /** In ms since the epoch; and whether sessions that last longer would move it. */
-export type LastMoment = Readonly<{ at: number; canBeLater: boolean }>;
+type LastMoment = Readonly<{ at: number; canBeLater: boolean }>;
 
 type RunSessions = Readonly<{
   from: 'oidc' | 'environment' | 'auto';

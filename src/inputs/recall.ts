@@ -7,7 +7,7 @@ import { type Reach, readReach } from './reach.ts';
 import { InputError, type InputName, Reader, type RunContext } from './reader.ts';
 
 /** How an image is taken back. */
-export const recallWays = ['disable', 'deprecate', 'deregister'] as const;
+const recallWays = ['disable', 'deprecate', 'deregister'] as const;
 export type RecallWay = (typeof recallWays)[number];
 
 /** What a recall is told: which images, why and how, and what named them. */

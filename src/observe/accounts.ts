@@ -11,7 +11,7 @@ import type { Kind, Operation } from '../plan/operation.ts';
 import type { Findings } from '../plan/problem.ts';
 
 /** A principal, and the account that it is in. */
-export type Caller = Readonly<{ account: string; arn: string }>;
+type Caller = Readonly<{ account: string; arn: string }>;
 
 /** As whom accounts are called; each session is asked once who it is. */
 export type Accounts = Readonly<{

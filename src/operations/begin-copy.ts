@@ -7,7 +7,7 @@ import { tagKeys } from '../tags.ts';
 import type { Job } from './question.ts';
 
 /** What is copied, and as what. */
-export type CopyRequest = Readonly<{
+type CopyRequest = Readonly<{
   id: string;
   region: string;
   key: string;

@@ -70,7 +70,7 @@ export type Question = Ec2Question | KeyQuestion;
 export type Job = Pick<Run, 'request' | 'source' | 'leaseId' | 'operation'>;
 
 /** IDs to ask with where there is no resource yet. */
-export type StandIns = Readonly<{ image: string; snapshot: string }>;
+type StandIns = Readonly<{ image: string; snapshot: string }>;
 export type Asking = Job & Readonly<{ standIns: StandIns }>;
 
 /**
