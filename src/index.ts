@@ -21,11 +21,8 @@ import { CancelError } from './time.ts';
 export const share = (): void => start(shareAction);
 /** Its post step. It catches whatever comes, and never fails the job. */
 export const post = (): void => void postStep(nodeHost());
-/** The action `sweep`. */
 export const sweep = (): void => start(sweepAction);
-/** The action `audit`. */
 export const audit = (): void => start(auditAction);
-/** The action `recall`. */
 export const recall = (): void => start(recallAction);
 
 function start<R extends Reach>(action: Action<R>): void {

@@ -76,7 +76,6 @@ export function openSavedParts(save: (name: string, value: string) => void, file
   };
 }
 
-/** What is saved, and its JSON. */
 type Part = Readonly<{ text: string; value: unknown }>;
 type Spot = Readonly<{ name: string; room: number }>;
 type Means = Readonly<{ save: (name: string, value: string) => void; files: Files; own: string }>;

@@ -111,7 +111,6 @@ export type Session = Readonly<{
   renew: (ended: Identity | undefined) => boolean;
 }>;
 
-/** How one call is to be made. */
 type Call = Readonly<{
   client: Sender;
   command: Sendable;

@@ -40,7 +40,6 @@ export type Sessions = Readonly<{
   renewLast(stopped: AbortSignal): Promise<void>;
 }>;
 
-/** What sessions are made of and with. */
 export type SessionSource = Readonly<{ options: SessionOptions; host: Host; signal: AbortSignal }>;
 
 export function openSessions(from: SessionSource): Sessions {

@@ -1,7 +1,6 @@
 import type { Host } from '../host.ts';
 import { offersToken, tokensEndAt } from './runner-token.ts';
 
-/** How a run is to come by its sessions. */
 export type SessionOptions = Readonly<{
   /** The source's region, where all roles are assumed. */
   stsRegion: string;

@@ -1,6 +1,5 @@
 import type { isAlias, isScalar, parseDocument, visit } from 'yaml';
 
-/** What reads YAML. */
 export type Yaml = Readonly<{
   isAlias: typeof isAlias;
   isScalar: typeof isScalar;

@@ -17,7 +17,6 @@ import { tagKeys } from '../tags.ts';
 
 /* What an audit reads of a target beside its AMI. */
 
-/** How an AMI is published. */
 export type Published = Readonly<{
   launchPermissions: readonly LaunchPermission[];
   /** The zones in which fast snapshot restore is on, by the snapshots' IDs. */

@@ -6,7 +6,6 @@ import { lookedFor, retried } from '../retry.ts';
 import { tagKeys } from '../tags.ts';
 import type { Job } from './question.ts';
 
-/** What is copied, and as what. */
 type CopyRequest = Readonly<{
   id: string;
   region: string;

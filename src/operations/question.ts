@@ -57,7 +57,6 @@ export type KeyQuestion = Base &
     foreign: boolean;
   }>;
 
-/** Who asks about a key. */
 export type KeyAsker = Readonly<{
   place: Place;
   /** A cipher text under the key that the asker, or the source role, has made. @throws where it can't be made */

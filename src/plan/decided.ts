@@ -31,7 +31,6 @@ export type EncryptedCopy = Readonly<{
 /** The copy of one snapshot in a target; `takeOver` names one that an earlier run began. */
 type SnapshotCopy = Readonly<{ source: SourceSnapshot; takeOver: string | undefined }>;
 
-/** What is decided of every target. */
 export type Common = Readonly<{
   target: Target;
   route: 'register' | 'copy';

@@ -108,7 +108,6 @@ function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, find
     );
 }
 
-/** What each decision goes by. */
 type Planning = Readonly<{
   request: Request;
   source: Source;
