@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { errorMessage } from './aws/errors.ts';
 import type { Files } from './host.ts';
 import { isRecord } from './plain-data.ts';
+import { sha256 } from './sha256.ts';
 import { ownName } from './temporary-file.ts';
 
 /*
@@ -126,10 +126,6 @@ function pack(text: string): string {
   const { brotliCompressSync, constants } = zlib();
   const params = { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 22 };
   return brotliCompressSync(text, { params }).toString('base64');
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 /** What of the saved parts could be read, and of the others why not. */
