@@ -331,7 +331,7 @@ type Input = { type: string; default?: unknown; required?: boolean; description?
 type Workflow = {
   permissions: Record<string, string>;
   on: { workflow_call: { inputs: Record<string, Input>; outputs: Record<string, { value: string }> } };
-  jobs: Record<'plan' | 'source' | 'share' | 'collect' | 'promote' | 'templates', Job>;
+  jobs: Record<'plan' | 'source' | 'share' | 'collect' | 'promote' | 'ends', Job>;
 };
 /** An expression, as the workflow writes it. */
 const expression = (text: string) => `\${{ ${text} }}`;
@@ -426,7 +426,7 @@ describe('the workflow', () => {
 
   test('each output of the workflow is one of a job that collects', () => {
     for (const [name, { value }] of Object.entries(workflow.on.workflow_call.outputs)) {
-      const job = name === 'launch-templates' ? 'templates' : 'collect';
+      const job = ['launch-templates', 'removed-amis'].includes(name) ? 'ends' : 'collect';
       expect(value).toBe(expression(`jobs.${job}.outputs.${name}`));
       expect(workflow.jobs[job].outputs).toHaveProperty(name);
     }
@@ -526,6 +526,7 @@ describe('the commands, as the workflow runs them', () => {
       const done = {
         ...inJob,
         'steps.share.outputs.ami-ids': outputs['ami-ids'] ?? '',
+        'steps.share.outputs.removed-amis': '',
         'steps.share.outputs.source-ami-id': source(job),
         ...recordOutputs(records),
       };
@@ -605,6 +606,23 @@ describe('the commands, as the workflow runs them', () => {
     ]);
   });
 
+  /** Plays the step of a job that keeps its outputs for the last job; undefined is an output that was never set. */
+  function keepEnds(job: 'share' | 'promote', of: Record<string, string>, outputs: Record<string, unknown>): void {
+    const texts = ['ami-ids', 'source-ami-id', 'launch-templates', 'removed-amis'].map((name) => {
+      const value = outputs[name];
+      return [`steps.${job}.outputs.${name}`, value === undefined ? '' : JSON.stringify(value)] as const;
+    });
+    const keeps = (step: Step) => Object.hasOwn(step.env ?? {}, 'REMOVED_AMIS');
+    runStep(job, keeps, { ...common({}), ...of, ...Object.fromEntries(texts) });
+  }
+
+  function mergedEnds(): Record<string, unknown> {
+    if (existsSync(join(temp, 'result'))) cpSync(join(temp, 'result'), join(temp, 'results'), { recursive: true });
+    const { code, outputs } = runStep('ends', (step) => step.id === 'merge', {});
+    expect(code).toBe(0);
+    return Object.fromEntries(Object.entries(outputs).map(([name, text]) => [name, JSON.parse(text)]));
+  }
+
   test('launch templates of all jobs, of one that was run again as the last attempt has them', () => {
     const version = (number: number) => ({ 'eu-west-1': { id: 'lt-1', version: number, formerDefault: 1 } });
     const outputs = [
@@ -613,18 +631,50 @@ describe('the commands, as the workflow runs them', () => {
       ['2', '2', { '333333333333': version(4) }],
       ['1', '2', { '222222222222': version(5) }],
     ] as const;
-    for (const [job, attempt, templates] of outputs)
-      runStep('promote', (step) => step.name === 'Keep the launch templates', {
-        ...common({}),
-        ...{ 'matrix.job': job, 'github.run_attempt': attempt },
-        'steps.promote.outputs.launch-templates': templates === undefined ? '' : JSON.stringify(templates),
-      });
-    cpSync(join(temp, 'result'), join(temp, 'results'), { recursive: true });
-    const merged = runStep('templates', (step) => step.id === 'merge', {});
-    expect(merged.code).toBe(0);
-    expect(JSON.parse(merged.outputs['launch-templates'] ?? '')).toEqual({
+    for (const [job, attempt, templates] of outputs) {
+      const of = { 'matrix.job': job, 'github.run_attempt': attempt };
+      keepEnds('promote', of, { 'launch-templates': templates });
+    }
+    expect(mergedEnds()['launch-templates']).toEqual({
       ...{ '111111111111': version(2), '222222222222': version(5), '333333333333': version(4) },
     });
+  });
+
+  test('what any attempt of a job removed, before the promotion and with it', () => {
+    const removed = (amiId: string, ...snapshotIds: string[]) => ({
+      account: '111111111111',
+      region: 'eu-west-1',
+      amiId,
+      snapshotIds,
+    });
+    const of = (job: string, attempt: string) => ({ 'matrix.job': job, 'github.run_attempt': attempt });
+    keepEnds('share', of('1', '1'), { 'removed-amis': [removed('ami-a', 'snap-a')] });
+    keepEnds('share', of('2', '1'), { 'removed-amis': undefined });
+    keepEnds('promote', of('1', '1'), { 'removed-amis': [removed('ami-b', 'snap-b')] });
+    keepEnds('promote', of('1', '2'), { 'removed-amis': [removed('ami-b', 'snap-c'), removed('ami-c')] });
+    expect(mergedEnds()).toEqual({
+      'launch-templates': {},
+      'removed-amis': [removed('ami-a', 'snap-a'), removed('ami-b', 'snap-b', 'snap-c'), removed('ami-c')],
+    });
+  });
+
+  test('where no job left a result, nothing was published or removed', () => {
+    expect(mergedEnds()).toEqual({ 'launch-templates': {}, 'removed-amis': [] });
+  });
+
+  test('more removed AMIs than an output holds lose their snapshots, with a warning', () => {
+    const removed = Array.from({ length: 2000 }, (_, at) => ({
+      account: '111111111111',
+      region: 'eu-west-1',
+      amiId: `ami-${at}`,
+      snapshotIds: Array.from({ length: 20 }, (_one, volume) => `snap-${at}-${volume}`),
+    }));
+    mkdirSync(join(temp, 'results'));
+    for (const [job, part] of [removed.slice(0, 1000), removed.slice(1000)].entries())
+      writeFileSync(join(temp, `results/job-${job}.attempt-1.removed-amis`), JSON.stringify(part));
+    const { log, outputs } = runStep('ends', (step) => step.id === 'merge', {});
+    expect(JSON.parse(outputs['removed-amis'] ?? '')).toEqual(removed.map((one) => ({ ...one, snapshotIds: [] })));
+    expect(log).toContain('::warning::too long for GitHub');
   });
 
   describe('records too long for an output', () => {

@@ -1,13 +1,16 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import {
+  describedAs,
   differences,
   differenceText,
   extrasDifferences,
   hasUefi,
   idsOf,
+  imageIdsOf,
   instanceTypesOf,
   isImageDescription,
+  isImageId,
   isImageName,
   matchSnapshots,
   registrationOf,
@@ -443,4 +446,47 @@ test('of the tags that were asked for, those are told that are missing or otherw
     { field: 'the tag stage', source: 'prod', target: 'test', asked: true },
   ]);
   expect(tagDifferences(asked, {})).toHaveLength(2);
+});
+
+test('a tag value that the SDK reads as empty is compared as such', () => {
+  const asked = (Value: string) => [{ Key: 'note', Value }];
+  const empty = { Tags: asked('') };
+  for (const value of ['', '\n', ' \n ']) expect(tagDifferences(asked(value), empty)).toEqual([]);
+  for (const value of [' ', 'x\n', '\nx'])
+    expect([tagDifferences(asked(value), { Tags: asked(value) }), tagDifferences(asked(value), empty)]).toEqual([
+      [],
+      [{ field: 'the tag note', source: value, target: '', asked: true }],
+    ]);
+  expect(tagDifferences([{ Key: 'note' }], empty)).toEqual([]);
+});
+
+describe('an AMI ID', () => {
+  const digits = (count: number) => `ami-${'0f9'.repeat(count).slice(0, count)}`;
+  test.each([digits(8), digits(17)])('%s', (id) => expect(isImageId(id)).toBe(true));
+  test.each([
+    ...[0, 1, 7, 9, 16, 18].map(digits),
+    ...[8, 17].map((count) => `${digits(count - 1)}g`),
+    ...[8, 17].flatMap((count) => [`x${digits(count)}`, `${digits(count)}\n`]),
+    'ami-gggggggg',
+    `ami-${'g'.repeat(17)}`,
+  ])('not %j', (id) => expect(isImageId(id)).toBe(false));
+
+  test('is told of each image that has one', () => {
+    expect(imageIdsOf([{ ImageId: 'ami-a' }, {}, { ImageId: 'ami-b' }])).toEqual(['ami-a', 'ami-b']);
+  });
+});
+
+test("AWS's own description of a copy says nothing of the image", () => {
+  const described = (Description: string) => describedAs({ Description });
+  expect(['', '[Copied ami-0f9 from eu-west-1] base', '[Copied ami-12 from us-gov-east-1]'].map(described)).toEqual(
+    Array(3).fill(undefined),
+  );
+  expect(describedAs({})).toBe(undefined);
+  const own = [
+    'base',
+    'my [Copied ami-0f9 from eu-west-1]',
+    '[Copied ami-xyz from eu-west-1]',
+    '[Copied ami-0f9 from X]',
+  ];
+  expect(own.map(described)).toEqual(own);
 });

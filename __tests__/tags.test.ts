@@ -2,12 +2,15 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { procedure, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
+import { leaseTagKey, shareTagKey } from '../src/lease.ts';
 import {
   endedLease,
+  instanceTag,
   joinIds,
   maxTags,
   mergeTags,
   ownTagCount,
+  recalledTag,
   tagKeys,
   tagPrefix,
   tagValue,
@@ -149,6 +152,10 @@ describe('a list of IDs as a tag', () => {
   });
 });
 
-test('the mark on copies that outlast their run is the one that the docs tell of', () => {
-  expect(readFileSync('docs/how-it-works.md', 'utf8')).toContain(`\`${endedLease}\` on copies that outlast`);
+test('docs/how-it-works.md has every tag of the action, and no other', () => {
+  const [, page = ''] = /^## Tags\n([\s\S]*?)^## /m.exec(readFileSync('docs/how-it-works.md', 'utf8')) ?? [];
+  const rows = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, key = '']) => tagPrefix + key);
+  const keys = [...Object.values(tagKeys), instanceTag, recalledTag, leaseTagKey('<id>')];
+  expect(rows.sort()).toEqual([...keys, shareTagKey('<id>', 0).replace(/0$/, '<n>')].sort());
+  expect(page).toContain(`\`${endedLease}\` on copies that outlast`);
 });

@@ -13,7 +13,7 @@ const maxOutputCharacters = 450_000;
 const fileName = /^job-(\d+)\.attempt-(\d+)\.(targets|ami-ids|source-ami-id)$/;
 
 /** What a file says, or undefined where it says nothing: a job that was cut off leaves empty and half-written files. */
-function parsed(text) {
+export function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
@@ -100,12 +100,22 @@ const brief = ({ account, region, amiId, status }) => ({ account, region, amiId,
 export function outputsOf(records, limit = maxOutputCharacters) {
   const { byAccount, byRegion } = amiIdsOf(records);
   const failed = records.filter(isFailed);
-  const wanted = [
-    ['failed-targets', [failed, failed.map(brief)]],
-    ['ami-ids', [byAccount]],
-    ['ami-ids-by-region', [byRegion]],
-    ['targets', [records, records.map(brief)]],
-  ];
+  return fitting(
+    [
+      ['failed-targets', [failed, failed.map(brief)]],
+      ['ami-ids', [byAccount]],
+      ['ami-ids-by-region', [byRegion]],
+      ['targets', [records, records.map(brief)]],
+    ],
+    limit,
+  );
+}
+
+/**
+ * As many outputs as there is room for, the first before the others, each in the first of its forms that fits.
+ * @param wanted the name of each output and its forms, the longest first
+ */
+export function fitting(wanted, limit = maxOutputCharacters) {
   let room = limit;
   const [outputs, shortened] = [{}, []];
   for (const [name, forms] of wanted) {
@@ -116,6 +126,12 @@ export function outputsOf(records, limit = maxOutputCharacters) {
     room -= text.length;
   }
   return { outputs, shortened };
+}
+
+/** Warns of the outputs that are not whole. */
+export function warnOfShortened(shortened) {
+  if (shortened.length > 0)
+    command('warning', `too long for GitHub's outputs, so shortened or empty: ${shortened.join(', ')}`);
 }
 
 const maxShown = 200;
@@ -192,8 +208,7 @@ function main(env) {
   writeFileSync(join(env.MERGED, 'targets.json'), `${JSON.stringify(records, null, 2)}\n`);
   writeFileSync(join(env.MERGED, 'ami-ids.json'), `${JSON.stringify(amiIdsOf(records).byAccount, null, 2)}\n`);
   appendFileSync(env.GITHUB_STEP_SUMMARY, summaryOf({ records, shards, results, shortened, artifact: env.ARTIFACT }));
-  if (shortened.length > 0)
-    command('warning', `too long for GitHub's outputs, so shortened or empty: ${shortened.join(', ')}`);
+  warnOfShortened(shortened);
   if (sources.size > 1) throw new InputError(`the jobs shared different AMIs: ${[...sources].join(', ')}`);
   const lost = records.filter(isLost).length;
   if (lost > 0) throw new InputError(`${lost} of ${records.length} targets failed; the job summary names them`);

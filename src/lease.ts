@@ -325,7 +325,7 @@ export async function dropLeases(place: Place, imageId: string, ids: readonly st
 
 const sharePrefix = `${tagPrefix}shares:`;
 /** The key of a tag of lease `id` on what it shares; a long list of accounts takes several, by `index`. */
-const shareTagKey = (id: string, index: number): string => `${sharePrefix}${id}:${index}`;
+export const shareTagKey = (id: string, index: number): string => `${sharePrefix}${id}:${index}`;
 /** Eight base-36 digits hold any account ID, and a tag value 256 characters. */
 const accountsPerTag = 32;
 
