@@ -13,8 +13,8 @@ import { logText } from './report/text.ts';
 import { CancelError } from './time.ts';
 
 /*
- * What dist/ is made of: a function for each entry that a manifest names. They share one bundle; importing it runs
- * nothing.
+ * What dist/ is made of: a function for each entry that a manifest names. Importing it runs nothing, and loads only what
+ * every start takes: what calls AWS is imported when it is begun.
  */
 
 /** The main step of the main action. */

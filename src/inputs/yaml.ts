@@ -1,11 +1,4 @@
-import type { isAlias, isScalar, parseDocument, visit } from 'yaml';
-
-export type Yaml = Readonly<{
-  isAlias: typeof isAlias;
-  isScalar: typeof isScalar;
-  parseDocument: typeof parseDocument;
-  visit: typeof visit;
-}>;
+export type Yaml = Pick<typeof import('yaml'), 'isAlias' | 'isScalar' | 'parseDocument' | 'visit'>;
 
 /** The inputs that may hold some: a list of targets, and tags in quotes or as JSON. */
 const mayHold = ['targets', 'tags', 'intermediate-tags', 'role-session-tags'];
