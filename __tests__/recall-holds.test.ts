@@ -140,7 +140,10 @@ describe('a restore gives back only what a recall took', () => {
     ]) {
       forge(simulator, id, { ...stranger, ...bad });
       const { said } = await recall(given, simulator, { ...one, restore: 'true' });
-      expect([bad, said]).toEqual([bad, expect.stringMatching(/it stays disabled, for no whole record .* enable-image/)]);
+      expect([bad, said]).toEqual([
+        bad,
+        expect.stringMatching(/it stays disabled, for no whole record .* enable-image/),
+      ]);
     }
     forge(simulator, id, { ...stranger, launchPermissions: [{ Group: 'all' }, { UserId: friend }] });
     const given2 = await recall(given, simulator, { ...one, restore: 'true' });

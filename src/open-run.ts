@@ -14,8 +14,7 @@ import { type Log, milestones } from './report/progress.ts';
 import type { Prepared, Run } from './run.ts';
 import { ownName } from './temporary-file.ts';
 
-/** What a run is made of. */
-export type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
+type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
 
 /** A run, with the leases that it holds, what it could not remove, and on which keys it granted again, as they come up. */
 export type OpenRun = Readonly<{

@@ -9,6 +9,7 @@ import {
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
+import type { HttpHandler } from '@smithy/core/protocols';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Host, Identity } from '../host.ts';
 import { CancelError, type Clock } from '../time.ts';
@@ -110,7 +111,6 @@ export type Session = Readonly<{
   renew: (ended: Identity | undefined) => boolean;
 }>;
 
-/** How one call is to be made. */
 type Call = Readonly<{
   client: Sender;
   command: Sendable;
@@ -237,7 +237,7 @@ type Settings = Pick<
 export type Clients = Readonly<{
   clock: Clock;
   awsNow: () => number;
-  http: Host['http'];
+  http: HttpHandler;
   /** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
   inFlight: LimitFunction;
   pacer: Pacer;
@@ -276,7 +276,7 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
   };
 }
 
-type AwsClock = Readonly<{ now: () => number; reading: (http: Host['http']) => Host['http'] }>;
+type AwsClock = Readonly<{ now: () => number; reading: (http: Host['http']) => HttpHandler }>;
 
 /** AWS's time: the machine's, and how far that is off by the answers' `Date`, which every service gives in whole seconds. */
 function openAwsClock(clock: Clock): AwsClock {
@@ -290,7 +290,7 @@ function openAwsClock(clock: Clock): AwsClock {
   return {
     now: () => clock.now() + ahead,
     reading: (http) =>
-      handledBy(http, async (request, options) => {
+      handledBy(async (request, options) => {
         const answer = await http.handle(request, options);
         read(answer.response.headers);
         return answer;

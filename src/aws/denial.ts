@@ -99,7 +99,7 @@ function guardRemedy(whose: string, action: string): string {
 }
 
 /** What AWS denied a role, and what a statement that allows it names: all, or what is made with tags. */
-export type Denied = Readonly<{
+type Denied = Readonly<{
   role: string;
   side: Side;
   action: string;

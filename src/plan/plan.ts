@@ -47,7 +47,7 @@ import { nameOfSource } from './supply-operations.ts';
 import { hasReference } from './target-operations.ts';
 
 /** What is planned for: what is asked, by whom, how others' leases read, and which targets are left out. */
-export type Planner = Readonly<{
+type Planner = Readonly<{
   request: Request;
   leaseId: string;
   reader: Reader;
@@ -108,7 +108,6 @@ function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, find
     );
 }
 
-/** What each decision goes by. */
 type Planning = Readonly<{
   request: Request;
   source: Source;

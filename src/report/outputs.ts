@@ -60,7 +60,7 @@ export const isLost = ({ status, optional }: TargetRecord): boolean => status ==
 export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';
 
 /** The files that hold the whole of what an output may hold only in part; '' where there is none. */
-export type WholeFiles = Readonly<{ planFile: string; targetsFile: string }>;
+type WholeFiles = Readonly<{ planFile: string; targetsFile: string }>;
 
 /** Writes the plan and the records as files, however long they are; what of it could not be written is a problem. */
 export function writeWhole(

@@ -11,6 +11,7 @@ import type { Prepared } from '../run.ts';
 import type { LaunchTemplates, RemovedAmi, Report, TargetRecord } from './outputs.ts';
 import { withOutcomes } from './plan.ts';
 import type { Log } from './progress.ts';
+import { failedRecord } from './stopped.ts';
 import type { Span } from './timeline.ts';
 
 /* What became of the operations, told by target. */
@@ -84,19 +85,6 @@ function recordsOf(
     ...leftOut.map(({ target, problems }) => [placeName(target), failedRecord(target, problemLine(problems))] as const),
   ]);
   return asked.flatMap((target) => byPlace.get(placeName(target)) ?? []);
-}
-
-/** The record of a target of which nothing was made. */
-export function failedRecord(
-  { account, region, optional }: TargetRequest,
-  error: string,
-  known: Readonly<{ amiName: string; kmsKeyArn: string }> | undefined = undefined,
-): TargetRecord {
-  return {
-    ...{ account, region, amiId: null, amiName: known?.amiName ?? null, snapshotIds: [] },
-    ...{ kmsKeyArn: known?.kmsKeyArn ?? null, status: 'failed', seconds: 0, error },
-    ...(optional && { optional }),
-  };
 }
 
 function outcomeOf(target: TargetPlan, outcomes: readonly Outcome[], start: number): TargetRecord {
