@@ -397,12 +397,6 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     expect(warningsOf(lenient).map(({ message }) => message)).toEqual([expect.stringMatching(/published untested/)]);
     expect(launchedIn(lenient.simulator)).toEqual([]);
   });
-
-  test('a profile that is not there is found as soon as there is an AMI', async () => {
-    const { error, simulator } = await share(bootCase(), { ...byStatus, 'boot-instance-profile': 'none' });
-    expect(error).toMatch(/could not be tested.*Invalid IAM Instance Profile name/);
-    expectNothingRuns(simulator);
-  });
 });
 
 test('a right that is lacking is told with the statement that gives it', async () => {

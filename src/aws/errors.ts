@@ -367,8 +367,10 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   },
   {
     fits: ({ code }) => code === 'UnauthorizedOperation',
-    remedy: ({ action, where }) =>
-      `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`,
+    remedy: ({ action, where }) => {
+      const passing = action === 'RunInstances' ? ', and iam:PassRole on the role of boot-instance-profile,' : '';
+      return `allow ec2:${action}${passing} to the role in account ${where.account} (docs/permissions.md has the policies)`;
+    },
   },
   {
     fits: ({ code }) => code === 'NotFromAws',
