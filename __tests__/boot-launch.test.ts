@@ -39,6 +39,50 @@ function guarded(shared: Case, statement: object): Case {
   return { ...shared, scenario: { ...shared.scenario, accounts } } as Case;
 }
 
+describe('an instance is launched where an organization demands', () => {
+  test('IMDSv2, whatever the AMI says of it', async () => {
+    const demand = {
+      Action: 'ec2:RunInstances',
+      Resource: 'arn:aws:ec2:*:*:instance/*',
+      Condition: { StringNotEquals: { 'ec2:MetadataHttpTokens': 'required' } },
+    };
+    const result = await share(guarded(bootCase(), demand), byStatus);
+    expect(messagesOf(result)).toEqual([]);
+    expect(launchedIn(result.simulator)).toMatchObject([{ httpTokens: 'required' }]);
+  });
+
+  test('tags of all that is made', async () => {
+    const result = await share(bootCase(), { ...byStatus, tags: 'cost-center=42' });
+    expect(messagesOf(result)).toEqual([]);
+    const [launched] = launchedIn(result.simulator);
+    for (const tags of [launched?.tags, launched?.volumeTags, launched?.interfaceTags])
+      expect(tags).toContainEqual({ Key: 'cost-center', Value: '42' });
+  });
+});
+
+test('an instance gets no IPv6 address either, though its subnet gives one', async () => {
+  const subnets = ['a', 'b'].map((zone) => ({
+    id: `subnet-0${zone}0${zone}0${zone}0${zone}`,
+    zone: targetRegion + zone,
+    givesIpv6: zone === 'a',
+    freeAddresses: zone === 'a' ? 100 : 50,
+  }));
+  const launch = { subnets, boots: [{ ends: { afterSeconds: 1, code: 'Server.InternalError', message: '' } }, {}] };
+  const inputs = { ...byStatus, 'boot-subnet': subnets.map(({ id }) => id).join(',') };
+  const { main, simulator } = await share(bootCase(launch), inputs);
+  expect(main.annotations).toEqual([]);
+  expect(launchedIn(simulator).map((one) => [one.subnet.givesIpv6, one.ipv6Addresses])).toEqual([
+    [true, 0],
+    [false, 0],
+  ]);
+  // Where there is nothing to override, nothing is asked for.
+  const asked = simulator.calls.filter(({ action, mutating }) => action === 'RunInstances' && mutating);
+  expect(asked.map(({ request }) => (request.NetworkInterfaces as object[])[0])).toEqual([
+    expect.objectContaining({ Ipv6AddressCount: 0 }),
+    expect.not.objectContaining({ Ipv6AddressCount: 0 }),
+  ]);
+});
+
 describe('an instance profile', () => {
   test.each(['booted', arn])('is looked at beforehand, and launched with: %s', async (profile) => {
     const result = await share(bootCase(), { ...byStatus, 'boot-instance-profile': profile });

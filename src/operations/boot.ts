@@ -46,20 +46,24 @@ function launchCommand(
       {
         ...{ DeviceIndex: 0, SubnetId: launch.subnet, AssociatePublicIpAddress: false, DeleteOnTermination: true },
         ...(launch.groups.length > 0 && { Groups: [...launch.groups] }),
+        // Zero overrides the subnet: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html
+        ...(launch.givesIpv6 && { Ipv6AddressCount: 0 }),
       },
     ],
     ...(profile !== undefined && {
       IamInstanceProfile: profile.startsWith('arn:') ? { Arn: profile } : { Name: profile },
     }),
-    // What takes no other way to its metadata is launched like that; some organizations let nothing else be launched.
-    ...(image.ImdsSupport === 'v2.0' && { MetadataOptions: { HttpTokens: 'required' as const } }),
+    // Accounts and organizations let nothing else be launched; the agent of Systems Manager takes this way first, and from
+    // 3.2.1041 on no other: https://github.com/aws/amazon-ssm-agent/blob/mainline/RELEASENOTES.md
+    MetadataOptions: { HttpTokens: 'required' },
     BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) =>
       Ebs === undefined ? [] : [{ DeviceName, Ebs: { DeleteOnTermination: true } }],
     ),
-    TagSpecifications: [
-      { ResourceType: 'instance', Tags },
-      { ResourceType: 'volume', Tags },
-    ],
+    // Of all that is made, organizations demand tags.
+    TagSpecifications: (['instance', 'volume', 'network-interface'] as const).map((ResourceType) => ({
+      ResourceType,
+      Tags,
+    })),
   });
 }
 
