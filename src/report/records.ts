@@ -49,7 +49,7 @@ export function reportOf(
     targets: recordsOf(plan, asked, (target) =>
       outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
     ),
-    failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+    failures: [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn],
     cleanUp,
     timeline: timelineOf(outcomes),
     pictures,
@@ -141,7 +141,7 @@ function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): Targ
  * SSM parameters and launch templates are set for all targets or for none; an optional target's by themselves, so that
  * their failure is a warning.
  */
-function referenceFailures(all: readonly Outcome[], log: Log): string[] {
+function referenceFailures(all: readonly Outcome[], { failed }: ReleaseReport, log: Log): string[] {
   const set = all.filter(({ operation: { kind } }) => ['ready', 'parameter', 'template-version'].includes(kind));
   const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) =>
     island === referencesIsland ? 'common' : 'own',
@@ -149,8 +149,10 @@ function referenceFailures(all: readonly Outcome[], log: Log): string[] {
   for (const { operation, ...end } of own)
     if (end.is === 'failed' && !end.ended) log.warn(`${operation.island} (optional): ${explainLine(end.error)}`);
   const failure = failureOf(common);
-  if (failure !== undefined)
-    return [`The ${wordsFor(common)} hold what they held before. ${explainLine(failure.error)}`];
+  if (failure !== undefined) {
+    const end = failed.length === 0 ? 'hold what they held before' : 'could not all be set, nor, it may be, put back';
+    return [`The ${wordsFor(common)} ${end}. ${explainLine(failure.error)}`];
+  }
   if (common.some(({ is }) => is === 'not begun'))
     log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
   return [];
