@@ -162,7 +162,9 @@ describe('an AMI that does not come up fails, stays, and is not published', () =
     const result = await share(shared, { ...byStatus, ...publishing, 'boot-timeout-minutes': '4' });
     const { simulator, main, error, targets } = result;
     expect(main.conclusion).toBe('failure');
-    expect(error).toMatch(/The boot test of ami-\S+ in 999999999999\/eu-west-1 failed: as t3\.medium in eu-west-1\w \(subnet-\w+\): /);
+    expect(error).toMatch(
+      /The boot test of ami-\S+ in 999999999999\/eu-west-1 failed: as t3\.medium in eu-west-1\w \(subnet-\w+\): /,
+    );
     expect(error).toMatch(/not up within boot-timeout-minutes \(4\): running; instance status impaired, system status/);
     expect(error).toContain('Kernel panic - not syncing: VFS');
     expect(error).toContain('password=***');
@@ -172,6 +174,8 @@ describe('an AMI that does not come up fails, stays, and is not published', () =
     expect(JSON.parse(main.outputs['boot-screenshots'] ?? '')).toEqual({
       [targetAccount]: { [targetRegion]: expect.stringMatching(/screenshot\.jpg$/) },
     });
+    expect(main.stdout).toMatch(/i-\w+ did not come up: not up within.*console: Booting.* by i-\w+, a t3\.medium/s);
+    expect(main.stdout).toMatch(/eu-west-1 +the screen \(output boot-screenshots\): \S+screenshot\.jpg\n/);
     expect(imagesOf(result)).toMatchObject([{ tag: 'failed status', launch: [] }]);
     expect([...targetOf(simulator).parameters.keys()]).toEqual([]);
     expect(typesOf(simulator)).toEqual(['t3.small', 't3.medium']);
@@ -332,6 +336,7 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     const lenient = await share(shared, { ...byStatus, 'boot-required': 'false' });
     expect(lenient.main.conclusion).toBe('success');
     expect(warningsOf(lenient).map(({ message }) => message)).toEqual([expect.stringMatching(words)]);
+    expect(lenient.main.summary).toMatch(/### Warnings\n\n- .*could not be tested, and is published untested: /);
     expect(imagesOf(lenient)).toMatchObject([{ tag: undefined }]);
     expectNothingRuns(lenient.simulator);
     // Capacity is nothing that waiting for the same mends at once.

@@ -258,6 +258,7 @@ async function tryOne(operation: BootTest, scope: Scope, launching: Launching): 
       return verdict;
     }
     if (verdict.is !== 'failed') return verdict;
+    run.log.line(placeName(place), `${id} did not come up: ${verdict.why}`);
     return { ...verdict, why: `${verdict.why}${await look(scope, id, launch)}` };
   } finally {
     await end(scope, id);

@@ -43,13 +43,16 @@ export function reportOf(
 ): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
   const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+  const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
   return {
     sourceAmiId: record.source.amiId ?? '',
     plan: withOutcomes(record, new Map([...created, ...outcomes])),
     targets: recordsOf(plan, asked, (target) =>
       outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
     ),
-    failures: [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn],
+    failures,
+    // The plan has its own.
+    warnings: log.warned().filter((one) => !record.warnings.includes(one)),
     cleanUp,
     timeline: timelineOf(outcomes),
     pictures,
