@@ -375,7 +375,8 @@ const features = {
 			"ec2:TerminateInstances",
 			"ec2:GetConsoleOutput",
 			"ec2:GetConsoleScreenshot",
-			"ssm:DescribeInstanceInformation"
+			"ssm:DescribeInstanceInformation",
+			"iam:GetInstanceProfile"
 		],
 		"BootRoleArns=<arn>": ["iam:PassRole"]
 	},
@@ -482,6 +483,10 @@ const tagPolicyRemedy = "give that key the spelling and a value that the policy 
 const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 function denialRemedy(denial) {
+	const remedy = remedyByKind(denial);
+	return denial.action === "iam:PassRole" ? `the instance of boot-test gets ${denial.resources[0]} by boot-instance-profile; ${remedy}` : remedy;
+}
+function remedyByKind(denial) {
 	const { whose, action, resources, words } = denial;
 	const policy = policyIn(words);
 	const allowing = statement(action, resources);
@@ -503,10 +508,11 @@ function lackOf({ role, side, action, resources, tagged = [], words }) {
 	};
 	const found = deniedIn(words);
 	const denied = found?.action ?? action;
-	const others = found?.resource !== void 0 && !denied.startsWith("ec2:") ? [found.resource] : resources;
+	const other = denied.startsWith("ec2:") ? void 0 : found?.resource;
+	const others = other === void 0 ? resources : [other];
 	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : others;
 	return {
-		what: `${role} is not allowed to call ${denied}`,
+		what: `${role} is not allowed to call ${denied}${other === void 0 ? "" : ` on ${other}`}`,
 		remedy: denialRemedy({
 			whose: "its policy",
 			side,
@@ -715,7 +721,11 @@ function isClockCorrected(error) {
 	const { $metadata } = error;
 	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
 }
+function isUnsubscribed({ code, awsMessage }) {
+	return code === "OptInRequired" && /marketplace/i.test(awsMessage);
+}
 function isDisabledRegion(error) {
+	if (isUnsubscribed(error)) return false;
 	if (hasCode(error, "RegionDisabledException", "OptInRequired")) return true;
 	const { action, where } = error;
 	return !(action === "GetCallerIdentity" || action.startsWith("AssumeRole")) && isOptIn(where.region) && isUnknownCredentials(error);
@@ -755,6 +765,10 @@ const remedies = [
 	{
 		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
 		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
+	},
+	{
+		fits: isUnsubscribed,
+		remedy: ({ where }) => `subscribe account ${where.account} to the product, on the page that AWS names`
 	},
 	{
 		fits: isDisabledRegion,
@@ -799,7 +813,9 @@ const remedies = [
 	},
 	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
-		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+		remedy: ({ action, where }) => {
+			return `allow ec2:${action}${action === "RunInstances" ? ", and iam:PassRole on the role of boot-instance-profile," : ""} to the role in account ${where.account} (docs/permissions.md has the policies)`;
+		}
 	},
 	{
 		fits: ({ code }) => code === "NotFromAws",
@@ -10450,92 +10466,92 @@ var init_dist_es$11 = __esmMin((() => {
 }));
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
 init_endpoints();
-const q$2 = "ref";
-const a$8 = -1;
-const b$8 = true;
-const c$8 = "isSet";
-const d$8 = "PartitionResult";
-const e$8 = "booleanEquals";
-const f$8 = "stringEquals";
-const g$8 = "getAttr";
-const h$8 = "us-east-1";
-const i$8 = "sigv4";
-const j$8 = "sts";
-const k$8 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l$2 = { [q$2]: "Endpoint" };
-const m$2 = { [q$2]: "Region" };
-const n$2 = { [q$2]: d$8 };
-const o$2 = {};
-const p$2 = [m$2];
-const _data$8 = {
+const q$3 = "ref";
+const a$9 = -1;
+const b$9 = true;
+const c$9 = "isSet";
+const d$9 = "PartitionResult";
+const e$9 = "booleanEquals";
+const f$9 = "stringEquals";
+const g$9 = "getAttr";
+const h$9 = "us-east-1";
+const i$9 = "sigv4";
+const j$9 = "sts";
+const k$9 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l$3 = { [q$3]: "Endpoint" };
+const m$3 = { [q$3]: "Region" };
+const n$3 = { [q$3]: d$9 };
+const o$3 = {};
+const p$3 = [m$3];
+const _data$9 = {
 	conditions: [
-		[c$8, [l$2]],
-		[c$8, p$2],
+		[c$9, [l$3]],
+		[c$9, p$3],
 		[
 			"aws.partition",
-			p$2,
-			d$8
+			p$3,
+			d$9
 		],
-		[e$8, [{ [q$2]: "UseFIPS" }, b$8]],
-		[e$8, [{ [q$2]: "UseDualStack" }, b$8]],
-		[f$8, [m$2, "aws-global"]],
-		[e$8, [{ [q$2]: "UseGlobalEndpoint" }, b$8]],
-		[f$8, [m$2, "eu-central-1"]],
-		[e$8, [{
-			fn: g$8,
-			argv: [n$2, "supportsDualStack"]
-		}, b$8]],
-		[e$8, [{
-			fn: g$8,
-			argv: [n$2, "supportsFIPS"]
-		}, b$8]],
-		[f$8, [m$2, "ap-south-1"]],
-		[f$8, [m$2, "eu-north-1"]],
-		[f$8, [m$2, "eu-west-1"]],
-		[f$8, [m$2, "eu-west-2"]],
-		[f$8, [m$2, "eu-west-3"]],
-		[f$8, [m$2, "sa-east-1"]],
-		[f$8, [m$2, h$8]],
-		[f$8, [m$2, "us-east-2"]],
-		[f$8, [m$2, "us-west-2"]],
-		[f$8, [m$2, "us-west-1"]],
-		[f$8, [m$2, "ca-central-1"]],
-		[f$8, [m$2, "ap-southeast-1"]],
-		[f$8, [m$2, "ap-northeast-1"]],
-		[f$8, [m$2, "ap-southeast-2"]],
-		[f$8, [{
-			fn: g$8,
-			argv: [n$2, "name"]
+		[e$9, [{ [q$3]: "UseFIPS" }, b$9]],
+		[e$9, [{ [q$3]: "UseDualStack" }, b$9]],
+		[f$9, [m$3, "aws-global"]],
+		[e$9, [{ [q$3]: "UseGlobalEndpoint" }, b$9]],
+		[f$9, [m$3, "eu-central-1"]],
+		[e$9, [{
+			fn: g$9,
+			argv: [n$3, "supportsDualStack"]
+		}, b$9]],
+		[e$9, [{
+			fn: g$9,
+			argv: [n$3, "supportsFIPS"]
+		}, b$9]],
+		[f$9, [m$3, "ap-south-1"]],
+		[f$9, [m$3, "eu-north-1"]],
+		[f$9, [m$3, "eu-west-1"]],
+		[f$9, [m$3, "eu-west-2"]],
+		[f$9, [m$3, "eu-west-3"]],
+		[f$9, [m$3, "sa-east-1"]],
+		[f$9, [m$3, h$9]],
+		[f$9, [m$3, "us-east-2"]],
+		[f$9, [m$3, "us-west-2"]],
+		[f$9, [m$3, "us-west-1"]],
+		[f$9, [m$3, "ca-central-1"]],
+		[f$9, [m$3, "ap-southeast-1"]],
+		[f$9, [m$3, "ap-northeast-1"]],
+		[f$9, [m$3, "ap-southeast-2"]],
+		[f$9, [{
+			fn: g$9,
+			argv: [n$3, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$8],
+		[a$9],
 		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$8,
-			signingName: j$8,
-			signingRegion: h$8
+			name: i$9,
+			signingName: j$9,
+			signingRegion: h$9
 		}] }],
-		[k$8, { authSchemes: [{
-			name: i$8,
-			signingName: j$8,
+		[k$9, { authSchemes: [{
+			name: i$9,
+			signingName: j$9,
 			signingRegion: "{Region}"
 		}] }],
-		[a$8, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$8, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l$2, o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$8, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-		[a$8, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$8, "DualStack is enabled but this partition does not support DualStack"],
-		[k$8, o$2],
-		[a$8, "Invalid Configuration: Missing Region"]
+		[a$9, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$9, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l$3, o$3],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$3],
+		[a$9, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o$3],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$3],
+		[a$9, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$3],
+		[a$9, "DualStack is enabled but this partition does not support DualStack"],
+		[k$9, o$3],
+		[a$9, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$8 = 2;
-const nodes$8 = new Int32Array([
+const root$9 = 2;
+const nodes$9 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -10630,11 +10646,11 @@ const nodes$8 = new Int32Array([
 	100000004,
 	100000005
 ]);
-const bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
+const bdd$9 = BinaryDecisionDiagram.from(nodes$9, root$9, _data$9.conditions, _data$9.results);
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$8 = new EndpointCache({
+const cache$9 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -10644,8 +10660,8 @@ const cache$8 = new EndpointCache({
 		"UseGlobalEndpoint"
 	]
 });
-const defaultEndpointResolver$8 = (endpointParams, context = {}) => {
-	return cache$8.get(endpointParams, () => decideEndpoint(bdd$8, {
+const defaultEndpointResolver$9 = (endpointParams, context = {}) => {
+	return cache$9.get(endpointParams, () => decideEndpoint(bdd$9, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -10673,7 +10689,7 @@ const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, in
 	};
 };
 const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
-function createAwsAuthSigv4HttpAuthOption$8(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$9(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -10748,23 +10764,23 @@ const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 			break;
 		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$8(authParameters));
+			options.push(createAwsAuthSigv4HttpAuthOption$9(authParameters));
 			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$8, _defaultSTSHttpAuthSchemeProvider$1, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$8,
+const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$9, _defaultSTSHttpAuthSchemeProvider$1, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$9,
 	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
 	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
 });
-const resolveHttpAuthSchemeConfig$8 = (config) => {
+const resolveHttpAuthSchemeConfig$9 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$8 = (options) => {
+const resolveClientEndpointParameters$9 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -10772,7 +10788,7 @@ const resolveClientEndpointParameters$8 = (options) => {
 		defaultSigningName: "sts"
 	});
 };
-const commonParams$8 = {
+const commonParams$9 = {
 	UseGlobalEndpoint: {
 		type: "builtInParams",
 		name: "useGlobalEndpoint"
@@ -10795,7 +10811,7 @@ const commonParams$8 = {
 	}
 };
 // node_modules/@aws-sdk/client-sts/package.json
-var version$7 = "3.1173.0";
+var version$8 = "3.1173.0";
 // node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
@@ -11911,7 +11927,7 @@ var init_constants = __esmMin((() => {
 	REFRESH_MESSAGE = `To refresh this SSO session run 'aws sso login' with the corresponding profile.`;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$8(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -11927,7 +11943,7 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
+var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$8;
 var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -11945,26 +11961,26 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 			case "CreateToken":
 				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$8(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$7 = (config) => {
+	resolveHttpAuthSchemeConfig$8 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$7, commonParams$7;
+var resolveClientEndpointParameters$8, commonParams$8;
 var init_EndpointParameters$3 = __esmMin((() => {
-	resolveClientEndpointParameters$7 = (options) => {
+	resolveClientEndpointParameters$8 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "sso-oauth"
 		});
 	};
-	commonParams$7 = {
+	commonParams$8 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -11984,7 +12000,7 @@ var init_EndpointParameters$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/package.json
-var version$6 = "3.998.3";
+var version$7 = "3.998.3";
 // node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
@@ -12940,62 +12956,62 @@ var init_protocols = __esmMin((() => {
 	init_XmlShapeDeserializer();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
+var k$8, a$8, b$8, c$8, d$8, e$8, f$8, g$8, h$8, i$8, j$8, _data$8, root$8, nodes$8, bdd$8;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$7 = "ref";
-	a$7 = -1;
-	b$7 = true;
-	c$7 = "isSet";
-	d$7 = "PartitionResult";
-	e$7 = "booleanEquals";
-	f$7 = "getAttr";
-	g$7 = { [k$7]: "Endpoint" };
-	h$7 = { [k$7]: d$7 };
-	i$7 = {};
-	j$7 = [{ [k$7]: "Region" }];
-	_data$7 = {
+	k$8 = "ref";
+	a$8 = -1;
+	b$8 = true;
+	c$8 = "isSet";
+	d$8 = "PartitionResult";
+	e$8 = "booleanEquals";
+	f$8 = "getAttr";
+	g$8 = { [k$8]: "Endpoint" };
+	h$8 = { [k$8]: d$8 };
+	i$8 = {};
+	j$8 = [{ [k$8]: "Region" }];
+	_data$8 = {
 		conditions: [
-			[c$7, [g$7]],
-			[c$7, j$7],
+			[c$8, [g$8]],
+			[c$8, j$8],
 			[
 				"aws.partition",
-				j$7,
-				d$7
+				j$8,
+				d$8
 			],
-			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
-			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsDualStack"]
-			}, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsFIPS"]
-			}, b$7]],
+			[e$8, [{ [k$8]: "UseFIPS" }, b$8]],
+			[e$8, [{ [k$8]: "UseDualStack" }, b$8]],
+			[e$8, [{
+				fn: f$8,
+				argv: [h$8, "supportsDualStack"]
+			}, b$8]],
+			[e$8, [{
+				fn: f$8,
+				argv: [h$8, "supportsFIPS"]
+			}, b$8]],
 			["stringEquals", [{
-				fn: f$7,
-				argv: [h$7, "name"]
+				fn: f$8,
+				argv: [h$8, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$7],
-			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$7, i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "Invalid Configuration: Missing Region"]
+			[a$8],
+			[a$8, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$8, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$8, i$8],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$8],
+			[a$8, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$8],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$8],
+			[a$8, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$8],
+			[a$8, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$8],
+			[a$8, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$7 = 2;
-	nodes$7 = new Int32Array([
+	root$8 = 2;
+	nodes$8 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -13039,15 +13055,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+	bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$7, defaultEndpointResolver$7;
+var cache$8, defaultEndpointResolver$8;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$7 = new EndpointCache({
+	cache$8 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -13056,8 +13072,8 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+	defaultEndpointResolver$8 = (endpointParams, context = {}) => {
+		return cache$8.get(endpointParams, () => decideEndpoint(bdd$8, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -13273,7 +13289,7 @@ var init_errors$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
-var _ADE$2, _APE, _AT$1, _CS, _CT$2, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$3, _RT$3, _SDE, _UCE$1, _UGTE, _aT$2, _c$7, _cI$2, _cS, _cV$1, _co$2, _dC, _e$7, _eI$1, _ed, _gT$1, _h$3, _hE$7, _iT$2, _r$2, _rT$1, _rU$1, _s$8, _sc, _se$4, _tT$1, n0$8, _s_registry$8, SSOOIDCServiceException$, n0_registry$7, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$8, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
+var _ADE$2, _APE, _AT$1, _CS, _CT$2, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$2, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$3, _RT$3, _SDE, _UCE$1, _UGTE, _aT$2, _c$8, _cI$2, _cS, _cV$1, _co$2, _dC, _e$8, _eI$1, _ed, _gT$1, _h$3, _hE$8, _iT$2, _r$2, _rT$1, _rU$1, _s$9, _sc, _se$5, _tT$1, n0$9, _s_registry$9, SSOOIDCServiceException$, n0_registry$8, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$9, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
 	init_errors$3();
@@ -13287,7 +13303,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	_CTRr = "CreateTokenResponse";
 	_CV = "CodeVerifier";
 	_ETE$2 = "ExpiredTokenException";
-	_ICE$1 = "InvalidClientException";
+	_ICE$2 = "InvalidClientException";
 	_IGE = "InvalidGrantException";
 	_IRE$1 = "InvalidRequestException";
 	_ISE$3 = "InternalServerException";
@@ -13298,48 +13314,48 @@ var init_schemas_0$3 = __esmMin((() => {
 	_UCE$1 = "UnauthorizedClientException";
 	_UGTE = "UnsupportedGrantTypeException";
 	_aT$2 = "accessToken";
-	_c$7 = "client";
+	_c$8 = "client";
 	_cI$2 = "clientId";
 	_cS = "clientSecret";
 	_cV$1 = "codeVerifier";
 	_co$2 = "code";
 	_dC = "deviceCode";
-	_e$7 = "error";
+	_e$8 = "error";
 	_eI$1 = "expiresIn";
 	_ed = "error_description";
 	_gT$1 = "grantType";
 	_h$3 = "http";
-	_hE$7 = "httpError";
+	_hE$8 = "httpError";
 	_iT$2 = "idToken";
 	_r$2 = "reason";
 	_rT$1 = "refreshToken";
 	_rU$1 = "redirectUri";
-	_s$8 = "smithy.ts.sdk.synthetic.com.amazonaws.ssooidc";
+	_s$9 = "smithy.ts.sdk.synthetic.com.amazonaws.ssooidc";
 	_sc = "scope";
-	_se$4 = "server";
+	_se$5 = "server";
 	_tT$1 = "tokenType";
-	n0$8 = "com.amazonaws.ssooidc";
-	_s_registry$8 = new TypeRegistry(_s$8);
+	n0$9 = "com.amazonaws.ssooidc";
+	_s_registry$9 = new TypeRegistry(_s$9);
 	SSOOIDCServiceException$ = [
 		-3,
-		_s$8,
+		_s$9,
 		"SSOOIDCServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$8.registerError(SSOOIDCServiceException$, SSOOIDCServiceException);
-	n0_registry$7 = new TypeRegistry(n0$8);
+	_s_registry$9.registerError(SSOOIDCServiceException$, SSOOIDCServiceException);
+	n0_registry$8 = new TypeRegistry(n0$9);
 	AccessDeniedException$$2 = [
 		-3,
-		n0$8,
+		n0$9,
 		_ADE$2,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
 		[
-			_e$7,
+			_e$8,
 			_r$2,
 			_ed
 		],
@@ -13349,77 +13365,77 @@ var init_schemas_0$3 = __esmMin((() => {
 			0
 		]
 	];
-	n0_registry$7.registerError(AccessDeniedException$$2, AccessDeniedException$2);
+	n0_registry$8.registerError(AccessDeniedException$$2, AccessDeniedException$2);
 	AuthorizationPendingException$ = [
 		-3,
-		n0$8,
+		n0$9,
 		_APE,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(AuthorizationPendingException$, AuthorizationPendingException);
+	n0_registry$8.registerError(AuthorizationPendingException$, AuthorizationPendingException);
 	ExpiredTokenException$$2 = [
 		-3,
-		n0$8,
+		n0$9,
 		_ETE$2,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(ExpiredTokenException$$2, ExpiredTokenException$2);
+	n0_registry$8.registerError(ExpiredTokenException$$2, ExpiredTokenException$2);
 	InternalServerException$$1 = [
 		-3,
-		n0$8,
+		n0$9,
 		_ISE$3,
 		{
-			[_e$7]: _se$4,
-			[_hE$7]: 500
+			[_e$8]: _se$5,
+			[_hE$8]: 500
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(InternalServerException$$1, InternalServerException$1);
+	n0_registry$8.registerError(InternalServerException$$1, InternalServerException$1);
 	InvalidClientException$ = [
 		-3,
-		n0$8,
-		_ICE$1,
+		n0$9,
+		_ICE$2,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 401
+			[_e$8]: _c$8,
+			[_hE$8]: 401
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(InvalidClientException$, InvalidClientException);
+	n0_registry$8.registerError(InvalidClientException$, InvalidClientException);
 	InvalidGrantException$ = [
 		-3,
-		n0$8,
+		n0$9,
 		_IGE,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(InvalidGrantException$, InvalidGrantException);
+	n0_registry$8.registerError(InvalidGrantException$, InvalidGrantException);
 	InvalidRequestException$$1 = [
 		-3,
-		n0$8,
+		n0$9,
 		_IRE$1,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
 		[
-			_e$7,
+			_e$8,
 			_r$2,
 			_ed
 		],
@@ -13429,94 +13445,94 @@ var init_schemas_0$3 = __esmMin((() => {
 			0
 		]
 	];
-	n0_registry$7.registerError(InvalidRequestException$$1, InvalidRequestException$1);
+	n0_registry$8.registerError(InvalidRequestException$$1, InvalidRequestException$1);
 	InvalidScopeException$ = [
 		-3,
-		n0$8,
+		n0$9,
 		_ISEn,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(InvalidScopeException$, InvalidScopeException);
+	n0_registry$8.registerError(InvalidScopeException$, InvalidScopeException);
 	SlowDownException$ = [
 		-3,
-		n0$8,
+		n0$9,
 		_SDE,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(SlowDownException$, SlowDownException);
+	n0_registry$8.registerError(SlowDownException$, SlowDownException);
 	UnauthorizedClientException$ = [
 		-3,
-		n0$8,
+		n0$9,
 		_UCE$1,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(UnauthorizedClientException$, UnauthorizedClientException);
+	n0_registry$8.registerError(UnauthorizedClientException$, UnauthorizedClientException);
 	UnsupportedGrantTypeException$ = [
 		-3,
-		n0$8,
+		n0$9,
 		_UGTE,
 		{
-			[_e$7]: _c$7,
-			[_hE$7]: 400
+			[_e$8]: _c$8,
+			[_hE$8]: 400
 		},
-		[_e$7, _ed],
+		[_e$8, _ed],
 		[0, 0]
 	];
-	n0_registry$7.registerError(UnsupportedGrantTypeException$, UnsupportedGrantTypeException);
-	errorTypeRegistries$8 = [_s_registry$8, n0_registry$7];
+	n0_registry$8.registerError(UnsupportedGrantTypeException$, UnsupportedGrantTypeException);
+	errorTypeRegistries$9 = [_s_registry$9, n0_registry$8];
 	AccessToken = [
 		0,
-		n0$8,
+		n0$9,
 		_AT$1,
 		8,
 		0
 	];
 	ClientSecret = [
 		0,
-		n0$8,
+		n0$9,
 		_CS,
 		8,
 		0
 	];
 	CodeVerifier = [
 		0,
-		n0$8,
+		n0$9,
 		_CV,
 		8,
 		0
 	];
 	IdToken = [
 		0,
-		n0$8,
+		n0$9,
 		_IT$3,
 		8,
 		0
 	];
 	RefreshToken$1 = [
 		0,
-		n0$8,
+		n0$9,
 		_RT$3,
 		8,
 		0
 	];
 	CreateTokenRequest$ = [
 		3,
-		n0$8,
+		n0$9,
 		_CTR$1,
 		0,
 		[
@@ -13545,7 +13561,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 	CreateTokenResponse$ = [
 		3,
-		n0$8,
+		n0$9,
 		_CTRr,
 		0,
 		[
@@ -13565,7 +13581,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 	CreateToken$ = [
 		9,
-		n0$8,
+		n0$9,
 		_CT$2,
 		{ [_h$3]: [
 			"POST",
@@ -13577,7 +13593,7 @@ var init_schemas_0$3 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
-var getRuntimeConfig$17;
+var getRuntimeConfig$19;
 var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -13589,13 +13605,13 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemeProvider$3();
 	init_endpointResolver$3();
 	init_schemas_0$3();
-	getRuntimeConfig$17 = (config) => {
+	getRuntimeConfig$19 = (config) => {
 		return {
 			apiVersion: "2019-06-10",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$8,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -13611,7 +13627,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.ssooidc",
-				errorTypeRegistries: errorTypeRegistries$8,
+				errorTypeRegistries: errorTypeRegistries$9,
 				version: "2019-06-10",
 				serviceTarget: "AWSSSOOIDCService"
 			},
@@ -13624,7 +13640,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
-var getRuntimeConfig$16;
+var getRuntimeConfig$18;
 var init_runtimeConfig$3 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -13634,11 +13650,11 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared$3();
-	getRuntimeConfig$16 = (config) => {
+	getRuntimeConfig$18 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$17(config);
+		const clientSharedValues = getRuntimeConfig$19(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -13654,7 +13670,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$6
+				clientVersion: version$7
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -13674,9 +13690,9 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$8, resolveHttpAuthRuntimeConfig$8;
+var getHttpAuthExtensionConfiguration$9, resolveHttpAuthRuntimeConfig$9;
 var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$8 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$9 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -13703,7 +13719,7 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$8 = (config) => {
+	resolveHttpAuthRuntimeConfig$9 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -13712,16 +13728,16 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
-var resolveRuntimeExtensions$8;
+var resolveRuntimeExtensions$9;
 var init_runtimeExtensions$3 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$3();
-	resolveRuntimeExtensions$8 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$8(runtimeConfig));
+	resolveRuntimeExtensions$9 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$9(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$8(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$9(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
@@ -13742,15 +13758,15 @@ var init_SSOOIDCClient = __esmMin((() => {
 	SSOOIDCClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$16(configuration || {});
+			const _config_0 = getRuntimeConfig$18(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$8(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
-			const _config_8 = resolveRuntimeExtensions$8(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$8(_config_6);
+			const _config_8 = resolveRuntimeExtensions$9(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -13771,21 +13787,21 @@ var init_SSOOIDCClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
-var command$8, _ep0$8, _mw0$8;
+var command$9, _ep0$9, _mw0$9;
 var init_commandBuilder$3 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$3();
-	command$8 = makeBuilder(commonParams$7, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
-	_ep0$8 = {};
-	_mw0$8 = (Command, cs, config, o) => [];
+	command$9 = makeBuilder(commonParams$8, "AWSSSOOIDCService", "SSOOIDCClient", getEndpointPlugin);
+	_ep0$9 = {};
+	_mw0$9 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
 var CreateTokenCommand;
 var init_CreateTokenCommand = __esmMin((() => {
 	init_commandBuilder$3();
 	init_schemas_0$3();
-	CreateTokenCommand = class extends command$8(_ep0$8, _mw0$8, "CreateToken", CreateToken$) {};
+	CreateTokenCommand = class extends command$9(_ep0$9, _mw0$9, "CreateToken", CreateToken$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
 var commands$3, SSOOIDC;
@@ -13848,7 +13864,7 @@ var sso_oidc_exports = __exportAll({
 	UnsupportedGrantTypeException: () => UnsupportedGrantTypeException,
 	UnsupportedGrantTypeException$: () => UnsupportedGrantTypeException$,
 	__Client: () => Client,
-	errorTypeRegistries: () => errorTypeRegistries$8
+	errorTypeRegistries: () => errorTypeRegistries$9
 });
 var init_sso_oidc = __esmMin((() => {
 	init_SSOOIDCClient();
@@ -14006,7 +14022,7 @@ var init_dist_es$5 = __esmMin((() => {
 	init_fromSso();
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -14022,7 +14038,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
+var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
 var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -14040,26 +14056,26 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 			case "GetRoleCredentials":
 				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$6 = (config) => {
+	resolveHttpAuthSchemeConfig$7 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$6, commonParams$6;
+var resolveClientEndpointParameters$7, commonParams$7;
 var init_EndpointParameters$2 = __esmMin((() => {
-	resolveClientEndpointParameters$6 = (options) => {
+	resolveClientEndpointParameters$7 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "awsssoportal"
 		});
 	};
-	commonParams$6 = {
+	commonParams$7 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -14079,62 +14095,62 @@ var init_EndpointParameters$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$7 = "ref";
+	a$7 = -1;
+	b$7 = true;
+	c$7 = "isSet";
+	d$7 = "PartitionResult";
+	e$7 = "booleanEquals";
+	f$7 = "getAttr";
+	g$7 = { [k$7]: "Endpoint" };
+	h$7 = { [k$7]: d$7 };
+	i$7 = {};
+	j$7 = [{ [k$7]: "Region" }];
+	_data$7 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$7, [g$7]],
+			[c$7, j$7],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$7,
+				d$7
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
+			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsDualStack"]
+			}, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsFIPS"]
+			}, b$7]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$7,
+				argv: [h$7, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$7],
+			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$7, i$7],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$7],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$7 = 2;
+	nodes$7 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -14178,15 +14194,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$6 = new EndpointCache({
+	cache$7 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -14195,8 +14211,8 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -14273,7 +14289,7 @@ var init_errors$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
-var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$7, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
+var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$7, _e$7, _ex, _h$2, _hE$7, _hH, _hQ, _m$8, _rC$1, _rN, _rn, _s$8, _sAK$1, _sT$1, _xasbt, n0$8, _s_registry$8, SSOServiceException$, n0_registry$7, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$8, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
 	init_errors$2();
@@ -14293,106 +14309,106 @@ var init_schemas_0$2 = __esmMin((() => {
 	_aKI$1 = "accessKeyId";
 	_aT$1 = "accessToken";
 	_ai = "account_id";
-	_c$6 = "client";
-	_e$6 = "error";
+	_c$7 = "client";
+	_e$7 = "error";
 	_ex = "expiration";
 	_h$2 = "http";
-	_hE$6 = "httpError";
+	_hE$7 = "httpError";
 	_hH = "httpHeader";
 	_hQ = "httpQuery";
-	_m$7 = "message";
+	_m$8 = "message";
 	_rC$1 = "roleCredentials";
 	_rN = "roleName";
 	_rn = "role_name";
-	_s$7 = "smithy.ts.sdk.synthetic.com.amazonaws.sso";
+	_s$8 = "smithy.ts.sdk.synthetic.com.amazonaws.sso";
 	_sAK$1 = "secretAccessKey";
 	_sT$1 = "sessionToken";
 	_xasbt = "x-amz-sso_bearer_token";
-	n0$7 = "com.amazonaws.sso";
-	_s_registry$7 = new TypeRegistry(_s$7);
+	n0$8 = "com.amazonaws.sso";
+	_s_registry$8 = new TypeRegistry(_s$8);
 	SSOServiceException$ = [
 		-3,
-		_s$7,
+		_s$8,
 		"SSOServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$7.registerError(SSOServiceException$, SSOServiceException);
-	n0_registry$6 = new TypeRegistry(n0$7);
+	_s_registry$8.registerError(SSOServiceException$, SSOServiceException);
+	n0_registry$7 = new TypeRegistry(n0$8);
 	InvalidRequestException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_IRE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 400
+			[_e$7]: _c$7,
+			[_hE$7]: 400
 		},
-		[_m$7],
+		[_m$8],
 		[0]
 	];
-	n0_registry$6.registerError(InvalidRequestException$, InvalidRequestException);
+	n0_registry$7.registerError(InvalidRequestException$, InvalidRequestException);
 	ResourceNotFoundException$$1 = [
 		-3,
-		n0$7,
+		n0$8,
 		_RNFE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 404
+			[_e$7]: _c$7,
+			[_hE$7]: 404
 		},
-		[_m$7],
+		[_m$8],
 		[0]
 	];
-	n0_registry$6.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
+	n0_registry$7.registerError(ResourceNotFoundException$$1, ResourceNotFoundException$1);
 	TooManyRequestsException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_TMRE$1,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 429
+			[_e$7]: _c$7,
+			[_hE$7]: 429
 		},
-		[_m$7],
+		[_m$8],
 		[0]
 	];
-	n0_registry$6.registerError(TooManyRequestsException$, TooManyRequestsException);
+	n0_registry$7.registerError(TooManyRequestsException$, TooManyRequestsException);
 	UnauthorizedException$ = [
 		-3,
-		n0$7,
+		n0$8,
 		_UE,
 		{
-			[_e$6]: _c$6,
-			[_hE$6]: 401
+			[_e$7]: _c$7,
+			[_hE$7]: 401
 		},
-		[_m$7],
+		[_m$8],
 		[0]
 	];
-	n0_registry$6.registerError(UnauthorizedException$, UnauthorizedException);
-	errorTypeRegistries$7 = [_s_registry$7, n0_registry$6];
+	n0_registry$7.registerError(UnauthorizedException$, UnauthorizedException);
+	errorTypeRegistries$8 = [_s_registry$8, n0_registry$7];
 	AccessTokenType = [
 		0,
-		n0$7,
+		n0$8,
 		_ATT,
 		8,
 		0
 	];
 	SecretAccessKeyType = [
 		0,
-		n0$7,
+		n0$8,
 		_SAKT,
 		8,
 		0
 	];
 	SessionTokenType = [
 		0,
-		n0$7,
+		n0$8,
 		_STT,
 		8,
 		0
 	];
 	GetRoleCredentialsRequest$ = [
 		3,
-		n0$7,
+		n0$8,
 		_GRCR,
 		0,
 		[
@@ -14409,7 +14425,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	GetRoleCredentialsResponse$ = [
 		3,
-		n0$7,
+		n0$8,
 		_GRCRe,
 		0,
 		[_rC$1],
@@ -14417,7 +14433,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	RoleCredentials$ = [
 		3,
-		n0$7,
+		n0$8,
 		_RC$2,
 		0,
 		[
@@ -14435,7 +14451,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 	GetRoleCredentials$ = [
 		9,
-		n0$7,
+		n0$8,
 		_GRC,
 		{ [_h$2]: [
 			"GET",
@@ -14447,7 +14463,7 @@ var init_schemas_0$2 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
-var getRuntimeConfig$15;
+var getRuntimeConfig$17;
 var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -14459,13 +14475,13 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemeProvider$2();
 	init_endpointResolver$2();
 	init_schemas_0$2();
-	getRuntimeConfig$15 = (config) => {
+	getRuntimeConfig$17 = (config) => {
 		return {
 			apiVersion: "2019-06-10",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -14481,7 +14497,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.sso",
-				errorTypeRegistries: errorTypeRegistries$7,
+				errorTypeRegistries: errorTypeRegistries$8,
 				version: "2019-06-10",
 				serviceTarget: "SWBPortalService"
 			},
@@ -14494,7 +14510,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
-var getRuntimeConfig$14;
+var getRuntimeConfig$16;
 var init_runtimeConfig$2 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -14504,11 +14520,11 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared$2();
-	getRuntimeConfig$14 = (config) => {
+	getRuntimeConfig$16 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$15(config);
+		const clientSharedValues = getRuntimeConfig$17(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -14524,7 +14540,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$6
+				clientVersion: version$7
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -14544,9 +14560,9 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
+var getHttpAuthExtensionConfiguration$8, resolveHttpAuthRuntimeConfig$8;
 var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$8 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -14573,7 +14589,7 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$7 = (config) => {
+	resolveHttpAuthRuntimeConfig$8 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -14582,16 +14598,16 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
-var resolveRuntimeExtensions$7;
+var resolveRuntimeExtensions$8;
 var init_runtimeExtensions$2 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$2();
-	resolveRuntimeExtensions$7 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$7(runtimeConfig));
+	resolveRuntimeExtensions$8 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$8(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$8(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
@@ -14612,15 +14628,15 @@ var init_SSOClient = __esmMin((() => {
 	SSOClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$14(configuration || {});
+			const _config_0 = getRuntimeConfig$16(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$7(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
-			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$7(_config_6);
+			const _config_8 = resolveRuntimeExtensions$8(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -14641,21 +14657,21 @@ var init_SSOClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
-var command$7, _ep0$7, _mw0$7;
+var command$8, _ep0$8, _mw0$8;
 var init_commandBuilder$2 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$2();
-	command$7 = makeBuilder(commonParams$6, "SWBPortalService", "SSOClient", getEndpointPlugin);
-	_ep0$7 = {};
-	_mw0$7 = (Command, cs, config, o) => [];
+	command$8 = makeBuilder(commonParams$7, "SWBPortalService", "SSOClient", getEndpointPlugin);
+	_ep0$8 = {};
+	_mw0$8 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
 var GetRoleCredentialsCommand;
 var init_GetRoleCredentialsCommand = __esmMin((() => {
 	init_commandBuilder$2();
 	init_schemas_0$2();
-	GetRoleCredentialsCommand = class extends command$7(_ep0$7, _mw0$7, "GetRoleCredentials", GetRoleCredentials$) {};
+	GetRoleCredentialsCommand = class extends command$8(_ep0$8, _mw0$8, "GetRoleCredentials", GetRoleCredentials$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
 var init_SSO = __esmMin((() => {}));
@@ -14884,95 +14900,95 @@ var init_resolveCredentialSource = __esmMin((() => {
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$1, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, _data$5, root$5, nodes$5, bdd$5;
+var q$2, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, k$6, l$2, m$2, n$2, o$2, p$2, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
-	q$1 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "stringEquals";
-	g$5 = "getAttr";
-	h$5 = "us-east-1";
-	i$5 = "sigv4";
-	j$5 = "sts";
-	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-	l$1 = { [q$1]: "Endpoint" };
-	m$1 = { [q$1]: "Region" };
-	n$1 = { [q$1]: d$5 };
-	o$1 = {};
-	p$1 = [m$1];
-	_data$5 = {
+	q$2 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "stringEquals";
+	g$6 = "getAttr";
+	h$6 = "us-east-1";
+	i$6 = "sigv4";
+	j$6 = "sts";
+	k$6 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	l$2 = { [q$2]: "Endpoint" };
+	m$2 = { [q$2]: "Region" };
+	n$2 = { [q$2]: d$6 };
+	o$2 = {};
+	p$2 = [m$2];
+	_data$6 = {
 		conditions: [
-			[c$5, [l$1]],
-			[c$5, p$1],
+			[c$6, [l$2]],
+			[c$6, p$2],
 			[
 				"aws.partition",
-				p$1,
-				d$5
+				p$2,
+				d$6
 			],
-			[e$5, [{ [q$1]: "UseFIPS" }, b$5]],
-			[e$5, [{ [q$1]: "UseDualStack" }, b$5]],
-			[f$5, [m$1, "aws-global"]],
-			[e$5, [{ [q$1]: "UseGlobalEndpoint" }, b$5]],
-			[f$5, [m$1, "eu-central-1"]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$1, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$1, "supportsFIPS"]
-			}, b$5]],
-			[f$5, [m$1, "ap-south-1"]],
-			[f$5, [m$1, "eu-north-1"]],
-			[f$5, [m$1, "eu-west-1"]],
-			[f$5, [m$1, "eu-west-2"]],
-			[f$5, [m$1, "eu-west-3"]],
-			[f$5, [m$1, "sa-east-1"]],
-			[f$5, [m$1, h$5]],
-			[f$5, [m$1, "us-east-2"]],
-			[f$5, [m$1, "us-west-2"]],
-			[f$5, [m$1, "us-west-1"]],
-			[f$5, [m$1, "ca-central-1"]],
-			[f$5, [m$1, "ap-southeast-1"]],
-			[f$5, [m$1, "ap-northeast-1"]],
-			[f$5, [m$1, "ap-southeast-2"]],
-			[f$5, [{
-				fn: g$5,
-				argv: [n$1, "name"]
+			[e$6, [{ [q$2]: "UseFIPS" }, b$6]],
+			[e$6, [{ [q$2]: "UseDualStack" }, b$6]],
+			[f$6, [m$2, "aws-global"]],
+			[e$6, [{ [q$2]: "UseGlobalEndpoint" }, b$6]],
+			[f$6, [m$2, "eu-central-1"]],
+			[e$6, [{
+				fn: g$6,
+				argv: [n$2, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: g$6,
+				argv: [n$2, "supportsFIPS"]
+			}, b$6]],
+			[f$6, [m$2, "ap-south-1"]],
+			[f$6, [m$2, "eu-north-1"]],
+			[f$6, [m$2, "eu-west-1"]],
+			[f$6, [m$2, "eu-west-2"]],
+			[f$6, [m$2, "eu-west-3"]],
+			[f$6, [m$2, "sa-east-1"]],
+			[f$6, [m$2, h$6]],
+			[f$6, [m$2, "us-east-2"]],
+			[f$6, [m$2, "us-west-2"]],
+			[f$6, [m$2, "us-west-1"]],
+			[f$6, [m$2, "ca-central-1"]],
+			[f$6, [m$2, "ap-southeast-1"]],
+			[f$6, [m$2, "ap-northeast-1"]],
+			[f$6, [m$2, "ap-southeast-2"]],
+			[f$6, [{
+				fn: g$6,
+				argv: [n$2, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
+			[a$6],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
-				signingRegion: h$5
+				name: i$6,
+				signingName: j$6,
+				signingRegion: h$6
 			}] }],
-			[k$5, { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
+			[k$6, { authSchemes: [{
+				name: i$6,
+				signingName: j$6,
 				signingRegion: "{Region}"
 			}] }],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[l$1, o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://sts.{Region}.amazonaws.com", o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			[k$5, o$1],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[l$2, o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://sts.{Region}.amazonaws.com", o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			[k$6, o$2],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -15067,15 +15083,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$5 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -15085,8 +15101,8 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -15094,7 +15110,7 @@ var init_endpointResolver$1 = __esmMin((() => {
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -15123,7 +15139,7 @@ function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_dist_es$11();
@@ -15189,26 +15205,26 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 				break;
 			default:
-				options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
+				options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider, {
-		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
+	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$6, _defaultSTSHttpAuthSchemeProvider, {
+		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$6,
 		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
 		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
 	});
-	resolveHttpAuthSchemeConfig$5 = (config) => {
+	resolveHttpAuthSchemeConfig$6 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 		return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$5, commonParams$5;
+var resolveClientEndpointParameters$6, commonParams$6;
 var init_EndpointParameters$1 = __esmMin((() => {
-	resolveClientEndpointParameters$5 = (options) => {
+	resolveClientEndpointParameters$6 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -15216,7 +15232,7 @@ var init_EndpointParameters$1 = __esmMin((() => {
 			defaultSigningName: "sts"
 		});
 	};
-	commonParams$5 = {
+	commonParams$6 = {
 		UseGlobalEndpoint: {
 			type: "builtInParams",
 			name: "useGlobalEndpoint"
@@ -15252,7 +15268,7 @@ var init_STSServiceException = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/errors.js
-var ExpiredTokenException$1, MalformedPolicyDocumentException$2, PackedPolicyTooLargeException$1, RegionDisabledException$1, IDPRejectedClaimException$1, InvalidIdentityTokenException$1, IDPCommunicationErrorException$1;
+var ExpiredTokenException$1, MalformedPolicyDocumentException$3, PackedPolicyTooLargeException$1, RegionDisabledException$1, IDPRejectedClaimException$1, InvalidIdentityTokenException$1, IDPCommunicationErrorException$1;
 var init_errors$1 = __esmMin((() => {
 	init_STSServiceException();
 	ExpiredTokenException$1 = class ExpiredTokenException$1 extends STSServiceException$1 {
@@ -15268,7 +15284,7 @@ var init_errors$1 = __esmMin((() => {
 			Object.setPrototypeOf(this, ExpiredTokenException$1.prototype);
 		}
 	};
-	MalformedPolicyDocumentException$2 = class MalformedPolicyDocumentException$2 extends STSServiceException$1 {
+	MalformedPolicyDocumentException$3 = class MalformedPolicyDocumentException$3 extends STSServiceException$1 {
 		static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
 		name = "MalformedPolicyDocumentException";
 		$fault = "client";
@@ -15278,7 +15294,7 @@ var init_errors$1 = __esmMin((() => {
 				$fault: "client",
 				...opts
 			});
-			Object.setPrototypeOf(this, MalformedPolicyDocumentException$2.prototype);
+			Object.setPrototypeOf(this, MalformedPolicyDocumentException$3.prototype);
 		}
 	};
 	PackedPolicyTooLargeException$1 = class PackedPolicyTooLargeException$1 extends STSServiceException$1 {
@@ -15349,12 +15365,12 @@ var init_errors$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
-var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$3, _E$3, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$4, _MPDE$2, _MSTS$1, _P$4, _PA$1, _PAr, _PC$2, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$3, _SN$2, _ST$2, _STS$1, _STU$1, _T$4, _TC$1, _TTK$1, _Ta$2, _V$4, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$6, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
+var _A$3, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$3, _E$3, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$5, _MPDE$3, _MSTS$1, _P$4, _PA$1, _PAr, _PC$2, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$3, _SN$2, _ST$2, _STS$1, _STU$1, _T$5, _TC$1, _TTK$1, _Ta$3, _V$4, _WIT$1, _a$1, _aKST$1, _aQE$5, _c$6, _cTT$1, _e$6, _hE$6, _m$7, _pDLT$1, _s$7, _tLT$2, n0$7, _s_registry$7, STSServiceException$$1, n0_registry$6, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$3, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$7, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$4, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$2, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
 	init_errors$1();
 	init_STSServiceException();
-	_A$2 = "Arn";
+	_A$3 = "Arn";
 	_AKI$1 = "AccessKeyId";
 	_AR$1 = "AssumeRole";
 	_ARI$1 = "AssumedRoleId";
@@ -15374,8 +15390,8 @@ var init_schemas_0$1 = __esmMin((() => {
 	_IDPCEE$1 = "IDPCommunicationErrorException";
 	_IDPRCE$1 = "IDPRejectedClaimException";
 	_IITE$2 = "InvalidIdentityTokenException";
-	_K$4 = "Key";
-	_MPDE$2 = "MalformedPolicyDocumentException";
+	_K$5 = "Key";
+	_MPDE$3 = "MalformedPolicyDocumentException";
 	_MSTS$1 = "MinimumSessionTokenSize";
 	_P$4 = "Policy";
 	_PA$1 = "PolicyArns";
@@ -15398,153 +15414,153 @@ var init_schemas_0$1 = __esmMin((() => {
 	_ST$2 = "SessionToken";
 	_STS$1 = "SessionTokenSize";
 	_STU$1 = "SessionTokenUtilization";
-	_T$4 = "Tags";
+	_T$5 = "Tags";
 	_TC$1 = "TokenCode";
 	_TTK$1 = "TransitiveTagKeys";
-	_Ta$2 = "Tag";
+	_Ta$3 = "Tag";
 	_V$4 = "Value";
 	_WIT$1 = "WebIdentityToken";
 	_a$1 = "arn";
 	_aKST$1 = "accessKeySecretType";
-	_aQE$4 = "awsQueryError";
-	_c$5 = "client";
+	_aQE$5 = "awsQueryError";
+	_c$6 = "client";
 	_cTT$1 = "clientTokenType";
-	_e$5 = "error";
-	_hE$5 = "httpError";
-	_m$6 = "message";
+	_e$6 = "error";
+	_hE$6 = "httpError";
+	_m$7 = "message";
 	_pDLT$1 = "policyDescriptorListType";
-	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
-	_tLT$1 = "tagListType";
-	n0$6 = "com.amazonaws.sts";
-	_s_registry$6 = new TypeRegistry(_s$6);
+	_s$7 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+	_tLT$2 = "tagListType";
+	n0$7 = "com.amazonaws.sts";
+	_s_registry$7 = new TypeRegistry(_s$7);
 	STSServiceException$$1 = [
 		-3,
-		_s$6,
+		_s$7,
 		"STSServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$6.registerError(STSServiceException$$1, STSServiceException$1);
-	n0_registry$5 = new TypeRegistry(n0$6);
+	_s_registry$7.registerError(STSServiceException$$1, STSServiceException$1);
+	n0_registry$6 = new TypeRegistry(n0$7);
 	ExpiredTokenException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_ETE$1,
 		{
-			[_aQE$4]: [`ExpiredTokenException`, 400],
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_aQE$5]: [`ExpiredTokenException`, 400],
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
+	n0_registry$6.registerError(ExpiredTokenException$$1, ExpiredTokenException$1);
 	IDPCommunicationErrorException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_IDPCEE$1,
 		{
-			[_aQE$4]: [`IDPCommunicationError`, 400],
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_aQE$5]: [`IDPCommunicationError`, 400],
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
+	n0_registry$6.registerError(IDPCommunicationErrorException$$1, IDPCommunicationErrorException$1);
 	IDPRejectedClaimException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_IDPRCE$1,
 		{
-			[_aQE$4]: [`IDPRejectedClaim`, 403],
-			[_e$5]: _c$5,
-			[_hE$5]: 403
+			[_aQE$5]: [`IDPRejectedClaim`, 403],
+			[_e$6]: _c$6,
+			[_hE$6]: 403
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
+	n0_registry$6.registerError(IDPRejectedClaimException$$1, IDPRejectedClaimException$1);
 	InvalidIdentityTokenException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_IITE$2,
 		{
-			[_aQE$4]: [`InvalidIdentityToken`, 400],
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_aQE$5]: [`InvalidIdentityToken`, 400],
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
-	MalformedPolicyDocumentException$$2 = [
+	n0_registry$6.registerError(InvalidIdentityTokenException$$1, InvalidIdentityTokenException$1);
+	MalformedPolicyDocumentException$$3 = [
 		-3,
-		n0$6,
-		_MPDE$2,
+		n0$7,
+		_MPDE$3,
 		{
-			[_aQE$4]: [`MalformedPolicyDocument`, 400],
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_aQE$5]: [`MalformedPolicyDocument`, 400],
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
+	n0_registry$6.registerError(MalformedPolicyDocumentException$$3, MalformedPolicyDocumentException$3);
 	PackedPolicyTooLargeException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_PPTLE$1,
 		{
-			[_aQE$4]: [`PackedPolicyTooLarge`, 400],
-			[_e$5]: _c$5,
-			[_hE$5]: 400
+			[_aQE$5]: [`PackedPolicyTooLarge`, 400],
+			[_e$6]: _c$6,
+			[_hE$6]: 400
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
+	n0_registry$6.registerError(PackedPolicyTooLargeException$$1, PackedPolicyTooLargeException$1);
 	RegionDisabledException$$1 = [
 		-3,
-		n0$6,
+		n0$7,
 		_RDE$1,
 		{
-			[_aQE$4]: [`RegionDisabledException`, 403],
-			[_e$5]: _c$5,
-			[_hE$5]: 403
+			[_aQE$5]: [`RegionDisabledException`, 403],
+			[_e$6]: _c$6,
+			[_hE$6]: 403
 		},
-		[_m$6],
+		[_m$7],
 		[0]
 	];
-	n0_registry$5.registerError(RegionDisabledException$$1, RegionDisabledException$1);
-	errorTypeRegistries$6 = [_s_registry$6, n0_registry$5];
+	n0_registry$6.registerError(RegionDisabledException$$1, RegionDisabledException$1);
+	errorTypeRegistries$7 = [_s_registry$7, n0_registry$6];
 	accessKeySecretType$1 = [
 		0,
-		n0$6,
+		n0$7,
 		_aKST$1,
 		8,
 		0
 	];
 	clientTokenType$1 = [
 		0,
-		n0$6,
+		n0$7,
 		_cTT$1,
 		8,
 		0
 	];
 	AssumedRoleUser$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_ARU$1,
 		0,
-		[_ARI$1, _A$2],
+		[_ARI$1, _A$3],
 		[0, 0],
 		2
 	];
 	AssumeRoleRequest$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_ARR$1,
 		0,
 		[
@@ -15553,7 +15569,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			_PA$1,
 			_P$4,
 			_DS$3,
-			_T$4,
+			_T$5,
 			_TTK$1,
 			_EI$1,
 			_SN$2,
@@ -15568,7 +15584,7 @@ var init_schemas_0$1 = __esmMin((() => {
 			() => policyDescriptorListType$1,
 			0,
 			1,
-			() => tagListType$1,
+			() => tagListType$2,
 			64,
 			0,
 			0,
@@ -15581,7 +15597,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleResponse$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_ARRs$1,
 		0,
 		[
@@ -15603,7 +15619,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentityRequest$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_ARWWIR$1,
 		0,
 		[
@@ -15630,7 +15646,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentityResponse$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_ARWWIRs$1,
 		0,
 		[
@@ -15658,7 +15674,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	Credentials$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_C$2,
 		0,
 		[
@@ -15677,7 +15693,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	PolicyDescriptorType$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_PDT$1,
 		0,
 		[_a$1],
@@ -15685,45 +15701,45 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	ProvidedContext$$1 = [
 		3,
-		n0$6,
+		n0$7,
 		_PCr$2,
 		0,
 		[_PAr, _CA$1],
 		[0, 0]
 	];
-	Tag$$3 = [
+	Tag$$4 = [
 		3,
-		n0$6,
-		_Ta$2,
+		n0$7,
+		_Ta$3,
 		0,
-		[_K$4, _V$4],
+		[_K$5, _V$4],
 		[0, 0],
 		2
 	];
 	policyDescriptorListType$1 = [
 		1,
-		n0$6,
+		n0$7,
 		_pDLT$1,
 		0,
 		() => PolicyDescriptorType$$1
 	];
 	ProvidedContextsListType$1 = [
 		1,
-		n0$6,
+		n0$7,
 		_PCLT$1,
 		0,
 		() => ProvidedContext$$1
 	];
-	tagListType$1 = [
+	tagListType$2 = [
 		1,
-		n0$6,
-		_tLT$1,
+		n0$7,
+		_tLT$2,
 		0,
-		() => Tag$$3
+		() => Tag$$4
 	];
 	AssumeRole$$1 = [
 		9,
-		n0$6,
+		n0$7,
 		_AR$1,
 		0,
 		() => AssumeRoleRequest$$1,
@@ -15731,7 +15747,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 	AssumeRoleWithWebIdentity$$1 = [
 		9,
-		n0$6,
+		n0$7,
 		_ARWWI$1,
 		0,
 		() => AssumeRoleWithWebIdentityRequest$$1,
@@ -15739,7 +15755,7 @@ var init_schemas_0$1 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
-var getRuntimeConfig$13;
+var getRuntimeConfig$15;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -15752,13 +15768,13 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemeProvider$1();
 	init_endpointResolver$1();
 	init_schemas_0$1();
-	getRuntimeConfig$13 = (config) => {
+	getRuntimeConfig$15 = (config) => {
 		return {
 			apiVersion: "2011-06-15",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -15782,7 +15798,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			protocol: config?.protocol ?? AwsQueryProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.sts",
-				errorTypeRegistries: errorTypeRegistries$6,
+				errorTypeRegistries: errorTypeRegistries$7,
 				xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 				version: "2011-06-15",
 				serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -15797,7 +15813,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
-var getRuntimeConfig$12;
+var getRuntimeConfig$14;
 var init_runtimeConfig$1 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -15808,11 +15824,11 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared$1();
-	getRuntimeConfig$12 = (config) => {
+	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$13(config);
+		const clientSharedValues = getRuntimeConfig$15(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -15828,7 +15844,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$6
+				clientVersion: version$7
 			}),
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
@@ -15866,9 +15882,9 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
+var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
 var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -15895,7 +15911,7 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$6 = (config) => {
+	resolveHttpAuthRuntimeConfig$7 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -15904,16 +15920,16 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
-var resolveRuntimeExtensions$6;
+var resolveRuntimeExtensions$7;
 var init_runtimeExtensions$1 = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration$1();
-	resolveRuntimeExtensions$6 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$6(runtimeConfig));
+	resolveRuntimeExtensions$7 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$7(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
@@ -15934,15 +15950,15 @@ var init_STSClient = __esmMin((() => {
 	STSClient$1 = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$12(configuration || {});
+			const _config_0 = getRuntimeConfig$14(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$6(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
-			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$6(_config_6);
+			const _config_8 = resolveRuntimeExtensions$7(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -15966,28 +15982,28 @@ var init_STSClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
-var command$6, _ep0$6, _mw0$6;
+var command$7, _ep0$7, _mw0$7;
 var init_commandBuilder$1 = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters$1();
-	command$6 = makeBuilder(commonParams$5, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-	_ep0$6 = {};
-	_mw0$6 = (Command, cs, config, o) => [];
+	command$7 = makeBuilder(commonParams$6, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+	_ep0$7 = {};
+	_mw0$7 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
 var AssumeRoleCommand$1;
 var init_AssumeRoleCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
-	AssumeRoleCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRole", AssumeRole$$1) {};
+	AssumeRoleCommand$1 = class extends command$7(_ep0$7, _mw0$7, "AssumeRole", AssumeRole$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand$1;
 var init_AssumeRoleWithWebIdentityCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
-	AssumeRoleWithWebIdentityCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
+	AssumeRoleWithWebIdentityCommand$1 = class extends command$7(_ep0$7, _mw0$7, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
 var commands$2, STS;
@@ -16147,8 +16163,8 @@ var sts_exports = __exportAll({
 	IDPRejectedClaimException$: () => IDPRejectedClaimException$$1,
 	InvalidIdentityTokenException: () => InvalidIdentityTokenException$1,
 	InvalidIdentityTokenException$: () => InvalidIdentityTokenException$$1,
-	MalformedPolicyDocumentException: () => MalformedPolicyDocumentException$2,
-	MalformedPolicyDocumentException$: () => MalformedPolicyDocumentException$$2,
+	MalformedPolicyDocumentException: () => MalformedPolicyDocumentException$3,
+	MalformedPolicyDocumentException$: () => MalformedPolicyDocumentException$$3,
 	PackedPolicyTooLargeException: () => PackedPolicyTooLargeException$1,
 	PackedPolicyTooLargeException$: () => PackedPolicyTooLargeException$$1,
 	PolicyDescriptorType$: () => PolicyDescriptorType$$1,
@@ -16159,10 +16175,10 @@ var sts_exports = __exportAll({
 	STSClient: () => STSClient$1,
 	STSServiceException: () => STSServiceException$1,
 	STSServiceException$: () => STSServiceException$$1,
-	Tag$: () => Tag$$3,
+	Tag$: () => Tag$$4,
 	__Client: () => Client,
 	decorateDefaultCredentialProvider: () => decorateDefaultCredentialProvider,
-	errorTypeRegistries: () => errorTypeRegistries$6,
+	errorTypeRegistries: () => errorTypeRegistries$7,
 	getDefaultRoleAssumer: () => getDefaultRoleAssumer,
 	getDefaultRoleAssumerWithWebIdentity: () => getDefaultRoleAssumerWithWebIdentity
 });
@@ -16249,7 +16265,7 @@ var init_resolveAssumeRoleCredentials = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
-function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -16265,7 +16281,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 function createSmithyApiNoAuthHttpAuthOption(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
+var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
 var init_httpAuthSchemeProvider = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_client$1();
@@ -16283,26 +16299,26 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 			case "CreateOAuth2Token":
 				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
 				break;
-			default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+			default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 		}
 		return options;
 	};
-	resolveHttpAuthSchemeConfig$4 = (config) => {
+	resolveHttpAuthSchemeConfig$5 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
-var resolveClientEndpointParameters$4, commonParams$4;
+var resolveClientEndpointParameters$5, commonParams$5;
 var init_EndpointParameters = __esmMin((() => {
-	resolveClientEndpointParameters$4 = (options) => {
+	resolveClientEndpointParameters$5 = (options) => {
 		return Object.assign(options, {
 			useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 			useFipsEndpoint: options.useFipsEndpoint ?? false,
 			defaultSigningName: "signin"
 		});
 	};
-	commonParams$4 = {
+	commonParams$5 = {
 		UseFIPS: {
 			type: "builtInParams",
 			name: "useFipsEndpoint"
@@ -16322,104 +16338,104 @@ var init_EndpointParameters = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l, m, n, o, p, q, _data$4, root$4, nodes$4, bdd$4;
+var s$1, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, q$1, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
-	s = "ref";
-	a$4 = -1;
-	b$4 = false;
-	c$4 = true;
-	d$4 = "isSet";
-	e$4 = "booleanEquals";
-	f$4 = "coalesce";
-	g$4 = "PartitionResult";
-	h$4 = "stringEquals";
-	i$4 = "getAttr";
-	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$4 = { [s]: "Endpoint" };
-	l = {
-		"fn": i$4,
-		"argv": [{ [s]: g$4 }, "name"]
+	s$1 = "ref";
+	a$5 = -1;
+	b$5 = false;
+	c$5 = true;
+	d$5 = "isSet";
+	e$5 = "booleanEquals";
+	f$5 = "coalesce";
+	g$5 = "PartitionResult";
+	h$5 = "stringEquals";
+	i$5 = "getAttr";
+	j$5 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$5 = { [s$1]: "Endpoint" };
+	l$1 = {
+		"fn": i$5,
+		"argv": [{ [s$1]: g$5 }, "name"]
 	};
-	m = { [s]: "Region" };
-	n = { [s]: g$4 };
-	o = { "authSchemes": [{
+	m$1 = { [s$1]: "Region" };
+	n$1 = { [s$1]: g$5 };
+	o$1 = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
 		"signingRegion": "{Region}"
 	}] };
-	p = {};
-	q = [m];
-	_data$4 = {
+	p$1 = {};
+	q$1 = [m$1];
+	_data$5 = {
 		conditions: [
-			[d$4, q],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsControlPlane" }, b$4]
-			}, c$4]],
-			[d$4, [k$4]],
+			[d$5, q$1],
+			[e$5, [{
+				fn: f$5,
+				argv: [{ [s$1]: "IsControlPlane" }, b$5]
+			}, c$5]],
+			[d$5, [k$5]],
 			[
 				"aws.partition",
-				q,
-				g$4
+				q$1,
+				g$5
 			],
-			[e$4, [{ [s]: "UseFIPS" }, c$4]],
-			[h$4, [l, "aws"]],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
-			}, c$4]],
-			[e$4, [{ [s]: "UseDualStack" }, c$4]],
-			[h$4, [l, "aws-cn"]],
-			[h$4, [m, "us-gov-west-1"]],
-			[h$4, [l, "aws-us-gov"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n, "supportsFIPS"]
-			}, c$4]],
-			[h$4, [l, "aws-iso"]],
-			[h$4, [l, "aws-iso-b"]],
-			[h$4, [l, "aws-iso-f"]],
-			[h$4, [l, "aws-iso-e"]],
-			[h$4, [l, "aws-eusc"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n, "supportsDualStack"]
-			}, c$4]]
+			[e$5, [{ [s$1]: "UseFIPS" }, c$5]],
+			[h$5, [l$1, "aws"]],
+			[e$5, [{
+				fn: f$5,
+				argv: [{ [s$1]: "IsOAuthEndpoint" }, b$5]
+			}, c$5]],
+			[e$5, [{ [s$1]: "UseDualStack" }, c$5]],
+			[h$5, [l$1, "aws-cn"]],
+			[h$5, [m$1, "us-gov-west-1"]],
+			[h$5, [l$1, "aws-us-gov"]],
+			[e$5, [{
+				fn: i$5,
+				argv: [n$1, "supportsFIPS"]
+			}, c$5]],
+			[h$5, [l$1, "aws-iso"]],
+			[h$5, [l$1, "aws-iso-b"]],
+			[h$5, [l$1, "aws-iso-f"]],
+			[h$5, [l$1, "aws-iso-e"]],
+			[h$5, [l$1, "aws-eusc"]],
+			[e$5, [{
+				fn: i$5,
+				argv: [n$1, "supportsDualStack"]
+			}, c$5]]
 		],
 		results: [
-			[a$4],
-			["https://signin.{Region}.api.aws", o],
-			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
-			[j$4, o],
-			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
-			["https://{Region}.oauth.signin.aws", o],
-			["https://{Region}.signin.aws.amazon.com", p],
-			["https://{Region}.signin.amazonaws.cn", p],
-			["https://{Region}.signin.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.c2shome.ic.gov", p],
-			["https://{Region}.signin.sc2shome.sgov.gov", p],
-			["https://{Region}.signin.csphome.hci.ic.gov", p],
-			["https://{Region}.signin.csphome.adc-e.uk", p],
-			["https://{Region}.signin.amazonaws-eusc.eu", p],
-			["https://signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$4, p],
-			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			[j$4, p],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$5],
+			["https://signin.{Region}.api.aws", o$1],
+			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
+			[j$5, o$1],
+			[a$5, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			["https://{Region}.oauth.signin.aws", o$1],
+			["https://{Region}.signin.aws.amazon.com", p$1],
+			["https://{Region}.signin.amazonaws.cn", p$1],
+			["https://{Region}.signin.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.c2shome.ic.gov", p$1],
+			["https://{Region}.signin.sc2shome.sgov.gov", p$1],
+			["https://{Region}.signin.csphome.hci.ic.gov", p$1],
+			["https://{Region}.signin.csphome.adc-e.uk", p$1],
+			["https://{Region}.signin.amazonaws-eusc.eu", p$1],
+			["https://signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$5, p$1],
+			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			[j$5, p$1],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -16541,15 +16557,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$4 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -16560,8 +16576,8 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
@@ -16646,7 +16662,7 @@ var init_errors = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
-var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$2, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$5, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
+var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$2, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$5, _cI$1, _cV, _co$1, _e$5, _eI, _ei, _gT, _gt, _h$1, _hE$5, _iT$1, _jN, _m$6, _r$1, _rT, _rU, _s$6, _sAK, _sT, _se$4, _tI, _tO, _tT, _tt, n0$6, _s_registry$6, SigninServiceException$, n0_registry$5, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$6, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
 	init_errors();
@@ -16669,110 +16685,110 @@ var init_schemas_0 = __esmMin((() => {
 	_aKI = "accessKeyId";
 	_aT = "accessToken";
 	_at$1 = "access_token";
-	_c$4 = "client";
+	_c$5 = "client";
 	_cI$1 = "clientId";
 	_cV = "codeVerifier";
 	_co$1 = "code";
-	_e$4 = "error";
+	_e$5 = "error";
 	_eI = "expiresIn";
 	_ei = "expires_in";
 	_gT = "grantType";
 	_gt = "grant_type";
 	_h$1 = "http";
-	_hE$4 = "httpError";
+	_hE$5 = "httpError";
 	_iT$1 = "idToken";
 	_jN = "jsonName";
-	_m$5 = "message";
+	_m$6 = "message";
 	_r$1 = "resource";
 	_rT = "refreshToken";
 	_rU = "redirectUri";
-	_s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.signin";
+	_s$6 = "smithy.ts.sdk.synthetic.com.amazonaws.signin";
 	_sAK = "secretAccessKey";
 	_sT = "sessionToken";
-	_se$3 = "server";
+	_se$4 = "server";
 	_tI = "tokenInput";
 	_tO = "tokenOutput";
 	_tT = "tokenType";
 	_tt = "token_type";
-	n0$5 = "com.amazonaws.signin";
-	_s_registry$5 = new TypeRegistry(_s$5);
+	n0$6 = "com.amazonaws.signin";
+	_s_registry$6 = new TypeRegistry(_s$6);
 	SigninServiceException$ = [
 		-3,
-		_s$5,
+		_s$6,
 		"SigninServiceException",
 		0,
 		[],
 		[]
 	];
-	_s_registry$5.registerError(SigninServiceException$, SigninServiceException);
-	n0_registry$4 = new TypeRegistry(n0$5);
+	_s_registry$6.registerError(SigninServiceException$, SigninServiceException);
+	n0_registry$5 = new TypeRegistry(n0$6);
 	AccessDeniedException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_ADE$1,
-		{ [_e$4]: _c$4 },
-		[_e$4, _m$5],
+		{ [_e$5]: _c$5 },
+		[_e$5, _m$6],
 		[0, 0],
 		2
 	];
-	n0_registry$4.registerError(AccessDeniedException$$1, AccessDeniedException$1);
+	n0_registry$5.registerError(AccessDeniedException$$1, AccessDeniedException$1);
 	InternalServerException$ = [
 		-3,
-		n0$5,
+		n0$6,
 		_ISE$2,
 		{
-			[_e$4]: _se$3,
-			[_hE$4]: 500
+			[_e$5]: _se$4,
+			[_hE$5]: 500
 		},
-		[_e$4, _m$5],
+		[_e$5, _m$6],
 		[0, 0],
 		2
 	];
-	n0_registry$4.registerError(InternalServerException$, InternalServerException);
+	n0_registry$5.registerError(InternalServerException$, InternalServerException);
 	TooManyRequestsError$ = [
 		-3,
-		n0$5,
+		n0$6,
 		_TMRE,
 		{
-			[_e$4]: _c$4,
-			[_hE$4]: 429
+			[_e$5]: _c$5,
+			[_hE$5]: 429
 		},
-		[_e$4, _m$5],
+		[_e$5, _m$6],
 		[0, 0],
 		2
 	];
-	n0_registry$4.registerError(TooManyRequestsError$, TooManyRequestsError);
+	n0_registry$5.registerError(TooManyRequestsError$, TooManyRequestsError);
 	ValidationException$$1 = [
 		-3,
-		n0$5,
+		n0$6,
 		_VE$1,
 		{
-			[_e$4]: _c$4,
-			[_hE$4]: 400
+			[_e$5]: _c$5,
+			[_hE$5]: 400
 		},
-		[_e$4, _m$5],
+		[_e$5, _m$6],
 		[0, 0],
 		2
 	];
-	n0_registry$4.registerError(ValidationException$$1, ValidationException$1);
-	errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
+	n0_registry$5.registerError(ValidationException$$1, ValidationException$1);
+	errorTypeRegistries$6 = [_s_registry$6, n0_registry$5];
 	OAuthAccessToken = [
 		0,
-		n0$5,
+		n0$6,
 		_OAAT,
 		8,
 		0
 	];
 	RefreshToken = [
 		0,
-		n0$5,
+		n0$6,
 		_RT$2,
 		8,
 		0
 	];
 	AccessToken$ = [
 		3,
-		n0$5,
+		n0$6,
 		_AT,
 		8,
 		[
@@ -16789,7 +16805,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenRequest$ = [
 		3,
-		n0$5,
+		n0$6,
 		_COATR,
 		0,
 		[_tI],
@@ -16798,7 +16814,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenRequestBody$ = [
 		3,
-		n0$5,
+		n0$6,
 		_COATRB,
 		0,
 		[
@@ -16821,7 +16837,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenResponse$ = [
 		3,
-		n0$5,
+		n0$6,
 		_COATRr,
 		0,
 		[_tO],
@@ -16830,7 +16846,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenResponseBody$ = [
 		3,
-		n0$5,
+		n0$6,
 		_COATRBr,
 		0,
 		[
@@ -16851,7 +16867,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAMRequest$ = [
 		3,
-		n0$5,
+		n0$6,
 		_COATWIAMR,
 		0,
 		[_gT, _r$1],
@@ -16860,7 +16876,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAMResponse$ = [
 		3,
-		n0$5,
+		n0$6,
 		_COATWIAMRr,
 		0,
 		[
@@ -16877,7 +16893,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2Token$ = [
 		9,
-		n0$5,
+		n0$6,
 		_COAT,
 		{ [_h$1]: [
 			"POST",
@@ -16889,7 +16905,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 	CreateOAuth2TokenWithIAM$ = [
 		9,
-		n0$5,
+		n0$6,
 		_COATWIAM,
 		{ [_h$1]: [
 			"POST",
@@ -16901,7 +16917,7 @@ var init_schemas_0 = __esmMin((() => {
 	];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
-var getRuntimeConfig$11;
+var getRuntimeConfig$13;
 var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
@@ -16913,13 +16929,13 @@ var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemeProvider();
 	init_endpointResolver();
 	init_schemas_0();
-	getRuntimeConfig$11 = (config) => {
+	getRuntimeConfig$13 = (config) => {
 		return {
 			apiVersion: "2023-01-01",
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -16935,7 +16951,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			protocol: config?.protocol ?? AwsRestJsonProtocol,
 			protocolSettings: config?.protocolSettings ?? {
 				defaultNamespace: "com.amazonaws.signin",
-				errorTypeRegistries: errorTypeRegistries$5,
+				errorTypeRegistries: errorTypeRegistries$6,
 				version: "2023-01-01",
 				serviceTarget: "Signin"
 			},
@@ -16948,7 +16964,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
-var getRuntimeConfig$10;
+var getRuntimeConfig$12;
 var init_runtimeConfig = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
@@ -16958,11 +16974,11 @@ var init_runtimeConfig = __esmMin((() => {
 	init_serde();
 	init_dist_es$8();
 	init_runtimeConfig_shared();
-	getRuntimeConfig$10 = (config) => {
+	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
 		const defaultsMode = resolveDefaultsModeConfig(config);
 		const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-		const clientSharedValues = getRuntimeConfig$11(config);
+		const clientSharedValues = getRuntimeConfig$13(config);
 		emitWarningIfUnsupportedVersion$1(process.version);
 		const loaderConfig = {
 			profile: config?.profile,
@@ -16978,7 +16994,7 @@ var init_runtimeConfig = __esmMin((() => {
 			defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 			defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 				serviceId: clientSharedValues.serviceId,
-				clientVersion: version$6
+				clientVersion: version$7
 			}),
 			maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 			region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -16998,9 +17014,9 @@ var init_runtimeConfig = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
-var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
+var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
 var init_httpAuthExtensionConfiguration = __esmMin((() => {
-	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
+	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
 		const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 		let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 		let _credentials = runtimeConfig.credentials;
@@ -17027,7 +17043,7 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 			}
 		};
 	};
-	resolveHttpAuthRuntimeConfig$5 = (config) => {
+	resolveHttpAuthRuntimeConfig$6 = (config) => {
 		return {
 			httpAuthSchemes: config.httpAuthSchemes(),
 			httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -17036,16 +17052,16 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
-var resolveRuntimeExtensions$5;
+var resolveRuntimeExtensions$6;
 var init_runtimeExtensions = __esmMin((() => {
 	init_client();
 	init_client$1();
 	init_protocols$1();
 	init_httpAuthExtensionConfiguration();
-	resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
-		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
+	resolveRuntimeExtensions$6 = (runtimeConfig, extensions) => {
+		const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$6(runtimeConfig));
 		extensions.forEach((extension) => extension.configure(extensionConfiguration));
-		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
+		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
@@ -17066,15 +17082,15 @@ var init_SigninClient = __esmMin((() => {
 	SigninClient = class extends Client {
 		config;
 		constructor(...[configuration]) {
-			const _config_0 = getRuntimeConfig$10(configuration || {});
+			const _config_0 = getRuntimeConfig$12(configuration || {});
 			super(_config_0);
 			this.initConfig = _config_0;
-			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
+			const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
 			const _config_3 = resolveRetryConfig(_config_2);
 			const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 			const _config_6 = resolveEndpointConfig(_config_5);
-			const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
-			const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
+			const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
+			const _config_8 = resolveRuntimeExtensions$6(_config_7, configuration?.extensions || []);
 			this.config = _config_8;
 			this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 			this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -17095,13 +17111,13 @@ var init_SigninClient = __esmMin((() => {
 	};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
-var command$5, _ep0$5, _ep1, _mw0$5;
+var command$6, _ep0$6, _ep1, _mw0$6;
 var init_commandBuilder = __esmMin((() => {
 	init_client$1();
 	init_endpoints();
 	init_EndpointParameters();
-	command$5 = makeBuilder(commonParams$4, "Signin", "SigninClient", getEndpointPlugin);
-	_ep0$5 = { IsControlPlane: {
+	command$6 = makeBuilder(commonParams$5, "Signin", "SigninClient", getEndpointPlugin);
+	_ep0$6 = { IsControlPlane: {
 		type: "staticContextParams",
 		value: false
 	} };
@@ -17109,21 +17125,21 @@ var init_commandBuilder = __esmMin((() => {
 		type: "staticContextParams",
 		value: true
 	} };
-	_mw0$5 = (Command, cs, config, o) => [];
+	_mw0$6 = (Command, cs, config, o) => [];
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
 var CreateOAuth2TokenCommand;
 var init_CreateOAuth2TokenCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
-	CreateOAuth2TokenCommand = class extends command$5(_ep0$5, _mw0$5, "CreateOAuth2Token", CreateOAuth2Token$) {};
+	CreateOAuth2TokenCommand = class extends command$6(_ep0$6, _mw0$6, "CreateOAuth2Token", CreateOAuth2Token$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
 var CreateOAuth2TokenWithIAMCommand;
 var init_CreateOAuth2TokenWithIAMCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
-	CreateOAuth2TokenWithIAMCommand = class extends command$5(_ep1, _mw0$5, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
+	CreateOAuth2TokenWithIAMCommand = class extends command$6(_ep1, _mw0$6, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
 }));
 // node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
 var commands$1, Signin;
@@ -17194,7 +17210,7 @@ var signin_exports = __exportAll({
 	ValidationException: () => ValidationException$1,
 	ValidationException$: () => ValidationException$$1,
 	__Client: () => Client,
-	errorTypeRegistries: () => errorTypeRegistries$5
+	errorTypeRegistries: () => errorTypeRegistries$6
 });
 var init_signin = __esmMin((() => {
 	init_SigninClient();
@@ -17823,7 +17839,7 @@ var InvalidContextAssertionException = class InvalidContextAssertionException ex
 		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
 	}
 };
-var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
+var MalformedPolicyDocumentException$2 = class MalformedPolicyDocumentException$2 extends STSServiceException {
 	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
 	name = "MalformedPolicyDocumentException";
 	$fault = "client";
@@ -17833,7 +17849,7 @@ var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$
 			$fault: "client",
 			...opts
 		});
-		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$2.prototype);
 	}
 };
 var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
@@ -17995,7 +18011,7 @@ var SessionDurationEscalationException = class SessionDurationEscalationExceptio
 };
 // node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
 init_schema();
-const _A$1 = "Arn";
+const _A$2 = "Arn";
 const _AKI = "AccessKeyId";
 const _AR = "AssumeRole";
 const _ARI = "AssumedRoleId";
@@ -18024,12 +18040,12 @@ const _ICAE = "InvalidContextAssertionException";
 const _IDPCEE = "IDPCommunicationErrorException";
 const _IDPRCE = "IDPRejectedClaimException";
 const _IITE$1 = "InvalidIdentityTokenException";
-const _IP$1 = "IdentityProvider";
+const _IP$2 = "IdentityProvider";
 const _ISCE = "InvalidSubjectCredentialsException";
 const _ISLE = "InsufficientSessionLifetimeException";
 const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$3 = "Key";
-const _MPDE$1 = "MalformedPolicyDocumentException";
+const _K$4 = "Key";
+const _MPDE$2 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
 const _OI$1 = "OriginIdentity";
 const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
@@ -18057,293 +18073,293 @@ const _ST$1 = "SubjectType";
 const _STS = "SessionTokenSize";
 const _STU = "SessionTokenUtilization";
 const _STe = "SessionToken";
-const _T$3 = "Tags";
+const _T$4 = "Tags";
 const _TC = "TokenCode";
 const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
 const _TTK = "TransitiveTagKeys";
-const _Ta$1 = "Tag";
+const _Ta$2 = "Tag";
 const _UI$1 = "UserId";
 const _V$3 = "Value";
 const _WIT = "WebIdentityToken";
 const _a = "arn";
 const _aKST = "accessKeySecretType";
-const _aQE$3 = "awsQueryError";
-const _c$3 = "client";
+const _aQE$4 = "awsQueryError";
+const _c$4 = "client";
 const _cTT = "clientTokenType";
-const _e$3 = "error";
-const _hE$3 = "httpError";
-const _m$4 = "message";
+const _e$4 = "error";
+const _hE$4 = "httpError";
+const _m$5 = "message";
 const _oIIT = "originIdentityIssuerType";
 const _oIST = "originIdentitySubjectType";
 const _oISTT = "originIdentitySubjectTypeType";
 const _pDLT = "policyDescriptorListType";
-const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 const _tCIPMT = "transactionContextIdentityProviderMapType";
 const _tCVT = "transactionContextValueType";
-const _tLT = "tagListType";
-const n0$4 = "com.amazonaws.sts";
-const _s_registry$4 = new TypeRegistry(_s$4);
+const _tLT$1 = "tagListType";
+const n0$5 = "com.amazonaws.sts";
+const _s_registry$5 = new TypeRegistry(_s$5);
 var STSServiceException$ = [
 	-3,
-	_s$4,
+	_s$5,
 	"STSServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$4.registerError(STSServiceException$, STSServiceException);
-const n0_registry$3 = new TypeRegistry(n0$4);
+_s_registry$5.registerError(STSServiceException$, STSServiceException);
+const n0_registry$4 = new TypeRegistry(n0$5);
 var ExpiredTokenException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ETE,
 	{
-		[_aQE$3]: [`ExpiredTokenException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`ExpiredTokenException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(ExpiredTokenException$, ExpiredTokenException);
+n0_registry$4.registerError(ExpiredTokenException$, ExpiredTokenException);
 var ExpiredTradeInTokenException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ETITE,
 	{
-		[_aQE$3]: [`ExpiredTradeInTokenException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`ExpiredTradeInTokenException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+n0_registry$4.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
 var IDPCommunicationErrorException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IDPCEE,
 	{
-		[_aQE$3]: [`IDPCommunicationError`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`IDPCommunicationError`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+n0_registry$4.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
 var IDPRejectedClaimException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IDPRCE,
 	{
-		[_aQE$3]: [`IDPRejectedClaim`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`IDPRejectedClaim`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+n0_registry$4.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
 var InsufficientSessionLifetimeException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ISLE,
 	{
-		[_aQE$3]: [`InsufficientSessionLifetime`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InsufficientSessionLifetime`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+n0_registry$4.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
 var InvalidAuthorizationMessageException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IAME,
 	{
-		[_aQE$3]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+n0_registry$4.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
 var InvalidContextAssertionException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ICAE,
 	{
-		[_aQE$3]: [`InvalidContextAssertion`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidContextAssertion`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+n0_registry$4.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
 var InvalidIdentityTokenException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IITE$1,
 	{
-		[_aQE$3]: [`InvalidIdentityToken`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidIdentityToken`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+n0_registry$4.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
 var InvalidSubjectCredentialsException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ISCE,
 	{
-		[_aQE$3]: [`InvalidSubjectCredentials`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidSubjectCredentials`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+n0_registry$4.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
 var JWTPayloadSizeExceededException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_JWTPSEE,
 	{
-		[_aQE$3]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
-var MalformedPolicyDocumentException$$1 = [
+n0_registry$4.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+var MalformedPolicyDocumentException$$2 = [
 	-3,
-	n0$4,
-	_MPDE$1,
+	n0$5,
+	_MPDE$2,
 	{
-		[_aQE$3]: [`MalformedPolicyDocument`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`MalformedPolicyDocument`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+n0_registry$4.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
 var OutboundWebIdentityFederationDisabledException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_OWIFDE,
 	{
-		[_aQE$3]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+n0_registry$4.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
 var PackedPolicyTooLargeException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_PPTLE,
 	{
-		[_aQE$3]: [`PackedPolicyTooLarge`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`PackedPolicyTooLarge`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+n0_registry$4.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
 var RegionDisabledException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_RDE,
 	{
-		[_aQE$3]: [`RegionDisabledException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`RegionDisabledException`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(RegionDisabledException$, RegionDisabledException);
+n0_registry$4.registerError(RegionDisabledException$, RegionDisabledException);
 var SessionDurationEscalationException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_SDEE,
 	{
-		[_aQE$3]: [`SessionDurationEscalationException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`SessionDurationEscalationException`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
+n0_registry$4.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
 var accessKeySecretType = [
 	0,
-	n0$4,
+	n0$5,
 	_aKST,
 	8,
 	0
 ];
 var clientTokenType = [
 	0,
-	n0$4,
+	n0$5,
 	_cTT,
 	8,
 	0
 ];
 var originIdentityIssuerType = [
 	0,
-	n0$4,
+	n0$5,
 	_oIIT,
 	8,
 	0
 ];
 var originIdentitySubjectType = [
 	0,
-	n0$4,
+	n0$5,
 	_oIST,
 	8,
 	0
 ];
 var originIdentitySubjectTypeType = [
 	0,
-	n0$4,
+	n0$5,
 	_oISTT,
 	8,
 	0
 ];
 var transactionContextValueType = [
 	0,
-	n0$4,
+	n0$5,
 	_tCVT,
 	8,
 	0
 ];
 var AssumedRoleUser$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARU,
 	0,
-	[_ARI, _A$1],
+	[_ARI, _A$2],
 	[0, 0],
 	2
 ];
 var AssumeRoleRequest$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARR,
 	0,
 	[
@@ -18352,7 +18368,7 @@ var AssumeRoleRequest$ = [
 		_PA,
 		_P$3,
 		_DS$2,
-		_T$3,
+		_T$4,
 		_TTK,
 		_EI,
 		_SN$1,
@@ -18367,7 +18383,7 @@ var AssumeRoleRequest$ = [
 		() => policyDescriptorListType,
 		0,
 		1,
-		() => tagListType,
+		() => tagListType$1,
 		64,
 		0,
 		0,
@@ -18380,7 +18396,7 @@ var AssumeRoleRequest$ = [
 ];
 var AssumeRoleResponse$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARRs,
 	0,
 	[
@@ -18402,7 +18418,7 @@ var AssumeRoleResponse$ = [
 ];
 var AssumeRoleWithWebIdentityRequest$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARWWIR,
 	0,
 	[
@@ -18429,7 +18445,7 @@ var AssumeRoleWithWebIdentityRequest$ = [
 ];
 var AssumeRoleWithWebIdentityResponse$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARWWIRs,
 	0,
 	[
@@ -18459,7 +18475,7 @@ var AssumeRoleWithWebIdentityResponse$ = [
 ];
 var Credentials$ = [
 	3,
-	n0$4,
+	n0$5,
 	_C$1,
 	0,
 	[
@@ -18478,7 +18494,7 @@ var Credentials$ = [
 ];
 var GetCallerIdentityRequest$ = [
 	3,
-	n0$4,
+	n0$5,
 	_GCIR,
 	0,
 	[],
@@ -18486,13 +18502,13 @@ var GetCallerIdentityRequest$ = [
 ];
 var GetCallerIdentityResponse$ = [
 	3,
-	n0$4,
+	n0$5,
 	_GCIRe,
 	0,
 	[
 		_UI$1,
 		_Ac,
-		_A$1
+		_A$2
 	],
 	[
 		0,
@@ -18502,7 +18518,7 @@ var GetCallerIdentityResponse$ = [
 ];
 var OriginIdentity$ = [
 	3,
-	n0$4,
+	n0$5,
 	_OI$1,
 	0,
 	[
@@ -18520,7 +18536,7 @@ var OriginIdentity$ = [
 ];
 var PolicyDescriptorType$ = [
 	3,
-	n0$4,
+	n0$5,
 	_PDT,
 	0,
 	[_a],
@@ -18528,32 +18544,32 @@ var PolicyDescriptorType$ = [
 ];
 var ProvidedContext$ = [
 	3,
-	n0$4,
+	n0$5,
 	_PCr$1,
 	0,
 	[_PAro, _CA],
 	[0, 0]
 ];
-var Tag$$2 = [
+var Tag$$3 = [
 	3,
-	n0$4,
-	_Ta$1,
+	n0$5,
+	_Ta$2,
 	0,
-	[_K$3, _V$3],
+	[_K$4, _V$3],
 	[0, 0],
 	2
 ];
 var TransactionContext$ = [
 	3,
-	n0$4,
+	n0$5,
 	_TCr,
 	0,
-	[_IP$1],
+	[_IP$2],
 	[[() => transactionContextIdentityProviderMapType, 0]]
 ];
 var TrustedIdentityPropagationContext$ = [
 	3,
-	n0$4,
+	n0$5,
 	_TIPC,
 	8,
 	[_OI$1, _TCr],
@@ -18561,28 +18577,28 @@ var TrustedIdentityPropagationContext$ = [
 ];
 var policyDescriptorListType = [
 	1,
-	n0$4,
+	n0$5,
 	_pDLT,
 	0,
 	() => PolicyDescriptorType$
 ];
 var ProvidedContextsListType = [
 	1,
-	n0$4,
+	n0$5,
 	_PCLT,
 	0,
 	() => ProvidedContext$
 ];
-var tagListType = [
+var tagListType$1 = [
 	1,
-	n0$4,
-	_tLT,
+	n0$5,
+	_tLT$1,
 	0,
-	() => Tag$$2
+	() => Tag$$3
 ];
 var transactionContextIdentityProviderMapType = [
 	2,
-	n0$4,
+	n0$5,
 	_tCIPMT,
 	0,
 	[0, 0],
@@ -18590,7 +18606,7 @@ var transactionContextIdentityProviderMapType = [
 ];
 var AssumeRole$ = [
 	9,
-	n0$4,
+	n0$5,
 	_AR,
 	0,
 	() => AssumeRoleRequest$,
@@ -18598,7 +18614,7 @@ var AssumeRole$ = [
 ];
 var AssumeRoleWithWebIdentity$ = [
 	9,
-	n0$4,
+	n0$5,
 	_ARWWI,
 	0,
 	() => AssumeRoleWithWebIdentityRequest$,
@@ -18606,7 +18622,7 @@ var AssumeRoleWithWebIdentity$ = [
 ];
 var GetCallerIdentity$ = [
 	9,
-	n0$4,
+	n0$5,
 	_GCI,
 	0,
 	() => GetCallerIdentityRequest$,
@@ -18621,13 +18637,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$9 = (config) => {
+const getRuntimeConfig$11 = (config) => {
 	return {
 		apiVersion: "2011-06-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$8,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$9,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -18651,7 +18667,7 @@ const getRuntimeConfig$9 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$4,
+			errorTypeRegistries: errorTypeRegistries$5,
 			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 			version: "2011-06-15",
 			serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -18673,11 +18689,11 @@ init_config$1();
 init_retry$1();
 init_serde();
 init_dist_es$8();
-const getRuntimeConfig$8 = (config) => {
+const getRuntimeConfig$10 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$9(config);
+	const clientSharedValues = getRuntimeConfig$11(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -18694,7 +18710,7 @@ const getRuntimeConfig$8 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$7
+			clientVersion: version$8
 		}),
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
 			{
@@ -18731,7 +18747,7 @@ const getRuntimeConfig$8 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -18758,7 +18774,7 @@ const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$4 = (config) => {
+const resolveHttpAuthRuntimeConfig$5 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -18769,10 +18785,10 @@ const resolveHttpAuthRuntimeConfig$4 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
+const resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
 init_client();
@@ -18786,15 +18802,15 @@ init_schema();
 var STSClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$8(configuration || {});
+		const _config_0 = getRuntimeConfig$10(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$8(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$9(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$8(_config_6);
-		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$9(_config_6);
+		const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -18819,15 +18835,15 @@ var STSClient = class extends Client {
 // node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$4 = makeBuilder(commonParams$8, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$4 = {};
-const _mw0$4 = (Command, cs, config, o) => [];
+const command$5 = makeBuilder(commonParams$9, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$5 = {};
+const _mw0$5 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$) {};
+var AssumeRoleCommand = class extends command$5(_ep0$5, _mw0$5, "AssumeRole", AssumeRole$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+var AssumeRoleWithWebIdentityCommand = class extends command$5(_ep0$5, _mw0$5, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "GetCallerIdentity", GetCallerIdentity$) {};
+var GetCallerIdentityCommand = class extends command$5(_ep0$5, _mw0$5, "GetCallerIdentity", GetCallerIdentity$) {};
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -18839,7 +18855,7 @@ const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, contex
 		})()
 	};
 };
-function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -18855,23 +18871,23 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
 	}
 	return options;
 };
-const resolveHttpAuthSchemeConfig$3 = (config) => {
+const resolveHttpAuthSchemeConfig$4 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$3 = (options) => {
+const resolveClientEndpointParameters$4 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
 		defaultSigningName: "autoscaling"
 	});
 };
-const commonParams$3 = {
+const commonParams$4 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -18890,62 +18906,62 @@ const commonParams$3 = {
 	}
 };
 // node_modules/@aws-sdk/client-auto-scaling/package.json
-var version$5 = "3.1169.0";
+var version$6 = "3.1169.0";
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
 init_endpoints();
-const k$3 = "ref";
-const a$3 = -1;
-const b$3 = true;
-const c$3 = "isSet";
-const d$3 = "PartitionResult";
-const e$3 = "booleanEquals";
-const f$3 = "getAttr";
-const g$3 = { [k$3]: "Endpoint" };
-const h$3 = { [k$3]: d$3 };
-const i$3 = {};
-const j$3 = [{ [k$3]: "Region" }];
-const _data$3 = {
+const k$4 = "ref";
+const a$4 = -1;
+const b$4 = true;
+const c$4 = "isSet";
+const d$4 = "PartitionResult";
+const e$4 = "booleanEquals";
+const f$4 = "getAttr";
+const g$4 = { [k$4]: "Endpoint" };
+const h$4 = { [k$4]: d$4 };
+const i$4 = {};
+const j$4 = [{ [k$4]: "Region" }];
+const _data$4 = {
 	conditions: [
-		[c$3, [g$3]],
-		[c$3, j$3],
+		[c$4, [g$4]],
+		[c$4, j$4],
 		[
 			"aws.partition",
-			j$3,
-			d$3
+			j$4,
+			d$4
 		],
-		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
-		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsDualStack"]
-		}, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsFIPS"]
-		}, b$3]],
+		[e$4, [{ [k$4]: "UseFIPS" }, b$4]],
+		[e$4, [{ [k$4]: "UseDualStack" }, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsDualStack"]
+		}, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsFIPS"]
+		}, b$4]],
 		["stringEquals", [{
-			fn: f$3,
-			argv: [h$3, "name"]
+			fn: f$4,
+			argv: [h$4, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$3],
-		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$3, i$3],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://autoscaling.{Region}.amazonaws.com", i$3],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "FIPS is enabled but this partition does not support FIPS"],
-		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "DualStack is enabled but this partition does not support DualStack"],
-		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "Invalid Configuration: Missing Region"]
+		[a$4],
+		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$4, i$4],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://autoscaling.{Region}.amazonaws.com", i$4],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "FIPS is enabled but this partition does not support FIPS"],
+		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "DualStack is enabled but this partition does not support DualStack"],
+		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$3 = 2;
-const nodes$3 = new Int32Array([
+const root$4 = 2;
+const nodes$4 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -18989,11 +19005,11 @@ const nodes$3 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$3 = new EndpointCache({
+const cache$4 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -19002,8 +19018,8 @@ const cache$3 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -19279,7 +19295,7 @@ const _IZHCB = "ImpairedZoneHealthCheckBehavior";
 const _Ide = "Identifier";
 const _In$1 = "Instance";
 const _Io$1 = "Iops";
-const _K$2 = "Key";
+const _K$3 = "Key";
 const _KI$3 = "KernelId";
 const _KN$1 = "KeyName";
 const _LBN = "LoadBalancerNames";
@@ -19299,7 +19315,7 @@ const _LTI$1 = "LaunchTemplateId";
 const _LTN$1 = "LaunchTemplateName";
 const _LTO = "LaunchTemplateOverrides";
 const _LTS$1 = "LaunchTemplateSpecification";
-const _M$3 = "Message";
+const _M$4 = "Message";
 const _MGBPVC$1 = "MemoryGiBPerVCpu";
 const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
 const _MGPC = "MaxGroupPreparedCapacity";
@@ -19341,7 +19357,7 @@ const _PNr = "ProcessName";
 const _PS = "PoolState";
 const _PT$1 = "PlacementTenancy";
 const _Pri = "Principal";
-const _R$2 = "References";
+const _R$3 = "References";
 const _RCF = "ResourceContentionFault";
 const _RHS$1 = "RequireHibernateSupport";
 const _RI$3 = "RamdiskId";
@@ -19365,7 +19381,7 @@ const _SP = "SuspendedProcesses";
 const _SPp = "SpotPrice";
 const _SPu = "SuspendedProcess";
 const _SRu = "SuspensionReason";
-const _T$2 = "Tags";
+const _T$3 = "Tags";
 const _TCT = "TargetCapacityTypes";
 const _TD = "TagDescription";
 const _TDL = "TagDescriptionList";
@@ -19392,187 +19408,187 @@ const _WC$1 = "WeightedCapacity";
 const _WPC = "WarmPoolConfiguration";
 const _WPS = "WarmPoolSize";
 const _ZSE = "ZonalShiftEnabled";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
-const _e$2 = "error";
-const _hE$2 = "httpError";
+const _aQE$3 = "awsQueryError";
+const _c$3 = "client";
+const _e$3 = "error";
+const _hE$3 = "httpError";
 const _i$1 = "item";
-const _m$3 = "message";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
-const _se$2 = "server";
+const _m$4 = "message";
+const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
+const _se$3 = "server";
 const _xN$2 = "xmlName";
-const n0$3 = "com.amazonaws.autoscaling";
-const _s_registry$3 = new TypeRegistry(_s$3);
+const n0$4 = "com.amazonaws.autoscaling";
+const _s_registry$4 = new TypeRegistry(_s$4);
 var AutoScalingServiceException$ = [
 	-3,
-	_s$3,
+	_s$4,
 	"AutoScalingServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$3.registerError(AutoScalingServiceException$, AutoScalingServiceException);
-const n0_registry$2 = new TypeRegistry(n0$3);
+_s_registry$4.registerError(AutoScalingServiceException$, AutoScalingServiceException);
+const n0_registry$3 = new TypeRegistry(n0$4);
 var ActiveInstanceRefreshNotFoundFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_AIRNFF,
 	{
-		[_aQE$2]: [`ActiveInstanceRefreshNotFound`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ActiveInstanceRefreshNotFound`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
+n0_registry$3.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
 var AlreadyExistsFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_AEF,
 	{
-		[_aQE$2]: [`AlreadyExists`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`AlreadyExists`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(AlreadyExistsFault$, AlreadyExistsFault);
+n0_registry$3.registerError(AlreadyExistsFault$, AlreadyExistsFault);
 var IdempotentCallInProgressFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ICIPF,
 	{
-		[_aQE$2]: [`IdempotentCallInProgress`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
+		[_aQE$3]: [`IdempotentCallInProgress`, 500],
+		[_e$3]: _se$3,
+		[_hE$3]: 500
 	},
-	[_M$3],
+	[_M$4],
 	[0]
 ];
-n0_registry$2.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
+n0_registry$3.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
 var IdempotentParameterMismatchError$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IPME,
 	{
-		[_aQE$2]: [`IdempotentParameterMismatch`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`IdempotentParameterMismatch`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_M$3],
+	[_M$4],
 	[0]
 ];
-n0_registry$2.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
+n0_registry$3.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
 var InstanceRefreshInProgressFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IRIPF,
 	{
-		[_aQE$2]: [`InstanceRefreshInProgress`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InstanceRefreshInProgress`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
+n0_registry$3.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
 var InvalidNextToken$$1 = [
 	-3,
-	n0$3,
+	n0$4,
 	_INT$1,
 	{
-		[_aQE$2]: [`InvalidNextToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InvalidNextToken`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InvalidNextToken$$1, InvalidNextToken$1);
+n0_registry$3.registerError(InvalidNextToken$$1, InvalidNextToken$1);
 var IrreversibleInstanceRefreshFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IIRF,
 	{
-		[_aQE$2]: [`IrreversibleInstanceRefresh`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`IrreversibleInstanceRefresh`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
+n0_registry$3.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
 var LimitExceededFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_LEF,
 	{
-		[_aQE$2]: [`LimitExceeded`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`LimitExceeded`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(LimitExceededFault$, LimitExceededFault);
+n0_registry$3.registerError(LimitExceededFault$, LimitExceededFault);
 var ResourceContentionFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_RCF,
 	{
-		[_aQE$2]: [`ResourceContention`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
+		[_aQE$3]: [`ResourceContention`, 500],
+		[_e$3]: _se$3,
+		[_hE$3]: 500
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ResourceContentionFault$, ResourceContentionFault);
+n0_registry$3.registerError(ResourceContentionFault$, ResourceContentionFault);
 var ResourceInUseFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_RIUF,
 	{
-		[_aQE$2]: [`ResourceInUse`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ResourceInUse`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ResourceInUseFault$, ResourceInUseFault);
+n0_registry$3.registerError(ResourceInUseFault$, ResourceInUseFault);
 var ScalingActivityInProgressFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_SAIPF,
 	{
-		[_aQE$2]: [`ScalingActivityInProgress`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ScalingActivityInProgress`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
+n0_registry$3.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
 var ServiceLinkedRoleFailure$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_SLRF,
 	{
-		[_aQE$2]: [`ServiceLinkedRoleFailure`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
+		[_aQE$3]: [`ServiceLinkedRoleFailure`, 500],
+		[_e$3]: _se$3,
+		[_hE$3]: 500
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
-const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+n0_registry$3.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
+const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
 var AcceleratorCountRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_ACR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -19580,7 +19596,7 @@ var AcceleratorCountRequest$$1 = [
 ];
 var AcceleratorTotalMemoryMiBRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_ATMMBR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -19588,7 +19604,7 @@ var AcceleratorTotalMemoryMiBRequest$$1 = [
 ];
 var AutoScalingGroup$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ASG,
 	0,
 	[
@@ -19615,7 +19631,7 @@ var AutoScalingGroup$ = [
 		_VPCZI,
 		_EM$1,
 		_S,
-		_T$2,
+		_T$3,
 		_TP$1,
 		_NIPFSI,
 		_SLRARN,
@@ -19683,7 +19699,7 @@ var AutoScalingGroup$ = [
 ];
 var AutoScalingGroupNamesType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ASGNT,
 	0,
 	[
@@ -19705,7 +19721,7 @@ var AutoScalingGroupNamesType$ = [
 ];
 var AutoScalingGroupsType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ASGT,
 	0,
 	[_ASGu, _NT$1],
@@ -19714,7 +19730,7 @@ var AutoScalingGroupsType$ = [
 ];
 var AvailabilityZoneDistribution$ = [
 	3,
-	n0$3,
+	n0$4,
 	_AZD,
 	0,
 	[_CDS],
@@ -19722,7 +19738,7 @@ var AvailabilityZoneDistribution$ = [
 ];
 var AvailabilityZoneImpairmentPolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_AZIP,
 	0,
 	[_ZSE, _IZHCB],
@@ -19730,7 +19746,7 @@ var AvailabilityZoneImpairmentPolicy$ = [
 ];
 var BaselineEbsBandwidthMbpsRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_BEBMR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -19738,7 +19754,7 @@ var BaselineEbsBandwidthMbpsRequest$$1 = [
 ];
 var BaselinePerformanceFactorsRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_BPFR$1,
 	0,
 	[_Cp$1],
@@ -19746,7 +19762,7 @@ var BaselinePerformanceFactorsRequest$$1 = [
 ];
 var BlockDeviceMapping$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_BDM$1,
 	0,
 	[
@@ -19765,7 +19781,7 @@ var BlockDeviceMapping$$1 = [
 ];
 var CapacityReservationSpecification$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_CRS,
 	0,
 	[_CRP$1, _CRT$1],
@@ -19773,7 +19789,7 @@ var CapacityReservationSpecification$$1 = [
 ];
 var CapacityReservationTarget$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_CRT$1,
 	0,
 	[_CRI$1, _CRRGA$1],
@@ -19781,15 +19797,15 @@ var CapacityReservationTarget$$1 = [
 ];
 var CpuPerformanceFactorRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_CPFR$1,
 	0,
-	[_R$2],
+	[_R$3],
 	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Re$1 }]]
 ];
 var DistributionSegment$ = [
 	3,
-	n0$3,
+	n0$4,
 	_DS$1,
 	0,
 	[_TCT],
@@ -19797,7 +19813,7 @@ var DistributionSegment$ = [
 ];
 var Ebs$ = [
 	3,
-	n0$3,
+	n0$4,
 	_E$1,
 	0,
 	[
@@ -19821,7 +19837,7 @@ var Ebs$ = [
 ];
 var EnabledMetric$ = [
 	3,
-	n0$3,
+	n0$4,
 	_EMn,
 	0,
 	[_Met, _Gr$1],
@@ -19829,7 +19845,7 @@ var EnabledMetric$ = [
 ];
 var Filter$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_Fi$2,
 	0,
 	[_N$3, _Va$2],
@@ -19837,7 +19853,7 @@ var Filter$$1 = [
 ];
 var Instance$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_In$1,
 	0,
 	[
@@ -19870,7 +19886,7 @@ var Instance$$1 = [
 ];
 var InstanceLifecyclePolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ILP,
 	0,
 	[_RT$1],
@@ -19878,7 +19894,7 @@ var InstanceLifecyclePolicy$ = [
 ];
 var InstanceMaintenancePolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IMP,
 	0,
 	[_MHP, _MHPa],
@@ -19886,7 +19902,7 @@ var InstanceMaintenancePolicy$ = [
 ];
 var InstanceMetadataOptions$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IMO$1,
 	0,
 	[
@@ -19902,7 +19918,7 @@ var InstanceMetadataOptions$ = [
 ];
 var InstanceMonitoring$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IM,
 	0,
 	[_Ena],
@@ -19910,7 +19926,7 @@ var InstanceMonitoring$ = [
 ];
 var InstanceRequirements$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_IRns,
 	0,
 	[
@@ -19971,7 +19987,7 @@ var InstanceRequirements$$1 = [
 ];
 var InstanceReusePolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IRP,
 	0,
 	[_ROSI],
@@ -19979,7 +19995,7 @@ var InstanceReusePolicy$ = [
 ];
 var InstancesDistribution$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ID$2,
 	0,
 	[
@@ -20003,7 +20019,7 @@ var InstancesDistribution$ = [
 ];
 var LaunchConfiguration$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LC,
 	0,
 	[
@@ -20054,7 +20070,7 @@ var LaunchConfiguration$ = [
 ];
 var LaunchConfigurationNamesType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LCNT,
 	0,
 	[
@@ -20070,7 +20086,7 @@ var LaunchConfigurationNamesType$ = [
 ];
 var LaunchConfigurationsType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LCT,
 	0,
 	[_LCa, _NT$1],
@@ -20079,7 +20095,7 @@ var LaunchConfigurationsType$ = [
 ];
 var LaunchTemplate$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_LT$2,
 	0,
 	[_LTS$1, _Ov$1],
@@ -20087,7 +20103,7 @@ var LaunchTemplate$$1 = [
 ];
 var LaunchTemplateOverrides$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LTO,
 	0,
 	[
@@ -20107,7 +20123,7 @@ var LaunchTemplateOverrides$ = [
 ];
 var LaunchTemplateSpecification$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_LTS$1,
 	0,
 	[
@@ -20123,7 +20139,7 @@ var LaunchTemplateSpecification$$1 = [
 ];
 var MemoryGiBPerVCpuRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_MGBPVCR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -20131,7 +20147,7 @@ var MemoryGiBPerVCpuRequest$$1 = [
 ];
 var MemoryMiBRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_MMBR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -20140,7 +20156,7 @@ var MemoryMiBRequest$$1 = [
 ];
 var MixedInstancesPolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_MIP,
 	0,
 	[_LT$2, _ID$2],
@@ -20148,7 +20164,7 @@ var MixedInstancesPolicy$ = [
 ];
 var NetworkBandwidthGbpsRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_NBGR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -20156,7 +20172,7 @@ var NetworkBandwidthGbpsRequest$$1 = [
 ];
 var NetworkInterfaceCountRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_NICR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -20164,7 +20180,7 @@ var NetworkInterfaceCountRequest$$1 = [
 ];
 var Operator$ = [
 	3,
-	n0$3,
+	n0$4,
 	_O$1,
 	0,
 	[_Pri],
@@ -20173,7 +20189,7 @@ var Operator$ = [
 ];
 var PerformanceFactorReferenceRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_PFRR$1,
 	0,
 	[_IF$2],
@@ -20181,7 +20197,7 @@ var PerformanceFactorReferenceRequest$$1 = [
 ];
 var RetentionTriggers$ = [
 	3,
-	n0$3,
+	n0$4,
 	_RT$1,
 	0,
 	[_THA],
@@ -20189,7 +20205,7 @@ var RetentionTriggers$ = [
 ];
 var SuspendedProcess$ = [
 	3,
-	n0$3,
+	n0$4,
 	_SPu,
 	0,
 	[_PNr, _SRu],
@@ -20197,13 +20213,13 @@ var SuspendedProcess$ = [
 ];
 var TagDescription$ = [
 	3,
-	n0$3,
+	n0$4,
 	_TD,
 	0,
 	[
 		_RIe$1,
 		_RTe$2,
-		_K$2,
+		_K$3,
 		_V$2,
 		_PAL
 	],
@@ -20217,7 +20233,7 @@ var TagDescription$ = [
 ];
 var TotalLocalStorageGBRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_TLSGBR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -20225,7 +20241,7 @@ var TotalLocalStorageGBRequest$$1 = [
 ];
 var TrafficSourceIdentifier$ = [
 	3,
-	n0$3,
+	n0$4,
 	_TSI,
 	0,
 	[_Ide, _Ty$2],
@@ -20234,7 +20250,7 @@ var TrafficSourceIdentifier$ = [
 ];
 var VCpuCountRequest$ = [
 	3,
-	n0$3,
+	n0$4,
 	_VCCR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -20243,7 +20259,7 @@ var VCpuCountRequest$ = [
 ];
 var WarmPoolConfiguration$ = [
 	3,
-	n0$3,
+	n0$4,
 	_WPC,
 	0,
 	[
@@ -20263,91 +20279,91 @@ var WarmPoolConfiguration$ = [
 ];
 var AutoScalingGroups = [
 	1,
-	n0$3,
+	n0$4,
 	_ASGu,
 	0,
 	[() => AutoScalingGroup$, 0]
 ];
 var BlockDeviceMappings = [
 	1,
-	n0$3,
+	n0$4,
 	_BDMl$1,
 	0,
 	() => BlockDeviceMapping$$1
 ];
 var DistributionSegments = [
 	1,
-	n0$3,
+	n0$4,
 	_DSi,
 	0,
 	() => DistributionSegment$
 ];
 var EnabledMetrics = [
 	1,
-	n0$3,
+	n0$4,
 	_EM$1,
 	0,
 	() => EnabledMetric$
 ];
 var Filters = [
 	1,
-	n0$3,
+	n0$4,
 	_F$1,
 	0,
 	() => Filter$$1
 ];
 var Instances = [
 	1,
-	n0$3,
+	n0$4,
 	_I$2,
 	0,
 	() => Instance$$1
 ];
 var LaunchConfigurations = [
 	1,
-	n0$3,
+	n0$4,
 	_LCa,
 	0,
 	() => LaunchConfiguration$
 ];
 var Overrides = [
 	1,
-	n0$3,
+	n0$4,
 	_Ov$1,
 	0,
 	[() => LaunchTemplateOverrides$, 0]
 ];
 var PerformanceFactorReferenceSetRequest$1 = [
 	1,
-	n0$3,
+	n0$4,
 	_PFRSR$1,
 	0,
 	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _i$1 }]
 ];
 var SuspendedProcesses = [
 	1,
-	n0$3,
+	n0$4,
 	_SP,
 	0,
 	() => SuspendedProcess$
 ];
 var TagDescriptionList = [
 	1,
-	n0$3,
+	n0$4,
 	_TDL,
 	0,
 	() => TagDescription$
 ];
 var TrafficSources = [
 	1,
-	n0$3,
+	n0$4,
 	_TS$1,
 	0,
 	() => TrafficSourceIdentifier$
 ];
 var DescribeAutoScalingGroups$ = [
 	9,
-	n0$3,
+	n0$4,
 	_DASGe,
 	0,
 	() => AutoScalingGroupNamesType$,
@@ -20355,7 +20371,7 @@ var DescribeAutoScalingGroups$ = [
 ];
 var DescribeLaunchConfigurations$ = [
 	9,
-	n0$3,
+	n0$4,
 	_DLCe,
 	0,
 	() => LaunchConfigurationNamesType$,
@@ -20368,13 +20384,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$7 = (config) => {
+const getRuntimeConfig$9 = (config) => {
 	return {
 		apiVersion: "2011-01-01",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -20386,7 +20402,7 @@ const getRuntimeConfig$7 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.autoscaling",
-			errorTypeRegistries: errorTypeRegistries$3,
+			errorTypeRegistries: errorTypeRegistries$4,
 			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 			version: "2011-01-01",
 			serviceTarget: "AutoScaling_2011_01_01"
@@ -20406,11 +20422,11 @@ init_config$1();
 init_retry$1();
 init_serde();
 init_dist_es$8();
-const getRuntimeConfig$6 = (config) => {
+const getRuntimeConfig$8 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
+	const clientSharedValues = getRuntimeConfig$9(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -20427,7 +20443,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
+			clientVersion: version$6
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -20446,7 +20462,7 @@ const getRuntimeConfig$6 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -20473,7 +20489,7 @@ const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
+const resolveHttpAuthRuntimeConfig$4 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -20484,10 +20500,10 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
 init_client();
@@ -20501,15 +20517,15 @@ init_schema();
 var AutoScalingClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
+		const _config_0 = getRuntimeConfig$8(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
+		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -20531,13 +20547,13 @@ var AutoScalingClient = class extends Client {
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$3 = makeBuilder(commonParams$3, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
+const command$4 = makeBuilder(commonParams$4, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
+const _ep0$4 = {};
+const _mw0$4 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
-var DescribeAutoScalingGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
+var DescribeAutoScalingGroupsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
-var DescribeLaunchConfigurationsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
+var DescribeLaunchConfigurationsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -20549,7 +20565,7 @@ const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input
 		})()
 	};
 };
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -20565,23 +20581,23 @@ function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
 const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 	}
 	return options;
 };
-const resolveHttpAuthSchemeConfig$2 = (config) => {
+const resolveHttpAuthSchemeConfig$3 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
+const resolveClientEndpointParameters$3 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
 		defaultSigningName: "ec2"
 	});
 };
-const commonParams$2 = {
+const commonParams$3 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -20600,62 +20616,62 @@ const commonParams$2 = {
 	}
 };
 // node_modules/@aws-sdk/client-ec2/package.json
-var version$4 = "3.1169.0";
+var version$5 = "3.1169.0";
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
-const k$2 = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "getAttr";
-const g$2 = { [k$2]: "Endpoint" };
-const h$2 = { [k$2]: d$2 };
-const i$2 = {};
-const j$2 = [{ [k$2]: "Region" }];
-const _data$2 = {
+const k$3 = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "getAttr";
+const g$3 = { [k$3]: "Endpoint" };
+const h$3 = { [k$3]: d$3 };
+const i$3 = {};
+const j$3 = [{ [k$3]: "Region" }];
+const _data$3 = {
 	conditions: [
-		[c$2, [g$2]],
-		[c$2, j$2],
+		[c$3, [g$3]],
+		[c$3, j$3],
 		[
 			"aws.partition",
-			j$2,
-			d$2
+			j$3,
+			d$3
 		],
-		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
-		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsFIPS"]
-		}, b$2]],
+		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
+		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsFIPS"]
+		}, b$3]],
 		["stringEquals", [{
-			fn: f$2,
-			argv: [h$2, "name"]
+			fn: f$3,
+			argv: [h$3, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$2],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$2, i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "Invalid Configuration: Missing Region"]
+		[a$3],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$3, i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$2 = 2;
-const nodes$2 = new Int32Array([
+const root$3 = 2;
+const nodes$3 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -20699,11 +20715,11 @@ const nodes$2 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$2 = new EndpointCache({
+const cache$3 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -20712,8 +20728,8 @@ const cache$2 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -21370,7 +21386,7 @@ const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
 const _It = "Item";
-const _K$1 = "Key";
+const _K$2 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
@@ -21470,7 +21486,7 @@ const _LVN = "LatestVersionNumber";
 const _La$1 = "Latest";
 const _Lic = "Licenses";
 const _Loc = "Location";
-const _M$2 = "Min";
+const _M$3 = "Min";
 const _MAE = "MultiAttachEnabled";
 const _MAIe = "MediaAcceleratorInfo";
 const _MAa$1 = "MacAddress";
@@ -21644,7 +21660,7 @@ const _Pla = "Placement";
 const _Prim = "Primary";
 const _Pro = "Progress";
 const _Pu = "Public";
-const _R$1 = "Return";
+const _R$2 = "Return";
 const _RAeso = "ResolveAlias";
 const _RBET = "RecycleBinEnterTime";
 const _RBETe = "RecycleBinExitTime";
@@ -21687,7 +21703,7 @@ const _RLTDe = "ResponseLaunchTemplateData";
 const _RLe = "ReservationList";
 const _RMS = "RebootMigrationSupport";
 const _RMe = "RebootMigration";
-const _RN = "RegionName";
+const _RN$1 = "RegionName";
 const _RNSL = "RegionNameStringList";
 const _RNe = "RegionNames";
 const _RTO = "ResourceTypeOptions";
@@ -21799,7 +21815,7 @@ const _Sta = "Status";
 const _Su = "Subnet";
 const _Subn = "Subnets";
 const _Suc = "Successful";
-const _T$1 = "Tags";
+const _T$2 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TFMIMB = "TotalFpgaMemoryInMiB";
 const _TGMIMB = "TotalGpuMemoryInMiB";
@@ -21822,7 +21838,7 @@ const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
-const _Ta = "Tag";
+const _Ta$1 = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
 const _Tim = "Timestamp";
@@ -22094,7 +22110,7 @@ const _gp = "gpus";
 const _gr = "groups";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
-const _hE$1 = "httpEndpoint";
+const _hE$2 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
 const _hI = "hostId";
@@ -22214,7 +22230,7 @@ const _lTau = "launchTime";
 const _lTo = "locationType";
 const _lVN = "latestVersionNumber";
 const _lo = "location";
-const _m$2 = "min";
+const _m$3 = "min";
 const _mAE = "multiAttachEnabled";
 const _mAIe = "mediaAcceleratorInfo";
 const _mAa = "macAddress";
@@ -22362,7 +22378,7 @@ const _rV = "returnValue";
 const _ra = "ramdisk";
 const _re = "reason";
 const _rem = "remediation";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sAu = "supportedArchitectures";
 const _sAub = "subnetArn";
 const _sBM = "supportedBootModes";
@@ -22481,55 +22497,55 @@ const _zI = "zoneId";
 const _zN = "zoneName";
 const _zS = "zoneState";
 const _zT = "zoneType";
-const n0$2 = "com.amazonaws.ec2";
-const _s_registry$2 = new TypeRegistry(_s$2);
+const n0$3 = "com.amazonaws.ec2";
+const _s_registry$3 = new TypeRegistry(_s$3);
 var EC2ServiceException$ = [
 	-3,
-	_s$2,
+	_s$3,
 	"EC2ServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$2 = [_s_registry$2];
+_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$3 = [_s_registry$3];
 var CopySnapshotRequestPSU = [
 	0,
-	n0$2,
+	n0$3,
 	_CSRPSU,
 	8,
 	0
 ];
 var ImageUefiDataRequest = [
 	0,
-	n0$2,
+	n0$3,
 	_IUDR,
 	8,
 	0
 ];
 var RunInstancesUserData = [
 	0,
-	n0$2,
+	n0$3,
 	_RIUD,
 	8,
 	0
 ];
 var SensitiveUserData = [
 	0,
-	n0$2,
+	n0$3,
 	_SUD,
 	8,
 	0
 ];
 var AcceleratorCount$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AC,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -22537,21 +22553,21 @@ var AcceleratorCount$ = [
 ];
 var AcceleratorCountRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ACR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ATMMB,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -22559,15 +22575,15 @@ var AcceleratorTotalMemoryMiB$ = [
 ];
 var AcceleratorTotalMemoryMiBRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ATMMBR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var ApplicationStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ASS,
 	0,
 	[_Sta, _ISm],
@@ -22581,7 +22597,7 @@ var ApplicationStatusSummary$ = [
 ];
 var AttributeValue$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AVt,
 	0,
 	[_V$1],
@@ -22592,13 +22608,13 @@ var AttributeValue$ = [
 ];
 var AvailabilityZone$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZ,
 	0,
 	[
 		_OIS,
 		_Mes,
-		_RN,
+		_RN$1,
 		_ZN,
 		_ZI,
 		_GN,
@@ -22672,7 +22688,7 @@ var AvailabilityZone$ = [
 ];
 var AvailabilityZoneGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZG,
 	0,
 	[_N$2],
@@ -22683,7 +22699,7 @@ var AvailabilityZoneGeography$ = [
 ];
 var AvailabilityZoneMessage$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZM,
 	0,
 	[_Me],
@@ -22694,7 +22710,7 @@ var AvailabilityZoneMessage$ = [
 ];
 var AvailabilityZoneSubGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZSG,
 	0,
 	[_N$2],
@@ -22705,13 +22721,13 @@ var AvailabilityZoneSubGeography$ = [
 ];
 var BaselineEbsBandwidthMbps$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BEBM,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -22719,15 +22735,15 @@ var BaselineEbsBandwidthMbps$ = [
 ];
 var BaselineEbsBandwidthMbpsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BEBMR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var BaselinePerformanceFactors$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPF,
 	0,
 	[_Cp],
@@ -22738,7 +22754,7 @@ var BaselinePerformanceFactors$ = [
 ];
 var BaselinePerformanceFactorsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPFR,
 	0,
 	[_Cp],
@@ -22746,7 +22762,7 @@ var BaselinePerformanceFactorsRequest$ = [
 ];
 var BlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BDM,
 	0,
 	[
@@ -22776,7 +22792,7 @@ var BlockDeviceMapping$ = [
 ];
 var BlockPublicAccessStates$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPAS,
 	0,
 	[_IGBM],
@@ -22787,7 +22803,7 @@ var BlockPublicAccessStates$ = [
 ];
 var CapacityReservationSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRSa,
 	0,
 	[_CRP, _CRT],
@@ -22795,7 +22811,7 @@ var CapacityReservationSpecification$ = [
 ];
 var CapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRSR,
 	0,
 	[_CRP, _CRT],
@@ -22809,7 +22825,7 @@ var CapacityReservationSpecificationResponse$ = [
 ];
 var CapacityReservationTarget$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRT,
 	0,
 	[_CRI, _CRRGA],
@@ -22817,7 +22833,7 @@ var CapacityReservationTarget$ = [
 ];
 var CapacityReservationTargetResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRTR,
 	0,
 	[_CRI, _CRRGA],
@@ -22831,7 +22847,7 @@ var CapacityReservationTargetResponse$ = [
 ];
 var ConnectionTrackingSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTS,
 	0,
 	[
@@ -22856,7 +22872,7 @@ var ConnectionTrackingSpecification$ = [
 ];
 var ConnectionTrackingSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTSR,
 	0,
 	[
@@ -22872,7 +22888,7 @@ var ConnectionTrackingSpecificationRequest$ = [
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTSRo,
 	0,
 	[
@@ -22897,7 +22913,7 @@ var ConnectionTrackingSpecificationResponse$ = [
 ];
 var CopyImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIR,
 	0,
 	[
@@ -22945,7 +22961,7 @@ var CopyImageRequest$ = [
 ];
 var CopyImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRo,
 	0,
 	[_IIm],
@@ -22956,7 +22972,7 @@ var CopyImageResult$ = [
 ];
 var CopySnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSR,
 	0,
 	[
@@ -23006,10 +23022,10 @@ var CopySnapshotRequest$ = [
 ];
 var CopySnapshotResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSRo,
 	0,
-	[_T$1, _SIn],
+	[_T$2, _SIn],
 	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN$1]: _tS
@@ -23020,7 +23036,7 @@ var CopySnapshotResult$ = [
 ];
 var CpuOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CO,
 	0,
 	[
@@ -23050,7 +23066,7 @@ var CpuOptions$ = [
 ];
 var CpuOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_COR,
 	0,
 	[
@@ -23068,7 +23084,7 @@ var CpuOptionsRequest$ = [
 ];
 var CpuPerformanceFactor$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CPF,
 	0,
 	[_Ref],
@@ -23079,7 +23095,7 @@ var CpuPerformanceFactor$ = [
 ];
 var CpuPerformanceFactorRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CPFR,
 	0,
 	[_Ref],
@@ -23087,7 +23103,7 @@ var CpuPerformanceFactorRequest$ = [
 ];
 var CreateImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRr,
 	0,
 	[
@@ -23134,7 +23150,7 @@ var CreateImageRequest$ = [
 ];
 var CreateImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRre,
 	0,
 	[_IIm],
@@ -23145,7 +23161,7 @@ var CreateImageResult$ = [
 ];
 var CreateImageUsageReportRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIURR,
 	0,
 	[
@@ -23168,7 +23184,7 @@ var CreateImageUsageReportRequest$ = [
 ];
 var CreateImageUsageReportResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIURRr,
 	0,
 	[_RI$2],
@@ -23179,7 +23195,7 @@ var CreateImageUsageReportResult$ = [
 ];
 var CreateLaunchTemplateVersionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CLTVR,
 	0,
 	[
@@ -23206,7 +23222,7 @@ var CreateLaunchTemplateVersionRequest$ = [
 ];
 var CreateLaunchTemplateVersionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CLTVRr,
 	0,
 	[_LTV, _W],
@@ -23220,17 +23236,17 @@ var CreateLaunchTemplateVersionResult$ = [
 ];
 var CreateTagsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTR,
 	0,
 	[
 		_Res,
-		_T$1,
+		_T$2,
 		_DR$1
 	],
 	[
 		[64, { [_xN$1]: _RIeso }],
-		[() => TagList$1, { [_xN$1]: _Ta }],
+		[() => TagList$1, { [_xN$1]: _Ta$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN$1]: _dR
@@ -23240,7 +23256,7 @@ var CreateTagsRequest$ = [
 ];
 var CreateVolumePermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CVP,
 	0,
 	[_UI, _Gr],
@@ -23254,7 +23270,7 @@ var CreateVolumePermission$ = [
 ];
 var CreateVolumePermissionModifications$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CVPM,
 	0,
 	[_Ad, _Rem],
@@ -23262,7 +23278,7 @@ var CreateVolumePermissionModifications$ = [
 ];
 var CreationDateCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CDC,
 	0,
 	[_MDSC],
@@ -23273,7 +23289,7 @@ var CreationDateCondition$ = [
 ];
 var CreditSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSr,
 	0,
 	[_CCp],
@@ -23284,7 +23300,7 @@ var CreditSpecification$ = [
 ];
 var CreditSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSRred,
 	0,
 	[_CCp],
@@ -23293,7 +23309,7 @@ var CreditSpecificationRequest$ = [
 ];
 var DefaultConnectionTrackingConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DCTC,
 	0,
 	[
@@ -23318,7 +23334,7 @@ var DefaultConnectionTrackingConfiguration$ = [
 ];
 var DeleteImageUsageReportRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURR,
 	0,
 	[_RI$2, _DR$1],
@@ -23327,10 +23343,10 @@ var DeleteImageUsageReportRequest$ = [
 ];
 var DeleteImageUsageReportResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURRe,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -23338,7 +23354,7 @@ var DeleteImageUsageReportResult$ = [
 ];
 var DeleteLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVR,
 	0,
 	[
@@ -23357,7 +23373,7 @@ var DeleteLaunchTemplateVersionsRequest$ = [
 ];
 var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVREI,
 	0,
 	[
@@ -23387,7 +23403,7 @@ var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
 ];
 var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRSI,
 	0,
 	[
@@ -23412,7 +23428,7 @@ var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
 ];
 var DeleteLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRe,
 	0,
 	[_SDLTV, _UDLTV],
@@ -23426,7 +23442,7 @@ var DeleteLaunchTemplateVersionsResult$ = [
 ];
 var DeleteSnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSR,
 	0,
 	[_SIn, _DR$1],
@@ -23438,7 +23454,7 @@ var DeleteSnapshotRequest$ = [
 ];
 var DeleteSnapshotReturnCode$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRC,
 	0,
 	[_SIn, _RC$1],
@@ -23452,13 +23468,13 @@ var DeleteSnapshotReturnCode$ = [
 ];
 var DeleteTagsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DTR,
 	0,
 	[
 		_Res,
 		_DR$1,
-		_T$1
+		_T$2
 	],
 	[
 		[64, {
@@ -23478,7 +23494,7 @@ var DeleteTagsRequest$ = [
 ];
 var DeprecationTimeCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DTC,
 	0,
 	[_MDSD],
@@ -23489,7 +23505,7 @@ var DeprecationTimeCondition$ = [
 ];
 var DeregisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRer,
 	0,
 	[
@@ -23509,10 +23525,10 @@ var DeregisterImageRequest$ = [
 ];
 var DeregisterImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRere,
 	0,
-	[_R$1, _DSRel],
+	[_R$2, _DSRel],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -23523,7 +23539,7 @@ var DeregisterImageResult$ = [
 ];
 var DescribeAvailabilityZonesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DAZR,
 	0,
 	[
@@ -23546,7 +23562,7 @@ var DescribeAvailabilityZonesRequest$ = [
 ];
 var DescribeAvailabilityZonesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DAZRe,
 	0,
 	[_AZv],
@@ -23557,7 +23573,7 @@ var DescribeAvailabilityZonesResult$ = [
 ];
 var DescribeFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DFSRR,
 	0,
 	[
@@ -23575,7 +23591,7 @@ var DescribeFastSnapshotRestoresRequest$ = [
 ];
 var DescribeFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DFSRRe,
 	0,
 	[_FSR, _NTe],
@@ -23589,7 +23605,7 @@ var DescribeFastSnapshotRestoresResult$ = [
 ];
 var DescribeFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DFSRSI,
 	0,
 	[
@@ -23659,7 +23675,7 @@ var DescribeFastSnapshotRestoreSuccessItem$ = [
 ];
 var DescribeImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIAR,
 	0,
 	[
@@ -23679,7 +23695,7 @@ var DescribeImageAttributeRequest$ = [
 ];
 var DescribeImageReferencesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRR,
 	0,
 	[
@@ -23702,7 +23718,7 @@ var DescribeImageReferencesRequest$ = [
 ];
 var DescribeImageReferencesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRRe,
 	0,
 	[_NTe, _IRm],
@@ -23716,7 +23732,7 @@ var DescribeImageReferencesResult$ = [
 ];
 var DescribeImagesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRes,
 	0,
 	[
@@ -23747,7 +23763,7 @@ var DescribeImagesRequest$ = [
 ];
 var DescribeImagesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIResc,
 	0,
 	[_NTe, _Im],
@@ -23761,7 +23777,7 @@ var DescribeImagesResult$ = [
 ];
 var DescribeImageUsageReportEntriesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURER,
 	0,
 	[
@@ -23783,7 +23799,7 @@ var DescribeImageUsageReportEntriesRequest$ = [
 ];
 var DescribeImageUsageReportEntriesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURERe,
 	0,
 	[_NTe, _IURE],
@@ -23797,7 +23813,7 @@ var DescribeImageUsageReportEntriesResult$ = [
 ];
 var DescribeImageUsageReportsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURRes,
 	0,
 	[
@@ -23819,7 +23835,7 @@ var DescribeImageUsageReportsRequest$ = [
 ];
 var DescribeImageUsageReportsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURResc,
 	0,
 	[_NTe, _IUR],
@@ -23833,7 +23849,7 @@ var DescribeImageUsageReportsResult$ = [
 ];
 var DescribeInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRescr,
 	0,
 	[
@@ -23864,7 +23880,7 @@ var DescribeInstancesRequest$ = [
 ];
 var DescribeInstancesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRescri,
 	0,
 	[_NTe, _Rese],
@@ -23878,7 +23894,7 @@ var DescribeInstancesResult$ = [
 ];
 var DescribeInstanceStatusRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DISRes,
 	0,
 	[
@@ -23908,7 +23924,7 @@ var DescribeInstanceStatusRequest$ = [
 ];
 var DescribeInstanceStatusResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DISResc,
 	0,
 	[_ISnst, _NTe],
@@ -23922,7 +23938,7 @@ var DescribeInstanceStatusResult$ = [
 ];
 var DescribeInstanceTypeOfferingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITOR,
 	0,
 	[
@@ -23942,7 +23958,7 @@ var DescribeInstanceTypeOfferingsRequest$ = [
 ];
 var DescribeInstanceTypeOfferingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITORe,
 	0,
 	[_ITO, _NTe],
@@ -23956,7 +23972,7 @@ var DescribeInstanceTypeOfferingsResult$ = [
 ];
 var DescribeInstanceTypesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITRes,
 	0,
 	[
@@ -23978,7 +23994,7 @@ var DescribeInstanceTypesRequest$ = [
 ];
 var DescribeInstanceTypesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITResc,
 	0,
 	[_ITnst, _NTe],
@@ -23992,7 +24008,7 @@ var DescribeInstanceTypesResult$ = [
 ];
 var DescribeLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRes,
 	0,
 	[
@@ -24024,7 +24040,7 @@ var DescribeLaunchTemplateVersionsRequest$ = [
 ];
 var DescribeLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVResc,
 	0,
 	[_LTVa, _NTe],
@@ -24038,7 +24054,7 @@ var DescribeLaunchTemplateVersionsResult$ = [
 ];
 var DescribeLockedSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLSR,
 	0,
 	[
@@ -24058,7 +24074,7 @@ var DescribeLockedSnapshotsRequest$ = [
 ];
 var DescribeLockedSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLSRe,
 	0,
 	[_Sn, _NTe],
@@ -24072,7 +24088,7 @@ var DescribeLockedSnapshotsResult$ = [
 ];
 var DescribeRegionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DRRe,
 	0,
 	[
@@ -24082,7 +24098,7 @@ var DescribeRegionsRequest$ = [
 		_Fi$1
 	],
 	[
-		[() => RegionNameStringList, { [_xN$1]: _RN }],
+		[() => RegionNameStringList, { [_xN$1]: _RN$1 }],
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
@@ -24093,7 +24109,7 @@ var DescribeRegionsRequest$ = [
 ];
 var DescribeRegionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DRRes,
 	0,
 	[_Reg],
@@ -24104,7 +24120,7 @@ var DescribeRegionsResult$ = [
 ];
 var DescribeSecurityGroupsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSGRes,
 	0,
 	[
@@ -24129,7 +24145,7 @@ var DescribeSecurityGroupsRequest$ = [
 ];
 var DescribeSecurityGroupsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSGResc,
 	0,
 	[_NTe, _SGe],
@@ -24143,7 +24159,7 @@ var DescribeSecurityGroupsResult$ = [
 ];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSAR,
 	0,
 	[
@@ -24163,7 +24179,7 @@ var DescribeSnapshotAttributeRequest$ = [
 ];
 var DescribeSnapshotAttributeResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSARe,
 	0,
 	[
@@ -24188,7 +24204,7 @@ var DescribeSnapshotAttributeResult$ = [
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRes,
 	0,
 	[
@@ -24215,7 +24231,7 @@ var DescribeSnapshotsRequest$ = [
 ];
 var DescribeSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSResc,
 	0,
 	[_NTe, _Sn],
@@ -24229,7 +24245,7 @@ var DescribeSnapshotsResult$ = [
 ];
 var DescribeSubnetsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRescr,
 	0,
 	[
@@ -24252,7 +24268,7 @@ var DescribeSubnetsRequest$ = [
 ];
 var DescribeSubnetsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRescri,
 	0,
 	[_NTe, _Subn],
@@ -24266,7 +24282,7 @@ var DescribeSubnetsResult$ = [
 ];
 var DescribeVolumesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DVRes,
 	0,
 	[
@@ -24297,7 +24313,7 @@ var DescribeVolumesRequest$ = [
 ];
 var DescribeVolumesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DVResc,
 	0,
 	[_NTe, _Vo],
@@ -24311,7 +24327,7 @@ var DescribeVolumesResult$ = [
 ];
 var DisableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDR,
 	0,
 	[_IIm, _DR$1],
@@ -24320,10 +24336,10 @@ var DisableImageDeprecationRequest$ = [
 ];
 var DisableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDRi,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -24331,7 +24347,7 @@ var DisableImageDeprecationResult$ = [
 ];
 var DisableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDPR,
 	0,
 	[_IIm, _DR$1],
@@ -24340,10 +24356,10 @@ var DisableImageDeregistrationProtectionRequest$ = [
 ];
 var DisableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDPRi,
 	0,
-	[_R$1],
+	[_R$2],
 	[[0, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -24351,7 +24367,7 @@ var DisableImageDeregistrationProtectionResult$ = [
 ];
 var DisableImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRi,
 	0,
 	[_IIm, _DR$1],
@@ -24360,10 +24376,10 @@ var DisableImageRequest$ = [
 ];
 var DisableImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRis,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -24371,7 +24387,7 @@ var DisableImageResult$ = [
 ];
 var DiskInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIisk,
 	0,
 	[
@@ -24396,7 +24412,7 @@ var DiskInfo$ = [
 ];
 var EbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EBD,
 	0,
 	[
@@ -24462,7 +24478,7 @@ var EbsBlockDevice$ = [
 ];
 var EbsCardInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ECIb,
 	0,
 	[
@@ -24507,7 +24523,7 @@ var EbsCardInfo$ = [
 ];
 var EbsInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIb,
 	0,
 	[
@@ -24557,7 +24573,7 @@ var EbsInfo$ = [
 ];
 var EbsInstanceBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIBD,
 	0,
 	[
@@ -24607,7 +24623,7 @@ var EbsInstanceBlockDevice$ = [
 ];
 var EbsOptimizedInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOI,
 	0,
 	[
@@ -24647,7 +24663,7 @@ var EbsOptimizedInfo$ = [
 ];
 var EbsStatusDetails$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESD,
 	0,
 	[
@@ -24672,7 +24688,7 @@ var EbsStatusDetails$ = [
 ];
 var EbsStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESSb,
 	0,
 	[_Det, _Sta],
@@ -24686,7 +24702,7 @@ var EbsStatusSummary$ = [
 ];
 var EfaInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIf,
 	0,
 	[_MEI],
@@ -24697,7 +24713,7 @@ var EfaInfo$ = [
 ];
 var ElasticGpuAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGA,
 	0,
 	[
@@ -24727,7 +24743,7 @@ var ElasticGpuAssociation$ = [
 ];
 var ElasticGpuSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGSla,
 	0,
 	[_Ty$1],
@@ -24736,7 +24752,7 @@ var ElasticGpuSpecification$ = [
 ];
 var ElasticGpuSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGSR,
 	0,
 	[_Ty$1],
@@ -24747,7 +24763,7 @@ var ElasticGpuSpecificationResponse$ = [
 ];
 var ElasticInferenceAccelerator$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIA,
 	0,
 	[_Ty$1, _Cou],
@@ -24756,7 +24772,7 @@ var ElasticInferenceAccelerator$ = [
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIAA,
 	0,
 	[
@@ -24786,7 +24802,7 @@ var ElasticInferenceAcceleratorAssociation$ = [
 ];
 var EnableFastSnapshotRestoreErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSREI,
 	0,
 	[_SIn, _FSRSE],
@@ -24800,7 +24816,7 @@ var EnableFastSnapshotRestoreErrorItem$ = [
 ];
 var EnableFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRR,
 	0,
 	[
@@ -24819,7 +24835,7 @@ var EnableFastSnapshotRestoresRequest$ = [
 ];
 var EnableFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRRn,
 	0,
 	[_Suc, _U],
@@ -24833,7 +24849,7 @@ var EnableFastSnapshotRestoresResult$ = [
 ];
 var EnableFastSnapshotRestoreStateError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSE,
 	0,
 	[_Co, _Me],
@@ -24847,7 +24863,7 @@ var EnableFastSnapshotRestoreStateError$ = [
 ];
 var EnableFastSnapshotRestoreStateErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSEI,
 	0,
 	[
@@ -24872,7 +24888,7 @@ var EnableFastSnapshotRestoreStateErrorItem$ = [
 ];
 var EnableFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSI,
 	0,
 	[
@@ -24942,7 +24958,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 ];
 var EnableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDR,
 	0,
 	[
@@ -24959,10 +24975,10 @@ var EnableImageDeprecationRequest$ = [
 ];
 var EnableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -24970,7 +24986,7 @@ var EnableImageDeprecationResult$ = [
 ];
 var EnableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDPR,
 	0,
 	[
@@ -24987,10 +25003,10 @@ var EnableImageDeregistrationProtectionRequest$ = [
 ];
 var EnableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDPRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[0, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -24998,7 +25014,7 @@ var EnableImageDeregistrationProtectionResult$ = [
 ];
 var EnableImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIR,
 	0,
 	[_IIm, _DR$1],
@@ -25007,10 +25023,10 @@ var EnableImageRequest$ = [
 ];
 var EnableImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -25018,7 +25034,7 @@ var EnableImageResult$ = [
 ];
 var EnaSrdSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESSR,
 	0,
 	[_ESE, _ESUS],
@@ -25026,7 +25042,7 @@ var EnaSrdSpecificationRequest$ = [
 ];
 var EnaSrdUdpSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESUSR,
 	0,
 	[_ESUE],
@@ -25034,7 +25050,7 @@ var EnaSrdUdpSpecificationRequest$ = [
 ];
 var EnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOn,
 	0,
 	[_En],
@@ -25045,7 +25061,7 @@ var EnclaveOptions$ = [
 ];
 var EnclaveOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOR,
 	0,
 	[_En],
@@ -25053,7 +25069,7 @@ var EnclaveOptionsRequest$ = [
 ];
 var Filter$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Fil,
 	0,
 	[_N$2, _Va$1],
@@ -25061,7 +25077,7 @@ var Filter$ = [
 ];
 var FpgaDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_FDI,
 	0,
 	[
@@ -25091,7 +25107,7 @@ var FpgaDeviceInfo$ = [
 ];
 var FpgaDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_FDMI,
 	0,
 	[_SIMB],
@@ -25102,7 +25118,7 @@ var FpgaDeviceMemoryInfo$ = [
 ];
 var FpgaInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_FIpga,
 	0,
 	[_Fp, _TFMIMB],
@@ -25116,7 +25132,7 @@ var FpgaInfo$ = [
 ];
 var GetAllowedImagesSettingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GAISR,
 	0,
 	[_DR$1],
@@ -25124,7 +25140,7 @@ var GetAllowedImagesSettingsRequest$ = [
 ];
 var GetAllowedImagesSettingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GAISRe,
 	0,
 	[
@@ -25149,7 +25165,7 @@ var GetAllowedImagesSettingsResult$ = [
 ];
 var GetConsoleOutputRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCOR,
 	0,
 	[
@@ -25169,7 +25185,7 @@ var GetConsoleOutputRequest$ = [
 ];
 var GetConsoleOutputResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCORe,
 	0,
 	[
@@ -25194,7 +25210,7 @@ var GetConsoleOutputResult$ = [
 ];
 var GetConsoleScreenshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCSR,
 	0,
 	[
@@ -25211,7 +25227,7 @@ var GetConsoleScreenshotRequest$ = [
 ];
 var GetConsoleScreenshotResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCSRe,
 	0,
 	[_IDm, _II$1],
@@ -25225,7 +25241,7 @@ var GetConsoleScreenshotResult$ = [
 ];
 var GetEbsDefaultKmsKeyIdRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEDKKIR,
 	0,
 	[_DR$1],
@@ -25233,7 +25249,7 @@ var GetEbsDefaultKmsKeyIdRequest$ = [
 ];
 var GetEbsDefaultKmsKeyIdResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEDKKIRe,
 	0,
 	[_KKI],
@@ -25244,7 +25260,7 @@ var GetEbsDefaultKmsKeyIdResult$ = [
 ];
 var GetEbsEncryptionByDefaultRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEEBDR,
 	0,
 	[_DR$1],
@@ -25252,7 +25268,7 @@ var GetEbsEncryptionByDefaultRequest$ = [
 ];
 var GetEbsEncryptionByDefaultResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEEBDRe,
 	0,
 	[_EEBD, _STs],
@@ -25266,7 +25282,7 @@ var GetEbsEncryptionByDefaultResult$ = [
 ];
 var GetImageAncestryRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIAR,
 	0,
 	[_IIm, _DR$1],
@@ -25275,7 +25291,7 @@ var GetImageAncestryRequest$ = [
 ];
 var GetImageAncestryResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIARe,
 	0,
 	[_IAE$2],
@@ -25286,7 +25302,7 @@ var GetImageAncestryResult$ = [
 ];
 var GetImageFindingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIFR,
 	0,
 	[
@@ -25305,7 +25321,7 @@ var GetImageFindingsRequest$ = [
 ];
 var GetImageFindingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIFRe,
 	0,
 	[_IFm, _NTe],
@@ -25319,7 +25335,7 @@ var GetImageFindingsResult$ = [
 ];
 var GpuDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GDI,
 	0,
 	[
@@ -25364,7 +25380,7 @@ var GpuDeviceInfo$ = [
 ];
 var GpuDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GDMI,
 	0,
 	[_SIMB],
@@ -25375,7 +25391,7 @@ var GpuDeviceMemoryInfo$ = [
 ];
 var GpuInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIp,
 	0,
 	[_Gp, _TGMIMB],
@@ -25389,7 +25405,7 @@ var GpuInfo$ = [
 ];
 var GroupIdentifier$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIrou,
 	0,
 	[_GIr, _GN],
@@ -25403,7 +25419,7 @@ var GroupIdentifier$ = [
 ];
 var HibernationOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_HO,
 	0,
 	[_Conf],
@@ -25414,7 +25430,7 @@ var HibernationOptions$ = [
 ];
 var HibernationOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_HOR,
 	0,
 	[_Conf],
@@ -25422,7 +25438,7 @@ var HibernationOptionsRequest$ = [
 ];
 var IamInstanceProfile$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIP,
 	0,
 	[_Ar, _I$1],
@@ -25436,7 +25452,7 @@ var IamInstanceProfile$ = [
 ];
 var IamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPS,
 	0,
 	[_Ar, _N$2],
@@ -25450,7 +25466,7 @@ var IamInstanceProfileSpecification$ = [
 ];
 var Image$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Ima,
 	0,
 	[
@@ -25466,7 +25482,7 @@ var Image$ = [
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_BM,
 		_TSp,
@@ -25665,7 +25681,7 @@ var Image$ = [
 ];
 var ImageAncestryEntry$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAEm,
 	0,
 	[
@@ -25700,7 +25716,7 @@ var ImageAncestryEntry$ = [
 ];
 var ImageAttribute$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAma,
 	0,
 	[
@@ -25780,7 +25796,7 @@ var ImageAttribute$ = [
 ];
 var ImageCriterion$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ICma,
 	0,
 	[
@@ -25825,7 +25841,7 @@ var ImageCriterion$ = [
 ];
 var ImageFinding$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IFma,
 	0,
 	[
@@ -25875,7 +25891,7 @@ var ImageFinding$ = [
 ];
 var ImageRecycleBinInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRBI,
 	0,
 	[
@@ -25910,7 +25926,7 @@ var ImageRecycleBinInfo$ = [
 ];
 var ImageReference$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRma,
 	0,
 	[
@@ -25935,7 +25951,7 @@ var ImageReference$ = [
 ];
 var ImageUsageReport$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURm,
 	0,
 	[
@@ -25947,7 +25963,7 @@ var ImageUsageReport$ = [
 		_SRt,
 		_CTr,
 		_ET,
-		_T$1
+		_T$2
 	],
 	[
 		[0, {
@@ -25990,7 +26006,7 @@ var ImageUsageReport$ = [
 ];
 var ImageUsageReportEntry$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IUREm,
 	0,
 	[
@@ -26030,7 +26046,7 @@ var ImageUsageReportEntry$ = [
 ];
 var ImageUsageResourceType$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURT,
 	0,
 	[_RTe$1, _RTO],
@@ -26044,7 +26060,7 @@ var ImageUsageResourceType$ = [
 ];
 var ImageUsageResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURTO,
 	0,
 	[_ON, _OV],
@@ -26058,7 +26074,7 @@ var ImageUsageResourceTypeOption$ = [
 ];
 var ImageUsageResourceTypeOptionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURTOR,
 	0,
 	[_ON, _OV],
@@ -26066,7 +26082,7 @@ var ImageUsageResourceTypeOptionRequest$ = [
 ];
 var ImageUsageResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURTR,
 	0,
 	[_RTe$1, _RTO],
@@ -26074,7 +26090,7 @@ var ImageUsageResourceTypeRequest$ = [
 ];
 var ImageWatermark$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IWm,
 	0,
 	[
@@ -26109,7 +26125,7 @@ var ImageWatermark$ = [
 ];
 var ImageWatermarkFilterResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IWFRm,
 	0,
 	[
@@ -26139,7 +26155,7 @@ var ImageWatermarkFilterResponse$ = [
 ];
 var InferenceAcceleratorInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAIn,
 	0,
 	[_Acc, _TIMIMB],
@@ -26153,7 +26169,7 @@ var InferenceAcceleratorInfo$ = [
 ];
 var InferenceDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IDI,
 	0,
 	[
@@ -26183,7 +26199,7 @@ var InferenceDeviceInfo$ = [
 ];
 var InferenceDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IDMI,
 	0,
 	[_SIMB],
@@ -26194,7 +26210,7 @@ var InferenceDeviceMemoryInfo$ = [
 ];
 var Instance$ = [
 	3,
-	n0$2,
+	n0$3,
 	_In,
 	0,
 	[
@@ -26217,7 +26233,7 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_CO,
 		_CBI,
@@ -26509,7 +26525,7 @@ var Instance$ = [
 ];
 var InstanceAttachmentEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAESS,
 	0,
 	[_ESE, _ESUS],
@@ -26523,7 +26539,7 @@ var InstanceAttachmentEnaSrdSpecification$ = [
 ];
 var InstanceAttachmentEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAESUS,
 	0,
 	[_ESUE],
@@ -26534,7 +26550,7 @@ var InstanceAttachmentEnaSrdUdpSpecification$ = [
 ];
 var InstanceBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IBDM,
 	0,
 	[_DN, _Eb],
@@ -26548,7 +26564,7 @@ var InstanceBlockDeviceMapping$ = [
 ];
 var InstanceIpv4Prefix$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPn,
 	0,
 	[_IPpvre],
@@ -26559,7 +26575,7 @@ var InstanceIpv4Prefix$ = [
 ];
 var InstanceIpv6Address$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIA,
 	0,
 	[_IApv, _IPIs],
@@ -26573,7 +26589,7 @@ var InstanceIpv6Address$ = [
 ];
 var InstanceIpv6AddressRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIAR,
 	0,
 	[_IApv],
@@ -26581,7 +26597,7 @@ var InstanceIpv6AddressRequest$ = [
 ];
 var InstanceIpv6Prefix$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPns,
 	0,
 	[_IPpv],
@@ -26592,7 +26608,7 @@ var InstanceIpv6Prefix$ = [
 ];
 var InstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMO,
 	0,
 	[_ARuto, _RMe],
@@ -26606,7 +26622,7 @@ var InstanceMaintenanceOptions$ = [
 ];
 var InstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMOR,
 	0,
 	[_ARuto],
@@ -26614,7 +26630,7 @@ var InstanceMaintenanceOptionsRequest$ = [
 ];
 var InstanceMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORn,
 	0,
 	[_MTa, _SO],
@@ -26622,7 +26638,7 @@ var InstanceMarketOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORns,
 	0,
 	[
@@ -26642,7 +26658,7 @@ var InstanceMetadataOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORnst,
 	0,
 	[
@@ -26668,7 +26684,7 @@ var InstanceMetadataOptionsResponse$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$1
+			[_xN$1]: _hE$2
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -26682,7 +26698,7 @@ var InstanceMetadataOptionsResponse$ = [
 ];
 var InstanceNetworkInterface$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INI,
 	0,
 	[
@@ -26792,7 +26808,7 @@ var InstanceNetworkInterface$ = [
 ];
 var InstanceNetworkInterfaceAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIA,
 	0,
 	[
@@ -26827,7 +26843,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 ];
 var InstanceNetworkInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIAn,
 	0,
 	[
@@ -26877,7 +26893,7 @@ var InstanceNetworkInterfaceAttachment$ = [
 ];
 var InstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIS,
 	0,
 	[
@@ -26966,7 +26982,7 @@ var InstanceNetworkInterfaceSpecification$ = [
 ];
 var InstanceNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INPO,
 	0,
 	[_BW],
@@ -26977,7 +26993,7 @@ var InstanceNetworkPerformanceOptions$ = [
 ];
 var InstanceNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INPOR,
 	0,
 	[_BW],
@@ -26985,7 +27001,7 @@ var InstanceNetworkPerformanceOptionsRequest$ = [
 ];
 var InstancePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPIA,
 	0,
 	[
@@ -27015,7 +27031,7 @@ var InstancePrivateIpAddress$ = [
 ];
 var InstanceRequirements$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IR$1,
 	0,
 	[
@@ -27155,7 +27171,7 @@ var InstanceRequirements$ = [
 ];
 var InstanceRequirementsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRR,
 	0,
 	[
@@ -27218,7 +27234,7 @@ var InstanceRequirementsRequest$ = [
 ];
 var InstanceSecondaryInterface$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIn,
 	0,
 	[
@@ -27278,7 +27294,7 @@ var InstanceSecondaryInterface$ = [
 ];
 var InstanceSecondaryInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIA,
 	0,
 	[
@@ -27318,7 +27334,7 @@ var InstanceSecondaryInterfaceAttachment$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIPIA,
 	0,
 	[_PIAr],
@@ -27329,7 +27345,7 @@ var InstanceSecondaryInterfacePrivateIpAddress$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIPIAR,
 	0,
 	[_PIAr],
@@ -27338,7 +27354,7 @@ var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 ];
 var InstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISISR,
 	0,
 	[
@@ -27362,7 +27378,7 @@ var InstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var InstanceState$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISnsta,
 	0,
 	[_Co, _N$2],
@@ -27376,7 +27392,7 @@ var InstanceState$ = [
 ];
 var InstanceStateChange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISC,
 	0,
 	[
@@ -27401,7 +27417,7 @@ var InstanceStateChange$ = [
 ];
 var InstanceStatus$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISnstan,
 	0,
 	[
@@ -27471,7 +27487,7 @@ var InstanceStatus$ = [
 ];
 var InstanceStatusDetails$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISDn,
 	0,
 	[
@@ -27496,7 +27512,7 @@ var InstanceStatusDetails$ = [
 ];
 var InstanceStatusEvent$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISE$1,
 	0,
 	[
@@ -27536,7 +27552,7 @@ var InstanceStatusEvent$ = [
 ];
 var InstanceStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISS,
 	0,
 	[_Det, _Sta],
@@ -27550,7 +27566,7 @@ var InstanceStatusSummary$ = [
 ];
 var InstanceStorageInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIns,
 	0,
 	[
@@ -27580,7 +27596,7 @@ var InstanceStorageInfo$ = [
 ];
 var InstanceTypeInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITIn,
 	0,
 	[
@@ -27750,7 +27766,7 @@ var InstanceTypeInfo$ = [
 ];
 var InstanceTypeItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITIns,
 	0,
 	[_IT$1],
@@ -27761,7 +27777,7 @@ var InstanceTypeItem$ = [
 ];
 var InstanceTypeOffering$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITOn,
 	0,
 	[
@@ -27786,7 +27802,7 @@ var InstanceTypeOffering$ = [
 ];
 var InstanceTypeSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITSn,
 	0,
 	[_SIT, _UIT],
@@ -27800,7 +27816,7 @@ var InstanceTypeSpecification$ = [
 ];
 var InstanceTypeSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITSR,
 	0,
 	[_SIT, _UIT],
@@ -27808,7 +27824,7 @@ var InstanceTypeSpecificationRequest$ = [
 ];
 var IpPermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPper,
 	0,
 	[
@@ -27853,7 +27869,7 @@ var IpPermission$ = [
 ];
 var IpRange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRpan,
 	0,
 	[_De, _CIi],
@@ -27867,7 +27883,7 @@ var IpRange$ = [
 ];
 var Ipv4PrefixSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRp,
 	0,
 	[_IPpvre],
@@ -27875,7 +27891,7 @@ var Ipv4PrefixSpecificationRequest$ = [
 ];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpv,
 	0,
 	[_IPpvre],
@@ -27886,7 +27902,7 @@ var Ipv4PrefixSpecificationResponse$ = [
 ];
 var Ipv6PrefixSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpvr,
 	0,
 	[_IPpv],
@@ -27894,7 +27910,7 @@ var Ipv6PrefixSpecificationRequest$ = [
 ];
 var Ipv6PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpvre,
 	0,
 	[_IPpv],
@@ -27905,7 +27921,7 @@ var Ipv6PrefixSpecificationResponse$ = [
 ];
 var Ipv6Range$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRpva,
 	0,
 	[_De, _CIid],
@@ -27919,7 +27935,7 @@ var Ipv6Range$ = [
 ];
 var LaunchPermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LPau,
 	0,
 	[
@@ -27949,7 +27965,7 @@ var LaunchPermission$ = [
 ];
 var LaunchPermissionModifications$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LPM,
 	0,
 	[_Ad, _Rem],
@@ -27957,7 +27973,7 @@ var LaunchPermissionModifications$ = [
 ];
 var LaunchTemplate$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LT$1,
 	0,
 	[
@@ -27967,7 +27983,7 @@ var LaunchTemplate$ = [
 		_CBr,
 		_DVN,
 		_LVN,
-		_T$1,
+		_T$2,
 		_Op
 	],
 	[
@@ -28007,7 +28023,7 @@ var LaunchTemplate$ = [
 ];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTBDM,
 	0,
 	[
@@ -28037,7 +28053,7 @@ var LaunchTemplateBlockDeviceMapping$ = [
 ];
 var LaunchTemplateBlockDeviceMappingRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTBDMR,
 	0,
 	[
@@ -28055,7 +28071,7 @@ var LaunchTemplateBlockDeviceMappingRequest$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCRSR,
 	0,
 	[_CRP, _CRT],
@@ -28063,7 +28079,7 @@ var LaunchTemplateCapacityReservationSpecificationRequest$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCRSRa,
 	0,
 	[_CRP, _CRT],
@@ -28077,7 +28093,7 @@ var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 ];
 var LaunchTemplateCpuOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCO,
 	0,
 	[
@@ -28107,7 +28123,7 @@ var LaunchTemplateCpuOptions$ = [
 ];
 var LaunchTemplateCpuOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCOR,
 	0,
 	[
@@ -28125,7 +28141,7 @@ var LaunchTemplateCpuOptionsRequest$ = [
 ];
 var LaunchTemplateEbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEBD,
 	0,
 	[
@@ -28185,7 +28201,7 @@ var LaunchTemplateEbsBlockDevice$ = [
 ];
 var LaunchTemplateEbsBlockDeviceRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEBDR,
 	0,
 	[
@@ -28215,7 +28231,7 @@ var LaunchTemplateEbsBlockDeviceRequest$ = [
 ];
 var LaunchTemplateElasticInferenceAccelerator$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEIA,
 	0,
 	[_Ty$1, _Cou],
@@ -28224,7 +28240,7 @@ var LaunchTemplateElasticInferenceAccelerator$ = [
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEIAR,
 	0,
 	[_Ty$1, _Cou],
@@ -28238,7 +28254,7 @@ var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 ];
 var LaunchTemplateEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTESS,
 	0,
 	[_ESE, _ESUS],
@@ -28252,7 +28268,7 @@ var LaunchTemplateEnaSrdSpecification$ = [
 ];
 var LaunchTemplateEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTESUS,
 	0,
 	[_ESUE],
@@ -28263,7 +28279,7 @@ var LaunchTemplateEnaSrdUdpSpecification$ = [
 ];
 var LaunchTemplateEnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEO,
 	0,
 	[_En],
@@ -28274,7 +28290,7 @@ var LaunchTemplateEnclaveOptions$ = [
 ];
 var LaunchTemplateEnclaveOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEOR,
 	0,
 	[_En],
@@ -28282,7 +28298,7 @@ var LaunchTemplateEnclaveOptionsRequest$ = [
 ];
 var LaunchTemplateHibernationOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTHO,
 	0,
 	[_Conf],
@@ -28293,7 +28309,7 @@ var LaunchTemplateHibernationOptions$ = [
 ];
 var LaunchTemplateHibernationOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTHOR,
 	0,
 	[_Conf],
@@ -28301,7 +28317,7 @@ var LaunchTemplateHibernationOptionsRequest$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIIPS,
 	0,
 	[_Ar, _N$2],
@@ -28315,7 +28331,7 @@ var LaunchTemplateIamInstanceProfileSpecification$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIIPSR,
 	0,
 	[_Ar, _N$2],
@@ -28323,7 +28339,7 @@ var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMO,
 	0,
 	[_ARuto],
@@ -28334,7 +28350,7 @@ var LaunchTemplateInstanceMaintenanceOptions$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOR,
 	0,
 	[_ARuto],
@@ -28342,7 +28358,7 @@ var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOa,
 	0,
 	[_MTa, _SO],
@@ -28356,7 +28372,7 @@ var LaunchTemplateInstanceMarketOptions$ = [
 ];
 var LaunchTemplateInstanceMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMORa,
 	0,
 	[_MTa, _SO],
@@ -28364,7 +28380,7 @@ var LaunchTemplateInstanceMarketOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOau,
 	0,
 	[
@@ -28390,7 +28406,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$1
+			[_xN$1]: _hE$2
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -28404,7 +28420,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 ];
 var LaunchTemplateInstanceMetadataOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMORau,
 	0,
 	[
@@ -28424,7 +28440,7 @@ var LaunchTemplateInstanceMetadataOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTINIS,
 	0,
 	[
@@ -28549,7 +28565,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTINISR,
 	0,
 	[
@@ -28605,7 +28621,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTISIS,
 	0,
 	[
@@ -28650,7 +28666,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTISISR,
 	0,
 	[
@@ -28674,7 +28690,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTLC,
 	0,
 	[_LCA],
@@ -28685,7 +28701,7 @@ var LaunchTemplateLicenseConfiguration$ = [
 ];
 var LaunchTemplateLicenseConfigurationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTLCR,
 	0,
 	[_LCA],
@@ -28693,7 +28709,7 @@ var LaunchTemplateLicenseConfigurationRequest$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTNPO,
 	0,
 	[_BW],
@@ -28704,7 +28720,7 @@ var LaunchTemplateNetworkPerformanceOptions$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTNPOR,
 	0,
 	[_BW],
@@ -28712,7 +28728,7 @@ var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
 ];
 var LaunchTemplatePlacement$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTP,
 	0,
 	[
@@ -28772,7 +28788,7 @@ var LaunchTemplatePlacement$ = [
 ];
 var LaunchTemplatePlacementRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPR,
 	0,
 	[
@@ -28802,7 +28818,7 @@ var LaunchTemplatePlacementRequest$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPDNO,
 	0,
 	[
@@ -28827,7 +28843,7 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPDNOR,
 	0,
 	[
@@ -28843,7 +28859,7 @@ var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
 ];
 var LaunchTemplatesMonitoring$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTM,
 	0,
 	[_En, _MCIe],
@@ -28857,7 +28873,7 @@ var LaunchTemplatesMonitoring$ = [
 ];
 var LaunchTemplatesMonitoringRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTMR,
 	0,
 	[_En, _MCIe],
@@ -28865,7 +28881,7 @@ var LaunchTemplatesMonitoringRequest$ = [
 ];
 var LaunchTemplateSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTS,
 	0,
 	[
@@ -28881,7 +28897,7 @@ var LaunchTemplateSpecification$ = [
 ];
 var LaunchTemplateSpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTSMO,
 	0,
 	[
@@ -28916,7 +28932,7 @@ var LaunchTemplateSpotMarketOptions$ = [
 ];
 var LaunchTemplateSpotMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTSMOR,
 	0,
 	[
@@ -28936,10 +28952,10 @@ var LaunchTemplateSpotMarketOptionsRequest$ = [
 ];
 var LaunchTemplateTagSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTTS,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN$1]: _rTe
@@ -28950,15 +28966,15 @@ var LaunchTemplateTagSpecification$ = [
 ];
 var LaunchTemplateTagSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTTSR,
 	0,
-	[_RTe$1, _T$1],
-	[0, [() => TagList$1, { [_xN$1]: _Ta }]]
+	[_RTe$1, _T$2],
+	[0, [() => TagList$1, { [_xN$1]: _Ta$1 }]]
 ];
 var LaunchTemplateVersion$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTV,
 	0,
 	[
@@ -29013,7 +29029,7 @@ var LaunchTemplateVersion$ = [
 ];
 var LicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LCi,
 	0,
 	[_LCA],
@@ -29024,7 +29040,7 @@ var LicenseConfiguration$ = [
 ];
 var LicenseConfigurationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LCR,
 	0,
 	[_LCA],
@@ -29032,7 +29048,7 @@ var LicenseConfigurationRequest$ = [
 ];
 var ListImagesInRecycleBinRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LIIRBR,
 	0,
 	[
@@ -29050,7 +29066,7 @@ var ListImagesInRecycleBinRequest$ = [
 ];
 var ListImagesInRecycleBinResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LIIRBRi,
 	0,
 	[_Im, _NTe],
@@ -29064,7 +29080,7 @@ var ListImagesInRecycleBinResult$ = [
 ];
 var LockedSnapshotsInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LSI,
 	0,
 	[
@@ -29119,7 +29135,7 @@ var LockedSnapshotsInfo$ = [
 ];
 var MediaAcceleratorInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MAIe,
 	0,
 	[_Acc, _TMMIMB],
@@ -29133,7 +29149,7 @@ var MediaAcceleratorInfo$ = [
 ];
 var MediaDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MDI,
 	0,
 	[
@@ -29163,7 +29179,7 @@ var MediaDeviceInfo$ = [
 ];
 var MediaDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MDMI,
 	0,
 	[_SIMB],
@@ -29174,13 +29190,13 @@ var MediaDeviceMemoryInfo$ = [
 ];
 var MemoryGiBPerVCpu$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MGBPVC,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -29188,15 +29204,15 @@ var MemoryGiBPerVCpu$ = [
 ];
 var MemoryGiBPerVCpuRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MGBPVCR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var MemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MIe,
 	0,
 	[_SIMB],
@@ -29207,13 +29223,13 @@ var MemoryInfo$ = [
 ];
 var MemoryMiB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MMB,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -29221,16 +29237,16 @@ var MemoryMiB$ = [
 ];
 var MemoryMiBRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MMBR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1],
 	1
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MIAR,
 	0,
 	[
@@ -29270,7 +29286,7 @@ var ModifyImageAttributeRequest$ = [
 ];
 var ModifyLaunchTemplateRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MLTR,
 	0,
 	[
@@ -29290,7 +29306,7 @@ var ModifyLaunchTemplateRequest$ = [
 ];
 var ModifyLaunchTemplateResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MLTRo,
 	0,
 	[_LT$1],
@@ -29301,7 +29317,7 @@ var ModifyLaunchTemplateResult$ = [
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MSAR,
 	0,
 	[
@@ -29329,7 +29345,7 @@ var ModifySnapshotAttributeRequest$ = [
 ];
 var Monitoring$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Mon,
 	0,
 	[_MCIe, _St],
@@ -29343,13 +29359,13 @@ var Monitoring$ = [
 ];
 var NetworkBandwidthGbps$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NBGe,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -29357,15 +29373,15 @@ var NetworkBandwidthGbps$ = [
 ];
 var NetworkBandwidthGbpsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NBGR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var NetworkCardInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NCIe,
 	0,
 	[
@@ -29425,7 +29441,7 @@ var NetworkCardInfo$ = [
 ];
 var NetworkInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIetw,
 	0,
 	[
@@ -29530,13 +29546,13 @@ var NetworkInfo$ = [
 ];
 var NetworkInterfaceCount$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIC,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -29544,15 +29560,15 @@ var NetworkInterfaceCount$ = [
 ];
 var NetworkInterfaceCountRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NICR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var NeuronDeviceCoreInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NDCI,
 	0,
 	[_Cou, _Ver],
@@ -29566,7 +29582,7 @@ var NeuronDeviceCoreInfo$ = [
 ];
 var NeuronDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NDI,
 	0,
 	[
@@ -29596,7 +29612,7 @@ var NeuronDeviceInfo$ = [
 ];
 var NeuronDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NDMI,
 	0,
 	[_SIMB],
@@ -29607,7 +29623,7 @@ var NeuronDeviceMemoryInfo$ = [
 ];
 var NeuronInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIeu,
 	0,
 	[_NDe, _TNDMIMB],
@@ -29621,7 +29637,7 @@ var NeuronInfo$ = [
 ];
 var NitroTpmInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NTI,
 	0,
 	[_SVu],
@@ -29632,7 +29648,7 @@ var NitroTpmInfo$ = [
 ];
 var OperatorRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ORpe,
 	0,
 	[_P$2],
@@ -29640,7 +29656,7 @@ var OperatorRequest$ = [
 ];
 var OperatorResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ORper,
 	0,
 	[
@@ -29665,7 +29681,7 @@ var OperatorResponse$ = [
 ];
 var PerformanceFactorReference$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PFR,
 	0,
 	[_IF$1],
@@ -29676,7 +29692,7 @@ var PerformanceFactorReference$ = [
 ];
 var PerformanceFactorReferenceRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PFRR,
 	0,
 	[_IF$1],
@@ -29684,7 +29700,7 @@ var PerformanceFactorReferenceRequest$ = [
 ];
 var PerformanceStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PSS,
 	0,
 	[
@@ -29709,7 +29725,7 @@ var PerformanceStatusSummary$ = [
 ];
 var Placement$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Pla,
 	0,
 	[
@@ -29769,7 +29785,7 @@ var Placement$ = [
 ];
 var PlacementGroupInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PGIl,
 	0,
 	[_SSu],
@@ -29780,7 +29796,7 @@ var PlacementGroupInfo$ = [
 ];
 var PrefixListId$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PLI,
 	0,
 	[_De, _PLI],
@@ -29794,7 +29810,7 @@ var PrefixListId$ = [
 ];
 var PrivateDnsNameOptionsOnLaunch$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNOOL,
 	0,
 	[
@@ -29819,7 +29835,7 @@ var PrivateDnsNameOptionsOnLaunch$ = [
 ];
 var PrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNOR,
 	0,
 	[
@@ -29835,7 +29851,7 @@ var PrivateDnsNameOptionsRequest$ = [
 ];
 var PrivateDnsNameOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNORr,
 	0,
 	[
@@ -29860,7 +29876,7 @@ var PrivateDnsNameOptionsResponse$ = [
 ];
 var PrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PIAS,
 	0,
 	[_Prim, _PIAr],
@@ -29874,7 +29890,7 @@ var PrivateIpAddressSpecification$ = [
 ];
 var ProcessorInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PIro,
 	0,
 	[
@@ -29904,7 +29920,7 @@ var ProcessorInfo$ = [
 ];
 var ProductCode$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PCr,
 	0,
 	[_PCIr, _PCT],
@@ -29918,13 +29934,13 @@ var ProductCode$ = [
 ];
 var Region$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Regi,
 	0,
 	[
 		_OIS,
 		_Ge,
-		_RN,
+		_RN$1,
 		_Endp
 	],
 	[
@@ -29948,7 +29964,7 @@ var Region$ = [
 ];
 var RegionGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RGe$1,
 	0,
 	[_N$2],
@@ -29959,7 +29975,7 @@ var RegionGeography$ = [
 ];
 var RegisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIRe,
 	0,
 	[
@@ -30036,7 +30052,7 @@ var RegisterImageRequest$ = [
 ];
 var RegisterImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIReg,
 	0,
 	[_IIm],
@@ -30047,7 +30063,7 @@ var RegisterImageResult$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIITSR,
 	0,
 	[
@@ -30064,7 +30080,7 @@ var ReplaceImageInstanceTypeSpecificationRequest$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIITSRe,
 	0,
 	[_RV],
@@ -30075,7 +30091,7 @@ var ReplaceImageInstanceTypeSpecificationResult$ = [
 ];
 var RequestLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RLTD,
 	0,
 	[
@@ -30153,7 +30169,7 @@ var RequestLaunchTemplateData$ = [
 ];
 var Reservation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Reser,
 	0,
 	[
@@ -30188,7 +30204,7 @@ var Reservation$ = [
 ];
 var ResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RTOe,
 	0,
 	[_ON, _OV],
@@ -30196,7 +30212,7 @@ var ResourceTypeOption$ = [
 ];
 var ResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RTRe,
 	0,
 	[_RTe$1, _RTO],
@@ -30204,7 +30220,7 @@ var ResourceTypeRequest$ = [
 ];
 var ResponseError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_REe,
 	0,
 	[_Co, _Me],
@@ -30218,7 +30234,7 @@ var ResponseError$ = [
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RLTDe,
 	0,
 	[
@@ -30398,7 +30414,7 @@ var ResponseLaunchTemplateData$ = [
 ];
 var RestoreImageFromRecycleBinRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIFRBR,
 	0,
 	[_IIm, _DR$1],
@@ -30407,10 +30423,10 @@ var RestoreImageFromRecycleBinRequest$ = [
 ];
 var RestoreImageFromRecycleBinResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIFRBRe,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -30418,7 +30434,7 @@ var RestoreImageFromRecycleBinResult$ = [
 ];
 var RunInstancesMonitoringEnabled$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIME,
 	0,
 	[_En, _MCIe],
@@ -30430,7 +30446,7 @@ var RunInstancesMonitoringEnabled$ = [
 ];
 var RunInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIRu,
 	0,
 	[
@@ -30557,7 +30573,7 @@ var RunInstancesRequest$ = [
 ];
 var ScanResultCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRC,
 	0,
 	[
@@ -30602,7 +30618,7 @@ var ScanResultCondition$ = [
 ];
 var ScanResults$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRc,
 	0,
 	[
@@ -30647,7 +30663,7 @@ var ScanResults$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SIPIAS,
 	0,
 	[_PIAr],
@@ -30658,7 +30674,7 @@ var SecondaryInterfacePrivateIpAddressSpecification$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SIPIASR,
 	0,
 	[_PIAr],
@@ -30666,13 +30682,13 @@ var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
 ];
 var SecurityGroup$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SGec,
 	0,
 	[
 		_GIr,
 		_IPEp,
-		_T$1,
+		_T$2,
 		_VI,
 		_SGA,
 		_OI,
@@ -30721,13 +30737,13 @@ var SecurityGroup$ = [
 ];
 var Snapshot$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Sna,
 	0,
 	[
 		_OAw,
 		_OA,
-		_T$1,
+		_T$2,
 		_STto,
 		_RETe,
 		_STs,
@@ -30846,7 +30862,7 @@ var Snapshot$ = [
 ];
 var SpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SMO,
 	0,
 	[
@@ -30866,7 +30882,7 @@ var SpotMarketOptions$ = [
 ];
 var StateReason$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRt,
 	0,
 	[_Co, _Me],
@@ -30880,7 +30896,7 @@ var StateReason$ = [
 ];
 var Subnet$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Su,
 	0,
 	[
@@ -30891,7 +30907,7 @@ var Subnet$ = [
 		_OI,
 		_AIAOC,
 		_ICBAS,
-		_T$1,
+		_T$2,
 		_SAub,
 		_OA,
 		_EDn,
@@ -31005,7 +31021,7 @@ var Subnet$ = [
 ];
 var SubnetCidrBlockState$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SCBS,
 	0,
 	[_St, _SMt],
@@ -31019,7 +31035,7 @@ var SubnetCidrBlockState$ = [
 ];
 var SubnetIpv6CidrBlockAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SICBA,
 	0,
 	[
@@ -31052,12 +31068,12 @@ var SubnetIpv6CidrBlockAssociation$ = [
 		}]
 	]
 ];
-var Tag$$1 = [
+var Tag$$2 = [
 	3,
-	n0$2,
-	_Ta,
+	n0$3,
+	_Ta$1,
 	0,
-	[_K$1, _V$1],
+	[_K$2, _V$1],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN$1]: _k$1
@@ -31068,18 +31084,18 @@ var Tag$$1 = [
 ];
 var TagSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TSa,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN$1]: _rTe
-	}], [() => TagList$1, { [_xN$1]: _Ta }]]
+	}], [() => TagList$1, { [_xN$1]: _Ta$1 }]]
 ];
 var TerminateInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TIR,
 	0,
 	[
@@ -31101,7 +31117,7 @@ var TerminateInstancesRequest$ = [
 ];
 var TerminateInstancesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TIRe,
 	0,
 	[_TIer],
@@ -31112,13 +31128,13 @@ var TerminateInstancesResult$ = [
 ];
 var TotalLocalStorageGB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TLSGB,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -31126,15 +31142,15 @@ var TotalLocalStorageGB$ = [
 ];
 var TotalLocalStorageGBRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TLSGBR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var UserIdGroupPair$ = [
 	3,
-	n0$2,
+	n0$3,
 	_UIGPs,
 	0,
 	[
@@ -31179,7 +31195,7 @@ var UserIdGroupPair$ = [
 ];
 var ValidationError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VEa,
 	0,
 	[_Co, _Me],
@@ -31193,7 +31209,7 @@ var ValidationError$ = [
 ];
 var ValidationWarning$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VW,
 	0,
 	[_Err],
@@ -31204,13 +31220,13 @@ var ValidationWarning$ = [
 ];
 var VCpuCountRange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCCR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -31218,16 +31234,16 @@ var VCpuCountRange$ = [
 ];
 var VCpuCountRangeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCCRR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1],
 	1
 ];
 var VCpuInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCIpu,
 	0,
 	[
@@ -31262,7 +31278,7 @@ var VCpuInfo$ = [
 ];
 var Volume$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Vol,
 	0,
 	[
@@ -31270,7 +31286,7 @@ var Volume$ = [
 		_OA,
 		_SVI,
 		_Io,
-		_T$1,
+		_T$2,
 		_VT$1,
 		_FRa,
 		_MAE,
@@ -31387,7 +31403,7 @@ var Volume$ = [
 ];
 var VolumeAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VAol,
 	0,
 	[
@@ -31443,1176 +31459,1176 @@ var VolumeAttachment$ = [
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
-	n0$2,
+	n0$3,
 	_AMSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AcceleratorNameSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ANSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AcceleratorTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ATSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AllowedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_AITS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ArchitectureTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_ATLr,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZGL,
 	0,
 	[() => AvailabilityZoneGeography$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZISL,
 	0,
 	[0, { [_xN$1]: _AZI }]
 ];
 var AvailabilityZoneList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZL,
 	0,
 	[() => AvailabilityZone$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneMessageList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZML,
 	0,
 	[() => AvailabilityZoneMessage$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZSL,
 	0,
 	[0, { [_xN$1]: _AZ }]
 ];
 var AvailabilityZoneSubGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZSGL,
 	0,
 	[() => AvailabilityZoneSubGeography$, { [_xN$1]: _it }]
 ];
 var BandwidthWeightingTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_BWTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var BillingProductList = [
 	1,
-	n0$2,
+	n0$3,
 	_BPL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var BlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_BDML,
 	0,
 	[() => BlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var BlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_BDMRL,
 	0,
 	[() => BlockDeviceMapping$, { [_xN$1]: _BDM }]
 ];
 var BootModeTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_BMTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var CoreCountList = [
 	1,
-	n0$2,
+	n0$3,
 	_CCL,
 	0,
 	[1, { [_xN$1]: _it }]
 ];
 var CpuManufacturerSet = [
 	1,
-	n0$2,
+	n0$3,
 	_CMSp,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_CVPL,
 	0,
 	[() => CreateVolumePermission$, { [_xN$1]: _it }]
 ];
 var DeleteLaunchTemplateVersionsResponseErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DLTVRES,
 	0,
 	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$1]: _it }]
 ];
 var DeleteLaunchTemplateVersionsResponseSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DLTVRSS,
 	0,
 	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$1]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DSRS,
 	0,
 	[() => DeleteSnapshotReturnCode$, { [_xN$1]: _it }]
 ];
 var DescribeFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DFSRSS,
 	0,
 	[() => DescribeFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
 ];
 var DiskInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_DILi,
 	0,
 	[() => DiskInfo$, { [_xN$1]: _it }]
 ];
 var EbsCardInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_ECIL,
 	0,
 	[() => EbsCardInfo$, { [_xN$1]: _it }]
 ];
 var EbsStatusDetailsList = [
 	1,
-	n0$2,
+	n0$3,
 	_ESDL,
 	0,
 	[() => EbsStatusDetails$, { [_xN$1]: _it }]
 ];
 var ElasticGpuAssociationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGAL,
 	0,
 	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
 ];
 var ElasticGpuSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSL,
 	0,
 	[() => ElasticGpuSpecification$, { [_xN$1]: _EGSla }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSRL,
 	0,
 	[() => ElasticGpuSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var ElasticGpuSpecifications = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSlas,
 	0,
 	[() => ElasticGpuSpecification$, { [_xN$1]: _it }]
 ];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$1]: _it }]
 ];
 var ElasticInferenceAccelerators = [
 	1,
-	n0$2,
+	n0$3,
 	_EIAl,
 	0,
 	[() => ElasticInferenceAccelerator$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRES,
 	0,
 	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreStateErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRSES,
 	0,
 	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRSS,
 	0,
 	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
 ];
 var ErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ESr,
 	0,
 	[() => ValidationError$, { [_xN$1]: _it }]
 ];
 var ExcludedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EITSx,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_EBSL,
 	0,
 	[0, { [_xN$1]: _EBx }]
 ];
 var FilterList = [
 	1,
-	n0$2,
+	n0$3,
 	_FLi,
 	0,
 	[() => Filter$, { [_xN$1]: _Fil }]
 ];
 var FpgaDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_FDIL,
 	0,
 	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
 ];
 var GetImageFindingsEntrySet = [
 	1,
-	n0$2,
+	n0$3,
 	_GIFES,
 	0,
 	[() => ImageFinding$, { [_xN$1]: _it }]
 ];
 var GpuDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_GDIL,
 	0,
 	[() => GpuDeviceInfo$, { [_xN$1]: _it }]
 ];
 var GroupIdentifierList = [
 	1,
-	n0$2,
+	n0$3,
 	_GIL,
 	0,
 	[() => GroupIdentifier$, { [_xN$1]: _it }]
 ];
 var GroupIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_GISL,
 	0,
 	[0, { [_xN$1]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_GNSL,
 	0,
 	[0, { [_xN$1]: _GN }]
 ];
 var ImageAncestryEntryList = [
 	1,
-	n0$2,
+	n0$3,
 	_IAEL,
 	0,
 	[() => ImageAncestryEntry$, { [_xN$1]: _it }]
 ];
 var ImageCriterionList = [
 	1,
-	n0$2,
+	n0$3,
 	_ICL,
 	0,
 	[() => ImageCriterion$, { [_xN$1]: _it }]
 ];
 var ImageFindingPathSet = [
 	1,
-	n0$2,
+	n0$3,
 	_IFPS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IISL,
 	0,
 	[0, { [_xN$1]: _IIm }]
 ];
 var ImageList = [
 	1,
-	n0$2,
+	n0$3,
 	_ILm,
 	0,
 	[() => Image$, { [_xN$1]: _it }]
 ];
 var ImageNameList = [
 	1,
-	n0$2,
+	n0$3,
 	_INLm,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageProviderList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageRecycleBinInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRBIL,
 	0,
 	[() => ImageRecycleBinInfo$, { [_xN$1]: _it }]
 ];
 var ImageReferenceList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRL,
 	0,
 	[() => ImageReference$, { [_xN$1]: _it }]
 ];
 var ImageUsageReportEntryList = [
 	1,
-	n0$2,
+	n0$3,
 	_IUREL,
 	0,
 	[() => ImageUsageReportEntry$, { [_xN$1]: _it }]
 ];
 var ImageUsageReportList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURL,
 	0,
 	[() => ImageUsageReport$, { [_xN$1]: _it }]
 ];
 var ImageUsageReportUserIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURUISL,
 	0,
 	[0, { [_xN$1]: _UI }]
 ];
 var ImageUsageResourceTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTL,
 	0,
 	[() => ImageUsageResourceType$, { [_xN$1]: _it }]
 ];
 var ImageUsageResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTOL,
 	0,
 	[() => ImageUsageResourceTypeOption$, { [_xN$1]: _it }]
 ];
 var ImageUsageResourceTypeOptionRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTORL,
 	0,
 	[() => ImageUsageResourceTypeOptionRequest$, 0]
 ];
 var ImageUsageResourceTypeOptionValuesList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTOVL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageUsageResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTRL,
 	0,
 	[() => ImageUsageResourceTypeRequest$, 0]
 ];
 var ImageWatermarkFilterResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_IWFRLm,
 	0,
 	[() => ImageWatermarkFilterResponse$, { [_xN$1]: _it }]
 ];
 var ImageWatermarkList = [
 	1,
-	n0$2,
+	n0$3,
 	_IWL,
 	0,
 	[() => ImageWatermark$, { [_xN$1]: _it }]
 ];
 var InferenceDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_IDIL,
 	0,
 	[() => InferenceDeviceInfo$, 0]
 ];
 var InstanceBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var InstanceGenerationSet = [
 	1,
-	n0$2,
+	n0$3,
 	_IGS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IISLn,
 	0,
 	[0, { [_xN$1]: _II$1 }]
 ];
 var InstanceIpv4PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIPL,
 	0,
 	[() => InstanceIpv4Prefix$, { [_xN$1]: _it }]
 ];
 var InstanceIpv6AddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIAL,
 	0,
 	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
 ];
 var InstanceIpv6AddressListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_IIALR,
 	0,
 	[() => InstanceIpv6AddressRequest$, { [_xN$1]: _IIA }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIPLn,
 	0,
 	[() => InstanceIpv6Prefix$, { [_xN$1]: _it }]
 ];
 var InstanceList = [
 	1,
-	n0$2,
+	n0$3,
 	_ILns,
 	0,
 	[() => Instance$, { [_xN$1]: _it }]
 ];
 var InstanceNetworkInterfaceList = [
 	1,
-	n0$2,
+	n0$3,
 	_INIL,
 	0,
 	[() => InstanceNetworkInterface$, { [_xN$1]: _it }]
 ];
 var InstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_INISL,
 	0,
 	[() => InstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var InstancePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPIAL,
 	0,
 	[() => InstancePrivateIpAddress$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfaceList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIL,
 	0,
 	[() => InstanceSecondaryInterface$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIPIAL,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIPIALR,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfaceSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_ISISLR,
 	0,
 	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var InstanceStateChangeList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISCL,
 	0,
 	[() => InstanceStateChange$, { [_xN$1]: _it }]
 ];
 var InstanceStatusDetailsList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISDL,
 	0,
 	[() => InstanceStatusDetails$, { [_xN$1]: _it }]
 ];
 var InstanceStatusEventList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISEL,
 	0,
 	[() => InstanceStatusEvent$, { [_xN$1]: _it }]
 ];
 var InstanceStatusList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISLn,
 	0,
 	[() => InstanceStatus$, { [_xN$1]: _it }]
 ];
 var InstanceTypeInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_ITILn,
 	0,
 	[() => InstanceTypeInfo$, { [_xN$1]: _it }]
 ];
 var InstanceTypeOfferingsList = [
 	1,
-	n0$2,
+	n0$3,
 	_ITOL,
 	0,
 	[() => InstanceTypeOffering$, { [_xN$1]: _it }]
 ];
 var IpPermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLp,
 	0,
 	[() => IpPermission$, { [_xN$1]: _it }]
 ];
 var IpRangeList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRLp,
 	0,
 	[() => IpRange$, { [_xN$1]: _it }]
 ];
 var Ipv4PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLpvr,
 	0,
 	[() => Ipv4PrefixSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var Ipv4PrefixListResponse = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLRpv,
 	0,
 	[() => Ipv4PrefixSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var Ipv6PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLpvref,
 	0,
 	[() => Ipv6PrefixSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var Ipv6PrefixListResponse = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLRpvr,
 	0,
 	[() => Ipv6PrefixSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var Ipv6RangeList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRLpv,
 	0,
 	[() => Ipv6Range$, { [_xN$1]: _it }]
 ];
 var LaunchPermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_LPL,
 	0,
 	[() => LaunchPermission$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTBDML,
 	0,
 	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTBDMRL,
 	0,
 	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$1]: _BDM }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTEIAL,
 	0,
 	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTEIARL,
 	0,
 	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTINISL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTINISRL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$1]: _INIS }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTISISL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTISISRL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _ISIS }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTLL,
 	0,
 	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateLicenseSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_LTLSLR,
 	0,
 	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateTagSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTTSL,
 	0,
 	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateTagSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTTSRL,
 	0,
 	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$1]: _LTTSR }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
-	n0$2,
+	n0$3,
 	_LTVS,
 	0,
 	[() => LaunchTemplateVersion$, { [_xN$1]: _it }]
 ];
 var LicenseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN$1]: _it }]
 ];
 var LicenseSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_LSLR,
 	0,
 	[() => LicenseConfigurationRequest$, { [_xN$1]: _it }]
 ];
 var LocalStorageTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_LSTS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var LockedSnapshotsInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_LSIL,
 	0,
 	[() => LockedSnapshotsInfo$, { [_xN$1]: _it }]
 ];
 var MarketplaceProductCodeList = [
 	1,
-	n0$2,
+	n0$3,
 	_MPCL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var MediaDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_MDIL,
 	0,
 	[() => MediaDeviceInfo$, { [_xN$1]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_MCIL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var NetworkCardInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_NCIL,
 	0,
 	[() => NetworkCardInfo$, { [_xN$1]: _it }]
 ];
 var NetworkCardInterfaceTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_NCITL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var NeuronDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_NDIL,
 	0,
 	[() => NeuronDeviceInfo$, { [_xN$1]: _it }]
 ];
 var NitroTpmSupportedVersionsList = [
 	1,
-	n0$2,
+	n0$3,
 	_NTSVL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OUASL,
 	0,
 	[0, { [_xN$1]: _OUA }]
 ];
 var OrganizationArnStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OASL,
 	0,
 	[0, { [_xN$1]: _OArg }]
 ];
 var OwnerStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OSL,
 	0,
 	[0, { [_xN$1]: _Own }]
 ];
 var PerformanceFactorReferenceSet = [
 	1,
-	n0$2,
+	n0$3,
 	_PFRS,
 	0,
 	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
 ];
 var PerformanceFactorReferenceSetRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_PFRSR,
 	0,
 	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _it }]
 ];
 var PlacementGroupStrategyList = [
 	1,
-	n0$2,
+	n0$3,
 	_PGSL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var PrefixListIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_PLIL,
 	0,
 	[() => PrefixListId$, { [_xN$1]: _it }]
 ];
 var PrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_PIASL,
 	0,
 	[() => PrivateIpAddressSpecification$, { [_xN$1]: _it }]
 ];
 var ProductCodeList = [
 	1,
-	n0$2,
+	n0$3,
 	_PCLr,
 	0,
 	[() => ProductCode$, { [_xN$1]: _it }]
 ];
 var ProductCodeStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_PCSL,
 	0,
 	[0, { [_xN$1]: _PCr }]
 ];
 var RegionGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_RGL,
 	0,
 	[() => RegionGeography$, { [_xN$1]: _it }]
 ];
 var RegionList = [
 	1,
-	n0$2,
+	n0$3,
 	_RL,
 	0,
 	[() => Region$, { [_xN$1]: _it }]
 ];
 var RegionNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_RNSL,
 	0,
-	[0, { [_xN$1]: _RN }]
+	[0, { [_xN$1]: _RN$1 }]
 ];
 var ReservationList = [
 	1,
-	n0$2,
+	n0$3,
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN$1]: _it }]
 ];
 var ResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$3,
 	_RTOL,
 	0,
 	[() => ResourceTypeOption$, 0]
 ];
 var ResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_RTRL,
 	0,
 	[() => ResourceTypeRequest$, 0]
 ];
 var RootDeviceTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_RDTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_SIPIASL,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_SIPIASLR,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$1]: _SIPIAS }]
 ];
 var SecurityGroupIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SGISL,
 	0,
 	[0, { [_xN$1]: _SGI }]
 ];
 var SecurityGroupList = [
 	1,
-	n0$2,
+	n0$3,
 	_SGL,
 	0,
 	[() => SecurityGroup$, { [_xN$1]: _it }]
 ];
 var SecurityGroupStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SGSL,
 	0,
 	[0, { [_xN$1]: _SGec }]
 ];
 var SnapshotIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SISL,
 	0,
 	[0, { [_xN$1]: _SIn }]
 ];
 var SnapshotList = [
 	1,
-	n0$2,
+	n0$3,
 	_SLn,
 	0,
 	[() => Snapshot$, { [_xN$1]: _it }]
 ];
 var SubnetIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SISLu,
 	0,
 	[0, { [_xN$1]: _SIu }]
 ];
 var SubnetIpv6CidrBlockAssociationSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SICBAS,
 	0,
 	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$1]: _it }]
 ];
 var SubnetList = [
 	1,
-	n0$2,
+	n0$3,
 	_SLu,
 	0,
 	[() => Subnet$, { [_xN$1]: _it }]
 ];
 var SupportedAdditionalProcessorFeatureList = [
 	1,
-	n0$2,
+	n0$3,
 	_SAPFL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var SupportedInstanceTypeRequestSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SITRSu,
 	0,
 	[0, { [_xN$1]: _It }]
 ];
 var SupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN$1]: _it }]
 ];
 var TagList$1 = [
 	1,
-	n0$2,
+	n0$3,
 	_TL,
 	0,
-	[() => Tag$$1, { [_xN$1]: _it }]
+	[() => Tag$$2, { [_xN$1]: _it }]
 ];
 var TagSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_TSL,
 	0,
 	[() => TagSpecification$, { [_xN$1]: _it }]
 ];
 var ThreadsPerCoreList = [
 	1,
-	n0$2,
+	n0$3,
 	_TPCL,
 	0,
 	[1, { [_xN$1]: _it }]
 ];
 var UnsupportedInstanceTypeRequestSet = [
 	1,
-	n0$2,
+	n0$3,
 	_UITRS,
 	0,
 	[0, { [_xN$1]: _It }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_UITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN$1]: _it }]
 ];
 var UsageClassTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_UCTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var UserGroupStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_UGSL,
 	0,
 	[0, { [_xN$1]: _UGs }]
 ];
 var UserIdGroupPairList = [
 	1,
-	n0$2,
+	n0$3,
 	_UIGPL,
 	0,
 	[() => UserIdGroupPair$, { [_xN$1]: _it }]
 ];
 var UserIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_UILs,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var UserIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_UISL,
 	0,
 	[0, { [_xN$1]: _UI }]
 ];
 var ValueStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VSL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VersionStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VSLe,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VirtualizationTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_VTLi,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VolumeAttachmentList = [
 	1,
-	n0$2,
+	n0$3,
 	_VALo,
 	0,
 	[() => VolumeAttachment$, { [_xN$1]: _it }]
 ];
 var VolumeIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VISL,
 	0,
 	[0, { [_xN$1]: _VIo }]
 ];
 var VolumeList = [
 	1,
-	n0$2,
+	n0$3,
 	_VLo,
 	0,
 	[() => Volume$, { [_xN$1]: _it }]
 ];
 var WorkloadsList = [
 	1,
-	n0$2,
+	n0$3,
 	_WL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ZoneIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_ZISL,
 	0,
 	[0, { [_xN$1]: _ZI }]
 ];
 var ZoneNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_ZNSL,
 	0,
 	[0, { [_xN$1]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIopy,
 	0,
 	() => CopyImageRequest$,
@@ -32620,7 +32636,7 @@ var CopyImage$ = [
 ];
 var CopySnapshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CSop,
 	0,
 	() => CopySnapshotRequest$,
@@ -32628,7 +32644,7 @@ var CopySnapshot$ = [
 ];
 var CreateImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIr,
 	0,
 	() => CreateImageRequest$,
@@ -32636,7 +32652,7 @@ var CreateImage$ = [
 ];
 var CreateImageUsageReport$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIUR,
 	0,
 	() => CreateImageUsageReportRequest$,
@@ -32644,7 +32660,7 @@ var CreateImageUsageReport$ = [
 ];
 var CreateLaunchTemplateVersion$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CLTV,
 	0,
 	() => CreateLaunchTemplateVersionRequest$,
@@ -32652,7 +32668,7 @@ var CreateLaunchTemplateVersion$ = [
 ];
 var CreateTags$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CTreat,
 	0,
 	() => CreateTagsRequest$,
@@ -32660,7 +32676,7 @@ var CreateTags$ = [
 ];
 var DeleteImageUsageReport$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIUR,
 	0,
 	() => DeleteImageUsageReportRequest$,
@@ -32668,7 +32684,7 @@ var DeleteImageUsageReport$ = [
 ];
 var DeleteLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLTV,
 	0,
 	() => DeleteLaunchTemplateVersionsRequest$,
@@ -32676,7 +32692,7 @@ var DeleteLaunchTemplateVersions$ = [
 ];
 var DeleteSnapshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSele,
 	0,
 	() => DeleteSnapshotRequest$,
@@ -32684,7 +32700,7 @@ var DeleteSnapshot$ = [
 ];
 var DeleteTags$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DTelet,
 	0,
 	() => DeleteTagsRequest$,
@@ -32692,7 +32708,7 @@ var DeleteTags$ = [
 ];
 var DeregisterImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIer,
 	0,
 	() => DeregisterImageRequest$,
@@ -32700,7 +32716,7 @@ var DeregisterImage$ = [
 ];
 var DescribeAvailabilityZones$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DAZe,
 	0,
 	() => DescribeAvailabilityZonesRequest$,
@@ -32708,7 +32724,7 @@ var DescribeAvailabilityZones$ = [
 ];
 var DescribeFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DFSR,
 	0,
 	() => DescribeFastSnapshotRestoresRequest$,
@@ -32716,7 +32732,7 @@ var DescribeFastSnapshotRestores$ = [
 ];
 var DescribeImageAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIA,
 	0,
 	() => DescribeImageAttributeRequest$,
@@ -32724,7 +32740,7 @@ var DescribeImageAttribute$ = [
 ];
 var DescribeImageReferences$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIRescribem,
 	0,
 	() => DescribeImageReferencesRequest$,
@@ -32732,7 +32748,7 @@ var DescribeImageReferences$ = [
 ];
 var DescribeImages$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIes,
 	0,
 	() => DescribeImagesRequest$,
@@ -32740,7 +32756,7 @@ var DescribeImages$ = [
 ];
 var DescribeImageUsageReportEntries$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIURE,
 	0,
 	() => DescribeImageUsageReportEntriesRequest$,
@@ -32748,7 +32764,7 @@ var DescribeImageUsageReportEntries$ = [
 ];
 var DescribeImageUsageReports$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIURe,
 	0,
 	() => DescribeImageUsageReportsRequest$,
@@ -32756,7 +32772,7 @@ var DescribeImageUsageReports$ = [
 ];
 var DescribeInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIesc,
 	0,
 	() => DescribeInstancesRequest$,
@@ -32764,7 +32780,7 @@ var DescribeInstances$ = [
 ];
 var DescribeInstanceStatus$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DISes,
 	0,
 	() => DescribeInstanceStatusRequest$,
@@ -32772,7 +32788,7 @@ var DescribeInstanceStatus$ = [
 ];
 var DescribeInstanceTypeOfferings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DITO,
 	0,
 	() => DescribeInstanceTypeOfferingsRequest$,
@@ -32780,7 +32796,7 @@ var DescribeInstanceTypeOfferings$ = [
 ];
 var DescribeInstanceTypes$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DITe,
 	0,
 	() => DescribeInstanceTypesRequest$,
@@ -32788,7 +32804,7 @@ var DescribeInstanceTypes$ = [
 ];
 var DescribeLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLTVe,
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
@@ -32796,7 +32812,7 @@ var DescribeLaunchTemplateVersions$ = [
 ];
 var DescribeLockedSnapshots$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLSe,
 	0,
 	() => DescribeLockedSnapshotsRequest$,
@@ -32804,7 +32820,7 @@ var DescribeLockedSnapshots$ = [
 ];
 var DescribeRegions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DRes,
 	0,
 	() => DescribeRegionsRequest$,
@@ -32812,7 +32828,7 @@ var DescribeRegions$ = [
 ];
 var DescribeSecurityGroups$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSGe,
 	0,
 	() => DescribeSecurityGroupsRequest$,
@@ -32820,7 +32836,7 @@ var DescribeSecurityGroups$ = [
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSAe,
 	0,
 	() => DescribeSnapshotAttributeRequest$,
@@ -32828,7 +32844,7 @@ var DescribeSnapshotAttribute$ = [
 ];
 var DescribeSnapshots$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSes,
 	0,
 	() => DescribeSnapshotsRequest$,
@@ -32836,7 +32852,7 @@ var DescribeSnapshots$ = [
 ];
 var DescribeSubnets$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSesc,
 	0,
 	() => DescribeSubnetsRequest$,
@@ -32844,7 +32860,7 @@ var DescribeSubnets$ = [
 ];
 var DescribeVolumes$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DVes,
 	0,
 	() => DescribeVolumesRequest$,
@@ -32852,7 +32868,7 @@ var DescribeVolumes$ = [
 ];
 var DisableImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIisa,
 	0,
 	() => DisableImageRequest$,
@@ -32860,7 +32876,7 @@ var DisableImage$ = [
 ];
 var DisableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIDis,
 	0,
 	() => DisableImageDeprecationRequest$,
@@ -32868,7 +32884,7 @@ var DisableImageDeprecation$ = [
 ];
 var DisableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIDP,
 	0,
 	() => DisableImageDeregistrationProtectionRequest$,
@@ -32876,7 +32892,7 @@ var DisableImageDeregistrationProtection$ = [
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EFSR,
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
@@ -32884,7 +32900,7 @@ var EnableFastSnapshotRestores$ = [
 ];
 var EnableImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EIna,
 	0,
 	() => EnableImageRequest$,
@@ -32892,7 +32908,7 @@ var EnableImage$ = [
 ];
 var EnableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EID,
 	0,
 	() => EnableImageDeprecationRequest$,
@@ -32900,7 +32916,7 @@ var EnableImageDeprecation$ = [
 ];
 var EnableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EIDP,
 	0,
 	() => EnableImageDeregistrationProtectionRequest$,
@@ -32908,7 +32924,7 @@ var EnableImageDeregistrationProtection$ = [
 ];
 var GetAllowedImagesSettings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GAIS,
 	0,
 	() => GetAllowedImagesSettingsRequest$,
@@ -32916,7 +32932,7 @@ var GetAllowedImagesSettings$ = [
 ];
 var GetConsoleOutput$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GCO,
 	0,
 	() => GetConsoleOutputRequest$,
@@ -32924,7 +32940,7 @@ var GetConsoleOutput$ = [
 ];
 var GetConsoleScreenshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GCS,
 	0,
 	() => GetConsoleScreenshotRequest$,
@@ -32932,7 +32948,7 @@ var GetConsoleScreenshot$ = [
 ];
 var GetEbsDefaultKmsKeyId$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GEDKKI,
 	0,
 	() => GetEbsDefaultKmsKeyIdRequest$,
@@ -32940,7 +32956,7 @@ var GetEbsDefaultKmsKeyId$ = [
 ];
 var GetEbsEncryptionByDefault$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GEEBD,
 	0,
 	() => GetEbsEncryptionByDefaultRequest$,
@@ -32948,7 +32964,7 @@ var GetEbsEncryptionByDefault$ = [
 ];
 var GetImageAncestry$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GIAe,
 	0,
 	() => GetImageAncestryRequest$,
@@ -32956,7 +32972,7 @@ var GetImageAncestry$ = [
 ];
 var GetImageFindings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GIF,
 	0,
 	() => GetImageFindingsRequest$,
@@ -32964,7 +32980,7 @@ var GetImageFindings$ = [
 ];
 var ListImagesInRecycleBin$ = [
 	9,
-	n0$2,
+	n0$3,
 	_LIIRB,
 	0,
 	() => ListImagesInRecycleBinRequest$,
@@ -32972,7 +32988,7 @@ var ListImagesInRecycleBin$ = [
 ];
 var ModifyImageAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MIA,
 	0,
 	() => ModifyImageAttributeRequest$,
@@ -32980,7 +32996,7 @@ var ModifyImageAttribute$ = [
 ];
 var ModifyLaunchTemplate$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MLT,
 	0,
 	() => ModifyLaunchTemplateRequest$,
@@ -32988,7 +33004,7 @@ var ModifyLaunchTemplate$ = [
 ];
 var ModifySnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MSA,
 	0,
 	() => ModifySnapshotAttributeRequest$,
@@ -32996,7 +33012,7 @@ var ModifySnapshotAttribute$ = [
 ];
 var RegisterImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIegi,
 	0,
 	() => RegisterImageRequest$,
@@ -33004,7 +33020,7 @@ var RegisterImage$ = [
 ];
 var ReplaceImageInstanceTypeSpecification$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIITS,
 	0,
 	() => ReplaceImageInstanceTypeSpecificationRequest$,
@@ -33012,7 +33028,7 @@ var ReplaceImageInstanceTypeSpecification$ = [
 ];
 var RestoreImageFromRecycleBin$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIFRB,
 	0,
 	() => RestoreImageFromRecycleBinRequest$,
@@ -33020,7 +33036,7 @@ var RestoreImageFromRecycleBin$ = [
 ];
 var RunInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIu,
 	0,
 	() => RunInstancesRequest$,
@@ -33028,7 +33044,7 @@ var RunInstances$ = [
 ];
 var TerminateInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_TI,
 	0,
 	() => TerminateInstancesRequest$,
@@ -33041,13 +33057,13 @@ init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$5 = (config) => {
+const getRuntimeConfig$7 = (config) => {
 	return {
 		apiVersion: "2016-11-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -33059,7 +33075,7 @@ const getRuntimeConfig$5 = (config) => {
 		protocol: config?.protocol ?? AwsEc2QueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$2,
+			errorTypeRegistries: errorTypeRegistries$3,
 			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
 			version: "2016-11-15",
 			serviceTarget: "AmazonEC2"
@@ -33079,11 +33095,11 @@ init_config$1();
 init_retry$1();
 init_serde();
 init_dist_es$8();
-const getRuntimeConfig$4 = (config) => {
+const getRuntimeConfig$6 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
+	const clientSharedValues = getRuntimeConfig$7(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -33100,7 +33116,7 @@ const getRuntimeConfig$4 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$4
+			clientVersion: version$5
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -33119,7 +33135,7 @@ const getRuntimeConfig$4 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -33146,7 +33162,7 @@ const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$2 = (config) => {
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -33157,10 +33173,10 @@ const resolveHttpAuthRuntimeConfig$2 = (config) => {
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 init_client();
@@ -33174,15 +33190,15 @@ init_schema();
 var EC2Client = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$4(configuration || {});
+		const _config_0 = getRuntimeConfig$6(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
-		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -33221,7 +33237,7 @@ function formatUrl(request) {
 init_endpoints();
 init_protocols$1();
 init_dist_es$12();
-const version$3 = "2016-11-15";
+const version$4 = "2016-11-15";
 function copySnapshotPresignedUrlMiddleware(options) {
 	return (next, context) => async (args) => {
 		const { input } = args;
@@ -33261,7 +33277,7 @@ function copySnapshotPresignedUrlMiddleware(options) {
 						return acc;
 					}, {}),
 					Action: "CopySnapshot",
-					Version: version$3,
+					Version: version$4,
 					DestinationRegion: destinationRegion
 				}
 			});
@@ -33303,116 +33319,1865 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
-const _ep0$2 = {};
-const _mw0$2 = (Command, cs, config, o) => [];
+const command$3 = makeBuilder(commonParams$3, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
 const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
+var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
+var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
-var CreateImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImageUsageReport", CreateImageUsageReport$) {};
+var CreateImageUsageReportCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImageUsageReport", CreateImageUsageReport$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
-var CreateLaunchTemplateVersionCommand = class extends command$2(_ep0$2, _mw0$2, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
+var CreateLaunchTemplateVersionCommand = class extends command$3(_ep0$3, _mw0$3, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
-var DeleteImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
+var DeleteImageUsageReportCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
-var DeleteLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
+var DeleteLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
+var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
+var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
-var DescribeFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
+var DescribeFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
+var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
+var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
-var DescribeImageUsageReportEntriesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
+var DescribeImageUsageReportEntriesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
-var DescribeImageUsageReportsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
+var DescribeImageUsageReportsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
+var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
-var DescribeInstanceStatusCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
+var DescribeInstanceStatusCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
-var DescribeInstanceTypeOfferingsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
+var DescribeInstanceTypeOfferingsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
-var DescribeInstanceTypesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
+var DescribeInstanceTypesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
-var DescribeRegionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeRegions", DescribeRegions$) {};
+var DescribeRegionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeRegions", DescribeRegions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
-var DescribeSecurityGroupsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
+var DescribeSecurityGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
-var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
+var DescribeSubnetsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSubnets", DescribeSubnets$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
+var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
-var DisableImageCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImage", DisableImage$) {};
+var DisableImageCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImage", DisableImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
-var DisableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeprecation", DisableImageDeprecation$) {};
+var DisableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImageDeprecation", DisableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
-var DisableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
+var DisableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
-var EnableImageCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImage", EnableImage$) {};
+var EnableImageCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImage", EnableImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
+var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
-var GetConsoleOutputCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleOutput", GetConsoleOutput$) {};
+var GetConsoleOutputCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleOutput", GetConsoleOutput$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
-var GetConsoleScreenshotCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
+var GetConsoleScreenshotCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
-var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
+var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
-var GetImageFindingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageFindings", GetImageFindings$) {};
+var GetImageFindingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageFindings", GetImageFindings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
-var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
+var ListImagesInRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
-var ModifyLaunchTemplateCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
+var ModifyLaunchTemplateCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
+var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
-var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+var RestoreImageFromRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
-var RunInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "RunInstances", RunInstances$) {};
+var RunInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "RunInstances", RunInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
-var TerminateInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "TerminateInstances", TerminateInstances$) {};
+var TerminateInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "TerminateInstances", TerminateInstances$) {};
+// node_modules/@aws-sdk/client-iam/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultIAMHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "iam",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultIAMHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-iam/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "iam"
+	});
+};
+const commonParams$2 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-iam/package.json
+var version$3 = "3.1169.0";
+// node_modules/@aws-sdk/client-iam/dist-es/endpoint/bdd.js
+init_endpoints();
+const v = "ref";
+const w = "authSchemes";
+const x = "name";
+const y = "signingRegion";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "stringEquals";
+const f$2 = "booleanEquals";
+const g$2 = "getAttr";
+const h$2 = { [v]: "Endpoint" };
+const i$2 = {
+	"fn": g$2,
+	"argv": [{ [v]: d$2 }, "name"]
+};
+const j$2 = { [v]: d$2 };
+const k$2 = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-east-1"
+}] };
+const l = { [w]: [{
+	[x]: "sigv4",
+	[y]: "cn-north-1"
+}] };
+const m = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-gov-west-1"
+}] };
+const n = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-iso-east-1"
+}] };
+const o = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-isob-east-1"
+}] };
+const p = { [w]: [{
+	[x]: "sigv4",
+	[y]: "eu-isoe-west-1"
+}] };
+const q = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-isof-south-1"
+}] };
+const s = { [w]: [{
+	[x]: "sigv4",
+	[y]: "eusc-de-east-1"
+}] };
+const t = { [w]: [{
+	[x]: "sigv4",
+	[y]: "{PartitionResult#implicitGlobalRegion}"
+}] };
+const u = [{ [v]: "Region" }];
+const _data$2 = {
+	conditions: [
+		[c$2, [h$2]],
+		[c$2, u],
+		[
+			"aws.partition",
+			u,
+			d$2
+		],
+		[e$2, [i$2, "aws"]],
+		[e$2, [i$2, "aws-cn"]],
+		[e$2, [i$2, "aws-us-gov"]],
+		[e$2, [i$2, "aws-iso"]],
+		[f$2, [{ [v]: "UseFIPS" }, b$2]],
+		[f$2, [{ [v]: "UseDualStack" }, b$2]],
+		[e$2, [i$2, "aws-iso-b"]],
+		[e$2, [i$2, "aws-iso-e"]],
+		[e$2, [i$2, "aws-iso-f"]],
+		[e$2, [i$2, "aws-eusc"]],
+		[f$2, [{
+			fn: g$2,
+			argv: [j$2, "supportsDualStack"]
+		}, b$2]],
+		[f$2, [{
+			fn: g$2,
+			argv: [j$2, "supportsFIPS"]
+		}, b$2]]
+	],
+	results: [
+		[a$2],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[h$2, {}],
+		["https://iam.amazonaws.com", k$2],
+		["https://iam-fips.amazonaws.com", k$2],
+		["https://iam.global.api.aws", k$2],
+		["https://iam-fips.global.api.aws", k$2],
+		["https://iam.global.api.amazonwebservices.com.cn", l],
+		["https://iam-fips.api.amazonwebservices.com.cn", l],
+		["https://iam.cn-north-1.amazonaws.com.cn", l],
+		["https://iam-fips.amazonaws.com.cn", l],
+		["https://iam.us-gov.api.aws", m],
+		["https://iam.us-gov.amazonaws.com", m],
+		["https://iam.us-iso-east-1.c2s.ic.gov", n],
+		["https://iam-fips.us-iso-east-1.c2s.ic.gov", n],
+		["https://iam.api.aws.ic.gov", n],
+		["https://iam-fips.api.aws.ic.gov", n],
+		["https://iam.us-isob-east-1.sc2s.sgov.gov", o],
+		["https://iam-fips.us-isob-east-1.sc2s.sgov.gov", o],
+		["https://iam.api.aws.scloud", o],
+		["https://iam-fips.api.aws.scloud", o],
+		["https://iam.eu-isoe-west-1.cloud.adc-e.uk", p],
+		["https://iam-fips.cloud.adc-e.uk", p],
+		["https://iam.api.cloud-aws.adc-e.uk", p],
+		["https://iam-fips.api.cloud-aws.adc-e.uk", p],
+		["https://iam.us-isof-south-1.csp.hci.ic.gov", q],
+		["https://iam-fips.csp.hci.ic.gov", q],
+		["https://iam.api.aws.hci.ic.gov", q],
+		["https://iam-fips.api.aws.hci.ic.gov", q],
+		["https://iam.eusc-de-east-1.amazonaws.eu", s],
+		["https://iam-fips.amazonaws.eu", s],
+		["https://iam.global.api.amazonwebservices.eu", s],
+		["https://iam-fips.api.amazonwebservices.eu", s],
+		["https://iam-fips.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dualStackDnsSuffix}", t],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://iam-fips.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dnsSuffix}", t],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://iam.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dualStackDnsSuffix}", t],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		["https://iam.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dnsSuffix}", t],
+		[a$2, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$2 = 2;
+const nodes$2 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	42,
+	3,
+	1,
+	4,
+	100000041,
+	2,
+	5,
+	100000041,
+	3,
+	39,
+	6,
+	4,
+	36,
+	7,
+	5,
+	35,
+	8,
+	6,
+	32,
+	9,
+	7,
+	20,
+	10,
+	8,
+	15,
+	11,
+	9,
+	100000018,
+	12,
+	10,
+	100000022,
+	13,
+	11,
+	100000026,
+	14,
+	12,
+	100000030,
+	100000040,
+	9,
+	100000020,
+	16,
+	10,
+	100000024,
+	17,
+	11,
+	100000028,
+	18,
+	12,
+	100000032,
+	19,
+	13,
+	100000038,
+	100000039,
+	8,
+	26,
+	21,
+	9,
+	100000019,
+	22,
+	10,
+	100000023,
+	23,
+	11,
+	100000027,
+	24,
+	12,
+	100000031,
+	25,
+	14,
+	100000036,
+	100000037,
+	9,
+	100000021,
+	27,
+	10,
+	100000025,
+	28,
+	11,
+	100000029,
+	29,
+	12,
+	100000033,
+	30,
+	13,
+	31,
+	100000035,
+	14,
+	100000034,
+	100000035,
+	7,
+	34,
+	33,
+	8,
+	100000016,
+	100000014,
+	8,
+	100000017,
+	100000015,
+	8,
+	100000012,
+	100000013,
+	7,
+	38,
+	37,
+	8,
+	100000008,
+	100000010,
+	8,
+	100000009,
+	100000011,
+	7,
+	41,
+	40,
+	8,
+	100000006,
+	100000004,
+	8,
+	100000007,
+	100000005,
+	7,
+	100000001,
+	43,
+	8,
+	100000002,
+	100000003
+]);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+// node_modules/@aws-sdk/client-iam/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$2 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-iam/dist-es/models/IAMServiceException.js
+init_client$1();
+var IAMServiceException = class IAMServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.iam#IAMServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, IAMServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-iam/dist-es/models/errors.js
+var ConcurrentModificationException = class ConcurrentModificationException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ConcurrentModificationException";
+	name = "ConcurrentModificationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ConcurrentModificationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ConcurrentModificationException.prototype);
+	}
+};
+var NoSuchEntityException = class NoSuchEntityException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#NoSuchEntityException";
+	name = "NoSuchEntityException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "NoSuchEntityException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, NoSuchEntityException.prototype);
+	}
+};
+var ServiceFailureException = class ServiceFailureException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ServiceFailureException";
+	name = "ServiceFailureException";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ServiceFailureException",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceFailureException.prototype);
+	}
+};
+var AccountNotManagementOrDelegatedAdministratorException = class AccountNotManagementOrDelegatedAdministratorException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#AccountNotManagementOrDelegatedAdministratorException";
+	name = "AccountNotManagementOrDelegatedAdministratorException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "AccountNotManagementOrDelegatedAdministratorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, AccountNotManagementOrDelegatedAdministratorException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var EntityAlreadyExistsException = class EntityAlreadyExistsException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#EntityAlreadyExistsException";
+	name = "EntityAlreadyExistsException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "EntityAlreadyExistsException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, EntityAlreadyExistsException.prototype);
+	}
+};
+var InvalidInputException = class InvalidInputException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidInputException";
+	name = "InvalidInputException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidInputException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidInputException.prototype);
+	}
+};
+var LimitExceededException$1 = class LimitExceededException$1 extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#LimitExceededException";
+	name = "LimitExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "LimitExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, LimitExceededException$1.prototype);
+	}
+};
+var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#MalformedPolicyDocumentException";
+	name = "MalformedPolicyDocumentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedPolicyDocumentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+	}
+};
+var NameConflictException = class NameConflictException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#NameConflictException";
+	name = "NameConflictException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "NameConflictException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, NameConflictException.prototype);
+	}
+};
+var RoleModifiedException = class RoleModifiedException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#RoleModifiedException";
+	name = "RoleModifiedException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RoleModifiedException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RoleModifiedException.prototype);
+	}
+};
+var RoleTemplateDisabledException = class RoleTemplateDisabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#RoleTemplateDisabledException";
+	name = "RoleTemplateDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RoleTemplateDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RoleTemplateDisabledException.prototype);
+	}
+};
+var UnmodifiableEntityException = class UnmodifiableEntityException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#UnmodifiableEntityException";
+	name = "UnmodifiableEntityException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "UnmodifiableEntityException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, UnmodifiableEntityException.prototype);
+	}
+};
+var PolicyNotAttachableException = class PolicyNotAttachableException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#PolicyNotAttachableException";
+	name = "PolicyNotAttachableException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PolicyNotAttachableException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PolicyNotAttachableException.prototype);
+	}
+};
+var EntityTemporarilyUnmodifiableException = class EntityTemporarilyUnmodifiableException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#EntityTemporarilyUnmodifiableException";
+	name = "EntityTemporarilyUnmodifiableException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "EntityTemporarilyUnmodifiableException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, EntityTemporarilyUnmodifiableException.prototype);
+	}
+};
+var InvalidUserTypeException = class InvalidUserTypeException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidUserTypeException";
+	name = "InvalidUserTypeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidUserTypeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidUserTypeException.prototype);
+	}
+};
+var PasswordPolicyViolationException = class PasswordPolicyViolationException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#PasswordPolicyViolationException";
+	name = "PasswordPolicyViolationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PasswordPolicyViolationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PasswordPolicyViolationException.prototype);
+	}
+};
+var OpenIdIdpCommunicationErrorException = class OpenIdIdpCommunicationErrorException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#OpenIdIdpCommunicationErrorException";
+	name = "OpenIdIdpCommunicationErrorException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "OpenIdIdpCommunicationErrorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OpenIdIdpCommunicationErrorException.prototype);
+	}
+};
+var ServiceNotSupportedException = class ServiceNotSupportedException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ServiceNotSupportedException";
+	name = "ServiceNotSupportedException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ServiceNotSupportedException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceNotSupportedException.prototype);
+	}
+};
+var DeleteConflictException = class DeleteConflictException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#DeleteConflictException";
+	name = "DeleteConflictException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "DeleteConflictException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, DeleteConflictException.prototype);
+	}
+};
+var OrganizationNotFoundException = class OrganizationNotFoundException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#OrganizationNotFoundException";
+	name = "OrganizationNotFoundException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "OrganizationNotFoundException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OrganizationNotFoundException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var OrganizationNotInAllFeaturesModeException = class OrganizationNotInAllFeaturesModeException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#OrganizationNotInAllFeaturesModeException";
+	name = "OrganizationNotInAllFeaturesModeException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "OrganizationNotInAllFeaturesModeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OrganizationNotInAllFeaturesModeException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var ServiceAccessNotEnabledException = class ServiceAccessNotEnabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ServiceAccessNotEnabledException";
+	name = "ServiceAccessNotEnabledException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "ServiceAccessNotEnabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceAccessNotEnabledException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var FeatureDisabledException = class FeatureDisabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#FeatureDisabledException";
+	name = "FeatureDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "FeatureDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, FeatureDisabledException.prototype);
+	}
+};
+var InvalidAuthenticationCodeException = class InvalidAuthenticationCodeException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidAuthenticationCodeException";
+	name = "InvalidAuthenticationCodeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidAuthenticationCodeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidAuthenticationCodeException.prototype);
+	}
+};
+var CallerIsNotManagementAccountException = class CallerIsNotManagementAccountException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CallerIsNotManagementAccountException";
+	name = "CallerIsNotManagementAccountException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "CallerIsNotManagementAccountException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CallerIsNotManagementAccountException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var FeatureEnabledException = class FeatureEnabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#FeatureEnabledException";
+	name = "FeatureEnabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "FeatureEnabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, FeatureEnabledException.prototype);
+	}
+};
+var ReportGenerationLimitExceededException = class ReportGenerationLimitExceededException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ReportGenerationLimitExceededException";
+	name = "ReportGenerationLimitExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ReportGenerationLimitExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ReportGenerationLimitExceededException.prototype);
+	}
+};
+var CredentialReportExpiredException = class CredentialReportExpiredException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CredentialReportExpiredException";
+	name = "CredentialReportExpiredException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "CredentialReportExpiredException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CredentialReportExpiredException.prototype);
+	}
+};
+var CredentialReportNotPresentException = class CredentialReportNotPresentException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CredentialReportNotPresentException";
+	name = "CredentialReportNotPresentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "CredentialReportNotPresentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CredentialReportNotPresentException.prototype);
+	}
+};
+var CredentialReportNotReadyException = class CredentialReportNotReadyException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CredentialReportNotReadyException";
+	name = "CredentialReportNotReadyException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "CredentialReportNotReadyException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CredentialReportNotReadyException.prototype);
+	}
+};
+var UnrecognizedPublicKeyEncodingException = class UnrecognizedPublicKeyEncodingException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#UnrecognizedPublicKeyEncodingException";
+	name = "UnrecognizedPublicKeyEncodingException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "UnrecognizedPublicKeyEncodingException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, UnrecognizedPublicKeyEncodingException.prototype);
+	}
+};
+var PolicyEvaluationException = class PolicyEvaluationException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#PolicyEvaluationException";
+	name = "PolicyEvaluationException";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "PolicyEvaluationException",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, PolicyEvaluationException.prototype);
+	}
+};
+var KeyPairMismatchException = class KeyPairMismatchException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#KeyPairMismatchException";
+	name = "KeyPairMismatchException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "KeyPairMismatchException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, KeyPairMismatchException.prototype);
+	}
+};
+var MalformedCertificateException = class MalformedCertificateException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#MalformedCertificateException";
+	name = "MalformedCertificateException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedCertificateException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedCertificateException.prototype);
+	}
+};
+var DuplicateCertificateException = class DuplicateCertificateException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#DuplicateCertificateException";
+	name = "DuplicateCertificateException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "DuplicateCertificateException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, DuplicateCertificateException.prototype);
+	}
+};
+var InvalidCertificateException = class InvalidCertificateException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidCertificateException";
+	name = "InvalidCertificateException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidCertificateException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidCertificateException.prototype);
+	}
+};
+var DuplicateSSHPublicKeyException = class DuplicateSSHPublicKeyException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#DuplicateSSHPublicKeyException";
+	name = "DuplicateSSHPublicKeyException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "DuplicateSSHPublicKeyException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, DuplicateSSHPublicKeyException.prototype);
+	}
+};
+var InvalidPublicKeyException = class InvalidPublicKeyException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidPublicKeyException";
+	name = "InvalidPublicKeyException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidPublicKeyException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidPublicKeyException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-iam/dist-es/schemas/schemas_0.js
+init_schema();
+const _A$1 = "Arn";
+const _ANMODAE = "AccountNotManagementOrDelegatedAdministratorException";
+const _APB = "AttachedPermissionsBoundary";
+const _ARPD = "AssumeRolePolicyDocument";
+const _CD$1 = "CreateDate";
+const _CINMAE = "CallerIsNotManagementAccountException";
+const _CME = "ConcurrentModificationException";
+const _CREE = "CredentialReportExpiredException";
+const _CRNPE = "CredentialReportNotPresentException";
+const _CRNRE = "CredentialReportNotReadyException";
+const _D$2 = "Description";
+const _DCE = "DeleteConflictException";
+const _DCEu = "DuplicateCertificateException";
+const _DSSHPKE = "DuplicateSSHPublicKeyException";
+const _EAEE = "EntityAlreadyExistsException";
+const _ETUE = "EntityTemporarilyUnmodifiableException";
+const _FDE = "FeatureDisabledException";
+const _FEE = "FeatureEnabledException";
+const _GIP = "GetInstanceProfile";
+const _GIPR = "GetInstanceProfileRequest";
+const _GIPRe = "GetInstanceProfileResponse";
+const _IACE = "InvalidAuthenticationCodeException";
+const _ICE$1 = "InvalidCertificateException";
+const _IIE = "InvalidInputException";
+const _IP$1 = "InstanceProfile";
+const _IPI = "InstanceProfileId";
+const _IPKE = "InvalidPublicKeyException";
+const _IPN$1 = "InstanceProfileName";
+const _IUTE = "InvalidUserTypeException";
+const _K$1 = "Key";
+const _KPME = "KeyPairMismatchException";
+const _LEE$1 = "LimitExceededException";
+const _LUD = "LastUsedDate";
+const _M$2 = "Message";
+const _MCE = "MalformedCertificateException";
+const _MPDE$1 = "MalformedPolicyDocumentException";
+const _MSD = "MaxSessionDuration";
+const _NCE = "NameConflictException";
+const _NSEE = "NoSuchEntityException";
+const _OIICEE = "OpenIdIdpCommunicationErrorException";
+const _ONFE = "OrganizationNotFoundException";
+const _ONIAFME = "OrganizationNotInAllFeaturesModeException";
+const _PB = "PermissionsBoundary";
+const _PBA = "PermissionsBoundaryArn";
+const _PBT = "PermissionsBoundaryType";
+const _PEE = "PolicyEvaluationException";
+const _PNAE = "PolicyNotAttachableException";
+const _PPVE = "PasswordPolicyViolationException";
+const _Pa = "Path";
+const _R$1 = "Region";
+const _RGLEE = "ReportGenerationLimitExceededException";
+const _RIo = "RoleId";
+const _RLU = "RoleLastUsed";
+const _RME = "RoleModifiedException";
+const _RN = "RoleName";
+const _RTDE = "RoleTemplateDisabledException";
+const _Ro = "Role";
+const _Rol = "Roles";
+const _SANEE = "ServiceAccessNotEnabledException";
+const _SFE = "ServiceFailureException";
+const _SNSE = "ServiceNotSupportedException";
+const _SRT = "SourceRoleTemplate";
+const _T$1 = "Tags";
+const _TA = "TemplateArn";
+const _TMV = "TemplateMinorVersion";
+const _Ta = "Tag";
+const _UEE = "UnmodifiableEntityException";
+const _UPKEE = "UnrecognizedPublicKeyEncodingException";
+const _Val = "Value";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _e$2 = "error";
+const _hE$1 = "httpError";
+const _m$2 = "message";
+const _rLT = "roleListType";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.iam";
+const _se$2 = "server";
+const _tLT = "tagListType";
+const n0$2 = "com.amazonaws.iam";
+const _s_registry$2 = new TypeRegistry(_s$2);
+var IAMServiceException$ = [
+	-3,
+	_s$2,
+	"IAMServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$2.registerError(IAMServiceException$, IAMServiceException);
+const n0_registry$2 = new TypeRegistry(n0$2);
+var AccountNotManagementOrDelegatedAdministratorException$ = [
+	-3,
+	n0$2,
+	_ANMODAE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(AccountNotManagementOrDelegatedAdministratorException$, AccountNotManagementOrDelegatedAdministratorException);
+var CallerIsNotManagementAccountException$ = [
+	-3,
+	n0$2,
+	_CINMAE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(CallerIsNotManagementAccountException$, CallerIsNotManagementAccountException);
+var ConcurrentModificationException$ = [
+	-3,
+	n0$2,
+	_CME,
+	{
+		[_aQE$2]: [`ConcurrentModification`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ConcurrentModificationException$, ConcurrentModificationException);
+var CredentialReportExpiredException$ = [
+	-3,
+	n0$2,
+	_CREE,
+	{
+		[_aQE$2]: [`ReportExpired`, 410],
+		[_e$2]: _c$2,
+		[_hE$1]: 410
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(CredentialReportExpiredException$, CredentialReportExpiredException);
+var CredentialReportNotPresentException$ = [
+	-3,
+	n0$2,
+	_CRNPE,
+	{
+		[_aQE$2]: [`ReportNotPresent`, 410],
+		[_e$2]: _c$2,
+		[_hE$1]: 410
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(CredentialReportNotPresentException$, CredentialReportNotPresentException);
+var CredentialReportNotReadyException$ = [
+	-3,
+	n0$2,
+	_CRNRE,
+	{
+		[_aQE$2]: [`ReportInProgress`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(CredentialReportNotReadyException$, CredentialReportNotReadyException);
+var DeleteConflictException$ = [
+	-3,
+	n0$2,
+	_DCE,
+	{
+		[_aQE$2]: [`DeleteConflict`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(DeleteConflictException$, DeleteConflictException);
+var DuplicateCertificateException$ = [
+	-3,
+	n0$2,
+	_DCEu,
+	{
+		[_aQE$2]: [`DuplicateCertificate`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(DuplicateCertificateException$, DuplicateCertificateException);
+var DuplicateSSHPublicKeyException$ = [
+	-3,
+	n0$2,
+	_DSSHPKE,
+	{
+		[_aQE$2]: [`DuplicateSSHPublicKey`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(DuplicateSSHPublicKeyException$, DuplicateSSHPublicKeyException);
+var EntityAlreadyExistsException$ = [
+	-3,
+	n0$2,
+	_EAEE,
+	{
+		[_aQE$2]: [`EntityAlreadyExists`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(EntityAlreadyExistsException$, EntityAlreadyExistsException);
+var EntityTemporarilyUnmodifiableException$ = [
+	-3,
+	n0$2,
+	_ETUE,
+	{
+		[_aQE$2]: [`EntityTemporarilyUnmodifiable`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(EntityTemporarilyUnmodifiableException$, EntityTemporarilyUnmodifiableException);
+var FeatureDisabledException$ = [
+	-3,
+	n0$2,
+	_FDE,
+	{
+		[_aQE$2]: [`FeatureDisabled`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(FeatureDisabledException$, FeatureDisabledException);
+var FeatureEnabledException$ = [
+	-3,
+	n0$2,
+	_FEE,
+	{
+		[_aQE$2]: [`FeatureEnabled`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(FeatureEnabledException$, FeatureEnabledException);
+var InvalidAuthenticationCodeException$ = [
+	-3,
+	n0$2,
+	_IACE,
+	{
+		[_aQE$2]: [`InvalidAuthenticationCode`, 403],
+		[_e$2]: _c$2,
+		[_hE$1]: 403
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidAuthenticationCodeException$, InvalidAuthenticationCodeException);
+var InvalidCertificateException$ = [
+	-3,
+	n0$2,
+	_ICE$1,
+	{
+		[_aQE$2]: [`InvalidCertificate`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidCertificateException$, InvalidCertificateException);
+var InvalidInputException$ = [
+	-3,
+	n0$2,
+	_IIE,
+	{
+		[_aQE$2]: [`InvalidInput`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidInputException$, InvalidInputException);
+var InvalidPublicKeyException$ = [
+	-3,
+	n0$2,
+	_IPKE,
+	{
+		[_aQE$2]: [`InvalidPublicKey`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidPublicKeyException$, InvalidPublicKeyException);
+var InvalidUserTypeException$ = [
+	-3,
+	n0$2,
+	_IUTE,
+	{
+		[_aQE$2]: [`InvalidUserType`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidUserTypeException$, InvalidUserTypeException);
+var KeyPairMismatchException$ = [
+	-3,
+	n0$2,
+	_KPME,
+	{
+		[_aQE$2]: [`KeyPairMismatch`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(KeyPairMismatchException$, KeyPairMismatchException);
+var LimitExceededException$$1 = [
+	-3,
+	n0$2,
+	_LEE$1,
+	{
+		[_aQE$2]: [`LimitExceeded`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(LimitExceededException$$1, LimitExceededException$1);
+var MalformedCertificateException$ = [
+	-3,
+	n0$2,
+	_MCE,
+	{
+		[_aQE$2]: [`MalformedCertificate`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(MalformedCertificateException$, MalformedCertificateException);
+var MalformedPolicyDocumentException$$1 = [
+	-3,
+	n0$2,
+	_MPDE$1,
+	{
+		[_aQE$2]: [`MalformedPolicyDocument`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+var NameConflictException$ = [
+	-3,
+	n0$2,
+	_NCE,
+	{
+		[_aQE$2]: [`NameConflict`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(NameConflictException$, NameConflictException);
+var NoSuchEntityException$ = [
+	-3,
+	n0$2,
+	_NSEE,
+	{
+		[_aQE$2]: [`NoSuchEntity`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(NoSuchEntityException$, NoSuchEntityException);
+var OpenIdIdpCommunicationErrorException$ = [
+	-3,
+	n0$2,
+	_OIICEE,
+	{
+		[_aQE$2]: [`OpenIdIdpCommunicationError`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(OpenIdIdpCommunicationErrorException$, OpenIdIdpCommunicationErrorException);
+var OrganizationNotFoundException$ = [
+	-3,
+	n0$2,
+	_ONFE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(OrganizationNotFoundException$, OrganizationNotFoundException);
+var OrganizationNotInAllFeaturesModeException$ = [
+	-3,
+	n0$2,
+	_ONIAFME,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(OrganizationNotInAllFeaturesModeException$, OrganizationNotInAllFeaturesModeException);
+var PasswordPolicyViolationException$ = [
+	-3,
+	n0$2,
+	_PPVE,
+	{
+		[_aQE$2]: [`PasswordPolicyViolation`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PasswordPolicyViolationException$, PasswordPolicyViolationException);
+var PolicyEvaluationException$ = [
+	-3,
+	n0$2,
+	_PEE,
+	{
+		[_aQE$2]: [`PolicyEvaluation`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PolicyEvaluationException$, PolicyEvaluationException);
+var PolicyNotAttachableException$ = [
+	-3,
+	n0$2,
+	_PNAE,
+	{
+		[_aQE$2]: [`PolicyNotAttachable`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PolicyNotAttachableException$, PolicyNotAttachableException);
+var ReportGenerationLimitExceededException$ = [
+	-3,
+	n0$2,
+	_RGLEE,
+	{
+		[_aQE$2]: [`ReportGenerationLimitExceeded`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ReportGenerationLimitExceededException$, ReportGenerationLimitExceededException);
+var RoleModifiedException$ = [
+	-3,
+	n0$2,
+	_RME,
+	{
+		[_aQE$2]: [`RoleModified`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(RoleModifiedException$, RoleModifiedException);
+var RoleTemplateDisabledException$ = [
+	-3,
+	n0$2,
+	_RTDE,
+	{
+		[_aQE$2]: [`RoleTemplateDisabled`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(RoleTemplateDisabledException$, RoleTemplateDisabledException);
+var ServiceAccessNotEnabledException$ = [
+	-3,
+	n0$2,
+	_SANEE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceAccessNotEnabledException$, ServiceAccessNotEnabledException);
+var ServiceFailureException$ = [
+	-3,
+	n0$2,
+	_SFE,
+	{
+		[_aQE$2]: [`ServiceFailure`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceFailureException$, ServiceFailureException);
+var ServiceNotSupportedException$ = [
+	-3,
+	n0$2,
+	_SNSE,
+	{
+		[_aQE$2]: [`NotSupportedService`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceNotSupportedException$, ServiceNotSupportedException);
+var UnmodifiableEntityException$ = [
+	-3,
+	n0$2,
+	_UEE,
+	{
+		[_aQE$2]: [`UnmodifiableEntity`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(UnmodifiableEntityException$, UnmodifiableEntityException);
+var UnrecognizedPublicKeyEncodingException$ = [
+	-3,
+	n0$2,
+	_UPKEE,
+	{
+		[_aQE$2]: [`UnrecognizedPublicKeyEncoding`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(UnrecognizedPublicKeyEncodingException$, UnrecognizedPublicKeyEncodingException);
+const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
+var AttachedPermissionsBoundary$ = [
+	3,
+	n0$2,
+	_APB,
+	0,
+	[_PBT, _PBA],
+	[0, 0]
+];
+var GetInstanceProfileRequest$ = [
+	3,
+	n0$2,
+	_GIPR,
+	0,
+	[_IPN$1],
+	[0],
+	1
+];
+var GetInstanceProfileResponse$ = [
+	3,
+	n0$2,
+	_GIPRe,
+	0,
+	[_IP$1],
+	[() => InstanceProfile$],
+	1
+];
+var InstanceProfile$ = [
+	3,
+	n0$2,
+	_IP$1,
+	0,
+	[
+		_Pa,
+		_IPN$1,
+		_IPI,
+		_A$1,
+		_CD$1,
+		_Rol,
+		_T$1
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		4,
+		() => roleListType,
+		() => tagListType
+	],
+	6
+];
+var Role$ = [
+	3,
+	n0$2,
+	_Ro,
+	0,
+	[
+		_Pa,
+		_RN,
+		_RIo,
+		_A$1,
+		_CD$1,
+		_ARPD,
+		_D$2,
+		_MSD,
+		_PB,
+		_T$1,
+		_RLU,
+		_SRT
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		1,
+		() => AttachedPermissionsBoundary$,
+		() => tagListType,
+		() => RoleLastUsed$,
+		() => SourceRoleTemplate$
+	],
+	5
+];
+var RoleLastUsed$ = [
+	3,
+	n0$2,
+	_RLU,
+	0,
+	[_LUD, _R$1],
+	[4, 0]
+];
+var SourceRoleTemplate$ = [
+	3,
+	n0$2,
+	_SRT,
+	0,
+	[_TA, _TMV],
+	[0, 1],
+	2
+];
+var Tag$$1 = [
+	3,
+	n0$2,
+	_Ta,
+	0,
+	[_K$1, _Val],
+	[0, 0],
+	2
+];
+var roleListType = [
+	1,
+	n0$2,
+	_rLT,
+	0,
+	() => Role$
+];
+var tagListType = [
+	1,
+	n0$2,
+	_tLT,
+	0,
+	() => Tag$$1
+];
+var GetInstanceProfile$ = [
+	9,
+	n0$2,
+	_GIP,
+	0,
+	() => GetInstanceProfileRequest$,
+	() => GetInstanceProfileResponse$
+];
+// node_modules/@aws-sdk/client-iam/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$5 = (config) => {
+	return {
+		apiVersion: "2010-05-08",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultIAMHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.iam",
+			errorTypeRegistries: errorTypeRegistries$2,
+			xmlNamespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+			version: "2010-05-08",
+			serviceTarget: "AWSIdentityManagementV20100508"
+		},
+		serviceId: config?.serviceId ?? "IAM",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-iam/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$8();
+const getRuntimeConfig$4 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$5(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$3
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-iam/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$2 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-iam/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-iam/dist-es/IAMClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var IAMClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$4(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
+		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultIAMHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/client-iam/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$2 = makeBuilder(commonParams$2, "AWSIdentityManagementV20100508", "IAMClient", getEndpointPlugin);
+const _ep0$2 = {};
+const _mw0$2 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-iam/dist-es/commands/GetInstanceProfileCommand.js
+var GetInstanceProfileCommand = class extends command$2(_ep0$2, _mw0$2, "GetInstanceProfile", GetInstanceProfile$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
@@ -41366,6 +43131,10 @@ function openPlace(clients, { account, session, signal, side }, region) {
 		...config,
 		...settings
 	}));
+	const iam = open("iam", (settings) => new IAMClient({
+		...config,
+		...settings
+	}));
 	const until = (signal) => ({
 		account,
 		region,
@@ -41378,7 +43147,8 @@ function openPlace(clients, { account, session, signal, side }, region) {
 		kms: kms(signal),
 		sts: sts(signal),
 		ssm: ssm(signal),
-		autoScaling: autoScaling(signal)
+		autoScaling: autoScaling(signal),
+		iam: iam(signal)
 	});
 	return until(signal);
 }
@@ -42848,6 +44618,14 @@ function leastMemory({ Platform, PlatformDetails = "" }) {
 function untestable({ Architecture = "x86_64" }) {
 	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
 }
+var UntestableError = class extends Error {
+	name = "UntestableError";
+	remedy;
+	constructor(why, remedy) {
+		super(why);
+		this.remedy = remedy;
+	}
+};
 function misfit(image, info) {
 	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
 	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
@@ -43061,15 +44839,30 @@ function originDifferences(source, image, snapshots) {
 		}];
 	});
 }
-// src/observe/boot.ts
-var UntestableError = class extends Error {
-	name = "UntestableError";
-	remedy;
-	constructor(why, remedy) {
-		super(why);
-		this.remedy = remedy;
+// src/observe/instance-profile.ts
+async function checkInstanceProfile(place, named, findings) {
+	const [, account, path] = /^arn:[^:]+:iam::(\d+):instance-profile\/(.+)$/.exec(named) ?? [];
+	const name = path?.split("/").at(-1) ?? named;
+	if (account !== void 0 && account !== place.account) throw new UntestableError(`the instance profile ${named} is account ${account}'s`, correct);
+	const found = await readProfile(place, name, findings);
+	if (found === void 0) return;
+	if (account !== void 0 && found.Arn !== named) throw new UntestableError(`the instance profile ${name} is ${found.Arn}, not ${named}`, correct);
+	if ((found.Roles ?? []).length === 0) throw new UntestableError(`the instance profile ${name} has no role`, `add one to it: aws iam add-role-to-instance-profile --instance-profile-name ${name} --role-name <role>`);
+}
+const correct = "correct boot-instance-profile";
+async function readProfile(place, name, findings) {
+	try {
+		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		if (hasCode(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof AwsCallError)) throw error;
+		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
+		findings.warn(placeName(place), `${what}: ${explainLine(error)}`);
+		return;
 	}
-};
+}
+// src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
 	const where = placeName(place);
@@ -43085,17 +44878,20 @@ async function readBootSite(place, asked) {
 		return;
 	}
 }
-async function siteOf(place, { boot, image, values }) {
+async function siteOf(place, { boot, image, values, findings }) {
 	const never = untestable(image);
 	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
 	const filled = (texts) => texts.map((text) => fill(text, values));
 	const subnets = await readSubnets(place, filled(boot.subnets));
 	const byVpc = await readGroups$1(place, subnets, filled(boot.securityGroups));
-	const usable = subnets.flatMap(({ SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" }) => {
+	const usable = subnets.flatMap((one) => {
+		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
+		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
 		const groups = byVpc?.get(VpcId);
 		return byVpc !== void 0 && groups === void 0 ? [] : [{
 			subnet,
 			zone,
+			givesIpv6,
 			groups: groups ?? []
 		}];
 	});
@@ -43112,9 +44908,11 @@ async function siteOf(place, { boot, image, values }) {
 		types,
 		zones
 	});
+	const profile = boot.instanceProfile && fill(boot.instanceProfile, values);
+	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
 	return {
 		sizes,
-		profile: boot.instanceProfile === void 0 ? void 0 : fill(boot.instanceProfile, values)
+		profile
 	};
 }
 function noType(named, image, { types: [info], zones }) {
@@ -43556,15 +45354,18 @@ async function checkScan(place, image, check) {
 	if (!isFresh(image, check.scan, place.awsNow())) tellOld(place, image, check);
 	await checkFindings(place, image, check);
 }
+function waitingFor({ waitMinutes }) {
+	return waitMinutes === 0 ? "wait for it with scan-wait-minutes" : `wait longer for it (scan-wait-minutes: ${waitMinutes})`;
+}
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add(placeName(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$3(at)}, longer ago than ${limit}`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
+	findings.add(placeName(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$3(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
 	if (!scan.required) findings.warn(placeName(place), `${what}, so nothing says what it holds`);
-	else findings.add(placeName(place), what, "have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false");
+	else findings.add(placeName(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -45498,11 +47299,16 @@ function counted(number, noun, plural = `${noun}s`) {
 // src/report/progress.ts
 function openLog({ runner, clock }) {
 	const start = clock.now();
+	const warned = new Set();
 	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
 		line: (where, what) => runner.info(logText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${oneLine(what)}`)),
-		warn: (message) => runner.warning(logText(oneLine(message))),
+		warn: (message) => {
+			warned.add(message);
+			runner.warning(logText(oneLine(message)));
+		},
+		warned: () => [...warned],
 		mask: runner.mask,
 		async group(title, work) {
 			runner.startGroup(logText(title));
@@ -45942,6 +47748,14 @@ function isAbsentInstance(error) {
 	return hasCode(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
 }
 async function terminate(place, id) {
+	try {
+		await terminateOnceSeen(place, id);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		throw new StepError(`Ending the instance ${id} in ${placeName(place)}, which may run on`, error);
+	}
+}
+async function terminateOnceSeen(place, id) {
 	await patiently(place, async () => {
 		try {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
@@ -54904,7 +56718,7 @@ function gantt({ timeline, targets }) {
 const maxBytes = 1048576;
 const unfolded$1 = 20;
 function summaryText(report) {
-	const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+	const { sourceAmiId, targets, problems = [], warnings = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
 	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : markdown(sourceAmiId);
 	const source = plan === void 0 ? "" : sourceText(plan.source);
@@ -54925,7 +56739,11 @@ function summaryText(report) {
 		...head,
 		...section("Problems", problemList(problems)),
 		...section("Failures", failing),
-		...section("Warnings", [...plan?.warnings ?? [], ...plan?.dryRun ? plan.unasked : []].map((warning) => `- ${markdown(warning)}`))
+		...section("Warnings", [
+			...plan?.warnings ?? [],
+			...warnings,
+			...plan?.dryRun ? plan.unasked : []
+		].map((warning) => `- ${markdown(warning)}`))
 	], [...rows.length > 0 ? [
 		"",
 		...table,
@@ -55592,16 +57410,13 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 	if (before !== null) {
 		const { value, dataType = "text" } = await formerValue(place, name, before);
 		if (stands !== amiId && stands !== value) return void 0;
-		const former = {
+		if (!await overwrite(place, {
 			Name: name,
 			Value: value,
 			Type: "String",
-			...dataTypeOver({ dataType })
-		};
-		await place.ssm(new PutParameterCommand({
-			...former,
+			...dataTypeOver({ dataType }),
 			Overwrite: true
-		}));
+		}, stands === value)) return void 0;
 		return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
@@ -55611,6 +57426,15 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 		if (!hasCode(error, "ParameterNotFound")) throw error;
 	}
 	return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+async function overwrite(place, request, stands) {
+	try {
+		await place.ssm(new PutParameterCommand(request));
+		return true;
+	} catch (error) {
+		if (stands && error instanceof AwsCallError && !isTransient(error)) return false;
+		throw error;
+	}
 }
 async function formerValue(place, name, before) {
 	if (before.value !== void 0) return before;
@@ -57851,11 +59675,13 @@ function planned({ plan, record }, asked, log) {
 function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, pictures }, log) {
 	const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
 	const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+	const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
 	return {
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => outcomeOf$1(target, byIsland.get(placeName(target.target.place)) ?? [], start)),
-		failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+		failures,
+		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
 		cleanUp,
 		timeline: timelineOf(outcomes),
 		pictures,
@@ -57937,7 +59763,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		...optional && { optional }
 	};
 }
-function referenceFailures(all, log) {
+function referenceFailures(all, { failed }, log) {
 	const set = all.filter(({ operation: { kind } }) => [
 		"ready",
 		"parameter",
@@ -57946,7 +59772,10 @@ function referenceFailures(all, log) {
 	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
 	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${explainLine(end.error)}`);
 	const failure = failureOf$1(common);
-	if (failure !== void 0) return [`The ${wordsFor(common)} hold what they held before. ${explainLine(failure.error)}`];
+	if (failure !== void 0) {
+		const end = failed.length === 0 ? "hold what they held before" : "could not all be set, nor, it may be, put back";
+		return [`The ${wordsFor(common)} ${end}. ${explainLine(failure.error)}`];
+	}
 	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
 }
@@ -57998,7 +59827,7 @@ const standing = [
 	"Blocked",
 	"UnauthorizedOperation"
 ];
-const ofKey = /InvalidKMSKey|KMSKey|\bKMS\b|kms:/;
+const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 function refusalVerdict(error) {
 	const code = errorCode(error).replace(/^(Client|Server)\./, "");
 	const why = errorMessage(error);
@@ -58413,21 +60242,23 @@ function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 			SubnetId: launch.subnet,
 			AssociatePublicIpAddress: false,
 			DeleteOnTermination: true,
-			...launch.groups.length > 0 && { Groups: [...launch.groups] }
+			...launch.groups.length > 0 && { Groups: [...launch.groups] },
+			...launch.givesIpv6 && { Ipv6AddressCount: 0 }
 		}],
 		...profile !== void 0 && { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } },
-		...image.ImdsSupport === "v2.0" && { MetadataOptions: { HttpTokens: "required" } },
+		MetadataOptions: { HttpTokens: "required" },
 		BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => Ebs === void 0 ? [] : [{
 			DeviceName,
 			Ebs: { DeleteOnTermination: true }
 		}]),
-		TagSpecifications: [{
-			ResourceType: "instance",
+		TagSpecifications: [
+			"instance",
+			"volume",
+			"network-interface"
+		].map((ResourceType) => ({
+			ResourceType,
 			Tags
-		}, {
-			ResourceType: "volume",
-			Tags
-		}]
+		}))
 	});
 }
 function verdictTag(ImageId, settings, is) {
@@ -58534,8 +60365,11 @@ async function tellLaunchers({ settings }, { run, place }) {
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
+function reasonsOf(untold) {
+	return [...Map.groupBy(untold, ({ why }) => why)].map(([why, launches]) => `${launches.map(({ as }) => as).join(", ")}: ${why}`).join("; ");
+}
 async function tryAll(operation, scope, image) {
-	const elsewhere = [];
+	const untold = [];
 	let failed;
 	let count = 0;
 	for (const launches of operation.site.sizes) {
@@ -58544,24 +60378,24 @@ async function tryAll(operation, scope, image) {
 			launches,
 			count
 		});
-		elsewhere.push(...tried.elsewhere);
+		untold.push(...tried.untold);
 		count += launches.length;
 		const { verdict } = tried;
 		if (verdict?.is === "up" || verdict?.is === "failed" && verdict.byKey) return verdict;
 		if (verdict?.is === "failed") failed = verdict;
 		if (verdict?.is === "never") return failed ?? {
 			...verdict,
-			why: elsewhere.join("; ")
+			why: reasonsOf(untold)
 		};
 	}
 	return failed ?? {
 		is: "elsewhere",
-		why: elsewhere.join("; ")
+		why: reasonsOf(untold)
 	};
 }
 async function trySize(operation, scope, { image, launches, count }) {
 	const { run, place } = scope;
-	const elsewhere = [];
+	const untold = [];
 	for (const [index, launch] of launches.entries()) {
 		if (count + index > 0) await endEarlier(scope);
 		const verdict = await tryOne(operation, scope, {
@@ -58570,20 +60404,32 @@ async function trySize(operation, scope, { image, launches, count }) {
 			token: launchToken(run.leaseId, place, count + index),
 			leaseId: run.leaseId
 		});
-		if (verdict.is === "up" || verdict.is === "failed") return {
+		if (verdict.is === "up") return {
 			verdict,
-			elsewhere
+			untold
 		};
-		elsewhere.push(`${launch.type} in ${launch.zone} (${launch.subnet}): ${verdict.why}`);
-		run.log.line(placeName(place), `not tested as ${elsewhere.at(-1)}`);
+		const { why } = verdict;
+		const as = `${launch.type} in ${launch.zone} (${launch.subnet})`;
+		if (verdict.is === "failed") return {
+			verdict: {
+				...verdict,
+				why: `as ${as}: ${why}`
+			},
+			untold
+		};
+		untold.push({
+			as,
+			why
+		});
+		run.log.line(placeName(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
-			elsewhere
+			untold
 		};
 	}
 	return {
 		verdict: void 0,
-		elsewhere
+		untold
 	};
 }
 const looksSeconds$1 = [
@@ -58627,11 +60473,11 @@ async function tryOne(operation, scope, launching) {
 			run.log.line(placeName(place), shown);
 			return verdict;
 		}
-		const told = `as ${as}: ${verdict.why}`;
-		const shown = verdict.is === "failed" ? await look(scope, id, launch) : "";
+		if (verdict.is !== "failed") return verdict;
+		run.log.line(placeName(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
-			why: `${told}${shown}`
+			why: `${verdict.why}${await look(scope, id, launch)}`
 		};
 	} finally {
 		await end$1(scope, id);
@@ -61229,10 +63075,15 @@ function openRun(parts) {
 		regrant: (key) => regranted.push(key),
 		picture: ({ account, region }, jpeg) => {
 			const path = keepPicture(host.files, jpeg, log);
-			if (path !== void 0) pictures[account] = {
+			if (path === void 0) return;
+			pictures[account] = {
 				...pictures[account],
 				[region]: path
 			};
+			log.line(placeName({
+				account,
+				region
+			}), `the screen (output boot-screenshots): ${path}`);
 		},
 		leave: (what) => left.push(what)
 	};
