@@ -71,7 +71,9 @@ export function openRun(parts: RunParts): OpenRun {
     regrant: (key) => regranted.push(key),
     picture: ({ account, region }, jpeg) => {
       const path = keepPicture(host.files, jpeg, log);
-      if (path !== undefined) pictures[account] = { ...pictures[account], [region]: path };
+      if (path === undefined) return;
+      pictures[account] = { ...pictures[account], [region]: path };
+      log.line(placeName({ account, region }), `the screen (output boot-screenshots): ${path}`);
     },
     leave: (what) => left.push(what),
   };

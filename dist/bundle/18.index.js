@@ -9546,92 +9546,92 @@ async function joined(promises) {
 	return Promise.all(promises);
 }
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-const q = "ref";
-const a$4 = -1;
-const b$4 = true;
-const c$4 = "isSet";
-const d$4 = "PartitionResult";
-const e$4 = "booleanEquals";
-const f$4 = "stringEquals";
-const g$4 = "getAttr";
-const h$4 = "us-east-1";
-const i$4 = "sigv4";
-const j$4 = "sts";
-const k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l = { [q]: "Endpoint" };
-const m = { [q]: "Region" };
-const n = { [q]: d$4 };
-const o = {};
-const p = [m];
-const _data$4 = {
+const q$1 = "ref";
+const a$5 = -1;
+const b$5 = true;
+const c$5 = "isSet";
+const d$5 = "PartitionResult";
+const e$5 = "booleanEquals";
+const f$5 = "stringEquals";
+const g$5 = "getAttr";
+const h$5 = "us-east-1";
+const i$5 = "sigv4";
+const j$5 = "sts";
+const k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l$1 = { [q$1]: "Endpoint" };
+const m$1 = { [q$1]: "Region" };
+const n$1 = { [q$1]: d$5 };
+const o$1 = {};
+const p$1 = [m$1];
+const _data$5 = {
 	conditions: [
-		[c$4, [l]],
-		[c$4, p],
+		[c$5, [l$1]],
+		[c$5, p$1],
 		[
 			"aws.partition",
-			p,
-			d$4
+			p$1,
+			d$5
 		],
-		[e$4, [{ [q]: "UseFIPS" }, b$4]],
-		[e$4, [{ [q]: "UseDualStack" }, b$4]],
-		[f$4, [m, "aws-global"]],
-		[e$4, [{ [q]: "UseGlobalEndpoint" }, b$4]],
-		[f$4, [m, "eu-central-1"]],
-		[e$4, [{
-			fn: g$4,
-			argv: [n, "supportsDualStack"]
-		}, b$4]],
-		[e$4, [{
-			fn: g$4,
-			argv: [n, "supportsFIPS"]
-		}, b$4]],
-		[f$4, [m, "ap-south-1"]],
-		[f$4, [m, "eu-north-1"]],
-		[f$4, [m, "eu-west-1"]],
-		[f$4, [m, "eu-west-2"]],
-		[f$4, [m, "eu-west-3"]],
-		[f$4, [m, "sa-east-1"]],
-		[f$4, [m, h$4]],
-		[f$4, [m, "us-east-2"]],
-		[f$4, [m, "us-west-2"]],
-		[f$4, [m, "us-west-1"]],
-		[f$4, [m, "ca-central-1"]],
-		[f$4, [m, "ap-southeast-1"]],
-		[f$4, [m, "ap-northeast-1"]],
-		[f$4, [m, "ap-southeast-2"]],
-		[f$4, [{
-			fn: g$4,
-			argv: [n, "name"]
+		[e$5, [{ [q$1]: "UseFIPS" }, b$5]],
+		[e$5, [{ [q$1]: "UseDualStack" }, b$5]],
+		[f$5, [m$1, "aws-global"]],
+		[e$5, [{ [q$1]: "UseGlobalEndpoint" }, b$5]],
+		[f$5, [m$1, "eu-central-1"]],
+		[e$5, [{
+			fn: g$5,
+			argv: [n$1, "supportsDualStack"]
+		}, b$5]],
+		[e$5, [{
+			fn: g$5,
+			argv: [n$1, "supportsFIPS"]
+		}, b$5]],
+		[f$5, [m$1, "ap-south-1"]],
+		[f$5, [m$1, "eu-north-1"]],
+		[f$5, [m$1, "eu-west-1"]],
+		[f$5, [m$1, "eu-west-2"]],
+		[f$5, [m$1, "eu-west-3"]],
+		[f$5, [m$1, "sa-east-1"]],
+		[f$5, [m$1, h$5]],
+		[f$5, [m$1, "us-east-2"]],
+		[f$5, [m$1, "us-west-2"]],
+		[f$5, [m$1, "us-west-1"]],
+		[f$5, [m$1, "ca-central-1"]],
+		[f$5, [m$1, "ap-southeast-1"]],
+		[f$5, [m$1, "ap-northeast-1"]],
+		[f$5, [m$1, "ap-southeast-2"]],
+		[f$5, [{
+			fn: g$5,
+			argv: [n$1, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$4],
+		[a$5],
 		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$4,
-			signingName: j$4,
-			signingRegion: h$4
+			name: i$5,
+			signingName: j$5,
+			signingRegion: h$5
 		}] }],
-		[k$4, { authSchemes: [{
-			name: i$4,
-			signingName: j$4,
+		[k$5, { authSchemes: [{
+			name: i$5,
+			signingName: j$5,
 			signingRegion: "{Region}"
 		}] }],
-		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l, o],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
-		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o],
-		[a$4, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
-		[a$4, "DualStack is enabled but this partition does not support DualStack"],
-		[k$4, o],
-		[a$4, "Invalid Configuration: Missing Region"]
+		[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l$1, o$1],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+		[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o$1],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
+		[a$5, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+		[a$5, "DualStack is enabled but this partition does not support DualStack"],
+		[k$5, o$1],
+		[a$5, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$4 = 2;
-const nodes$4 = new Int32Array([
+const root$5 = 2;
+const nodes$5 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -9726,9 +9726,9 @@ const nodes$4 = new Int32Array([
 	100000004,
 	100000005
 ]);
-const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+const bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-const cache$4 = new EndpointCache({
+const cache$5 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -9738,8 +9738,8 @@ const cache$4 = new EndpointCache({
 		"UseGlobalEndpoint"
 	]
 });
-const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+const defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+	return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -9763,7 +9763,7 @@ const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, inpu
 	};
 };
 const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
-function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -9838,23 +9838,23 @@ const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
 			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 			break;
 		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+			options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
+const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
 	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
 	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
 });
-const resolveHttpAuthSchemeConfig$4 = (config) => {
+const resolveHttpAuthSchemeConfig$5 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$4 = (options) => {
+const resolveClientEndpointParameters$5 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
@@ -9862,7 +9862,7 @@ const resolveClientEndpointParameters$4 = (options) => {
 		defaultSigningName: "sts"
 	});
 };
-const commonParams$4 = {
+const commonParams$5 = {
 	UseGlobalEndpoint: {
 		type: "builtInParams",
 		name: "useGlobalEndpoint"
@@ -9885,7 +9885,7 @@ const commonParams$4 = {
 	}
 };
 // node_modules/@aws-sdk/client-sts/package.json
-var version$5 = "3.1173.0";
+var version$6 = "3.1173.0";
 const remoteProvider = async (init) => {
 	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await __webpack_require__.e(/* import() */ 821).then(__webpack_require__.bind(__webpack_require__, 821)).then((n) => n.t);
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
@@ -10047,7 +10047,7 @@ var InvalidContextAssertionException = class InvalidContextAssertionException ex
 		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
 	}
 };
-var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
+var MalformedPolicyDocumentException$2 = class MalformedPolicyDocumentException$2 extends STSServiceException {
 	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
 	name = "MalformedPolicyDocumentException";
 	$fault = "client";
@@ -10057,7 +10057,7 @@ var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$
 			$fault: "client",
 			...opts
 		});
-		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$2.prototype);
 	}
 };
 var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
@@ -10218,7 +10218,7 @@ var SessionDurationEscalationException = class SessionDurationEscalationExceptio
 	}
 };
 // node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
-const _A$1 = "Arn";
+const _A$2 = "Arn";
 const _AKI = "AccessKeyId";
 const _AR = "AssumeRole";
 const _ARI = "AssumedRoleId";
@@ -10247,12 +10247,12 @@ const _ICAE = "InvalidContextAssertionException";
 const _IDPCEE = "IDPCommunicationErrorException";
 const _IDPRCE = "IDPRejectedClaimException";
 const _IITE$1 = "InvalidIdentityTokenException";
-const _IP$1 = "IdentityProvider";
+const _IP$2 = "IdentityProvider";
 const _ISCE = "InvalidSubjectCredentialsException";
 const _ISLE = "InsufficientSessionLifetimeException";
 const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$3 = "Key";
-const _MPDE$1 = "MalformedPolicyDocumentException";
+const _K$4 = "Key";
+const _MPDE$2 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
 const _OI$1 = "OriginIdentity";
 const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
@@ -10280,293 +10280,293 @@ const _ST$1 = "SubjectType";
 const _STS = "SessionTokenSize";
 const _STU = "SessionTokenUtilization";
 const _STe = "SessionToken";
-const _T$3 = "Tags";
+const _T$4 = "Tags";
 const _TC = "TokenCode";
 const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
 const _TTK = "TransitiveTagKeys";
-const _Ta$1 = "Tag";
+const _Ta$2 = "Tag";
 const _UI$1 = "UserId";
 const _V$3 = "Value";
 const _WIT = "WebIdentityToken";
 const _a = "arn";
 const _aKST = "accessKeySecretType";
-const _aQE$3 = "awsQueryError";
-const _c$3 = "client";
+const _aQE$4 = "awsQueryError";
+const _c$4 = "client";
 const _cTT = "clientTokenType";
-const _e$3 = "error";
-const _hE$3 = "httpError";
-const _m$4 = "message";
+const _e$4 = "error";
+const _hE$4 = "httpError";
+const _m$5 = "message";
 const _oIIT = "originIdentityIssuerType";
 const _oIST = "originIdentitySubjectType";
 const _oISTT = "originIdentitySubjectTypeType";
 const _pDLT = "policyDescriptorListType";
-const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 const _tCIPMT = "transactionContextIdentityProviderMapType";
 const _tCVT = "transactionContextValueType";
-const _tLT = "tagListType";
-const n0$4 = "com.amazonaws.sts";
-const _s_registry$4 = new TypeRegistry(_s$4);
+const _tLT$1 = "tagListType";
+const n0$5 = "com.amazonaws.sts";
+const _s_registry$5 = new TypeRegistry(_s$5);
 var STSServiceException$ = [
 	-3,
-	_s$4,
+	_s$5,
 	"STSServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$4.registerError(STSServiceException$, STSServiceException);
-const n0_registry$3 = new TypeRegistry(n0$4);
+_s_registry$5.registerError(STSServiceException$, STSServiceException);
+const n0_registry$4 = new TypeRegistry(n0$5);
 var ExpiredTokenException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ETE,
 	{
-		[_aQE$3]: [`ExpiredTokenException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`ExpiredTokenException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(ExpiredTokenException$, ExpiredTokenException);
+n0_registry$4.registerError(ExpiredTokenException$, ExpiredTokenException);
 var ExpiredTradeInTokenException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ETITE,
 	{
-		[_aQE$3]: [`ExpiredTradeInTokenException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`ExpiredTradeInTokenException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+n0_registry$4.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
 var IDPCommunicationErrorException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IDPCEE,
 	{
-		[_aQE$3]: [`IDPCommunicationError`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`IDPCommunicationError`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+n0_registry$4.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
 var IDPRejectedClaimException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IDPRCE,
 	{
-		[_aQE$3]: [`IDPRejectedClaim`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`IDPRejectedClaim`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+n0_registry$4.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
 var InsufficientSessionLifetimeException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ISLE,
 	{
-		[_aQE$3]: [`InsufficientSessionLifetime`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InsufficientSessionLifetime`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+n0_registry$4.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
 var InvalidAuthorizationMessageException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IAME,
 	{
-		[_aQE$3]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+n0_registry$4.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
 var InvalidContextAssertionException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ICAE,
 	{
-		[_aQE$3]: [`InvalidContextAssertion`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidContextAssertion`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+n0_registry$4.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
 var InvalidIdentityTokenException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_IITE$1,
 	{
-		[_aQE$3]: [`InvalidIdentityToken`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidIdentityToken`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+n0_registry$4.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
 var InvalidSubjectCredentialsException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_ISCE,
 	{
-		[_aQE$3]: [`InvalidSubjectCredentials`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`InvalidSubjectCredentials`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+n0_registry$4.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
 var JWTPayloadSizeExceededException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_JWTPSEE,
 	{
-		[_aQE$3]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
-var MalformedPolicyDocumentException$$1 = [
+n0_registry$4.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+var MalformedPolicyDocumentException$$2 = [
 	-3,
-	n0$4,
-	_MPDE$1,
+	n0$5,
+	_MPDE$2,
 	{
-		[_aQE$3]: [`MalformedPolicyDocument`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`MalformedPolicyDocument`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+n0_registry$4.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
 var OutboundWebIdentityFederationDisabledException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_OWIFDE,
 	{
-		[_aQE$3]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+n0_registry$4.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
 var PackedPolicyTooLargeException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_PPTLE,
 	{
-		[_aQE$3]: [`PackedPolicyTooLarge`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_aQE$4]: [`PackedPolicyTooLarge`, 400],
+		[_e$4]: _c$4,
+		[_hE$4]: 400
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+n0_registry$4.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
 var RegionDisabledException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_RDE,
 	{
-		[_aQE$3]: [`RegionDisabledException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`RegionDisabledException`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(RegionDisabledException$, RegionDisabledException);
+n0_registry$4.registerError(RegionDisabledException$, RegionDisabledException);
 var SessionDurationEscalationException$ = [
 	-3,
-	n0$4,
+	n0$5,
 	_SDEE,
 	{
-		[_aQE$3]: [`SessionDurationEscalationException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
+		[_aQE$4]: [`SessionDurationEscalationException`, 403],
+		[_e$4]: _c$4,
+		[_hE$4]: 403
 	},
-	[_m$4],
+	[_m$5],
 	[0]
 ];
-n0_registry$3.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
+n0_registry$4.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
 var accessKeySecretType = [
 	0,
-	n0$4,
+	n0$5,
 	_aKST,
 	8,
 	0
 ];
 var clientTokenType = [
 	0,
-	n0$4,
+	n0$5,
 	_cTT,
 	8,
 	0
 ];
 var originIdentityIssuerType = [
 	0,
-	n0$4,
+	n0$5,
 	_oIIT,
 	8,
 	0
 ];
 var originIdentitySubjectType = [
 	0,
-	n0$4,
+	n0$5,
 	_oIST,
 	8,
 	0
 ];
 var originIdentitySubjectTypeType = [
 	0,
-	n0$4,
+	n0$5,
 	_oISTT,
 	8,
 	0
 ];
 var transactionContextValueType = [
 	0,
-	n0$4,
+	n0$5,
 	_tCVT,
 	8,
 	0
 ];
 var AssumedRoleUser$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARU,
 	0,
-	[_ARI, _A$1],
+	[_ARI, _A$2],
 	[0, 0],
 	2
 ];
 var AssumeRoleRequest$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARR,
 	0,
 	[
@@ -10575,7 +10575,7 @@ var AssumeRoleRequest$ = [
 		_PA,
 		_P$3,
 		_DS$2,
-		_T$3,
+		_T$4,
 		_TTK,
 		_EI,
 		_SN$1,
@@ -10590,7 +10590,7 @@ var AssumeRoleRequest$ = [
 		() => policyDescriptorListType,
 		0,
 		1,
-		() => tagListType,
+		() => tagListType$1,
 		64,
 		0,
 		0,
@@ -10603,7 +10603,7 @@ var AssumeRoleRequest$ = [
 ];
 var AssumeRoleResponse$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARRs,
 	0,
 	[
@@ -10625,7 +10625,7 @@ var AssumeRoleResponse$ = [
 ];
 var AssumeRoleWithWebIdentityRequest$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARWWIR,
 	0,
 	[
@@ -10652,7 +10652,7 @@ var AssumeRoleWithWebIdentityRequest$ = [
 ];
 var AssumeRoleWithWebIdentityResponse$ = [
 	3,
-	n0$4,
+	n0$5,
 	_ARWWIRs,
 	0,
 	[
@@ -10682,7 +10682,7 @@ var AssumeRoleWithWebIdentityResponse$ = [
 ];
 var Credentials$ = [
 	3,
-	n0$4,
+	n0$5,
 	_C$1,
 	0,
 	[
@@ -10701,7 +10701,7 @@ var Credentials$ = [
 ];
 var GetCallerIdentityRequest$ = [
 	3,
-	n0$4,
+	n0$5,
 	_GCIR,
 	0,
 	[],
@@ -10709,13 +10709,13 @@ var GetCallerIdentityRequest$ = [
 ];
 var GetCallerIdentityResponse$ = [
 	3,
-	n0$4,
+	n0$5,
 	_GCIRe,
 	0,
 	[
 		_UI$1,
 		_Ac,
-		_A$1
+		_A$2
 	],
 	[
 		0,
@@ -10725,7 +10725,7 @@ var GetCallerIdentityResponse$ = [
 ];
 var OriginIdentity$ = [
 	3,
-	n0$4,
+	n0$5,
 	_OI$1,
 	0,
 	[
@@ -10743,7 +10743,7 @@ var OriginIdentity$ = [
 ];
 var PolicyDescriptorType$ = [
 	3,
-	n0$4,
+	n0$5,
 	_PDT,
 	0,
 	[_a],
@@ -10751,32 +10751,32 @@ var PolicyDescriptorType$ = [
 ];
 var ProvidedContext$ = [
 	3,
-	n0$4,
+	n0$5,
 	_PCr$1,
 	0,
 	[_PAro, _CA],
 	[0, 0]
 ];
-var Tag$$2 = [
+var Tag$$3 = [
 	3,
-	n0$4,
-	_Ta$1,
+	n0$5,
+	_Ta$2,
 	0,
-	[_K$3, _V$3],
+	[_K$4, _V$3],
 	[0, 0],
 	2
 ];
 var TransactionContext$ = [
 	3,
-	n0$4,
+	n0$5,
 	_TCr,
 	0,
-	[_IP$1],
+	[_IP$2],
 	[[() => transactionContextIdentityProviderMapType, 0]]
 ];
 var TrustedIdentityPropagationContext$ = [
 	3,
-	n0$4,
+	n0$5,
 	_TIPC,
 	8,
 	[_OI$1, _TCr],
@@ -10784,28 +10784,28 @@ var TrustedIdentityPropagationContext$ = [
 ];
 var policyDescriptorListType = [
 	1,
-	n0$4,
+	n0$5,
 	_pDLT,
 	0,
 	() => PolicyDescriptorType$
 ];
 var ProvidedContextsListType = [
 	1,
-	n0$4,
+	n0$5,
 	_PCLT,
 	0,
 	() => ProvidedContext$
 ];
-var tagListType = [
+var tagListType$1 = [
 	1,
-	n0$4,
-	_tLT,
+	n0$5,
+	_tLT$1,
 	0,
-	() => Tag$$2
+	() => Tag$$3
 ];
 var transactionContextIdentityProviderMapType = [
 	2,
-	n0$4,
+	n0$5,
 	_tCIPMT,
 	0,
 	[0, 0],
@@ -10813,7 +10813,7 @@ var transactionContextIdentityProviderMapType = [
 ];
 var AssumeRole$ = [
 	9,
-	n0$4,
+	n0$5,
 	_AR,
 	0,
 	() => AssumeRoleRequest$,
@@ -10821,7 +10821,7 @@ var AssumeRole$ = [
 ];
 var AssumeRoleWithWebIdentity$ = [
 	9,
-	n0$4,
+	n0$5,
 	_ARWWI,
 	0,
 	() => AssumeRoleWithWebIdentityRequest$,
@@ -10829,20 +10829,20 @@ var AssumeRoleWithWebIdentity$ = [
 ];
 var GetCallerIdentity$ = [
 	9,
-	n0$4,
+	n0$5,
 	_GCI,
 	0,
 	() => GetCallerIdentityRequest$,
 	() => GetCallerIdentityResponse$
 ];
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
-const getRuntimeConfig$9 = (config) => {
+const getRuntimeConfig$11 = (config) => {
 	return {
 		apiVersion: "2011-06-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -10866,7 +10866,7 @@ const getRuntimeConfig$9 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$4,
+			errorTypeRegistries: errorTypeRegistries$5,
 			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 			version: "2011-06-15",
 			serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -10880,11 +10880,11 @@ const getRuntimeConfig$9 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
-const getRuntimeConfig$8 = (config) => {
+const getRuntimeConfig$10 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$9(config);
+	const clientSharedValues = getRuntimeConfig$11(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -10901,7 +10901,7 @@ const getRuntimeConfig$8 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
+			clientVersion: version$6
 		}),
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
 			{
@@ -10938,7 +10938,7 @@ const getRuntimeConfig$8 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -10965,7 +10965,7 @@ const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$4 = (config) => {
+const resolveHttpAuthRuntimeConfig$5 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -10973,24 +10973,24 @@ const resolveHttpAuthRuntimeConfig$4 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
+const resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
 var STSClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$8(configuration || {});
+		const _config_0 = getRuntimeConfig$10(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
-		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
+		const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -11013,15 +11013,15 @@ var STSClient = class extends Client {
 	}
 };
 // node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-const command$4 = makeBuilder(commonParams$4, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$4 = {};
-const _mw0$4 = (Command, cs, config, o) => [];
+const command$5 = makeBuilder(commonParams$5, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$5 = {};
+const _mw0$5 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$) {};
+var AssumeRoleCommand = class extends command$5(_ep0$5, _mw0$5, "AssumeRole", AssumeRole$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+var AssumeRoleWithWebIdentityCommand = class extends command$5(_ep0$5, _mw0$5, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "GetCallerIdentity", GetCallerIdentity$) {};
+var GetCallerIdentityCommand = class extends command$5(_ep0$5, _mw0$5, "GetCallerIdentity", GetCallerIdentity$) {};
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
 const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
@@ -11031,7 +11031,7 @@ const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, contex
 		})()
 	};
 };
-function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -11047,23 +11047,23 @@ function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
 	}
 	return options;
 };
-const resolveHttpAuthSchemeConfig$3 = (config) => {
+const resolveHttpAuthSchemeConfig$4 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$3 = (options) => {
+const resolveClientEndpointParameters$4 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
 		defaultSigningName: "autoscaling"
 	});
 };
-const commonParams$3 = {
+const commonParams$4 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -11082,61 +11082,61 @@ const commonParams$3 = {
 	}
 };
 // node_modules/@aws-sdk/client-auto-scaling/package.json
-var version$4 = "3.1169.0";
+var version$5 = "3.1169.0";
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
-const k$3 = "ref";
-const a$3 = -1;
-const b$3 = true;
-const c$3 = "isSet";
-const d$3 = "PartitionResult";
-const e$3 = "booleanEquals";
-const f$3 = "getAttr";
-const g$3 = { [k$3]: "Endpoint" };
-const h$3 = { [k$3]: d$3 };
-const i$3 = {};
-const j$3 = [{ [k$3]: "Region" }];
-const _data$3 = {
+const k$4 = "ref";
+const a$4 = -1;
+const b$4 = true;
+const c$4 = "isSet";
+const d$4 = "PartitionResult";
+const e$4 = "booleanEquals";
+const f$4 = "getAttr";
+const g$4 = { [k$4]: "Endpoint" };
+const h$4 = { [k$4]: d$4 };
+const i$4 = {};
+const j$4 = [{ [k$4]: "Region" }];
+const _data$4 = {
 	conditions: [
-		[c$3, [g$3]],
-		[c$3, j$3],
+		[c$4, [g$4]],
+		[c$4, j$4],
 		[
 			"aws.partition",
-			j$3,
-			d$3
+			j$4,
+			d$4
 		],
-		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
-		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsDualStack"]
-		}, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsFIPS"]
-		}, b$3]],
+		[e$4, [{ [k$4]: "UseFIPS" }, b$4]],
+		[e$4, [{ [k$4]: "UseDualStack" }, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsDualStack"]
+		}, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsFIPS"]
+		}, b$4]],
 		["stringEquals", [{
-			fn: f$3,
-			argv: [h$3, "name"]
+			fn: f$4,
+			argv: [h$4, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$3],
-		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$3, i$3],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://autoscaling.{Region}.amazonaws.com", i$3],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "FIPS is enabled but this partition does not support FIPS"],
-		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "DualStack is enabled but this partition does not support DualStack"],
-		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "Invalid Configuration: Missing Region"]
+		[a$4],
+		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$4, i$4],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://autoscaling.{Region}.amazonaws.com", i$4],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "FIPS is enabled but this partition does not support FIPS"],
+		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "DualStack is enabled but this partition does not support DualStack"],
+		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$3 = 2;
-const nodes$3 = new Int32Array([
+const root$4 = 2;
+const nodes$4 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -11180,9 +11180,9 @@ const nodes$3 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
-const cache$3 = new EndpointCache({
+const cache$4 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -11191,8 +11191,8 @@ const cache$3 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -11466,7 +11466,7 @@ const _IZHCB = "ImpairedZoneHealthCheckBehavior";
 const _Ide = "Identifier";
 const _In$1 = "Instance";
 const _Io$1 = "Iops";
-const _K$2 = "Key";
+const _K$3 = "Key";
 const _KI$3 = "KernelId";
 const _KN$1 = "KeyName";
 const _LBN = "LoadBalancerNames";
@@ -11486,7 +11486,7 @@ const _LTI$1 = "LaunchTemplateId";
 const _LTN$1 = "LaunchTemplateName";
 const _LTO = "LaunchTemplateOverrides";
 const _LTS$1 = "LaunchTemplateSpecification";
-const _M$3 = "Message";
+const _M$4 = "Message";
 const _MGBPVC$1 = "MemoryGiBPerVCpu";
 const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
 const _MGPC = "MaxGroupPreparedCapacity";
@@ -11528,7 +11528,7 @@ const _PNr = "ProcessName";
 const _PS = "PoolState";
 const _PT$1 = "PlacementTenancy";
 const _Pri = "Principal";
-const _R$2 = "References";
+const _R$3 = "References";
 const _RCF = "ResourceContentionFault";
 const _RHS$1 = "RequireHibernateSupport";
 const _RI$3 = "RamdiskId";
@@ -11552,7 +11552,7 @@ const _SP = "SuspendedProcesses";
 const _SPp = "SpotPrice";
 const _SPu = "SuspendedProcess";
 const _SRu = "SuspensionReason";
-const _T$2 = "Tags";
+const _T$3 = "Tags";
 const _TCT = "TargetCapacityTypes";
 const _TD = "TagDescription";
 const _TDL = "TagDescriptionList";
@@ -11579,187 +11579,187 @@ const _WC$1 = "WeightedCapacity";
 const _WPC = "WarmPoolConfiguration";
 const _WPS = "WarmPoolSize";
 const _ZSE = "ZonalShiftEnabled";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
-const _e$2 = "error";
-const _hE$2 = "httpError";
+const _aQE$3 = "awsQueryError";
+const _c$3 = "client";
+const _e$3 = "error";
+const _hE$3 = "httpError";
 const _i$1 = "item";
-const _m$3 = "message";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
-const _se$2 = "server";
+const _m$4 = "message";
+const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
+const _se$3 = "server";
 const _xN$2 = "xmlName";
-const n0$3 = "com.amazonaws.autoscaling";
-const _s_registry$3 = new TypeRegistry(_s$3);
+const n0$4 = "com.amazonaws.autoscaling";
+const _s_registry$4 = new TypeRegistry(_s$4);
 var AutoScalingServiceException$ = [
 	-3,
-	_s$3,
+	_s$4,
 	"AutoScalingServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$3.registerError(AutoScalingServiceException$, AutoScalingServiceException);
-const n0_registry$2 = new TypeRegistry(n0$3);
+_s_registry$4.registerError(AutoScalingServiceException$, AutoScalingServiceException);
+const n0_registry$3 = new TypeRegistry(n0$4);
 var ActiveInstanceRefreshNotFoundFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_AIRNFF,
 	{
-		[_aQE$2]: [`ActiveInstanceRefreshNotFound`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ActiveInstanceRefreshNotFound`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
+n0_registry$3.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
 var AlreadyExistsFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_AEF,
 	{
-		[_aQE$2]: [`AlreadyExists`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`AlreadyExists`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(AlreadyExistsFault$, AlreadyExistsFault);
+n0_registry$3.registerError(AlreadyExistsFault$, AlreadyExistsFault);
 var IdempotentCallInProgressFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_ICIPF,
 	{
-		[_aQE$2]: [`IdempotentCallInProgress`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
+		[_aQE$3]: [`IdempotentCallInProgress`, 500],
+		[_e$3]: _se$3,
+		[_hE$3]: 500
 	},
-	[_M$3],
+	[_M$4],
 	[0]
 ];
-n0_registry$2.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
+n0_registry$3.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
 var IdempotentParameterMismatchError$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IPME,
 	{
-		[_aQE$2]: [`IdempotentParameterMismatch`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`IdempotentParameterMismatch`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_M$3],
+	[_M$4],
 	[0]
 ];
-n0_registry$2.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
+n0_registry$3.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
 var InstanceRefreshInProgressFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IRIPF,
 	{
-		[_aQE$2]: [`InstanceRefreshInProgress`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InstanceRefreshInProgress`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
+n0_registry$3.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
 var InvalidNextToken$$1 = [
 	-3,
-	n0$3,
+	n0$4,
 	_INT$1,
 	{
-		[_aQE$2]: [`InvalidNextToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`InvalidNextToken`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(InvalidNextToken$$1, InvalidNextToken$1);
+n0_registry$3.registerError(InvalidNextToken$$1, InvalidNextToken$1);
 var IrreversibleInstanceRefreshFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_IIRF,
 	{
-		[_aQE$2]: [`IrreversibleInstanceRefresh`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`IrreversibleInstanceRefresh`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
+n0_registry$3.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
 var LimitExceededFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_LEF,
 	{
-		[_aQE$2]: [`LimitExceeded`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`LimitExceeded`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(LimitExceededFault$, LimitExceededFault);
+n0_registry$3.registerError(LimitExceededFault$, LimitExceededFault);
 var ResourceContentionFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_RCF,
 	{
-		[_aQE$2]: [`ResourceContention`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
+		[_aQE$3]: [`ResourceContention`, 500],
+		[_e$3]: _se$3,
+		[_hE$3]: 500
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ResourceContentionFault$, ResourceContentionFault);
+n0_registry$3.registerError(ResourceContentionFault$, ResourceContentionFault);
 var ResourceInUseFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_RIUF,
 	{
-		[_aQE$2]: [`ResourceInUse`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ResourceInUse`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ResourceInUseFault$, ResourceInUseFault);
+n0_registry$3.registerError(ResourceInUseFault$, ResourceInUseFault);
 var ScalingActivityInProgressFault$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_SAIPF,
 	{
-		[_aQE$2]: [`ScalingActivityInProgress`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
+		[_aQE$3]: [`ScalingActivityInProgress`, 400],
+		[_e$3]: _c$3,
+		[_hE$3]: 400
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
+n0_registry$3.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
 var ServiceLinkedRoleFailure$ = [
 	-3,
-	n0$3,
+	n0$4,
 	_SLRF,
 	{
-		[_aQE$2]: [`ServiceLinkedRoleFailure`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
+		[_aQE$3]: [`ServiceLinkedRoleFailure`, 500],
+		[_e$3]: _se$3,
+		[_hE$3]: 500
 	},
-	[_m$3],
+	[_m$4],
 	[0]
 ];
-n0_registry$2.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
-const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
+n0_registry$3.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
+const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
 var AcceleratorCountRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_ACR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -11767,7 +11767,7 @@ var AcceleratorCountRequest$$1 = [
 ];
 var AcceleratorTotalMemoryMiBRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_ATMMBR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -11775,7 +11775,7 @@ var AcceleratorTotalMemoryMiBRequest$$1 = [
 ];
 var AutoScalingGroup$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ASG,
 	0,
 	[
@@ -11802,7 +11802,7 @@ var AutoScalingGroup$ = [
 		_VPCZI,
 		_EM$1,
 		_S,
-		_T$2,
+		_T$3,
 		_TP$1,
 		_NIPFSI,
 		_SLRARN,
@@ -11870,7 +11870,7 @@ var AutoScalingGroup$ = [
 ];
 var AutoScalingGroupNamesType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ASGNT,
 	0,
 	[
@@ -11892,7 +11892,7 @@ var AutoScalingGroupNamesType$ = [
 ];
 var AutoScalingGroupsType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ASGT,
 	0,
 	[_ASGu, _NT$1],
@@ -11901,7 +11901,7 @@ var AutoScalingGroupsType$ = [
 ];
 var AvailabilityZoneDistribution$ = [
 	3,
-	n0$3,
+	n0$4,
 	_AZD,
 	0,
 	[_CDS],
@@ -11909,7 +11909,7 @@ var AvailabilityZoneDistribution$ = [
 ];
 var AvailabilityZoneImpairmentPolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_AZIP,
 	0,
 	[_ZSE, _IZHCB],
@@ -11917,7 +11917,7 @@ var AvailabilityZoneImpairmentPolicy$ = [
 ];
 var BaselineEbsBandwidthMbpsRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_BEBMR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -11925,7 +11925,7 @@ var BaselineEbsBandwidthMbpsRequest$$1 = [
 ];
 var BaselinePerformanceFactorsRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_BPFR$1,
 	0,
 	[_Cp$1],
@@ -11933,7 +11933,7 @@ var BaselinePerformanceFactorsRequest$$1 = [
 ];
 var BlockDeviceMapping$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_BDM$1,
 	0,
 	[
@@ -11952,7 +11952,7 @@ var BlockDeviceMapping$$1 = [
 ];
 var CapacityReservationSpecification$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_CRS,
 	0,
 	[_CRP$1, _CRT$1],
@@ -11960,7 +11960,7 @@ var CapacityReservationSpecification$$1 = [
 ];
 var CapacityReservationTarget$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_CRT$1,
 	0,
 	[_CRI$1, _CRRGA$1],
@@ -11968,15 +11968,15 @@ var CapacityReservationTarget$$1 = [
 ];
 var CpuPerformanceFactorRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_CPFR$1,
 	0,
-	[_R$2],
+	[_R$3],
 	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Re$1 }]]
 ];
 var DistributionSegment$ = [
 	3,
-	n0$3,
+	n0$4,
 	_DS$1,
 	0,
 	[_TCT],
@@ -11984,7 +11984,7 @@ var DistributionSegment$ = [
 ];
 var Ebs$ = [
 	3,
-	n0$3,
+	n0$4,
 	_E$1,
 	0,
 	[
@@ -12008,7 +12008,7 @@ var Ebs$ = [
 ];
 var EnabledMetric$ = [
 	3,
-	n0$3,
+	n0$4,
 	_EMn,
 	0,
 	[_Met, _Gr$1],
@@ -12016,7 +12016,7 @@ var EnabledMetric$ = [
 ];
 var Filter$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_Fi$2,
 	0,
 	[_N$3, _Va$2],
@@ -12024,7 +12024,7 @@ var Filter$$1 = [
 ];
 var Instance$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_In$1,
 	0,
 	[
@@ -12057,7 +12057,7 @@ var Instance$$1 = [
 ];
 var InstanceLifecyclePolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ILP,
 	0,
 	[_RT$1],
@@ -12065,7 +12065,7 @@ var InstanceLifecyclePolicy$ = [
 ];
 var InstanceMaintenancePolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IMP,
 	0,
 	[_MHP, _MHPa],
@@ -12073,7 +12073,7 @@ var InstanceMaintenancePolicy$ = [
 ];
 var InstanceMetadataOptions$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IMO$1,
 	0,
 	[
@@ -12089,7 +12089,7 @@ var InstanceMetadataOptions$ = [
 ];
 var InstanceMonitoring$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IM,
 	0,
 	[_Ena],
@@ -12097,7 +12097,7 @@ var InstanceMonitoring$ = [
 ];
 var InstanceRequirements$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_IRns,
 	0,
 	[
@@ -12158,7 +12158,7 @@ var InstanceRequirements$$1 = [
 ];
 var InstanceReusePolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_IRP,
 	0,
 	[_ROSI],
@@ -12166,7 +12166,7 @@ var InstanceReusePolicy$ = [
 ];
 var InstancesDistribution$ = [
 	3,
-	n0$3,
+	n0$4,
 	_ID$2,
 	0,
 	[
@@ -12190,7 +12190,7 @@ var InstancesDistribution$ = [
 ];
 var LaunchConfiguration$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LC,
 	0,
 	[
@@ -12241,7 +12241,7 @@ var LaunchConfiguration$ = [
 ];
 var LaunchConfigurationNamesType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LCNT,
 	0,
 	[
@@ -12257,7 +12257,7 @@ var LaunchConfigurationNamesType$ = [
 ];
 var LaunchConfigurationsType$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LCT,
 	0,
 	[_LCa, _NT$1],
@@ -12266,7 +12266,7 @@ var LaunchConfigurationsType$ = [
 ];
 var LaunchTemplate$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_LT$2,
 	0,
 	[_LTS$1, _Ov$1],
@@ -12274,7 +12274,7 @@ var LaunchTemplate$$1 = [
 ];
 var LaunchTemplateOverrides$ = [
 	3,
-	n0$3,
+	n0$4,
 	_LTO,
 	0,
 	[
@@ -12294,7 +12294,7 @@ var LaunchTemplateOverrides$ = [
 ];
 var LaunchTemplateSpecification$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_LTS$1,
 	0,
 	[
@@ -12310,7 +12310,7 @@ var LaunchTemplateSpecification$$1 = [
 ];
 var MemoryGiBPerVCpuRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_MGBPVCR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -12318,7 +12318,7 @@ var MemoryGiBPerVCpuRequest$$1 = [
 ];
 var MemoryMiBRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_MMBR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -12327,7 +12327,7 @@ var MemoryMiBRequest$$1 = [
 ];
 var MixedInstancesPolicy$ = [
 	3,
-	n0$3,
+	n0$4,
 	_MIP,
 	0,
 	[_LT$2, _ID$2],
@@ -12335,7 +12335,7 @@ var MixedInstancesPolicy$ = [
 ];
 var NetworkBandwidthGbpsRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_NBGR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -12343,7 +12343,7 @@ var NetworkBandwidthGbpsRequest$$1 = [
 ];
 var NetworkInterfaceCountRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_NICR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -12351,7 +12351,7 @@ var NetworkInterfaceCountRequest$$1 = [
 ];
 var Operator$ = [
 	3,
-	n0$3,
+	n0$4,
 	_O$1,
 	0,
 	[_Pri],
@@ -12360,7 +12360,7 @@ var Operator$ = [
 ];
 var PerformanceFactorReferenceRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_PFRR$1,
 	0,
 	[_IF$2],
@@ -12368,7 +12368,7 @@ var PerformanceFactorReferenceRequest$$1 = [
 ];
 var RetentionTriggers$ = [
 	3,
-	n0$3,
+	n0$4,
 	_RT$1,
 	0,
 	[_THA],
@@ -12376,7 +12376,7 @@ var RetentionTriggers$ = [
 ];
 var SuspendedProcess$ = [
 	3,
-	n0$3,
+	n0$4,
 	_SPu,
 	0,
 	[_PNr, _SRu],
@@ -12384,13 +12384,13 @@ var SuspendedProcess$ = [
 ];
 var TagDescription$ = [
 	3,
-	n0$3,
+	n0$4,
 	_TD,
 	0,
 	[
 		_RIe$1,
 		_RTe$2,
-		_K$2,
+		_K$3,
 		_V$2,
 		_PAL
 	],
@@ -12404,7 +12404,7 @@ var TagDescription$ = [
 ];
 var TotalLocalStorageGBRequest$$1 = [
 	3,
-	n0$3,
+	n0$4,
 	_TLSGBR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -12412,7 +12412,7 @@ var TotalLocalStorageGBRequest$$1 = [
 ];
 var TrafficSourceIdentifier$ = [
 	3,
-	n0$3,
+	n0$4,
 	_TSI,
 	0,
 	[_Ide, _Ty$2],
@@ -12421,7 +12421,7 @@ var TrafficSourceIdentifier$ = [
 ];
 var VCpuCountRequest$ = [
 	3,
-	n0$3,
+	n0$4,
 	_VCCR$1,
 	0,
 	[_Mi, _Ma$1],
@@ -12430,7 +12430,7 @@ var VCpuCountRequest$ = [
 ];
 var WarmPoolConfiguration$ = [
 	3,
-	n0$3,
+	n0$4,
 	_WPC,
 	0,
 	[
@@ -12450,91 +12450,91 @@ var WarmPoolConfiguration$ = [
 ];
 var AutoScalingGroups = [
 	1,
-	n0$3,
+	n0$4,
 	_ASGu,
 	0,
 	[() => AutoScalingGroup$, 0]
 ];
 var BlockDeviceMappings = [
 	1,
-	n0$3,
+	n0$4,
 	_BDMl$1,
 	0,
 	() => BlockDeviceMapping$$1
 ];
 var DistributionSegments = [
 	1,
-	n0$3,
+	n0$4,
 	_DSi,
 	0,
 	() => DistributionSegment$
 ];
 var EnabledMetrics = [
 	1,
-	n0$3,
+	n0$4,
 	_EM$1,
 	0,
 	() => EnabledMetric$
 ];
 var Filters = [
 	1,
-	n0$3,
+	n0$4,
 	_F$1,
 	0,
 	() => Filter$$1
 ];
 var Instances = [
 	1,
-	n0$3,
+	n0$4,
 	_I$2,
 	0,
 	() => Instance$$1
 ];
 var LaunchConfigurations = [
 	1,
-	n0$3,
+	n0$4,
 	_LCa,
 	0,
 	() => LaunchConfiguration$
 ];
 var Overrides = [
 	1,
-	n0$3,
+	n0$4,
 	_Ov$1,
 	0,
 	[() => LaunchTemplateOverrides$, 0]
 ];
 var PerformanceFactorReferenceSetRequest$1 = [
 	1,
-	n0$3,
+	n0$4,
 	_PFRSR$1,
 	0,
 	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _i$1 }]
 ];
 var SuspendedProcesses = [
 	1,
-	n0$3,
+	n0$4,
 	_SP,
 	0,
 	() => SuspendedProcess$
 ];
 var TagDescriptionList = [
 	1,
-	n0$3,
+	n0$4,
 	_TDL,
 	0,
 	() => TagDescription$
 ];
 var TrafficSources = [
 	1,
-	n0$3,
+	n0$4,
 	_TS$1,
 	0,
 	() => TrafficSourceIdentifier$
 ];
 var DescribeAutoScalingGroups$ = [
 	9,
-	n0$3,
+	n0$4,
 	_DASGe,
 	0,
 	() => AutoScalingGroupNamesType$,
@@ -12542,20 +12542,20 @@ var DescribeAutoScalingGroups$ = [
 ];
 var DescribeLaunchConfigurations$ = [
 	9,
-	n0$3,
+	n0$4,
 	_DLCe,
 	0,
 	() => LaunchConfigurationNamesType$,
 	() => LaunchConfigurationsType$
 ];
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
-const getRuntimeConfig$7 = (config) => {
+const getRuntimeConfig$9 = (config) => {
 	return {
 		apiVersion: "2011-01-01",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -12567,7 +12567,7 @@ const getRuntimeConfig$7 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.autoscaling",
-			errorTypeRegistries: errorTypeRegistries$3,
+			errorTypeRegistries: errorTypeRegistries$4,
 			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 			version: "2011-01-01",
 			serviceTarget: "AutoScaling_2011_01_01"
@@ -12580,11 +12580,11 @@ const getRuntimeConfig$7 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
-const getRuntimeConfig$6 = (config) => {
+const getRuntimeConfig$8 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
+	const clientSharedValues = getRuntimeConfig$9(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -12601,7 +12601,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$4
+			clientVersion: version$5
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -12620,7 +12620,7 @@ const getRuntimeConfig$6 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -12647,7 +12647,7 @@ const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
+const resolveHttpAuthRuntimeConfig$4 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -12655,24 +12655,24 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
 var AutoScalingClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
+		const _config_0 = getRuntimeConfig$8(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
+		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -12692,13 +12692,13 @@ var AutoScalingClient = class extends Client {
 	}
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
-const command$3 = makeBuilder(commonParams$3, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
+const command$4 = makeBuilder(commonParams$4, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
+const _ep0$4 = {};
+const _mw0$4 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
-var DescribeAutoScalingGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
+var DescribeAutoScalingGroupsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
-var DescribeLaunchConfigurationsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
+var DescribeLaunchConfigurationsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
@@ -12708,7 +12708,7 @@ const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input
 		})()
 	};
 };
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -12724,23 +12724,23 @@ function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
 const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 	}
 	return options;
 };
-const resolveHttpAuthSchemeConfig$2 = (config) => {
+const resolveHttpAuthSchemeConfig$3 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
+const resolveClientEndpointParameters$3 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
 		defaultSigningName: "ec2"
 	});
 };
-const commonParams$2 = {
+const commonParams$3 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -12759,61 +12759,61 @@ const commonParams$2 = {
 	}
 };
 // node_modules/@aws-sdk/client-ec2/package.json
-var version$3 = "3.1169.0";
+var version$4 = "3.1169.0";
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
-const k$2 = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "getAttr";
-const g$2 = { [k$2]: "Endpoint" };
-const h$2 = { [k$2]: d$2 };
-const i$2 = {};
-const j$2 = [{ [k$2]: "Region" }];
-const _data$2 = {
+const k$3 = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "getAttr";
+const g$3 = { [k$3]: "Endpoint" };
+const h$3 = { [k$3]: d$3 };
+const i$3 = {};
+const j$3 = [{ [k$3]: "Region" }];
+const _data$3 = {
 	conditions: [
-		[c$2, [g$2]],
-		[c$2, j$2],
+		[c$3, [g$3]],
+		[c$3, j$3],
 		[
 			"aws.partition",
-			j$2,
-			d$2
+			j$3,
+			d$3
 		],
-		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
-		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsFIPS"]
-		}, b$2]],
+		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
+		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsFIPS"]
+		}, b$3]],
 		["stringEquals", [{
-			fn: f$2,
-			argv: [h$2, "name"]
+			fn: f$3,
+			argv: [h$3, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$2],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$2, i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "Invalid Configuration: Missing Region"]
+		[a$3],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$3, i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$3],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$2 = 2;
-const nodes$2 = new Int32Array([
+const root$3 = 2;
+const nodes$3 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -12857,9 +12857,9 @@ const nodes$2 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
 // node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
-const cache$2 = new EndpointCache({
+const cache$3 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -12868,8 +12868,8 @@ const cache$2 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -13524,7 +13524,7 @@ const _In = "Instance";
 const _Ins = "Instances";
 const _Io = "Iops";
 const _It = "Item";
-const _K$1 = "Key";
+const _K$2 = "Key";
 const _KI$2 = "KernelId";
 const _KKI = "KmsKeyId";
 const _KN = "KeyName";
@@ -13624,7 +13624,7 @@ const _LVN = "LatestVersionNumber";
 const _La$1 = "Latest";
 const _Lic = "Licenses";
 const _Loc = "Location";
-const _M$2 = "Min";
+const _M$3 = "Min";
 const _MAE = "MultiAttachEnabled";
 const _MAIe = "MediaAcceleratorInfo";
 const _MAa$1 = "MacAddress";
@@ -13798,7 +13798,7 @@ const _Pla = "Placement";
 const _Prim = "Primary";
 const _Pro = "Progress";
 const _Pu = "Public";
-const _R$1 = "Return";
+const _R$2 = "Return";
 const _RAeso = "ResolveAlias";
 const _RBET = "RecycleBinEnterTime";
 const _RBETe = "RecycleBinExitTime";
@@ -13841,7 +13841,7 @@ const _RLTDe = "ResponseLaunchTemplateData";
 const _RLe = "ReservationList";
 const _RMS = "RebootMigrationSupport";
 const _RMe = "RebootMigration";
-const _RN = "RegionName";
+const _RN$1 = "RegionName";
 const _RNSL = "RegionNameStringList";
 const _RNe = "RegionNames";
 const _RTO = "ResourceTypeOptions";
@@ -13953,7 +13953,7 @@ const _Sta = "Status";
 const _Su = "Subnet";
 const _Subn = "Subnets";
 const _Suc = "Successful";
-const _T$1 = "Tags";
+const _T$2 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TFMIMB = "TotalFpgaMemoryInMiB";
 const _TGMIMB = "TotalGpuMemoryInMiB";
@@ -13976,7 +13976,7 @@ const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
-const _Ta = "Tag";
+const _Ta$1 = "Tag";
 const _Te = "Tenancy";
 const _Th = "Throughput";
 const _Tim = "Timestamp";
@@ -14248,7 +14248,7 @@ const _gp = "gpus";
 const _gr = "groups";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
-const _hE$1 = "httpEndpoint";
+const _hE$2 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
 const _hI = "hostId";
@@ -14368,7 +14368,7 @@ const _lTau = "launchTime";
 const _lTo = "locationType";
 const _lVN = "latestVersionNumber";
 const _lo = "location";
-const _m$2 = "min";
+const _m$3 = "min";
 const _mAE = "multiAttachEnabled";
 const _mAIe = "mediaAcceleratorInfo";
 const _mAa = "macAddress";
@@ -14516,7 +14516,7 @@ const _rV = "returnValue";
 const _ra = "ramdisk";
 const _re = "reason";
 const _rem = "remediation";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sAu = "supportedArchitectures";
 const _sAub = "subnetArn";
 const _sBM = "supportedBootModes";
@@ -14635,55 +14635,55 @@ const _zI = "zoneId";
 const _zN = "zoneName";
 const _zS = "zoneState";
 const _zT = "zoneType";
-const n0$2 = "com.amazonaws.ec2";
-const _s_registry$2 = new TypeRegistry(_s$2);
+const n0$3 = "com.amazonaws.ec2";
+const _s_registry$3 = new TypeRegistry(_s$3);
 var EC2ServiceException$ = [
 	-3,
-	_s$2,
+	_s$3,
 	"EC2ServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$2 = [_s_registry$2];
+_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$3 = [_s_registry$3];
 var CopySnapshotRequestPSU = [
 	0,
-	n0$2,
+	n0$3,
 	_CSRPSU,
 	8,
 	0
 ];
 var ImageUefiDataRequest = [
 	0,
-	n0$2,
+	n0$3,
 	_IUDR,
 	8,
 	0
 ];
 var RunInstancesUserData = [
 	0,
-	n0$2,
+	n0$3,
 	_RIUD,
 	8,
 	0
 ];
 var SensitiveUserData = [
 	0,
-	n0$2,
+	n0$3,
 	_SUD,
 	8,
 	0
 ];
 var AcceleratorCount$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AC,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -14691,21 +14691,21 @@ var AcceleratorCount$ = [
 ];
 var AcceleratorCountRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ACR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ATMMB,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -14713,15 +14713,15 @@ var AcceleratorTotalMemoryMiB$ = [
 ];
 var AcceleratorTotalMemoryMiBRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ATMMBR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var ApplicationStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ASS,
 	0,
 	[_Sta, _ISm],
@@ -14735,7 +14735,7 @@ var ApplicationStatusSummary$ = [
 ];
 var AttributeValue$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AVt,
 	0,
 	[_V$1],
@@ -14746,13 +14746,13 @@ var AttributeValue$ = [
 ];
 var AvailabilityZone$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZ,
 	0,
 	[
 		_OIS,
 		_Mes,
-		_RN,
+		_RN$1,
 		_ZN,
 		_ZI,
 		_GN,
@@ -14826,7 +14826,7 @@ var AvailabilityZone$ = [
 ];
 var AvailabilityZoneGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZG,
 	0,
 	[_N$2],
@@ -14837,7 +14837,7 @@ var AvailabilityZoneGeography$ = [
 ];
 var AvailabilityZoneMessage$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZM,
 	0,
 	[_Me],
@@ -14848,7 +14848,7 @@ var AvailabilityZoneMessage$ = [
 ];
 var AvailabilityZoneSubGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_AZSG,
 	0,
 	[_N$2],
@@ -14859,13 +14859,13 @@ var AvailabilityZoneSubGeography$ = [
 ];
 var BaselineEbsBandwidthMbps$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BEBM,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -14873,15 +14873,15 @@ var BaselineEbsBandwidthMbps$ = [
 ];
 var BaselineEbsBandwidthMbpsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BEBMR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var BaselinePerformanceFactors$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPF,
 	0,
 	[_Cp],
@@ -14892,7 +14892,7 @@ var BaselinePerformanceFactors$ = [
 ];
 var BaselinePerformanceFactorsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPFR,
 	0,
 	[_Cp],
@@ -14900,7 +14900,7 @@ var BaselinePerformanceFactorsRequest$ = [
 ];
 var BlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BDM,
 	0,
 	[
@@ -14930,7 +14930,7 @@ var BlockDeviceMapping$ = [
 ];
 var BlockPublicAccessStates$ = [
 	3,
-	n0$2,
+	n0$3,
 	_BPAS,
 	0,
 	[_IGBM],
@@ -14941,7 +14941,7 @@ var BlockPublicAccessStates$ = [
 ];
 var CapacityReservationSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRSa,
 	0,
 	[_CRP, _CRT],
@@ -14949,7 +14949,7 @@ var CapacityReservationSpecification$ = [
 ];
 var CapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRSR,
 	0,
 	[_CRP, _CRT],
@@ -14963,7 +14963,7 @@ var CapacityReservationSpecificationResponse$ = [
 ];
 var CapacityReservationTarget$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRT,
 	0,
 	[_CRI, _CRRGA],
@@ -14971,7 +14971,7 @@ var CapacityReservationTarget$ = [
 ];
 var CapacityReservationTargetResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CRTR,
 	0,
 	[_CRI, _CRRGA],
@@ -14985,7 +14985,7 @@ var CapacityReservationTargetResponse$ = [
 ];
 var ConnectionTrackingSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTS,
 	0,
 	[
@@ -15010,7 +15010,7 @@ var ConnectionTrackingSpecification$ = [
 ];
 var ConnectionTrackingSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTSR,
 	0,
 	[
@@ -15026,7 +15026,7 @@ var ConnectionTrackingSpecificationRequest$ = [
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTSRo,
 	0,
 	[
@@ -15051,7 +15051,7 @@ var ConnectionTrackingSpecificationResponse$ = [
 ];
 var CopyImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIR,
 	0,
 	[
@@ -15099,7 +15099,7 @@ var CopyImageRequest$ = [
 ];
 var CopyImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRo,
 	0,
 	[_IIm],
@@ -15110,7 +15110,7 @@ var CopyImageResult$ = [
 ];
 var CopySnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSR,
 	0,
 	[
@@ -15160,10 +15160,10 @@ var CopySnapshotRequest$ = [
 ];
 var CopySnapshotResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSRo,
 	0,
-	[_T$1, _SIn],
+	[_T$2, _SIn],
 	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
 		[_xN$1]: _tS
@@ -15174,7 +15174,7 @@ var CopySnapshotResult$ = [
 ];
 var CpuOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CO,
 	0,
 	[
@@ -15204,7 +15204,7 @@ var CpuOptions$ = [
 ];
 var CpuOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_COR,
 	0,
 	[
@@ -15222,7 +15222,7 @@ var CpuOptionsRequest$ = [
 ];
 var CpuPerformanceFactor$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CPF,
 	0,
 	[_Ref],
@@ -15233,7 +15233,7 @@ var CpuPerformanceFactor$ = [
 ];
 var CpuPerformanceFactorRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CPFR,
 	0,
 	[_Ref],
@@ -15241,7 +15241,7 @@ var CpuPerformanceFactorRequest$ = [
 ];
 var CreateImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRr,
 	0,
 	[
@@ -15288,7 +15288,7 @@ var CreateImageRequest$ = [
 ];
 var CreateImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIRre,
 	0,
 	[_IIm],
@@ -15299,7 +15299,7 @@ var CreateImageResult$ = [
 ];
 var CreateImageUsageReportRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIURR,
 	0,
 	[
@@ -15322,7 +15322,7 @@ var CreateImageUsageReportRequest$ = [
 ];
 var CreateImageUsageReportResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CIURRr,
 	0,
 	[_RI$2],
@@ -15333,7 +15333,7 @@ var CreateImageUsageReportResult$ = [
 ];
 var CreateLaunchTemplateVersionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CLTVR,
 	0,
 	[
@@ -15360,7 +15360,7 @@ var CreateLaunchTemplateVersionRequest$ = [
 ];
 var CreateLaunchTemplateVersionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CLTVRr,
 	0,
 	[_LTV, _W],
@@ -15374,17 +15374,17 @@ var CreateLaunchTemplateVersionResult$ = [
 ];
 var CreateTagsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CTR,
 	0,
 	[
 		_Res,
-		_T$1,
+		_T$2,
 		_DR$1
 	],
 	[
 		[64, { [_xN$1]: _RIeso }],
-		[() => TagList$1, { [_xN$1]: _Ta }],
+		[() => TagList$1, { [_xN$1]: _Ta$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
 			[_xN$1]: _dR
@@ -15394,7 +15394,7 @@ var CreateTagsRequest$ = [
 ];
 var CreateVolumePermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CVP,
 	0,
 	[_UI, _Gr],
@@ -15408,7 +15408,7 @@ var CreateVolumePermission$ = [
 ];
 var CreateVolumePermissionModifications$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CVPM,
 	0,
 	[_Ad, _Rem],
@@ -15416,7 +15416,7 @@ var CreateVolumePermissionModifications$ = [
 ];
 var CreationDateCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CDC,
 	0,
 	[_MDSC],
@@ -15427,7 +15427,7 @@ var CreationDateCondition$ = [
 ];
 var CreditSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSr,
 	0,
 	[_CCp],
@@ -15438,7 +15438,7 @@ var CreditSpecification$ = [
 ];
 var CreditSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_CSRred,
 	0,
 	[_CCp],
@@ -15447,7 +15447,7 @@ var CreditSpecificationRequest$ = [
 ];
 var DefaultConnectionTrackingConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DCTC,
 	0,
 	[
@@ -15472,7 +15472,7 @@ var DefaultConnectionTrackingConfiguration$ = [
 ];
 var DeleteImageUsageReportRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURR,
 	0,
 	[_RI$2, _DR$1],
@@ -15481,10 +15481,10 @@ var DeleteImageUsageReportRequest$ = [
 ];
 var DeleteImageUsageReportResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURRe,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -15492,7 +15492,7 @@ var DeleteImageUsageReportResult$ = [
 ];
 var DeleteLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVR,
 	0,
 	[
@@ -15511,7 +15511,7 @@ var DeleteLaunchTemplateVersionsRequest$ = [
 ];
 var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVREI,
 	0,
 	[
@@ -15541,7 +15541,7 @@ var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
 ];
 var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRSI,
 	0,
 	[
@@ -15566,7 +15566,7 @@ var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
 ];
 var DeleteLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRe,
 	0,
 	[_SDLTV, _UDLTV],
@@ -15580,7 +15580,7 @@ var DeleteLaunchTemplateVersionsResult$ = [
 ];
 var DeleteSnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSR,
 	0,
 	[_SIn, _DR$1],
@@ -15592,7 +15592,7 @@ var DeleteSnapshotRequest$ = [
 ];
 var DeleteSnapshotReturnCode$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRC,
 	0,
 	[_SIn, _RC$1],
@@ -15606,13 +15606,13 @@ var DeleteSnapshotReturnCode$ = [
 ];
 var DeleteTagsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DTR,
 	0,
 	[
 		_Res,
 		_DR$1,
-		_T$1
+		_T$2
 	],
 	[
 		[64, {
@@ -15632,7 +15632,7 @@ var DeleteTagsRequest$ = [
 ];
 var DeprecationTimeCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DTC,
 	0,
 	[_MDSD],
@@ -15643,7 +15643,7 @@ var DeprecationTimeCondition$ = [
 ];
 var DeregisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRer,
 	0,
 	[
@@ -15663,10 +15663,10 @@ var DeregisterImageRequest$ = [
 ];
 var DeregisterImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRere,
 	0,
-	[_R$1, _DSRel],
+	[_R$2, _DSRel],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -15677,7 +15677,7 @@ var DeregisterImageResult$ = [
 ];
 var DescribeAvailabilityZonesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DAZR,
 	0,
 	[
@@ -15700,7 +15700,7 @@ var DescribeAvailabilityZonesRequest$ = [
 ];
 var DescribeAvailabilityZonesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DAZRe,
 	0,
 	[_AZv],
@@ -15711,7 +15711,7 @@ var DescribeAvailabilityZonesResult$ = [
 ];
 var DescribeFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DFSRR,
 	0,
 	[
@@ -15729,7 +15729,7 @@ var DescribeFastSnapshotRestoresRequest$ = [
 ];
 var DescribeFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DFSRRe,
 	0,
 	[_FSR, _NTe],
@@ -15743,7 +15743,7 @@ var DescribeFastSnapshotRestoresResult$ = [
 ];
 var DescribeFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DFSRSI,
 	0,
 	[
@@ -15813,7 +15813,7 @@ var DescribeFastSnapshotRestoreSuccessItem$ = [
 ];
 var DescribeImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIAR,
 	0,
 	[
@@ -15833,7 +15833,7 @@ var DescribeImageAttributeRequest$ = [
 ];
 var DescribeImageReferencesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRR,
 	0,
 	[
@@ -15856,7 +15856,7 @@ var DescribeImageReferencesRequest$ = [
 ];
 var DescribeImageReferencesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRRe,
 	0,
 	[_NTe, _IRm],
@@ -15870,7 +15870,7 @@ var DescribeImageReferencesResult$ = [
 ];
 var DescribeImagesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRes,
 	0,
 	[
@@ -15901,7 +15901,7 @@ var DescribeImagesRequest$ = [
 ];
 var DescribeImagesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIResc,
 	0,
 	[_NTe, _Im],
@@ -15915,7 +15915,7 @@ var DescribeImagesResult$ = [
 ];
 var DescribeImageUsageReportEntriesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURER,
 	0,
 	[
@@ -15937,7 +15937,7 @@ var DescribeImageUsageReportEntriesRequest$ = [
 ];
 var DescribeImageUsageReportEntriesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURERe,
 	0,
 	[_NTe, _IURE],
@@ -15951,7 +15951,7 @@ var DescribeImageUsageReportEntriesResult$ = [
 ];
 var DescribeImageUsageReportsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURRes,
 	0,
 	[
@@ -15973,7 +15973,7 @@ var DescribeImageUsageReportsRequest$ = [
 ];
 var DescribeImageUsageReportsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIURResc,
 	0,
 	[_NTe, _IUR],
@@ -15987,7 +15987,7 @@ var DescribeImageUsageReportsResult$ = [
 ];
 var DescribeInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRescr,
 	0,
 	[
@@ -16018,7 +16018,7 @@ var DescribeInstancesRequest$ = [
 ];
 var DescribeInstancesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRescri,
 	0,
 	[_NTe, _Rese],
@@ -16032,7 +16032,7 @@ var DescribeInstancesResult$ = [
 ];
 var DescribeInstanceStatusRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DISRes,
 	0,
 	[
@@ -16062,7 +16062,7 @@ var DescribeInstanceStatusRequest$ = [
 ];
 var DescribeInstanceStatusResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DISResc,
 	0,
 	[_ISnst, _NTe],
@@ -16076,7 +16076,7 @@ var DescribeInstanceStatusResult$ = [
 ];
 var DescribeInstanceTypeOfferingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITOR,
 	0,
 	[
@@ -16096,7 +16096,7 @@ var DescribeInstanceTypeOfferingsRequest$ = [
 ];
 var DescribeInstanceTypeOfferingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITORe,
 	0,
 	[_ITO, _NTe],
@@ -16110,7 +16110,7 @@ var DescribeInstanceTypeOfferingsResult$ = [
 ];
 var DescribeInstanceTypesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITRes,
 	0,
 	[
@@ -16132,7 +16132,7 @@ var DescribeInstanceTypesRequest$ = [
 ];
 var DescribeInstanceTypesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DITResc,
 	0,
 	[_ITnst, _NTe],
@@ -16146,7 +16146,7 @@ var DescribeInstanceTypesResult$ = [
 ];
 var DescribeLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVRes,
 	0,
 	[
@@ -16178,7 +16178,7 @@ var DescribeLaunchTemplateVersionsRequest$ = [
 ];
 var DescribeLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLTVResc,
 	0,
 	[_LTVa, _NTe],
@@ -16192,7 +16192,7 @@ var DescribeLaunchTemplateVersionsResult$ = [
 ];
 var DescribeLockedSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLSR,
 	0,
 	[
@@ -16212,7 +16212,7 @@ var DescribeLockedSnapshotsRequest$ = [
 ];
 var DescribeLockedSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DLSRe,
 	0,
 	[_Sn, _NTe],
@@ -16226,7 +16226,7 @@ var DescribeLockedSnapshotsResult$ = [
 ];
 var DescribeRegionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DRRe,
 	0,
 	[
@@ -16236,7 +16236,7 @@ var DescribeRegionsRequest$ = [
 		_Fi$1
 	],
 	[
-		[() => RegionNameStringList, { [_xN$1]: _RN }],
+		[() => RegionNameStringList, { [_xN$1]: _RN$1 }],
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
@@ -16247,7 +16247,7 @@ var DescribeRegionsRequest$ = [
 ];
 var DescribeRegionsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DRRes,
 	0,
 	[_Reg],
@@ -16258,7 +16258,7 @@ var DescribeRegionsResult$ = [
 ];
 var DescribeSecurityGroupsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSGRes,
 	0,
 	[
@@ -16283,7 +16283,7 @@ var DescribeSecurityGroupsRequest$ = [
 ];
 var DescribeSecurityGroupsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSGResc,
 	0,
 	[_NTe, _SGe],
@@ -16297,7 +16297,7 @@ var DescribeSecurityGroupsResult$ = [
 ];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSAR,
 	0,
 	[
@@ -16317,7 +16317,7 @@ var DescribeSnapshotAttributeRequest$ = [
 ];
 var DescribeSnapshotAttributeResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSARe,
 	0,
 	[
@@ -16342,7 +16342,7 @@ var DescribeSnapshotAttributeResult$ = [
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRes,
 	0,
 	[
@@ -16369,7 +16369,7 @@ var DescribeSnapshotsRequest$ = [
 ];
 var DescribeSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSResc,
 	0,
 	[_NTe, _Sn],
@@ -16383,7 +16383,7 @@ var DescribeSnapshotsResult$ = [
 ];
 var DescribeSubnetsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRescr,
 	0,
 	[
@@ -16406,7 +16406,7 @@ var DescribeSubnetsRequest$ = [
 ];
 var DescribeSubnetsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DSRescri,
 	0,
 	[_NTe, _Subn],
@@ -16420,7 +16420,7 @@ var DescribeSubnetsResult$ = [
 ];
 var DescribeVolumesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DVRes,
 	0,
 	[
@@ -16451,7 +16451,7 @@ var DescribeVolumesRequest$ = [
 ];
 var DescribeVolumesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DVResc,
 	0,
 	[_NTe, _Vo],
@@ -16465,7 +16465,7 @@ var DescribeVolumesResult$ = [
 ];
 var DisableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDR,
 	0,
 	[_IIm, _DR$1],
@@ -16474,10 +16474,10 @@ var DisableImageDeprecationRequest$ = [
 ];
 var DisableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDRi,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -16485,7 +16485,7 @@ var DisableImageDeprecationResult$ = [
 ];
 var DisableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDPR,
 	0,
 	[_IIm, _DR$1],
@@ -16494,10 +16494,10 @@ var DisableImageDeregistrationProtectionRequest$ = [
 ];
 var DisableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIDPRi,
 	0,
-	[_R$1],
+	[_R$2],
 	[[0, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -16505,7 +16505,7 @@ var DisableImageDeregistrationProtectionResult$ = [
 ];
 var DisableImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRi,
 	0,
 	[_IIm, _DR$1],
@@ -16514,10 +16514,10 @@ var DisableImageRequest$ = [
 ];
 var DisableImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIRis,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -16525,7 +16525,7 @@ var DisableImageResult$ = [
 ];
 var DiskInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_DIisk,
 	0,
 	[
@@ -16550,7 +16550,7 @@ var DiskInfo$ = [
 ];
 var EbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EBD,
 	0,
 	[
@@ -16616,7 +16616,7 @@ var EbsBlockDevice$ = [
 ];
 var EbsCardInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ECIb,
 	0,
 	[
@@ -16661,7 +16661,7 @@ var EbsCardInfo$ = [
 ];
 var EbsInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIb,
 	0,
 	[
@@ -16711,7 +16711,7 @@ var EbsInfo$ = [
 ];
 var EbsInstanceBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIBD,
 	0,
 	[
@@ -16761,7 +16761,7 @@ var EbsInstanceBlockDevice$ = [
 ];
 var EbsOptimizedInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOI,
 	0,
 	[
@@ -16801,7 +16801,7 @@ var EbsOptimizedInfo$ = [
 ];
 var EbsStatusDetails$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESD,
 	0,
 	[
@@ -16826,7 +16826,7 @@ var EbsStatusDetails$ = [
 ];
 var EbsStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESSb,
 	0,
 	[_Det, _Sta],
@@ -16840,7 +16840,7 @@ var EbsStatusSummary$ = [
 ];
 var EfaInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIf,
 	0,
 	[_MEI],
@@ -16851,7 +16851,7 @@ var EfaInfo$ = [
 ];
 var ElasticGpuAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGA,
 	0,
 	[
@@ -16881,7 +16881,7 @@ var ElasticGpuAssociation$ = [
 ];
 var ElasticGpuSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGSla,
 	0,
 	[_Ty$1],
@@ -16890,7 +16890,7 @@ var ElasticGpuSpecification$ = [
 ];
 var ElasticGpuSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EGSR,
 	0,
 	[_Ty$1],
@@ -16901,7 +16901,7 @@ var ElasticGpuSpecificationResponse$ = [
 ];
 var ElasticInferenceAccelerator$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIA,
 	0,
 	[_Ty$1, _Cou],
@@ -16910,7 +16910,7 @@ var ElasticInferenceAccelerator$ = [
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIAA,
 	0,
 	[
@@ -16940,7 +16940,7 @@ var ElasticInferenceAcceleratorAssociation$ = [
 ];
 var EnableFastSnapshotRestoreErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSREI,
 	0,
 	[_SIn, _FSRSE],
@@ -16954,7 +16954,7 @@ var EnableFastSnapshotRestoreErrorItem$ = [
 ];
 var EnableFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRR,
 	0,
 	[
@@ -16973,7 +16973,7 @@ var EnableFastSnapshotRestoresRequest$ = [
 ];
 var EnableFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRRn,
 	0,
 	[_Suc, _U],
@@ -16987,7 +16987,7 @@ var EnableFastSnapshotRestoresResult$ = [
 ];
 var EnableFastSnapshotRestoreStateError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSE,
 	0,
 	[_Co, _Me],
@@ -17001,7 +17001,7 @@ var EnableFastSnapshotRestoreStateError$ = [
 ];
 var EnableFastSnapshotRestoreStateErrorItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSEI,
 	0,
 	[
@@ -17026,7 +17026,7 @@ var EnableFastSnapshotRestoreStateErrorItem$ = [
 ];
 var EnableFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EFSRSI,
 	0,
 	[
@@ -17096,7 +17096,7 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 ];
 var EnableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDR,
 	0,
 	[
@@ -17113,10 +17113,10 @@ var EnableImageDeprecationRequest$ = [
 ];
 var EnableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -17124,7 +17124,7 @@ var EnableImageDeprecationResult$ = [
 ];
 var EnableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDPR,
 	0,
 	[
@@ -17141,10 +17141,10 @@ var EnableImageDeregistrationProtectionRequest$ = [
 ];
 var EnableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIDPRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[0, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -17152,7 +17152,7 @@ var EnableImageDeregistrationProtectionResult$ = [
 ];
 var EnableImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIR,
 	0,
 	[_IIm, _DR$1],
@@ -17161,10 +17161,10 @@ var EnableImageRequest$ = [
 ];
 var EnableImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EIRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -17172,7 +17172,7 @@ var EnableImageResult$ = [
 ];
 var EnaSrdSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESSR,
 	0,
 	[_ESE, _ESUS],
@@ -17180,7 +17180,7 @@ var EnaSrdSpecificationRequest$ = [
 ];
 var EnaSrdUdpSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ESUSR,
 	0,
 	[_ESUE],
@@ -17188,7 +17188,7 @@ var EnaSrdUdpSpecificationRequest$ = [
 ];
 var EnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOn,
 	0,
 	[_En],
@@ -17199,7 +17199,7 @@ var EnclaveOptions$ = [
 ];
 var EnclaveOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_EOR,
 	0,
 	[_En],
@@ -17207,7 +17207,7 @@ var EnclaveOptionsRequest$ = [
 ];
 var Filter$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Fil,
 	0,
 	[_N$2, _Va$1],
@@ -17215,7 +17215,7 @@ var Filter$ = [
 ];
 var FpgaDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_FDI,
 	0,
 	[
@@ -17245,7 +17245,7 @@ var FpgaDeviceInfo$ = [
 ];
 var FpgaDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_FDMI,
 	0,
 	[_SIMB],
@@ -17256,7 +17256,7 @@ var FpgaDeviceMemoryInfo$ = [
 ];
 var FpgaInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_FIpga,
 	0,
 	[_Fp, _TFMIMB],
@@ -17270,7 +17270,7 @@ var FpgaInfo$ = [
 ];
 var GetAllowedImagesSettingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GAISR,
 	0,
 	[_DR$1],
@@ -17278,7 +17278,7 @@ var GetAllowedImagesSettingsRequest$ = [
 ];
 var GetAllowedImagesSettingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GAISRe,
 	0,
 	[
@@ -17303,7 +17303,7 @@ var GetAllowedImagesSettingsResult$ = [
 ];
 var GetConsoleOutputRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCOR,
 	0,
 	[
@@ -17323,7 +17323,7 @@ var GetConsoleOutputRequest$ = [
 ];
 var GetConsoleOutputResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCORe,
 	0,
 	[
@@ -17348,7 +17348,7 @@ var GetConsoleOutputResult$ = [
 ];
 var GetConsoleScreenshotRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCSR,
 	0,
 	[
@@ -17365,7 +17365,7 @@ var GetConsoleScreenshotRequest$ = [
 ];
 var GetConsoleScreenshotResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GCSRe,
 	0,
 	[_IDm, _II$1],
@@ -17379,7 +17379,7 @@ var GetConsoleScreenshotResult$ = [
 ];
 var GetEbsDefaultKmsKeyIdRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEDKKIR,
 	0,
 	[_DR$1],
@@ -17387,7 +17387,7 @@ var GetEbsDefaultKmsKeyIdRequest$ = [
 ];
 var GetEbsDefaultKmsKeyIdResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEDKKIRe,
 	0,
 	[_KKI],
@@ -17398,7 +17398,7 @@ var GetEbsDefaultKmsKeyIdResult$ = [
 ];
 var GetEbsEncryptionByDefaultRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEEBDR,
 	0,
 	[_DR$1],
@@ -17406,7 +17406,7 @@ var GetEbsEncryptionByDefaultRequest$ = [
 ];
 var GetEbsEncryptionByDefaultResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GEEBDRe,
 	0,
 	[_EEBD, _STs],
@@ -17420,7 +17420,7 @@ var GetEbsEncryptionByDefaultResult$ = [
 ];
 var GetImageAncestryRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIAR,
 	0,
 	[_IIm, _DR$1],
@@ -17429,7 +17429,7 @@ var GetImageAncestryRequest$ = [
 ];
 var GetImageAncestryResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIARe,
 	0,
 	[_IAE$2],
@@ -17440,7 +17440,7 @@ var GetImageAncestryResult$ = [
 ];
 var GetImageFindingsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIFR,
 	0,
 	[
@@ -17459,7 +17459,7 @@ var GetImageFindingsRequest$ = [
 ];
 var GetImageFindingsResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIFRe,
 	0,
 	[_IFm, _NTe],
@@ -17473,7 +17473,7 @@ var GetImageFindingsResult$ = [
 ];
 var GpuDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GDI,
 	0,
 	[
@@ -17518,7 +17518,7 @@ var GpuDeviceInfo$ = [
 ];
 var GpuDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GDMI,
 	0,
 	[_SIMB],
@@ -17529,7 +17529,7 @@ var GpuDeviceMemoryInfo$ = [
 ];
 var GpuInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIp,
 	0,
 	[_Gp, _TGMIMB],
@@ -17543,7 +17543,7 @@ var GpuInfo$ = [
 ];
 var GroupIdentifier$ = [
 	3,
-	n0$2,
+	n0$3,
 	_GIrou,
 	0,
 	[_GIr, _GN],
@@ -17557,7 +17557,7 @@ var GroupIdentifier$ = [
 ];
 var HibernationOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_HO,
 	0,
 	[_Conf],
@@ -17568,7 +17568,7 @@ var HibernationOptions$ = [
 ];
 var HibernationOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_HOR,
 	0,
 	[_Conf],
@@ -17576,7 +17576,7 @@ var HibernationOptionsRequest$ = [
 ];
 var IamInstanceProfile$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIP,
 	0,
 	[_Ar, _I$1],
@@ -17590,7 +17590,7 @@ var IamInstanceProfile$ = [
 ];
 var IamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPS,
 	0,
 	[_Ar, _N$2],
@@ -17604,7 +17604,7 @@ var IamInstanceProfileSpecification$ = [
 ];
 var Image$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Ima,
 	0,
 	[
@@ -17620,7 +17620,7 @@ var Image$ = [
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_BM,
 		_TSp,
@@ -17819,7 +17819,7 @@ var Image$ = [
 ];
 var ImageAncestryEntry$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAEm,
 	0,
 	[
@@ -17854,7 +17854,7 @@ var ImageAncestryEntry$ = [
 ];
 var ImageAttribute$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAma,
 	0,
 	[
@@ -17934,7 +17934,7 @@ var ImageAttribute$ = [
 ];
 var ImageCriterion$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ICma,
 	0,
 	[
@@ -17979,7 +17979,7 @@ var ImageCriterion$ = [
 ];
 var ImageFinding$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IFma,
 	0,
 	[
@@ -18029,7 +18029,7 @@ var ImageFinding$ = [
 ];
 var ImageRecycleBinInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRBI,
 	0,
 	[
@@ -18064,7 +18064,7 @@ var ImageRecycleBinInfo$ = [
 ];
 var ImageReference$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRma,
 	0,
 	[
@@ -18089,7 +18089,7 @@ var ImageReference$ = [
 ];
 var ImageUsageReport$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURm,
 	0,
 	[
@@ -18101,7 +18101,7 @@ var ImageUsageReport$ = [
 		_SRt,
 		_CTr,
 		_ET,
-		_T$1
+		_T$2
 	],
 	[
 		[0, {
@@ -18144,7 +18144,7 @@ var ImageUsageReport$ = [
 ];
 var ImageUsageReportEntry$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IUREm,
 	0,
 	[
@@ -18184,7 +18184,7 @@ var ImageUsageReportEntry$ = [
 ];
 var ImageUsageResourceType$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURT,
 	0,
 	[_RTe$1, _RTO],
@@ -18198,7 +18198,7 @@ var ImageUsageResourceType$ = [
 ];
 var ImageUsageResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURTO,
 	0,
 	[_ON, _OV],
@@ -18212,7 +18212,7 @@ var ImageUsageResourceTypeOption$ = [
 ];
 var ImageUsageResourceTypeOptionRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURTOR,
 	0,
 	[_ON, _OV],
@@ -18220,7 +18220,7 @@ var ImageUsageResourceTypeOptionRequest$ = [
 ];
 var ImageUsageResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IURTR,
 	0,
 	[_RTe$1, _RTO],
@@ -18228,7 +18228,7 @@ var ImageUsageResourceTypeRequest$ = [
 ];
 var ImageWatermark$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IWm,
 	0,
 	[
@@ -18263,7 +18263,7 @@ var ImageWatermark$ = [
 ];
 var ImageWatermarkFilterResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IWFRm,
 	0,
 	[
@@ -18293,7 +18293,7 @@ var ImageWatermarkFilterResponse$ = [
 ];
 var InferenceAcceleratorInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAIn,
 	0,
 	[_Acc, _TIMIMB],
@@ -18307,7 +18307,7 @@ var InferenceAcceleratorInfo$ = [
 ];
 var InferenceDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IDI,
 	0,
 	[
@@ -18337,7 +18337,7 @@ var InferenceDeviceInfo$ = [
 ];
 var InferenceDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IDMI,
 	0,
 	[_SIMB],
@@ -18348,7 +18348,7 @@ var InferenceDeviceMemoryInfo$ = [
 ];
 var Instance$ = [
 	3,
-	n0$2,
+	n0$3,
 	_In,
 	0,
 	[
@@ -18371,7 +18371,7 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$2,
 		_VTir,
 		_CO,
 		_CBI,
@@ -18663,7 +18663,7 @@ var Instance$ = [
 ];
 var InstanceAttachmentEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAESS,
 	0,
 	[_ESE, _ESUS],
@@ -18677,7 +18677,7 @@ var InstanceAttachmentEnaSrdSpecification$ = [
 ];
 var InstanceAttachmentEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IAESUS,
 	0,
 	[_ESUE],
@@ -18688,7 +18688,7 @@ var InstanceAttachmentEnaSrdUdpSpecification$ = [
 ];
 var InstanceBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IBDM,
 	0,
 	[_DN, _Eb],
@@ -18702,7 +18702,7 @@ var InstanceBlockDeviceMapping$ = [
 ];
 var InstanceIpv4Prefix$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPn,
 	0,
 	[_IPpvre],
@@ -18713,7 +18713,7 @@ var InstanceIpv4Prefix$ = [
 ];
 var InstanceIpv6Address$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIA,
 	0,
 	[_IApv, _IPIs],
@@ -18727,7 +18727,7 @@ var InstanceIpv6Address$ = [
 ];
 var InstanceIpv6AddressRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIAR,
 	0,
 	[_IApv],
@@ -18735,7 +18735,7 @@ var InstanceIpv6AddressRequest$ = [
 ];
 var InstanceIpv6Prefix$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IIPns,
 	0,
 	[_IPpv],
@@ -18746,7 +18746,7 @@ var InstanceIpv6Prefix$ = [
 ];
 var InstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMO,
 	0,
 	[_ARuto, _RMe],
@@ -18760,7 +18760,7 @@ var InstanceMaintenanceOptions$ = [
 ];
 var InstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMOR,
 	0,
 	[_ARuto],
@@ -18768,7 +18768,7 @@ var InstanceMaintenanceOptionsRequest$ = [
 ];
 var InstanceMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORn,
 	0,
 	[_MTa, _SO],
@@ -18776,7 +18776,7 @@ var InstanceMarketOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORns,
 	0,
 	[
@@ -18796,7 +18796,7 @@ var InstanceMetadataOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IMORnst,
 	0,
 	[
@@ -18822,7 +18822,7 @@ var InstanceMetadataOptionsResponse$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$1
+			[_xN$1]: _hE$2
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -18836,7 +18836,7 @@ var InstanceMetadataOptionsResponse$ = [
 ];
 var InstanceNetworkInterface$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INI,
 	0,
 	[
@@ -18946,7 +18946,7 @@ var InstanceNetworkInterface$ = [
 ];
 var InstanceNetworkInterfaceAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIA,
 	0,
 	[
@@ -18981,7 +18981,7 @@ var InstanceNetworkInterfaceAssociation$ = [
 ];
 var InstanceNetworkInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIAn,
 	0,
 	[
@@ -19031,7 +19031,7 @@ var InstanceNetworkInterfaceAttachment$ = [
 ];
 var InstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INIS,
 	0,
 	[
@@ -19120,7 +19120,7 @@ var InstanceNetworkInterfaceSpecification$ = [
 ];
 var InstanceNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INPO,
 	0,
 	[_BW],
@@ -19131,7 +19131,7 @@ var InstanceNetworkPerformanceOptions$ = [
 ];
 var InstanceNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_INPOR,
 	0,
 	[_BW],
@@ -19139,7 +19139,7 @@ var InstanceNetworkPerformanceOptionsRequest$ = [
 ];
 var InstancePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPIA,
 	0,
 	[
@@ -19169,7 +19169,7 @@ var InstancePrivateIpAddress$ = [
 ];
 var InstanceRequirements$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IR$1,
 	0,
 	[
@@ -19309,7 +19309,7 @@ var InstanceRequirements$ = [
 ];
 var InstanceRequirementsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRR,
 	0,
 	[
@@ -19372,7 +19372,7 @@ var InstanceRequirementsRequest$ = [
 ];
 var InstanceSecondaryInterface$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIn,
 	0,
 	[
@@ -19432,7 +19432,7 @@ var InstanceSecondaryInterface$ = [
 ];
 var InstanceSecondaryInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIA,
 	0,
 	[
@@ -19472,7 +19472,7 @@ var InstanceSecondaryInterfaceAttachment$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIPIA,
 	0,
 	[_PIAr],
@@ -19483,7 +19483,7 @@ var InstanceSecondaryInterfacePrivateIpAddress$ = [
 ];
 var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIPIAR,
 	0,
 	[_PIAr],
@@ -19492,7 +19492,7 @@ var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 ];
 var InstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISISR,
 	0,
 	[
@@ -19516,7 +19516,7 @@ var InstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var InstanceState$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISnsta,
 	0,
 	[_Co, _N$2],
@@ -19530,7 +19530,7 @@ var InstanceState$ = [
 ];
 var InstanceStateChange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISC,
 	0,
 	[
@@ -19555,7 +19555,7 @@ var InstanceStateChange$ = [
 ];
 var InstanceStatus$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISnstan,
 	0,
 	[
@@ -19625,7 +19625,7 @@ var InstanceStatus$ = [
 ];
 var InstanceStatusDetails$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISDn,
 	0,
 	[
@@ -19650,7 +19650,7 @@ var InstanceStatusDetails$ = [
 ];
 var InstanceStatusEvent$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISE$1,
 	0,
 	[
@@ -19690,7 +19690,7 @@ var InstanceStatusEvent$ = [
 ];
 var InstanceStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISS,
 	0,
 	[_Det, _Sta],
@@ -19704,7 +19704,7 @@ var InstanceStatusSummary$ = [
 ];
 var InstanceStorageInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ISIns,
 	0,
 	[
@@ -19734,7 +19734,7 @@ var InstanceStorageInfo$ = [
 ];
 var InstanceTypeInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITIn,
 	0,
 	[
@@ -19904,7 +19904,7 @@ var InstanceTypeInfo$ = [
 ];
 var InstanceTypeItem$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITIns,
 	0,
 	[_IT$1],
@@ -19915,7 +19915,7 @@ var InstanceTypeItem$ = [
 ];
 var InstanceTypeOffering$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITOn,
 	0,
 	[
@@ -19940,7 +19940,7 @@ var InstanceTypeOffering$ = [
 ];
 var InstanceTypeSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITSn,
 	0,
 	[_SIT, _UIT],
@@ -19954,7 +19954,7 @@ var InstanceTypeSpecification$ = [
 ];
 var InstanceTypeSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ITSR,
 	0,
 	[_SIT, _UIT],
@@ -19962,7 +19962,7 @@ var InstanceTypeSpecificationRequest$ = [
 ];
 var IpPermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPper,
 	0,
 	[
@@ -20007,7 +20007,7 @@ var IpPermission$ = [
 ];
 var IpRange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRpan,
 	0,
 	[_De, _CIi],
@@ -20021,7 +20021,7 @@ var IpRange$ = [
 ];
 var Ipv4PrefixSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRp,
 	0,
 	[_IPpvre],
@@ -20029,7 +20029,7 @@ var Ipv4PrefixSpecificationRequest$ = [
 ];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpv,
 	0,
 	[_IPpvre],
@@ -20040,7 +20040,7 @@ var Ipv4PrefixSpecificationResponse$ = [
 ];
 var Ipv6PrefixSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpvr,
 	0,
 	[_IPpv],
@@ -20048,7 +20048,7 @@ var Ipv6PrefixSpecificationRequest$ = [
 ];
 var Ipv6PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IPSRpvre,
 	0,
 	[_IPpv],
@@ -20059,7 +20059,7 @@ var Ipv6PrefixSpecificationResponse$ = [
 ];
 var Ipv6Range$ = [
 	3,
-	n0$2,
+	n0$3,
 	_IRpva,
 	0,
 	[_De, _CIid],
@@ -20073,7 +20073,7 @@ var Ipv6Range$ = [
 ];
 var LaunchPermission$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LPau,
 	0,
 	[
@@ -20103,7 +20103,7 @@ var LaunchPermission$ = [
 ];
 var LaunchPermissionModifications$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LPM,
 	0,
 	[_Ad, _Rem],
@@ -20111,7 +20111,7 @@ var LaunchPermissionModifications$ = [
 ];
 var LaunchTemplate$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LT$1,
 	0,
 	[
@@ -20121,7 +20121,7 @@ var LaunchTemplate$ = [
 		_CBr,
 		_DVN,
 		_LVN,
-		_T$1,
+		_T$2,
 		_Op
 	],
 	[
@@ -20161,7 +20161,7 @@ var LaunchTemplate$ = [
 ];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTBDM,
 	0,
 	[
@@ -20191,7 +20191,7 @@ var LaunchTemplateBlockDeviceMapping$ = [
 ];
 var LaunchTemplateBlockDeviceMappingRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTBDMR,
 	0,
 	[
@@ -20209,7 +20209,7 @@ var LaunchTemplateBlockDeviceMappingRequest$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCRSR,
 	0,
 	[_CRP, _CRT],
@@ -20217,7 +20217,7 @@ var LaunchTemplateCapacityReservationSpecificationRequest$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCRSRa,
 	0,
 	[_CRP, _CRT],
@@ -20231,7 +20231,7 @@ var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 ];
 var LaunchTemplateCpuOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCO,
 	0,
 	[
@@ -20261,7 +20261,7 @@ var LaunchTemplateCpuOptions$ = [
 ];
 var LaunchTemplateCpuOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTCOR,
 	0,
 	[
@@ -20279,7 +20279,7 @@ var LaunchTemplateCpuOptionsRequest$ = [
 ];
 var LaunchTemplateEbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEBD,
 	0,
 	[
@@ -20339,7 +20339,7 @@ var LaunchTemplateEbsBlockDevice$ = [
 ];
 var LaunchTemplateEbsBlockDeviceRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEBDR,
 	0,
 	[
@@ -20369,7 +20369,7 @@ var LaunchTemplateEbsBlockDeviceRequest$ = [
 ];
 var LaunchTemplateElasticInferenceAccelerator$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEIA,
 	0,
 	[_Ty$1, _Cou],
@@ -20378,7 +20378,7 @@ var LaunchTemplateElasticInferenceAccelerator$ = [
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEIAR,
 	0,
 	[_Ty$1, _Cou],
@@ -20392,7 +20392,7 @@ var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 ];
 var LaunchTemplateEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTESS,
 	0,
 	[_ESE, _ESUS],
@@ -20406,7 +20406,7 @@ var LaunchTemplateEnaSrdSpecification$ = [
 ];
 var LaunchTemplateEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTESUS,
 	0,
 	[_ESUE],
@@ -20417,7 +20417,7 @@ var LaunchTemplateEnaSrdUdpSpecification$ = [
 ];
 var LaunchTemplateEnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEO,
 	0,
 	[_En],
@@ -20428,7 +20428,7 @@ var LaunchTemplateEnclaveOptions$ = [
 ];
 var LaunchTemplateEnclaveOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTEOR,
 	0,
 	[_En],
@@ -20436,7 +20436,7 @@ var LaunchTemplateEnclaveOptionsRequest$ = [
 ];
 var LaunchTemplateHibernationOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTHO,
 	0,
 	[_Conf],
@@ -20447,7 +20447,7 @@ var LaunchTemplateHibernationOptions$ = [
 ];
 var LaunchTemplateHibernationOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTHOR,
 	0,
 	[_Conf],
@@ -20455,7 +20455,7 @@ var LaunchTemplateHibernationOptionsRequest$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIIPS,
 	0,
 	[_Ar, _N$2],
@@ -20469,7 +20469,7 @@ var LaunchTemplateIamInstanceProfileSpecification$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIIPSR,
 	0,
 	[_Ar, _N$2],
@@ -20477,7 +20477,7 @@ var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMO,
 	0,
 	[_ARuto],
@@ -20488,7 +20488,7 @@ var LaunchTemplateInstanceMaintenanceOptions$ = [
 ];
 var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOR,
 	0,
 	[_ARuto],
@@ -20496,7 +20496,7 @@ var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOa,
 	0,
 	[_MTa, _SO],
@@ -20510,7 +20510,7 @@ var LaunchTemplateInstanceMarketOptions$ = [
 ];
 var LaunchTemplateInstanceMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMORa,
 	0,
 	[_MTa, _SO],
@@ -20518,7 +20518,7 @@ var LaunchTemplateInstanceMarketOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMOau,
 	0,
 	[
@@ -20544,7 +20544,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$1
+			[_xN$1]: _hE$2
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
@@ -20558,7 +20558,7 @@ var LaunchTemplateInstanceMetadataOptions$ = [
 ];
 var LaunchTemplateInstanceMetadataOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTIMORau,
 	0,
 	[
@@ -20578,7 +20578,7 @@ var LaunchTemplateInstanceMetadataOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTINIS,
 	0,
 	[
@@ -20703,7 +20703,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTINISR,
 	0,
 	[
@@ -20759,7 +20759,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTISIS,
 	0,
 	[
@@ -20804,7 +20804,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTISISR,
 	0,
 	[
@@ -20828,7 +20828,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTLC,
 	0,
 	[_LCA],
@@ -20839,7 +20839,7 @@ var LaunchTemplateLicenseConfiguration$ = [
 ];
 var LaunchTemplateLicenseConfigurationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTLCR,
 	0,
 	[_LCA],
@@ -20847,7 +20847,7 @@ var LaunchTemplateLicenseConfigurationRequest$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTNPO,
 	0,
 	[_BW],
@@ -20858,7 +20858,7 @@ var LaunchTemplateNetworkPerformanceOptions$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTNPOR,
 	0,
 	[_BW],
@@ -20866,7 +20866,7 @@ var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
 ];
 var LaunchTemplatePlacement$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTP,
 	0,
 	[
@@ -20926,7 +20926,7 @@ var LaunchTemplatePlacement$ = [
 ];
 var LaunchTemplatePlacementRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPR,
 	0,
 	[
@@ -20956,7 +20956,7 @@ var LaunchTemplatePlacementRequest$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPDNO,
 	0,
 	[
@@ -20981,7 +20981,7 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTPDNOR,
 	0,
 	[
@@ -20997,7 +20997,7 @@ var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
 ];
 var LaunchTemplatesMonitoring$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTM,
 	0,
 	[_En, _MCIe],
@@ -21011,7 +21011,7 @@ var LaunchTemplatesMonitoring$ = [
 ];
 var LaunchTemplatesMonitoringRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTMR,
 	0,
 	[_En, _MCIe],
@@ -21019,7 +21019,7 @@ var LaunchTemplatesMonitoringRequest$ = [
 ];
 var LaunchTemplateSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTS,
 	0,
 	[
@@ -21035,7 +21035,7 @@ var LaunchTemplateSpecification$ = [
 ];
 var LaunchTemplateSpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTSMO,
 	0,
 	[
@@ -21070,7 +21070,7 @@ var LaunchTemplateSpotMarketOptions$ = [
 ];
 var LaunchTemplateSpotMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTSMOR,
 	0,
 	[
@@ -21090,10 +21090,10 @@ var LaunchTemplateSpotMarketOptionsRequest$ = [
 ];
 var LaunchTemplateTagSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTTS,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN$1]: _rTe
@@ -21104,15 +21104,15 @@ var LaunchTemplateTagSpecification$ = [
 ];
 var LaunchTemplateTagSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTTSR,
 	0,
-	[_RTe$1, _T$1],
-	[0, [() => TagList$1, { [_xN$1]: _Ta }]]
+	[_RTe$1, _T$2],
+	[0, [() => TagList$1, { [_xN$1]: _Ta$1 }]]
 ];
 var LaunchTemplateVersion$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LTV,
 	0,
 	[
@@ -21167,7 +21167,7 @@ var LaunchTemplateVersion$ = [
 ];
 var LicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LCi,
 	0,
 	[_LCA],
@@ -21178,7 +21178,7 @@ var LicenseConfiguration$ = [
 ];
 var LicenseConfigurationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LCR,
 	0,
 	[_LCA],
@@ -21186,7 +21186,7 @@ var LicenseConfigurationRequest$ = [
 ];
 var ListImagesInRecycleBinRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LIIRBR,
 	0,
 	[
@@ -21204,7 +21204,7 @@ var ListImagesInRecycleBinRequest$ = [
 ];
 var ListImagesInRecycleBinResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LIIRBRi,
 	0,
 	[_Im, _NTe],
@@ -21218,7 +21218,7 @@ var ListImagesInRecycleBinResult$ = [
 ];
 var LockedSnapshotsInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_LSI,
 	0,
 	[
@@ -21273,7 +21273,7 @@ var LockedSnapshotsInfo$ = [
 ];
 var MediaAcceleratorInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MAIe,
 	0,
 	[_Acc, _TMMIMB],
@@ -21287,7 +21287,7 @@ var MediaAcceleratorInfo$ = [
 ];
 var MediaDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MDI,
 	0,
 	[
@@ -21317,7 +21317,7 @@ var MediaDeviceInfo$ = [
 ];
 var MediaDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MDMI,
 	0,
 	[_SIMB],
@@ -21328,13 +21328,13 @@ var MediaDeviceMemoryInfo$ = [
 ];
 var MemoryGiBPerVCpu$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MGBPVC,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -21342,15 +21342,15 @@ var MemoryGiBPerVCpu$ = [
 ];
 var MemoryGiBPerVCpuRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MGBPVCR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var MemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MIe,
 	0,
 	[_SIMB],
@@ -21361,13 +21361,13 @@ var MemoryInfo$ = [
 ];
 var MemoryMiB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MMB,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -21375,16 +21375,16 @@ var MemoryMiB$ = [
 ];
 var MemoryMiBRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MMBR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1],
 	1
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MIAR,
 	0,
 	[
@@ -21424,7 +21424,7 @@ var ModifyImageAttributeRequest$ = [
 ];
 var ModifyLaunchTemplateRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MLTR,
 	0,
 	[
@@ -21444,7 +21444,7 @@ var ModifyLaunchTemplateRequest$ = [
 ];
 var ModifyLaunchTemplateResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MLTRo,
 	0,
 	[_LT$1],
@@ -21455,7 +21455,7 @@ var ModifyLaunchTemplateResult$ = [
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_MSAR,
 	0,
 	[
@@ -21483,7 +21483,7 @@ var ModifySnapshotAttributeRequest$ = [
 ];
 var Monitoring$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Mon,
 	0,
 	[_MCIe, _St],
@@ -21497,13 +21497,13 @@ var Monitoring$ = [
 ];
 var NetworkBandwidthGbps$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NBGe,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -21511,15 +21511,15 @@ var NetworkBandwidthGbps$ = [
 ];
 var NetworkBandwidthGbpsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NBGR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var NetworkCardInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NCIe,
 	0,
 	[
@@ -21579,7 +21579,7 @@ var NetworkCardInfo$ = [
 ];
 var NetworkInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIetw,
 	0,
 	[
@@ -21684,13 +21684,13 @@ var NetworkInfo$ = [
 ];
 var NetworkInterfaceCount$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIC,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -21698,15 +21698,15 @@ var NetworkInterfaceCount$ = [
 ];
 var NetworkInterfaceCountRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NICR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var NeuronDeviceCoreInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NDCI,
 	0,
 	[_Cou, _Ver],
@@ -21720,7 +21720,7 @@ var NeuronDeviceCoreInfo$ = [
 ];
 var NeuronDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NDI,
 	0,
 	[
@@ -21750,7 +21750,7 @@ var NeuronDeviceInfo$ = [
 ];
 var NeuronDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NDMI,
 	0,
 	[_SIMB],
@@ -21761,7 +21761,7 @@ var NeuronDeviceMemoryInfo$ = [
 ];
 var NeuronInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NIeu,
 	0,
 	[_NDe, _TNDMIMB],
@@ -21775,7 +21775,7 @@ var NeuronInfo$ = [
 ];
 var NitroTpmInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_NTI,
 	0,
 	[_SVu],
@@ -21786,7 +21786,7 @@ var NitroTpmInfo$ = [
 ];
 var OperatorRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ORpe,
 	0,
 	[_P$2],
@@ -21794,7 +21794,7 @@ var OperatorRequest$ = [
 ];
 var OperatorResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_ORper,
 	0,
 	[
@@ -21819,7 +21819,7 @@ var OperatorResponse$ = [
 ];
 var PerformanceFactorReference$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PFR,
 	0,
 	[_IF$1],
@@ -21830,7 +21830,7 @@ var PerformanceFactorReference$ = [
 ];
 var PerformanceFactorReferenceRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PFRR,
 	0,
 	[_IF$1],
@@ -21838,7 +21838,7 @@ var PerformanceFactorReferenceRequest$ = [
 ];
 var PerformanceStatusSummary$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PSS,
 	0,
 	[
@@ -21863,7 +21863,7 @@ var PerformanceStatusSummary$ = [
 ];
 var Placement$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Pla,
 	0,
 	[
@@ -21923,7 +21923,7 @@ var Placement$ = [
 ];
 var PlacementGroupInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PGIl,
 	0,
 	[_SSu],
@@ -21934,7 +21934,7 @@ var PlacementGroupInfo$ = [
 ];
 var PrefixListId$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PLI,
 	0,
 	[_De, _PLI],
@@ -21948,7 +21948,7 @@ var PrefixListId$ = [
 ];
 var PrivateDnsNameOptionsOnLaunch$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNOOL,
 	0,
 	[
@@ -21973,7 +21973,7 @@ var PrivateDnsNameOptionsOnLaunch$ = [
 ];
 var PrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNOR,
 	0,
 	[
@@ -21989,7 +21989,7 @@ var PrivateDnsNameOptionsRequest$ = [
 ];
 var PrivateDnsNameOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PDNORr,
 	0,
 	[
@@ -22014,7 +22014,7 @@ var PrivateDnsNameOptionsResponse$ = [
 ];
 var PrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PIAS,
 	0,
 	[_Prim, _PIAr],
@@ -22028,7 +22028,7 @@ var PrivateIpAddressSpecification$ = [
 ];
 var ProcessorInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PIro,
 	0,
 	[
@@ -22058,7 +22058,7 @@ var ProcessorInfo$ = [
 ];
 var ProductCode$ = [
 	3,
-	n0$2,
+	n0$3,
 	_PCr,
 	0,
 	[_PCIr, _PCT],
@@ -22072,13 +22072,13 @@ var ProductCode$ = [
 ];
 var Region$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Regi,
 	0,
 	[
 		_OIS,
 		_Ge,
-		_RN,
+		_RN$1,
 		_Endp
 	],
 	[
@@ -22102,7 +22102,7 @@ var Region$ = [
 ];
 var RegionGeography$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RGe$1,
 	0,
 	[_N$2],
@@ -22113,7 +22113,7 @@ var RegionGeography$ = [
 ];
 var RegisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIRe,
 	0,
 	[
@@ -22190,7 +22190,7 @@ var RegisterImageRequest$ = [
 ];
 var RegisterImageResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIReg,
 	0,
 	[_IIm],
@@ -22201,7 +22201,7 @@ var RegisterImageResult$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIITSR,
 	0,
 	[
@@ -22218,7 +22218,7 @@ var ReplaceImageInstanceTypeSpecificationRequest$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIITSRe,
 	0,
 	[_RV],
@@ -22229,7 +22229,7 @@ var ReplaceImageInstanceTypeSpecificationResult$ = [
 ];
 var RequestLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RLTD,
 	0,
 	[
@@ -22307,7 +22307,7 @@ var RequestLaunchTemplateData$ = [
 ];
 var Reservation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Reser,
 	0,
 	[
@@ -22342,7 +22342,7 @@ var Reservation$ = [
 ];
 var ResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RTOe,
 	0,
 	[_ON, _OV],
@@ -22350,7 +22350,7 @@ var ResourceTypeOption$ = [
 ];
 var ResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RTRe,
 	0,
 	[_RTe$1, _RTO],
@@ -22358,7 +22358,7 @@ var ResourceTypeRequest$ = [
 ];
 var ResponseError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_REe,
 	0,
 	[_Co, _Me],
@@ -22372,7 +22372,7 @@ var ResponseError$ = [
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RLTDe,
 	0,
 	[
@@ -22552,7 +22552,7 @@ var ResponseLaunchTemplateData$ = [
 ];
 var RestoreImageFromRecycleBinRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIFRBR,
 	0,
 	[_IIm, _DR$1],
@@ -22561,10 +22561,10 @@ var RestoreImageFromRecycleBinRequest$ = [
 ];
 var RestoreImageFromRecycleBinResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIFRBRe,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
 		[_xN$1]: _r
@@ -22572,7 +22572,7 @@ var RestoreImageFromRecycleBinResult$ = [
 ];
 var RunInstancesMonitoringEnabled$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIME,
 	0,
 	[_En, _MCIe],
@@ -22584,7 +22584,7 @@ var RunInstancesMonitoringEnabled$ = [
 ];
 var RunInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_RIRu,
 	0,
 	[
@@ -22711,7 +22711,7 @@ var RunInstancesRequest$ = [
 ];
 var ScanResultCondition$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRC,
 	0,
 	[
@@ -22756,7 +22756,7 @@ var ScanResultCondition$ = [
 ];
 var ScanResults$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRc,
 	0,
 	[
@@ -22801,7 +22801,7 @@ var ScanResults$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SIPIAS,
 	0,
 	[_PIAr],
@@ -22812,7 +22812,7 @@ var SecondaryInterfacePrivateIpAddressSpecification$ = [
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SIPIASR,
 	0,
 	[_PIAr],
@@ -22820,13 +22820,13 @@ var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
 ];
 var SecurityGroup$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SGec,
 	0,
 	[
 		_GIr,
 		_IPEp,
-		_T$1,
+		_T$2,
 		_VI,
 		_SGA,
 		_OI,
@@ -22875,13 +22875,13 @@ var SecurityGroup$ = [
 ];
 var Snapshot$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Sna,
 	0,
 	[
 		_OAw,
 		_OA,
-		_T$1,
+		_T$2,
 		_STto,
 		_RETe,
 		_STs,
@@ -23000,7 +23000,7 @@ var Snapshot$ = [
 ];
 var SpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SMO,
 	0,
 	[
@@ -23020,7 +23020,7 @@ var SpotMarketOptions$ = [
 ];
 var StateReason$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SRt,
 	0,
 	[_Co, _Me],
@@ -23034,7 +23034,7 @@ var StateReason$ = [
 ];
 var Subnet$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Su,
 	0,
 	[
@@ -23045,7 +23045,7 @@ var Subnet$ = [
 		_OI,
 		_AIAOC,
 		_ICBAS,
-		_T$1,
+		_T$2,
 		_SAub,
 		_OA,
 		_EDn,
@@ -23159,7 +23159,7 @@ var Subnet$ = [
 ];
 var SubnetCidrBlockState$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SCBS,
 	0,
 	[_St, _SMt],
@@ -23173,7 +23173,7 @@ var SubnetCidrBlockState$ = [
 ];
 var SubnetIpv6CidrBlockAssociation$ = [
 	3,
-	n0$2,
+	n0$3,
 	_SICBA,
 	0,
 	[
@@ -23206,12 +23206,12 @@ var SubnetIpv6CidrBlockAssociation$ = [
 		}]
 	]
 ];
-var Tag$$1 = [
+var Tag$$2 = [
 	3,
-	n0$2,
-	_Ta,
+	n0$3,
+	_Ta$1,
 	0,
-	[_K$1, _V$1],
+	[_K$2, _V$1],
 	[[0, {
 		[_eQN]: `Key`,
 		[_xN$1]: _k$1
@@ -23222,18 +23222,18 @@ var Tag$$1 = [
 ];
 var TagSpecification$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TSa,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$1, _T$2],
 	[[0, {
 		[_eQN]: `ResourceType`,
 		[_xN$1]: _rTe
-	}], [() => TagList$1, { [_xN$1]: _Ta }]]
+	}], [() => TagList$1, { [_xN$1]: _Ta$1 }]]
 ];
 var TerminateInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TIR,
 	0,
 	[
@@ -23255,7 +23255,7 @@ var TerminateInstancesRequest$ = [
 ];
 var TerminateInstancesResult$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TIRe,
 	0,
 	[_TIer],
@@ -23266,13 +23266,13 @@ var TerminateInstancesResult$ = [
 ];
 var TotalLocalStorageGB$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TLSGB,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -23280,15 +23280,15 @@ var TotalLocalStorageGB$ = [
 ];
 var TotalLocalStorageGBRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_TLSGBR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1]
 ];
 var UserIdGroupPair$ = [
 	3,
-	n0$2,
+	n0$3,
 	_UIGPs,
 	0,
 	[
@@ -23333,7 +23333,7 @@ var UserIdGroupPair$ = [
 ];
 var ValidationError$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VEa,
 	0,
 	[_Co, _Me],
@@ -23347,7 +23347,7 @@ var ValidationError$ = [
 ];
 var ValidationWarning$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VW,
 	0,
 	[_Err],
@@ -23358,13 +23358,13 @@ var ValidationWarning$ = [
 ];
 var VCpuCountRange$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCCR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$1]: _m$3
 	}], [1, {
 		[_eQN]: `Max`,
 		[_xN$1]: _ma
@@ -23372,16 +23372,16 @@ var VCpuCountRange$ = [
 ];
 var VCpuCountRangeRequest$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCCRR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma],
 	[1, 1],
 	1
 ];
 var VCpuInfo$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VCIpu,
 	0,
 	[
@@ -23416,7 +23416,7 @@ var VCpuInfo$ = [
 ];
 var Volume$ = [
 	3,
-	n0$2,
+	n0$3,
 	_Vol,
 	0,
 	[
@@ -23424,7 +23424,7 @@ var Volume$ = [
 		_OA,
 		_SVI,
 		_Io,
-		_T$1,
+		_T$2,
 		_VT$1,
 		_FRa,
 		_MAE,
@@ -23541,7 +23541,7 @@ var Volume$ = [
 ];
 var VolumeAttachment$ = [
 	3,
-	n0$2,
+	n0$3,
 	_VAol,
 	0,
 	[
@@ -23597,1176 +23597,1176 @@ var VolumeAttachment$ = [
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
-	n0$2,
+	n0$3,
 	_AMSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AcceleratorNameSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ANSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AcceleratorTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ATSc,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AllowedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_AITS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ArchitectureTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_ATLr,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZGL,
 	0,
 	[() => AvailabilityZoneGeography$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZISL,
 	0,
 	[0, { [_xN$1]: _AZI }]
 ];
 var AvailabilityZoneList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZL,
 	0,
 	[() => AvailabilityZone$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneMessageList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZML,
 	0,
 	[() => AvailabilityZoneMessage$, { [_xN$1]: _it }]
 ];
 var AvailabilityZoneStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZSL,
 	0,
 	[0, { [_xN$1]: _AZ }]
 ];
 var AvailabilityZoneSubGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_AZSGL,
 	0,
 	[() => AvailabilityZoneSubGeography$, { [_xN$1]: _it }]
 ];
 var BandwidthWeightingTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_BWTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var BillingProductList = [
 	1,
-	n0$2,
+	n0$3,
 	_BPL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var BlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_BDML,
 	0,
 	[() => BlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var BlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_BDMRL,
 	0,
 	[() => BlockDeviceMapping$, { [_xN$1]: _BDM }]
 ];
 var BootModeTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_BMTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var CoreCountList = [
 	1,
-	n0$2,
+	n0$3,
 	_CCL,
 	0,
 	[1, { [_xN$1]: _it }]
 ];
 var CpuManufacturerSet = [
 	1,
-	n0$2,
+	n0$3,
 	_CMSp,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_CVPL,
 	0,
 	[() => CreateVolumePermission$, { [_xN$1]: _it }]
 ];
 var DeleteLaunchTemplateVersionsResponseErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DLTVRES,
 	0,
 	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$1]: _it }]
 ];
 var DeleteLaunchTemplateVersionsResponseSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DLTVRSS,
 	0,
 	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$1]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DSRS,
 	0,
 	[() => DeleteSnapshotReturnCode$, { [_xN$1]: _it }]
 ];
 var DescribeFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_DFSRSS,
 	0,
 	[() => DescribeFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
 ];
 var DiskInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_DILi,
 	0,
 	[() => DiskInfo$, { [_xN$1]: _it }]
 ];
 var EbsCardInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_ECIL,
 	0,
 	[() => EbsCardInfo$, { [_xN$1]: _it }]
 ];
 var EbsStatusDetailsList = [
 	1,
-	n0$2,
+	n0$3,
 	_ESDL,
 	0,
 	[() => EbsStatusDetails$, { [_xN$1]: _it }]
 ];
 var ElasticGpuAssociationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGAL,
 	0,
 	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
 ];
 var ElasticGpuSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSL,
 	0,
 	[() => ElasticGpuSpecification$, { [_xN$1]: _EGSla }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSRL,
 	0,
 	[() => ElasticGpuSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var ElasticGpuSpecifications = [
 	1,
-	n0$2,
+	n0$3,
 	_EGSlas,
 	0,
 	[() => ElasticGpuSpecification$, { [_xN$1]: _it }]
 ];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
-	n0$2,
+	n0$3,
 	_EIAAL,
 	0,
 	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$1]: _it }]
 ];
 var ElasticInferenceAccelerators = [
 	1,
-	n0$2,
+	n0$3,
 	_EIAl,
 	0,
 	[() => ElasticInferenceAccelerator$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRES,
 	0,
 	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreStateErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRSES,
 	0,
 	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$1]: _it }]
 ];
 var EnableFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EFSRSS,
 	0,
 	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
 ];
 var ErrorSet = [
 	1,
-	n0$2,
+	n0$3,
 	_ESr,
 	0,
 	[() => ValidationError$, { [_xN$1]: _it }]
 ];
 var ExcludedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_EITSx,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_EBSL,
 	0,
 	[0, { [_xN$1]: _EBx }]
 ];
 var FilterList = [
 	1,
-	n0$2,
+	n0$3,
 	_FLi,
 	0,
 	[() => Filter$, { [_xN$1]: _Fil }]
 ];
 var FpgaDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_FDIL,
 	0,
 	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
 ];
 var GetImageFindingsEntrySet = [
 	1,
-	n0$2,
+	n0$3,
 	_GIFES,
 	0,
 	[() => ImageFinding$, { [_xN$1]: _it }]
 ];
 var GpuDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_GDIL,
 	0,
 	[() => GpuDeviceInfo$, { [_xN$1]: _it }]
 ];
 var GroupIdentifierList = [
 	1,
-	n0$2,
+	n0$3,
 	_GIL,
 	0,
 	[() => GroupIdentifier$, { [_xN$1]: _it }]
 ];
 var GroupIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_GISL,
 	0,
 	[0, { [_xN$1]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_GNSL,
 	0,
 	[0, { [_xN$1]: _GN }]
 ];
 var ImageAncestryEntryList = [
 	1,
-	n0$2,
+	n0$3,
 	_IAEL,
 	0,
 	[() => ImageAncestryEntry$, { [_xN$1]: _it }]
 ];
 var ImageCriterionList = [
 	1,
-	n0$2,
+	n0$3,
 	_ICL,
 	0,
 	[() => ImageCriterion$, { [_xN$1]: _it }]
 ];
 var ImageFindingPathSet = [
 	1,
-	n0$2,
+	n0$3,
 	_IFPS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IISL,
 	0,
 	[0, { [_xN$1]: _IIm }]
 ];
 var ImageList = [
 	1,
-	n0$2,
+	n0$3,
 	_ILm,
 	0,
 	[() => Image$, { [_xN$1]: _it }]
 ];
 var ImageNameList = [
 	1,
-	n0$2,
+	n0$3,
 	_INLm,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageProviderList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageRecycleBinInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRBIL,
 	0,
 	[() => ImageRecycleBinInfo$, { [_xN$1]: _it }]
 ];
 var ImageReferenceList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRL,
 	0,
 	[() => ImageReference$, { [_xN$1]: _it }]
 ];
 var ImageUsageReportEntryList = [
 	1,
-	n0$2,
+	n0$3,
 	_IUREL,
 	0,
 	[() => ImageUsageReportEntry$, { [_xN$1]: _it }]
 ];
 var ImageUsageReportList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURL,
 	0,
 	[() => ImageUsageReport$, { [_xN$1]: _it }]
 ];
 var ImageUsageReportUserIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURUISL,
 	0,
 	[0, { [_xN$1]: _UI }]
 ];
 var ImageUsageResourceTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTL,
 	0,
 	[() => ImageUsageResourceType$, { [_xN$1]: _it }]
 ];
 var ImageUsageResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTOL,
 	0,
 	[() => ImageUsageResourceTypeOption$, { [_xN$1]: _it }]
 ];
 var ImageUsageResourceTypeOptionRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTORL,
 	0,
 	[() => ImageUsageResourceTypeOptionRequest$, 0]
 ];
 var ImageUsageResourceTypeOptionValuesList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTOVL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ImageUsageResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_IURTRL,
 	0,
 	[() => ImageUsageResourceTypeRequest$, 0]
 ];
 var ImageWatermarkFilterResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_IWFRLm,
 	0,
 	[() => ImageWatermarkFilterResponse$, { [_xN$1]: _it }]
 ];
 var ImageWatermarkList = [
 	1,
-	n0$2,
+	n0$3,
 	_IWL,
 	0,
 	[() => ImageWatermark$, { [_xN$1]: _it }]
 ];
 var InferenceDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_IDIL,
 	0,
 	[() => InferenceDeviceInfo$, 0]
 ];
 var InstanceBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_IBDML,
 	0,
 	[() => InstanceBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var InstanceGenerationSet = [
 	1,
-	n0$2,
+	n0$3,
 	_IGS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_IISLn,
 	0,
 	[0, { [_xN$1]: _II$1 }]
 ];
 var InstanceIpv4PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIPL,
 	0,
 	[() => InstanceIpv4Prefix$, { [_xN$1]: _it }]
 ];
 var InstanceIpv6AddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIAL,
 	0,
 	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
 ];
 var InstanceIpv6AddressListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_IIALR,
 	0,
 	[() => InstanceIpv6AddressRequest$, { [_xN$1]: _IIA }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IIPLn,
 	0,
 	[() => InstanceIpv6Prefix$, { [_xN$1]: _it }]
 ];
 var InstanceList = [
 	1,
-	n0$2,
+	n0$3,
 	_ILns,
 	0,
 	[() => Instance$, { [_xN$1]: _it }]
 ];
 var InstanceNetworkInterfaceList = [
 	1,
-	n0$2,
+	n0$3,
 	_INIL,
 	0,
 	[() => InstanceNetworkInterface$, { [_xN$1]: _it }]
 ];
 var InstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_INISL,
 	0,
 	[() => InstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var InstancePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPIAL,
 	0,
 	[() => InstancePrivateIpAddress$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfaceList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIL,
 	0,
 	[() => InstanceSecondaryInterface$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIPIAL,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_ISIPIALR,
 	0,
 	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$1]: _it }]
 ];
 var InstanceSecondaryInterfaceSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_ISISLR,
 	0,
 	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var InstanceStateChangeList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISCL,
 	0,
 	[() => InstanceStateChange$, { [_xN$1]: _it }]
 ];
 var InstanceStatusDetailsList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISDL,
 	0,
 	[() => InstanceStatusDetails$, { [_xN$1]: _it }]
 ];
 var InstanceStatusEventList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISEL,
 	0,
 	[() => InstanceStatusEvent$, { [_xN$1]: _it }]
 ];
 var InstanceStatusList = [
 	1,
-	n0$2,
+	n0$3,
 	_ISLn,
 	0,
 	[() => InstanceStatus$, { [_xN$1]: _it }]
 ];
 var InstanceTypeInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_ITILn,
 	0,
 	[() => InstanceTypeInfo$, { [_xN$1]: _it }]
 ];
 var InstanceTypeOfferingsList = [
 	1,
-	n0$2,
+	n0$3,
 	_ITOL,
 	0,
 	[() => InstanceTypeOffering$, { [_xN$1]: _it }]
 ];
 var IpPermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLp,
 	0,
 	[() => IpPermission$, { [_xN$1]: _it }]
 ];
 var IpRangeList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRLp,
 	0,
 	[() => IpRange$, { [_xN$1]: _it }]
 ];
 var Ipv4PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLpvr,
 	0,
 	[() => Ipv4PrefixSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var Ipv4PrefixListResponse = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLRpv,
 	0,
 	[() => Ipv4PrefixSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var Ipv6PrefixList = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLpvref,
 	0,
 	[() => Ipv6PrefixSpecificationRequest$, { [_xN$1]: _it }]
 ];
 var Ipv6PrefixListResponse = [
 	1,
-	n0$2,
+	n0$3,
 	_IPLRpvr,
 	0,
 	[() => Ipv6PrefixSpecificationResponse$, { [_xN$1]: _it }]
 ];
 var Ipv6RangeList = [
 	1,
-	n0$2,
+	n0$3,
 	_IRLpv,
 	0,
 	[() => Ipv6Range$, { [_xN$1]: _it }]
 ];
 var LaunchPermissionList = [
 	1,
-	n0$2,
+	n0$3,
 	_LPL,
 	0,
 	[() => LaunchPermission$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTBDML,
 	0,
 	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTBDMRL,
 	0,
 	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$1]: _BDM }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTEIAL,
 	0,
 	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTEIARL,
 	0,
 	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTINISL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTINISRL,
 	0,
 	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$1]: _INIS }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTISISL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTISISRL,
 	0,
 	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _ISIS }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTLL,
 	0,
 	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateLicenseSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_LTLSLR,
 	0,
 	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateTagSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTTSL,
 	0,
 	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
 ];
 var LaunchTemplateTagSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_LTTSRL,
 	0,
 	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$1]: _LTTSR }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
-	n0$2,
+	n0$3,
 	_LTVS,
 	0,
 	[() => LaunchTemplateVersion$, { [_xN$1]: _it }]
 ];
 var LicenseList = [
 	1,
-	n0$2,
+	n0$3,
 	_LL,
 	0,
 	[() => LicenseConfiguration$, { [_xN$1]: _it }]
 ];
 var LicenseSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_LSLR,
 	0,
 	[() => LicenseConfigurationRequest$, { [_xN$1]: _it }]
 ];
 var LocalStorageTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_LSTS,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var LockedSnapshotsInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_LSIL,
 	0,
 	[() => LockedSnapshotsInfo$, { [_xN$1]: _it }]
 ];
 var MarketplaceProductCodeList = [
 	1,
-	n0$2,
+	n0$3,
 	_MPCL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var MediaDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_MDIL,
 	0,
 	[() => MediaDeviceInfo$, { [_xN$1]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_MCIL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var NetworkCardInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_NCIL,
 	0,
 	[() => NetworkCardInfo$, { [_xN$1]: _it }]
 ];
 var NetworkCardInterfaceTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_NCITL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var NeuronDeviceInfoList = [
 	1,
-	n0$2,
+	n0$3,
 	_NDIL,
 	0,
 	[() => NeuronDeviceInfo$, { [_xN$1]: _it }]
 ];
 var NitroTpmSupportedVersionsList = [
 	1,
-	n0$2,
+	n0$3,
 	_NTSVL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OUASL,
 	0,
 	[0, { [_xN$1]: _OUA }]
 ];
 var OrganizationArnStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OASL,
 	0,
 	[0, { [_xN$1]: _OArg }]
 ];
 var OwnerStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_OSL,
 	0,
 	[0, { [_xN$1]: _Own }]
 ];
 var PerformanceFactorReferenceSet = [
 	1,
-	n0$2,
+	n0$3,
 	_PFRS,
 	0,
 	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
 ];
 var PerformanceFactorReferenceSetRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_PFRSR,
 	0,
 	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _it }]
 ];
 var PlacementGroupStrategyList = [
 	1,
-	n0$2,
+	n0$3,
 	_PGSL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var PrefixListIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_PLIL,
 	0,
 	[() => PrefixListId$, { [_xN$1]: _it }]
 ];
 var PrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_PIASL,
 	0,
 	[() => PrivateIpAddressSpecification$, { [_xN$1]: _it }]
 ];
 var ProductCodeList = [
 	1,
-	n0$2,
+	n0$3,
 	_PCLr,
 	0,
 	[() => ProductCode$, { [_xN$1]: _it }]
 ];
 var ProductCodeStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_PCSL,
 	0,
 	[0, { [_xN$1]: _PCr }]
 ];
 var RegionGeographyList = [
 	1,
-	n0$2,
+	n0$3,
 	_RGL,
 	0,
 	[() => RegionGeography$, { [_xN$1]: _it }]
 ];
 var RegionList = [
 	1,
-	n0$2,
+	n0$3,
 	_RL,
 	0,
 	[() => Region$, { [_xN$1]: _it }]
 ];
 var RegionNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_RNSL,
 	0,
-	[0, { [_xN$1]: _RN }]
+	[0, { [_xN$1]: _RN$1 }]
 ];
 var ReservationList = [
 	1,
-	n0$2,
+	n0$3,
 	_RLe,
 	0,
 	[() => Reservation$, { [_xN$1]: _it }]
 ];
 var ResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$3,
 	_RTOL,
 	0,
 	[() => ResourceTypeOption$, 0]
 ];
 var ResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$3,
 	_RTRL,
 	0,
 	[() => ResourceTypeRequest$, 0]
 ];
 var RootDeviceTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_RDTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_SIPIASL,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$3,
 	_SIPIASLR,
 	0,
 	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$1]: _SIPIAS }]
 ];
 var SecurityGroupIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SGISL,
 	0,
 	[0, { [_xN$1]: _SGI }]
 ];
 var SecurityGroupList = [
 	1,
-	n0$2,
+	n0$3,
 	_SGL,
 	0,
 	[() => SecurityGroup$, { [_xN$1]: _it }]
 ];
 var SecurityGroupStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SGSL,
 	0,
 	[0, { [_xN$1]: _SGec }]
 ];
 var SnapshotIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SISL,
 	0,
 	[0, { [_xN$1]: _SIn }]
 ];
 var SnapshotList = [
 	1,
-	n0$2,
+	n0$3,
 	_SLn,
 	0,
 	[() => Snapshot$, { [_xN$1]: _it }]
 ];
 var SubnetIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_SISLu,
 	0,
 	[0, { [_xN$1]: _SIu }]
 ];
 var SubnetIpv6CidrBlockAssociationSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SICBAS,
 	0,
 	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$1]: _it }]
 ];
 var SubnetList = [
 	1,
-	n0$2,
+	n0$3,
 	_SLu,
 	0,
 	[() => Subnet$, { [_xN$1]: _it }]
 ];
 var SupportedAdditionalProcessorFeatureList = [
 	1,
-	n0$2,
+	n0$3,
 	_SAPFL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var SupportedInstanceTypeRequestSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SITRSu,
 	0,
 	[0, { [_xN$1]: _It }]
 ];
 var SupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_SITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN$1]: _it }]
 ];
 var TagList$1 = [
 	1,
-	n0$2,
+	n0$3,
 	_TL,
 	0,
-	[() => Tag$$1, { [_xN$1]: _it }]
+	[() => Tag$$2, { [_xN$1]: _it }]
 ];
 var TagSpecificationList = [
 	1,
-	n0$2,
+	n0$3,
 	_TSL,
 	0,
 	[() => TagSpecification$, { [_xN$1]: _it }]
 ];
 var ThreadsPerCoreList = [
 	1,
-	n0$2,
+	n0$3,
 	_TPCL,
 	0,
 	[1, { [_xN$1]: _it }]
 ];
 var UnsupportedInstanceTypeRequestSet = [
 	1,
-	n0$2,
+	n0$3,
 	_UITRS,
 	0,
 	[0, { [_xN$1]: _It }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$3,
 	_UITS,
 	0,
 	[() => InstanceTypeItem$, { [_xN$1]: _it }]
 ];
 var UsageClassTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_UCTL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var UserGroupStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_UGSL,
 	0,
 	[0, { [_xN$1]: _UGs }]
 ];
 var UserIdGroupPairList = [
 	1,
-	n0$2,
+	n0$3,
 	_UIGPL,
 	0,
 	[() => UserIdGroupPair$, { [_xN$1]: _it }]
 ];
 var UserIdList = [
 	1,
-	n0$2,
+	n0$3,
 	_UILs,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var UserIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_UISL,
 	0,
 	[0, { [_xN$1]: _UI }]
 ];
 var ValueStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VSL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VersionStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VSLe,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VirtualizationTypeList = [
 	1,
-	n0$2,
+	n0$3,
 	_VTLi,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var VolumeAttachmentList = [
 	1,
-	n0$2,
+	n0$3,
 	_VALo,
 	0,
 	[() => VolumeAttachment$, { [_xN$1]: _it }]
 ];
 var VolumeIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_VISL,
 	0,
 	[0, { [_xN$1]: _VIo }]
 ];
 var VolumeList = [
 	1,
-	n0$2,
+	n0$3,
 	_VLo,
 	0,
 	[() => Volume$, { [_xN$1]: _it }]
 ];
 var WorkloadsList = [
 	1,
-	n0$2,
+	n0$3,
 	_WL,
 	0,
 	[0, { [_xN$1]: _it }]
 ];
 var ZoneIdStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_ZISL,
 	0,
 	[0, { [_xN$1]: _ZI }]
 ];
 var ZoneNameStringList = [
 	1,
-	n0$2,
+	n0$3,
 	_ZNSL,
 	0,
 	[0, { [_xN$1]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIopy,
 	0,
 	() => CopyImageRequest$,
@@ -24774,7 +24774,7 @@ var CopyImage$ = [
 ];
 var CopySnapshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CSop,
 	0,
 	() => CopySnapshotRequest$,
@@ -24782,7 +24782,7 @@ var CopySnapshot$ = [
 ];
 var CreateImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIr,
 	0,
 	() => CreateImageRequest$,
@@ -24790,7 +24790,7 @@ var CreateImage$ = [
 ];
 var CreateImageUsageReport$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CIUR,
 	0,
 	() => CreateImageUsageReportRequest$,
@@ -24798,7 +24798,7 @@ var CreateImageUsageReport$ = [
 ];
 var CreateLaunchTemplateVersion$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CLTV,
 	0,
 	() => CreateLaunchTemplateVersionRequest$,
@@ -24806,7 +24806,7 @@ var CreateLaunchTemplateVersion$ = [
 ];
 var CreateTags$ = [
 	9,
-	n0$2,
+	n0$3,
 	_CTreat,
 	0,
 	() => CreateTagsRequest$,
@@ -24814,7 +24814,7 @@ var CreateTags$ = [
 ];
 var DeleteImageUsageReport$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIUR,
 	0,
 	() => DeleteImageUsageReportRequest$,
@@ -24822,7 +24822,7 @@ var DeleteImageUsageReport$ = [
 ];
 var DeleteLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLTV,
 	0,
 	() => DeleteLaunchTemplateVersionsRequest$,
@@ -24830,7 +24830,7 @@ var DeleteLaunchTemplateVersions$ = [
 ];
 var DeleteSnapshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSele,
 	0,
 	() => DeleteSnapshotRequest$,
@@ -24838,7 +24838,7 @@ var DeleteSnapshot$ = [
 ];
 var DeleteTags$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DTelet,
 	0,
 	() => DeleteTagsRequest$,
@@ -24846,7 +24846,7 @@ var DeleteTags$ = [
 ];
 var DeregisterImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIer,
 	0,
 	() => DeregisterImageRequest$,
@@ -24854,7 +24854,7 @@ var DeregisterImage$ = [
 ];
 var DescribeAvailabilityZones$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DAZe,
 	0,
 	() => DescribeAvailabilityZonesRequest$,
@@ -24862,7 +24862,7 @@ var DescribeAvailabilityZones$ = [
 ];
 var DescribeFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DFSR,
 	0,
 	() => DescribeFastSnapshotRestoresRequest$,
@@ -24870,7 +24870,7 @@ var DescribeFastSnapshotRestores$ = [
 ];
 var DescribeImageAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIA,
 	0,
 	() => DescribeImageAttributeRequest$,
@@ -24878,7 +24878,7 @@ var DescribeImageAttribute$ = [
 ];
 var DescribeImageReferences$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIRescribem,
 	0,
 	() => DescribeImageReferencesRequest$,
@@ -24886,7 +24886,7 @@ var DescribeImageReferences$ = [
 ];
 var DescribeImages$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIes,
 	0,
 	() => DescribeImagesRequest$,
@@ -24894,7 +24894,7 @@ var DescribeImages$ = [
 ];
 var DescribeImageUsageReportEntries$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIURE,
 	0,
 	() => DescribeImageUsageReportEntriesRequest$,
@@ -24902,7 +24902,7 @@ var DescribeImageUsageReportEntries$ = [
 ];
 var DescribeImageUsageReports$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIURe,
 	0,
 	() => DescribeImageUsageReportsRequest$,
@@ -24910,7 +24910,7 @@ var DescribeImageUsageReports$ = [
 ];
 var DescribeInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIesc,
 	0,
 	() => DescribeInstancesRequest$,
@@ -24918,7 +24918,7 @@ var DescribeInstances$ = [
 ];
 var DescribeInstanceStatus$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DISes,
 	0,
 	() => DescribeInstanceStatusRequest$,
@@ -24926,7 +24926,7 @@ var DescribeInstanceStatus$ = [
 ];
 var DescribeInstanceTypeOfferings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DITO,
 	0,
 	() => DescribeInstanceTypeOfferingsRequest$,
@@ -24934,7 +24934,7 @@ var DescribeInstanceTypeOfferings$ = [
 ];
 var DescribeInstanceTypes$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DITe,
 	0,
 	() => DescribeInstanceTypesRequest$,
@@ -24942,7 +24942,7 @@ var DescribeInstanceTypes$ = [
 ];
 var DescribeLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLTVe,
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
@@ -24950,7 +24950,7 @@ var DescribeLaunchTemplateVersions$ = [
 ];
 var DescribeLockedSnapshots$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DLSe,
 	0,
 	() => DescribeLockedSnapshotsRequest$,
@@ -24958,7 +24958,7 @@ var DescribeLockedSnapshots$ = [
 ];
 var DescribeRegions$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DRes,
 	0,
 	() => DescribeRegionsRequest$,
@@ -24966,7 +24966,7 @@ var DescribeRegions$ = [
 ];
 var DescribeSecurityGroups$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSGe,
 	0,
 	() => DescribeSecurityGroupsRequest$,
@@ -24974,7 +24974,7 @@ var DescribeSecurityGroups$ = [
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSAe,
 	0,
 	() => DescribeSnapshotAttributeRequest$,
@@ -24982,7 +24982,7 @@ var DescribeSnapshotAttribute$ = [
 ];
 var DescribeSnapshots$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSes,
 	0,
 	() => DescribeSnapshotsRequest$,
@@ -24990,7 +24990,7 @@ var DescribeSnapshots$ = [
 ];
 var DescribeSubnets$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DSesc,
 	0,
 	() => DescribeSubnetsRequest$,
@@ -24998,7 +24998,7 @@ var DescribeSubnets$ = [
 ];
 var DescribeVolumes$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DVes,
 	0,
 	() => DescribeVolumesRequest$,
@@ -25006,7 +25006,7 @@ var DescribeVolumes$ = [
 ];
 var DisableImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIisa,
 	0,
 	() => DisableImageRequest$,
@@ -25014,7 +25014,7 @@ var DisableImage$ = [
 ];
 var DisableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIDis,
 	0,
 	() => DisableImageDeprecationRequest$,
@@ -25022,7 +25022,7 @@ var DisableImageDeprecation$ = [
 ];
 var DisableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$3,
 	_DIDP,
 	0,
 	() => DisableImageDeregistrationProtectionRequest$,
@@ -25030,7 +25030,7 @@ var DisableImageDeregistrationProtection$ = [
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EFSR,
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
@@ -25038,7 +25038,7 @@ var EnableFastSnapshotRestores$ = [
 ];
 var EnableImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EIna,
 	0,
 	() => EnableImageRequest$,
@@ -25046,7 +25046,7 @@ var EnableImage$ = [
 ];
 var EnableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EID,
 	0,
 	() => EnableImageDeprecationRequest$,
@@ -25054,7 +25054,7 @@ var EnableImageDeprecation$ = [
 ];
 var EnableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$3,
 	_EIDP,
 	0,
 	() => EnableImageDeregistrationProtectionRequest$,
@@ -25062,7 +25062,7 @@ var EnableImageDeregistrationProtection$ = [
 ];
 var GetAllowedImagesSettings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GAIS,
 	0,
 	() => GetAllowedImagesSettingsRequest$,
@@ -25070,7 +25070,7 @@ var GetAllowedImagesSettings$ = [
 ];
 var GetConsoleOutput$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GCO,
 	0,
 	() => GetConsoleOutputRequest$,
@@ -25078,7 +25078,7 @@ var GetConsoleOutput$ = [
 ];
 var GetConsoleScreenshot$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GCS,
 	0,
 	() => GetConsoleScreenshotRequest$,
@@ -25086,7 +25086,7 @@ var GetConsoleScreenshot$ = [
 ];
 var GetEbsDefaultKmsKeyId$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GEDKKI,
 	0,
 	() => GetEbsDefaultKmsKeyIdRequest$,
@@ -25094,7 +25094,7 @@ var GetEbsDefaultKmsKeyId$ = [
 ];
 var GetEbsEncryptionByDefault$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GEEBD,
 	0,
 	() => GetEbsEncryptionByDefaultRequest$,
@@ -25102,7 +25102,7 @@ var GetEbsEncryptionByDefault$ = [
 ];
 var GetImageAncestry$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GIAe,
 	0,
 	() => GetImageAncestryRequest$,
@@ -25110,7 +25110,7 @@ var GetImageAncestry$ = [
 ];
 var GetImageFindings$ = [
 	9,
-	n0$2,
+	n0$3,
 	_GIF,
 	0,
 	() => GetImageFindingsRequest$,
@@ -25118,7 +25118,7 @@ var GetImageFindings$ = [
 ];
 var ListImagesInRecycleBin$ = [
 	9,
-	n0$2,
+	n0$3,
 	_LIIRB,
 	0,
 	() => ListImagesInRecycleBinRequest$,
@@ -25126,7 +25126,7 @@ var ListImagesInRecycleBin$ = [
 ];
 var ModifyImageAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MIA,
 	0,
 	() => ModifyImageAttributeRequest$,
@@ -25134,7 +25134,7 @@ var ModifyImageAttribute$ = [
 ];
 var ModifyLaunchTemplate$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MLT,
 	0,
 	() => ModifyLaunchTemplateRequest$,
@@ -25142,7 +25142,7 @@ var ModifyLaunchTemplate$ = [
 ];
 var ModifySnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$3,
 	_MSA,
 	0,
 	() => ModifySnapshotAttributeRequest$,
@@ -25150,7 +25150,7 @@ var ModifySnapshotAttribute$ = [
 ];
 var RegisterImage$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIegi,
 	0,
 	() => RegisterImageRequest$,
@@ -25158,7 +25158,7 @@ var RegisterImage$ = [
 ];
 var ReplaceImageInstanceTypeSpecification$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIITS,
 	0,
 	() => ReplaceImageInstanceTypeSpecificationRequest$,
@@ -25166,7 +25166,7 @@ var ReplaceImageInstanceTypeSpecification$ = [
 ];
 var RestoreImageFromRecycleBin$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIFRB,
 	0,
 	() => RestoreImageFromRecycleBinRequest$,
@@ -25174,7 +25174,7 @@ var RestoreImageFromRecycleBin$ = [
 ];
 var RunInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_RIu,
 	0,
 	() => RunInstancesRequest$,
@@ -25182,20 +25182,20 @@ var RunInstances$ = [
 ];
 var TerminateInstances$ = [
 	9,
-	n0$2,
+	n0$3,
 	_TI,
 	0,
 	() => TerminateInstancesRequest$,
 	() => TerminateInstancesResult$
 ];
 // node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
-const getRuntimeConfig$5 = (config) => {
+const getRuntimeConfig$7 = (config) => {
 	return {
 		apiVersion: "2016-11-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -25207,7 +25207,7 @@ const getRuntimeConfig$5 = (config) => {
 		protocol: config?.protocol ?? AwsEc2QueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$2,
+			errorTypeRegistries: errorTypeRegistries$3,
 			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
 			version: "2016-11-15",
 			serviceTarget: "AmazonEC2"
@@ -25220,11 +25220,11 @@ const getRuntimeConfig$5 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
-const getRuntimeConfig$4 = (config) => {
+const getRuntimeConfig$6 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
+	const clientSharedValues = getRuntimeConfig$7(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -25241,7 +25241,7 @@ const getRuntimeConfig$4 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$3
+			clientVersion: version$4
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -25260,7 +25260,7 @@ const getRuntimeConfig$4 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -25287,7 +25287,7 @@ const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$2 = (config) => {
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -25295,24 +25295,24 @@ const resolveHttpAuthRuntimeConfig$2 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
-const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 var EC2Client = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$4(configuration || {});
+		const _config_0 = getRuntimeConfig$6(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
-		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -25347,7 +25347,7 @@ function formatUrl(request) {
 	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
 }
 // node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
-const version$2 = "2016-11-15";
+const version$3 = "2016-11-15";
 function copySnapshotPresignedUrlMiddleware(options) {
 	return (next, context) => async (args) => {
 		const { input } = args;
@@ -25387,7 +25387,7 @@ function copySnapshotPresignedUrlMiddleware(options) {
 						return acc;
 					}, {}),
 					Action: "CopySnapshot",
-					Version: version$2,
+					Version: version$3,
 					DestinationRegion: destinationRegion
 				}
 			});
@@ -25427,116 +25427,1832 @@ const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientSt
 	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
 } });
 // node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
-const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
-const _ep0$2 = {};
-const _mw0$2 = (Command, cs, config, o) => [];
+const command$3 = makeBuilder(commonParams$3, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
 const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
+var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
+var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
+var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
-var CreateImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImageUsageReport", CreateImageUsageReport$) {};
+var CreateImageUsageReportCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImageUsageReport", CreateImageUsageReport$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
-var CreateLaunchTemplateVersionCommand = class extends command$2(_ep0$2, _mw0$2, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
+var CreateLaunchTemplateVersionCommand = class extends command$3(_ep0$3, _mw0$3, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
+var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
-var DeleteImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
+var DeleteImageUsageReportCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
-var DeleteLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
+var DeleteLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
+var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
+var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
+var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
-var DescribeFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
+var DescribeFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
+var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
+var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
+var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
-var DescribeImageUsageReportEntriesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
+var DescribeImageUsageReportEntriesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
-var DescribeImageUsageReportsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
+var DescribeImageUsageReportsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
+var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
-var DescribeInstanceStatusCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
+var DescribeInstanceStatusCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
-var DescribeInstanceTypeOfferingsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
+var DescribeInstanceTypeOfferingsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
-var DescribeInstanceTypesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
+var DescribeInstanceTypesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
-var DescribeRegionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeRegions", DescribeRegions$) {};
+var DescribeRegionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeRegions", DescribeRegions$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
-var DescribeSecurityGroupsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
+var DescribeSecurityGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
+var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
-var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
+var DescribeSubnetsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSubnets", DescribeSubnets$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
+var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
-var DisableImageCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImage", DisableImage$) {};
+var DisableImageCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImage", DisableImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
-var DisableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeprecation", DisableImageDeprecation$) {};
+var DisableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImageDeprecation", DisableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
-var DisableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
+var DisableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
-var EnableImageCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImage", EnableImage$) {};
+var EnableImageCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImage", EnableImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
+var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
-var GetConsoleOutputCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleOutput", GetConsoleOutput$) {};
+var GetConsoleOutputCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleOutput", GetConsoleOutput$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
-var GetConsoleScreenshotCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
+var GetConsoleScreenshotCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
-var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
+var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
-var GetImageFindingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageFindings", GetImageFindings$) {};
+var GetImageFindingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageFindings", GetImageFindings$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
-var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
+var ListImagesInRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
+var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
-var ModifyLaunchTemplateCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
+var ModifyLaunchTemplateCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
+var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
-var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+var RestoreImageFromRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
-var RunInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "RunInstances", RunInstances$) {};
+var RunInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "RunInstances", RunInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
-var TerminateInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "TerminateInstances", TerminateInstances$) {};
+var TerminateInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "TerminateInstances", TerminateInstances$) {};
+// node_modules/@aws-sdk/client-iam/dist-es/auth/httpAuthSchemeProvider.js
+const defaultIAMHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "iam",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultIAMHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-iam/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "iam"
+	});
+};
+const commonParams$2 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-iam/package.json
+var version$2 = "3.1169.0";
+// node_modules/@aws-sdk/client-iam/dist-es/endpoint/bdd.js
+const v = "ref";
+const w = "authSchemes";
+const x = "name";
+const y = "signingRegion";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "stringEquals";
+const f$2 = "booleanEquals";
+const g$2 = "getAttr";
+const h$2 = { [v]: "Endpoint" };
+const i$2 = {
+	"fn": g$2,
+	"argv": [{ [v]: d$2 }, "name"]
+};
+const j$2 = { [v]: d$2 };
+const k$2 = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-east-1"
+}] };
+const l = { [w]: [{
+	[x]: "sigv4",
+	[y]: "cn-north-1"
+}] };
+const m = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-gov-west-1"
+}] };
+const n = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-iso-east-1"
+}] };
+const o = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-isob-east-1"
+}] };
+const p = { [w]: [{
+	[x]: "sigv4",
+	[y]: "eu-isoe-west-1"
+}] };
+const q = { [w]: [{
+	[x]: "sigv4",
+	[y]: "us-isof-south-1"
+}] };
+const s = { [w]: [{
+	[x]: "sigv4",
+	[y]: "eusc-de-east-1"
+}] };
+const t = { [w]: [{
+	[x]: "sigv4",
+	[y]: "{PartitionResult#implicitGlobalRegion}"
+}] };
+const u = [{ [v]: "Region" }];
+const _data$2 = {
+	conditions: [
+		[c$2, [h$2]],
+		[c$2, u],
+		[
+			"aws.partition",
+			u,
+			d$2
+		],
+		[e$2, [i$2, "aws"]],
+		[e$2, [i$2, "aws-cn"]],
+		[e$2, [i$2, "aws-us-gov"]],
+		[e$2, [i$2, "aws-iso"]],
+		[f$2, [{ [v]: "UseFIPS" }, b$2]],
+		[f$2, [{ [v]: "UseDualStack" }, b$2]],
+		[e$2, [i$2, "aws-iso-b"]],
+		[e$2, [i$2, "aws-iso-e"]],
+		[e$2, [i$2, "aws-iso-f"]],
+		[e$2, [i$2, "aws-eusc"]],
+		[f$2, [{
+			fn: g$2,
+			argv: [j$2, "supportsDualStack"]
+		}, b$2]],
+		[f$2, [{
+			fn: g$2,
+			argv: [j$2, "supportsFIPS"]
+		}, b$2]]
+	],
+	results: [
+		[a$2],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[h$2, {}],
+		["https://iam.amazonaws.com", k$2],
+		["https://iam-fips.amazonaws.com", k$2],
+		["https://iam.global.api.aws", k$2],
+		["https://iam-fips.global.api.aws", k$2],
+		["https://iam.global.api.amazonwebservices.com.cn", l],
+		["https://iam-fips.api.amazonwebservices.com.cn", l],
+		["https://iam.cn-north-1.amazonaws.com.cn", l],
+		["https://iam-fips.amazonaws.com.cn", l],
+		["https://iam.us-gov.api.aws", m],
+		["https://iam.us-gov.amazonaws.com", m],
+		["https://iam.us-iso-east-1.c2s.ic.gov", n],
+		["https://iam-fips.us-iso-east-1.c2s.ic.gov", n],
+		["https://iam.api.aws.ic.gov", n],
+		["https://iam-fips.api.aws.ic.gov", n],
+		["https://iam.us-isob-east-1.sc2s.sgov.gov", o],
+		["https://iam-fips.us-isob-east-1.sc2s.sgov.gov", o],
+		["https://iam.api.aws.scloud", o],
+		["https://iam-fips.api.aws.scloud", o],
+		["https://iam.eu-isoe-west-1.cloud.adc-e.uk", p],
+		["https://iam-fips.cloud.adc-e.uk", p],
+		["https://iam.api.cloud-aws.adc-e.uk", p],
+		["https://iam-fips.api.cloud-aws.adc-e.uk", p],
+		["https://iam.us-isof-south-1.csp.hci.ic.gov", q],
+		["https://iam-fips.csp.hci.ic.gov", q],
+		["https://iam.api.aws.hci.ic.gov", q],
+		["https://iam-fips.api.aws.hci.ic.gov", q],
+		["https://iam.eusc-de-east-1.amazonaws.eu", s],
+		["https://iam-fips.amazonaws.eu", s],
+		["https://iam.global.api.amazonwebservices.eu", s],
+		["https://iam-fips.api.amazonwebservices.eu", s],
+		["https://iam-fips.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dualStackDnsSuffix}", t],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://iam-fips.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dnsSuffix}", t],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://iam.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dualStackDnsSuffix}", t],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		["https://iam.{PartitionResult#implicitGlobalRegion}.{PartitionResult#dnsSuffix}", t],
+		[a$2, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$2 = 2;
+const nodes$2 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	42,
+	3,
+	1,
+	4,
+	100000041,
+	2,
+	5,
+	100000041,
+	3,
+	39,
+	6,
+	4,
+	36,
+	7,
+	5,
+	35,
+	8,
+	6,
+	32,
+	9,
+	7,
+	20,
+	10,
+	8,
+	15,
+	11,
+	9,
+	100000018,
+	12,
+	10,
+	100000022,
+	13,
+	11,
+	100000026,
+	14,
+	12,
+	100000030,
+	100000040,
+	9,
+	100000020,
+	16,
+	10,
+	100000024,
+	17,
+	11,
+	100000028,
+	18,
+	12,
+	100000032,
+	19,
+	13,
+	100000038,
+	100000039,
+	8,
+	26,
+	21,
+	9,
+	100000019,
+	22,
+	10,
+	100000023,
+	23,
+	11,
+	100000027,
+	24,
+	12,
+	100000031,
+	25,
+	14,
+	100000036,
+	100000037,
+	9,
+	100000021,
+	27,
+	10,
+	100000025,
+	28,
+	11,
+	100000029,
+	29,
+	12,
+	100000033,
+	30,
+	13,
+	31,
+	100000035,
+	14,
+	100000034,
+	100000035,
+	7,
+	34,
+	33,
+	8,
+	100000016,
+	100000014,
+	8,
+	100000017,
+	100000015,
+	8,
+	100000012,
+	100000013,
+	7,
+	38,
+	37,
+	8,
+	100000008,
+	100000010,
+	8,
+	100000009,
+	100000011,
+	7,
+	41,
+	40,
+	8,
+	100000006,
+	100000004,
+	8,
+	100000007,
+	100000005,
+	7,
+	100000001,
+	43,
+	8,
+	100000002,
+	100000003
+]);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+// node_modules/@aws-sdk/client-iam/dist-es/endpoint/endpointResolver.js
+const cache$2 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-iam/dist-es/models/IAMServiceException.js
+var IAMServiceException = class IAMServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.iam#IAMServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, IAMServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-iam/dist-es/models/errors.js
+var ConcurrentModificationException = class ConcurrentModificationException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ConcurrentModificationException";
+	name = "ConcurrentModificationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ConcurrentModificationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ConcurrentModificationException.prototype);
+	}
+};
+var NoSuchEntityException = class NoSuchEntityException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#NoSuchEntityException";
+	name = "NoSuchEntityException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "NoSuchEntityException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, NoSuchEntityException.prototype);
+	}
+};
+var ServiceFailureException = class ServiceFailureException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ServiceFailureException";
+	name = "ServiceFailureException";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ServiceFailureException",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceFailureException.prototype);
+	}
+};
+var AccountNotManagementOrDelegatedAdministratorException = class AccountNotManagementOrDelegatedAdministratorException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#AccountNotManagementOrDelegatedAdministratorException";
+	name = "AccountNotManagementOrDelegatedAdministratorException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "AccountNotManagementOrDelegatedAdministratorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, AccountNotManagementOrDelegatedAdministratorException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var EntityAlreadyExistsException = class EntityAlreadyExistsException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#EntityAlreadyExistsException";
+	name = "EntityAlreadyExistsException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "EntityAlreadyExistsException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, EntityAlreadyExistsException.prototype);
+	}
+};
+var InvalidInputException = class InvalidInputException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidInputException";
+	name = "InvalidInputException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidInputException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidInputException.prototype);
+	}
+};
+var LimitExceededException$1 = class LimitExceededException$1 extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#LimitExceededException";
+	name = "LimitExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "LimitExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, LimitExceededException$1.prototype);
+	}
+};
+var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#MalformedPolicyDocumentException";
+	name = "MalformedPolicyDocumentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedPolicyDocumentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+	}
+};
+var NameConflictException = class NameConflictException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#NameConflictException";
+	name = "NameConflictException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "NameConflictException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, NameConflictException.prototype);
+	}
+};
+var RoleModifiedException = class RoleModifiedException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#RoleModifiedException";
+	name = "RoleModifiedException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RoleModifiedException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RoleModifiedException.prototype);
+	}
+};
+var RoleTemplateDisabledException = class RoleTemplateDisabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#RoleTemplateDisabledException";
+	name = "RoleTemplateDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RoleTemplateDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RoleTemplateDisabledException.prototype);
+	}
+};
+var UnmodifiableEntityException = class UnmodifiableEntityException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#UnmodifiableEntityException";
+	name = "UnmodifiableEntityException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "UnmodifiableEntityException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, UnmodifiableEntityException.prototype);
+	}
+};
+var PolicyNotAttachableException = class PolicyNotAttachableException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#PolicyNotAttachableException";
+	name = "PolicyNotAttachableException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PolicyNotAttachableException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PolicyNotAttachableException.prototype);
+	}
+};
+var EntityTemporarilyUnmodifiableException = class EntityTemporarilyUnmodifiableException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#EntityTemporarilyUnmodifiableException";
+	name = "EntityTemporarilyUnmodifiableException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "EntityTemporarilyUnmodifiableException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, EntityTemporarilyUnmodifiableException.prototype);
+	}
+};
+var InvalidUserTypeException = class InvalidUserTypeException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidUserTypeException";
+	name = "InvalidUserTypeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidUserTypeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidUserTypeException.prototype);
+	}
+};
+var PasswordPolicyViolationException = class PasswordPolicyViolationException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#PasswordPolicyViolationException";
+	name = "PasswordPolicyViolationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PasswordPolicyViolationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PasswordPolicyViolationException.prototype);
+	}
+};
+var OpenIdIdpCommunicationErrorException = class OpenIdIdpCommunicationErrorException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#OpenIdIdpCommunicationErrorException";
+	name = "OpenIdIdpCommunicationErrorException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "OpenIdIdpCommunicationErrorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OpenIdIdpCommunicationErrorException.prototype);
+	}
+};
+var ServiceNotSupportedException = class ServiceNotSupportedException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ServiceNotSupportedException";
+	name = "ServiceNotSupportedException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ServiceNotSupportedException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceNotSupportedException.prototype);
+	}
+};
+var DeleteConflictException = class DeleteConflictException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#DeleteConflictException";
+	name = "DeleteConflictException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "DeleteConflictException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, DeleteConflictException.prototype);
+	}
+};
+var OrganizationNotFoundException = class OrganizationNotFoundException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#OrganizationNotFoundException";
+	name = "OrganizationNotFoundException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "OrganizationNotFoundException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OrganizationNotFoundException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var OrganizationNotInAllFeaturesModeException = class OrganizationNotInAllFeaturesModeException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#OrganizationNotInAllFeaturesModeException";
+	name = "OrganizationNotInAllFeaturesModeException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "OrganizationNotInAllFeaturesModeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OrganizationNotInAllFeaturesModeException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var ServiceAccessNotEnabledException = class ServiceAccessNotEnabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ServiceAccessNotEnabledException";
+	name = "ServiceAccessNotEnabledException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "ServiceAccessNotEnabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceAccessNotEnabledException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var FeatureDisabledException = class FeatureDisabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#FeatureDisabledException";
+	name = "FeatureDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "FeatureDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, FeatureDisabledException.prototype);
+	}
+};
+var InvalidAuthenticationCodeException = class InvalidAuthenticationCodeException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidAuthenticationCodeException";
+	name = "InvalidAuthenticationCodeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidAuthenticationCodeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidAuthenticationCodeException.prototype);
+	}
+};
+var CallerIsNotManagementAccountException = class CallerIsNotManagementAccountException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CallerIsNotManagementAccountException";
+	name = "CallerIsNotManagementAccountException";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "CallerIsNotManagementAccountException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CallerIsNotManagementAccountException.prototype);
+		this.Message = opts.Message;
+	}
+};
+var FeatureEnabledException = class FeatureEnabledException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#FeatureEnabledException";
+	name = "FeatureEnabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "FeatureEnabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, FeatureEnabledException.prototype);
+	}
+};
+var ReportGenerationLimitExceededException = class ReportGenerationLimitExceededException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#ReportGenerationLimitExceededException";
+	name = "ReportGenerationLimitExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ReportGenerationLimitExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ReportGenerationLimitExceededException.prototype);
+	}
+};
+var CredentialReportExpiredException = class CredentialReportExpiredException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CredentialReportExpiredException";
+	name = "CredentialReportExpiredException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "CredentialReportExpiredException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CredentialReportExpiredException.prototype);
+	}
+};
+var CredentialReportNotPresentException = class CredentialReportNotPresentException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CredentialReportNotPresentException";
+	name = "CredentialReportNotPresentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "CredentialReportNotPresentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CredentialReportNotPresentException.prototype);
+	}
+};
+var CredentialReportNotReadyException = class CredentialReportNotReadyException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#CredentialReportNotReadyException";
+	name = "CredentialReportNotReadyException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "CredentialReportNotReadyException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, CredentialReportNotReadyException.prototype);
+	}
+};
+var UnrecognizedPublicKeyEncodingException = class UnrecognizedPublicKeyEncodingException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#UnrecognizedPublicKeyEncodingException";
+	name = "UnrecognizedPublicKeyEncodingException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "UnrecognizedPublicKeyEncodingException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, UnrecognizedPublicKeyEncodingException.prototype);
+	}
+};
+var PolicyEvaluationException = class PolicyEvaluationException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#PolicyEvaluationException";
+	name = "PolicyEvaluationException";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "PolicyEvaluationException",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, PolicyEvaluationException.prototype);
+	}
+};
+var KeyPairMismatchException = class KeyPairMismatchException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#KeyPairMismatchException";
+	name = "KeyPairMismatchException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "KeyPairMismatchException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, KeyPairMismatchException.prototype);
+	}
+};
+var MalformedCertificateException = class MalformedCertificateException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#MalformedCertificateException";
+	name = "MalformedCertificateException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedCertificateException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedCertificateException.prototype);
+	}
+};
+var DuplicateCertificateException = class DuplicateCertificateException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#DuplicateCertificateException";
+	name = "DuplicateCertificateException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "DuplicateCertificateException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, DuplicateCertificateException.prototype);
+	}
+};
+var InvalidCertificateException = class InvalidCertificateException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidCertificateException";
+	name = "InvalidCertificateException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidCertificateException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidCertificateException.prototype);
+	}
+};
+var DuplicateSSHPublicKeyException = class DuplicateSSHPublicKeyException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#DuplicateSSHPublicKeyException";
+	name = "DuplicateSSHPublicKeyException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "DuplicateSSHPublicKeyException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, DuplicateSSHPublicKeyException.prototype);
+	}
+};
+var InvalidPublicKeyException = class InvalidPublicKeyException extends IAMServiceException {
+	static shapeId = "com.amazonaws.iam#InvalidPublicKeyException";
+	name = "InvalidPublicKeyException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidPublicKeyException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidPublicKeyException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-iam/dist-es/schemas/schemas_0.js
+const _A$1 = "Arn";
+const _ANMODAE = "AccountNotManagementOrDelegatedAdministratorException";
+const _APB = "AttachedPermissionsBoundary";
+const _ARPD = "AssumeRolePolicyDocument";
+const _CD$1 = "CreateDate";
+const _CINMAE = "CallerIsNotManagementAccountException";
+const _CME = "ConcurrentModificationException";
+const _CREE = "CredentialReportExpiredException";
+const _CRNPE = "CredentialReportNotPresentException";
+const _CRNRE = "CredentialReportNotReadyException";
+const _D$2 = "Description";
+const _DCE = "DeleteConflictException";
+const _DCEu = "DuplicateCertificateException";
+const _DSSHPKE = "DuplicateSSHPublicKeyException";
+const _EAEE = "EntityAlreadyExistsException";
+const _ETUE = "EntityTemporarilyUnmodifiableException";
+const _FDE = "FeatureDisabledException";
+const _FEE = "FeatureEnabledException";
+const _GIP = "GetInstanceProfile";
+const _GIPR = "GetInstanceProfileRequest";
+const _GIPRe = "GetInstanceProfileResponse";
+const _IACE = "InvalidAuthenticationCodeException";
+const _ICE$1 = "InvalidCertificateException";
+const _IIE = "InvalidInputException";
+const _IP$1 = "InstanceProfile";
+const _IPI = "InstanceProfileId";
+const _IPKE = "InvalidPublicKeyException";
+const _IPN$1 = "InstanceProfileName";
+const _IUTE = "InvalidUserTypeException";
+const _K$1 = "Key";
+const _KPME = "KeyPairMismatchException";
+const _LEE$1 = "LimitExceededException";
+const _LUD = "LastUsedDate";
+const _M$2 = "Message";
+const _MCE = "MalformedCertificateException";
+const _MPDE$1 = "MalformedPolicyDocumentException";
+const _MSD = "MaxSessionDuration";
+const _NCE = "NameConflictException";
+const _NSEE = "NoSuchEntityException";
+const _OIICEE = "OpenIdIdpCommunicationErrorException";
+const _ONFE = "OrganizationNotFoundException";
+const _ONIAFME = "OrganizationNotInAllFeaturesModeException";
+const _PB = "PermissionsBoundary";
+const _PBA = "PermissionsBoundaryArn";
+const _PBT = "PermissionsBoundaryType";
+const _PEE = "PolicyEvaluationException";
+const _PNAE = "PolicyNotAttachableException";
+const _PPVE = "PasswordPolicyViolationException";
+const _Pa = "Path";
+const _R$1 = "Region";
+const _RGLEE = "ReportGenerationLimitExceededException";
+const _RIo = "RoleId";
+const _RLU = "RoleLastUsed";
+const _RME = "RoleModifiedException";
+const _RN = "RoleName";
+const _RTDE = "RoleTemplateDisabledException";
+const _Ro = "Role";
+const _Rol = "Roles";
+const _SANEE = "ServiceAccessNotEnabledException";
+const _SFE = "ServiceFailureException";
+const _SNSE = "ServiceNotSupportedException";
+const _SRT = "SourceRoleTemplate";
+const _T$1 = "Tags";
+const _TA = "TemplateArn";
+const _TMV = "TemplateMinorVersion";
+const _Ta = "Tag";
+const _UEE = "UnmodifiableEntityException";
+const _UPKEE = "UnrecognizedPublicKeyEncodingException";
+const _Val = "Value";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _e$2 = "error";
+const _hE$1 = "httpError";
+const _m$2 = "message";
+const _rLT = "roleListType";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.iam";
+const _se$2 = "server";
+const _tLT = "tagListType";
+const n0$2 = "com.amazonaws.iam";
+const _s_registry$2 = new TypeRegistry(_s$2);
+var IAMServiceException$ = [
+	-3,
+	_s$2,
+	"IAMServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$2.registerError(IAMServiceException$, IAMServiceException);
+const n0_registry$2 = new TypeRegistry(n0$2);
+var AccountNotManagementOrDelegatedAdministratorException$ = [
+	-3,
+	n0$2,
+	_ANMODAE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(AccountNotManagementOrDelegatedAdministratorException$, AccountNotManagementOrDelegatedAdministratorException);
+var CallerIsNotManagementAccountException$ = [
+	-3,
+	n0$2,
+	_CINMAE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(CallerIsNotManagementAccountException$, CallerIsNotManagementAccountException);
+var ConcurrentModificationException$ = [
+	-3,
+	n0$2,
+	_CME,
+	{
+		[_aQE$2]: [`ConcurrentModification`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ConcurrentModificationException$, ConcurrentModificationException);
+var CredentialReportExpiredException$ = [
+	-3,
+	n0$2,
+	_CREE,
+	{
+		[_aQE$2]: [`ReportExpired`, 410],
+		[_e$2]: _c$2,
+		[_hE$1]: 410
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(CredentialReportExpiredException$, CredentialReportExpiredException);
+var CredentialReportNotPresentException$ = [
+	-3,
+	n0$2,
+	_CRNPE,
+	{
+		[_aQE$2]: [`ReportNotPresent`, 410],
+		[_e$2]: _c$2,
+		[_hE$1]: 410
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(CredentialReportNotPresentException$, CredentialReportNotPresentException);
+var CredentialReportNotReadyException$ = [
+	-3,
+	n0$2,
+	_CRNRE,
+	{
+		[_aQE$2]: [`ReportInProgress`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(CredentialReportNotReadyException$, CredentialReportNotReadyException);
+var DeleteConflictException$ = [
+	-3,
+	n0$2,
+	_DCE,
+	{
+		[_aQE$2]: [`DeleteConflict`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(DeleteConflictException$, DeleteConflictException);
+var DuplicateCertificateException$ = [
+	-3,
+	n0$2,
+	_DCEu,
+	{
+		[_aQE$2]: [`DuplicateCertificate`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(DuplicateCertificateException$, DuplicateCertificateException);
+var DuplicateSSHPublicKeyException$ = [
+	-3,
+	n0$2,
+	_DSSHPKE,
+	{
+		[_aQE$2]: [`DuplicateSSHPublicKey`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(DuplicateSSHPublicKeyException$, DuplicateSSHPublicKeyException);
+var EntityAlreadyExistsException$ = [
+	-3,
+	n0$2,
+	_EAEE,
+	{
+		[_aQE$2]: [`EntityAlreadyExists`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(EntityAlreadyExistsException$, EntityAlreadyExistsException);
+var EntityTemporarilyUnmodifiableException$ = [
+	-3,
+	n0$2,
+	_ETUE,
+	{
+		[_aQE$2]: [`EntityTemporarilyUnmodifiable`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(EntityTemporarilyUnmodifiableException$, EntityTemporarilyUnmodifiableException);
+var FeatureDisabledException$ = [
+	-3,
+	n0$2,
+	_FDE,
+	{
+		[_aQE$2]: [`FeatureDisabled`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(FeatureDisabledException$, FeatureDisabledException);
+var FeatureEnabledException$ = [
+	-3,
+	n0$2,
+	_FEE,
+	{
+		[_aQE$2]: [`FeatureEnabled`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(FeatureEnabledException$, FeatureEnabledException);
+var InvalidAuthenticationCodeException$ = [
+	-3,
+	n0$2,
+	_IACE,
+	{
+		[_aQE$2]: [`InvalidAuthenticationCode`, 403],
+		[_e$2]: _c$2,
+		[_hE$1]: 403
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidAuthenticationCodeException$, InvalidAuthenticationCodeException);
+var InvalidCertificateException$ = [
+	-3,
+	n0$2,
+	_ICE$1,
+	{
+		[_aQE$2]: [`InvalidCertificate`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidCertificateException$, InvalidCertificateException);
+var InvalidInputException$ = [
+	-3,
+	n0$2,
+	_IIE,
+	{
+		[_aQE$2]: [`InvalidInput`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidInputException$, InvalidInputException);
+var InvalidPublicKeyException$ = [
+	-3,
+	n0$2,
+	_IPKE,
+	{
+		[_aQE$2]: [`InvalidPublicKey`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidPublicKeyException$, InvalidPublicKeyException);
+var InvalidUserTypeException$ = [
+	-3,
+	n0$2,
+	_IUTE,
+	{
+		[_aQE$2]: [`InvalidUserType`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidUserTypeException$, InvalidUserTypeException);
+var KeyPairMismatchException$ = [
+	-3,
+	n0$2,
+	_KPME,
+	{
+		[_aQE$2]: [`KeyPairMismatch`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(KeyPairMismatchException$, KeyPairMismatchException);
+var LimitExceededException$$1 = [
+	-3,
+	n0$2,
+	_LEE$1,
+	{
+		[_aQE$2]: [`LimitExceeded`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(LimitExceededException$$1, LimitExceededException$1);
+var MalformedCertificateException$ = [
+	-3,
+	n0$2,
+	_MCE,
+	{
+		[_aQE$2]: [`MalformedCertificate`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(MalformedCertificateException$, MalformedCertificateException);
+var MalformedPolicyDocumentException$$1 = [
+	-3,
+	n0$2,
+	_MPDE$1,
+	{
+		[_aQE$2]: [`MalformedPolicyDocument`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+var NameConflictException$ = [
+	-3,
+	n0$2,
+	_NCE,
+	{
+		[_aQE$2]: [`NameConflict`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(NameConflictException$, NameConflictException);
+var NoSuchEntityException$ = [
+	-3,
+	n0$2,
+	_NSEE,
+	{
+		[_aQE$2]: [`NoSuchEntity`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(NoSuchEntityException$, NoSuchEntityException);
+var OpenIdIdpCommunicationErrorException$ = [
+	-3,
+	n0$2,
+	_OIICEE,
+	{
+		[_aQE$2]: [`OpenIdIdpCommunicationError`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(OpenIdIdpCommunicationErrorException$, OpenIdIdpCommunicationErrorException);
+var OrganizationNotFoundException$ = [
+	-3,
+	n0$2,
+	_ONFE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(OrganizationNotFoundException$, OrganizationNotFoundException);
+var OrganizationNotInAllFeaturesModeException$ = [
+	-3,
+	n0$2,
+	_ONIAFME,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(OrganizationNotInAllFeaturesModeException$, OrganizationNotInAllFeaturesModeException);
+var PasswordPolicyViolationException$ = [
+	-3,
+	n0$2,
+	_PPVE,
+	{
+		[_aQE$2]: [`PasswordPolicyViolation`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PasswordPolicyViolationException$, PasswordPolicyViolationException);
+var PolicyEvaluationException$ = [
+	-3,
+	n0$2,
+	_PEE,
+	{
+		[_aQE$2]: [`PolicyEvaluation`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PolicyEvaluationException$, PolicyEvaluationException);
+var PolicyNotAttachableException$ = [
+	-3,
+	n0$2,
+	_PNAE,
+	{
+		[_aQE$2]: [`PolicyNotAttachable`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(PolicyNotAttachableException$, PolicyNotAttachableException);
+var ReportGenerationLimitExceededException$ = [
+	-3,
+	n0$2,
+	_RGLEE,
+	{
+		[_aQE$2]: [`ReportGenerationLimitExceeded`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ReportGenerationLimitExceededException$, ReportGenerationLimitExceededException);
+var RoleModifiedException$ = [
+	-3,
+	n0$2,
+	_RME,
+	{
+		[_aQE$2]: [`RoleModified`, 409],
+		[_e$2]: _c$2,
+		[_hE$1]: 409
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(RoleModifiedException$, RoleModifiedException);
+var RoleTemplateDisabledException$ = [
+	-3,
+	n0$2,
+	_RTDE,
+	{
+		[_aQE$2]: [`RoleTemplateDisabled`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(RoleTemplateDisabledException$, RoleTemplateDisabledException);
+var ServiceAccessNotEnabledException$ = [
+	-3,
+	n0$2,
+	_SANEE,
+	{
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceAccessNotEnabledException$, ServiceAccessNotEnabledException);
+var ServiceFailureException$ = [
+	-3,
+	n0$2,
+	_SFE,
+	{
+		[_aQE$2]: [`ServiceFailure`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceFailureException$, ServiceFailureException);
+var ServiceNotSupportedException$ = [
+	-3,
+	n0$2,
+	_SNSE,
+	{
+		[_aQE$2]: [`NotSupportedService`, 404],
+		[_e$2]: _c$2,
+		[_hE$1]: 404
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceNotSupportedException$, ServiceNotSupportedException);
+var UnmodifiableEntityException$ = [
+	-3,
+	n0$2,
+	_UEE,
+	{
+		[_aQE$2]: [`UnmodifiableEntity`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(UnmodifiableEntityException$, UnmodifiableEntityException);
+var UnrecognizedPublicKeyEncodingException$ = [
+	-3,
+	n0$2,
+	_UPKEE,
+	{
+		[_aQE$2]: [`UnrecognizedPublicKeyEncoding`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(UnrecognizedPublicKeyEncodingException$, UnrecognizedPublicKeyEncodingException);
+const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
+var AttachedPermissionsBoundary$ = [
+	3,
+	n0$2,
+	_APB,
+	0,
+	[_PBT, _PBA],
+	[0, 0]
+];
+var GetInstanceProfileRequest$ = [
+	3,
+	n0$2,
+	_GIPR,
+	0,
+	[_IPN$1],
+	[0],
+	1
+];
+var GetInstanceProfileResponse$ = [
+	3,
+	n0$2,
+	_GIPRe,
+	0,
+	[_IP$1],
+	[() => InstanceProfile$],
+	1
+];
+var InstanceProfile$ = [
+	3,
+	n0$2,
+	_IP$1,
+	0,
+	[
+		_Pa,
+		_IPN$1,
+		_IPI,
+		_A$1,
+		_CD$1,
+		_Rol,
+		_T$1
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		4,
+		() => roleListType,
+		() => tagListType
+	],
+	6
+];
+var Role$ = [
+	3,
+	n0$2,
+	_Ro,
+	0,
+	[
+		_Pa,
+		_RN,
+		_RIo,
+		_A$1,
+		_CD$1,
+		_ARPD,
+		_D$2,
+		_MSD,
+		_PB,
+		_T$1,
+		_RLU,
+		_SRT
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		1,
+		() => AttachedPermissionsBoundary$,
+		() => tagListType,
+		() => RoleLastUsed$,
+		() => SourceRoleTemplate$
+	],
+	5
+];
+var RoleLastUsed$ = [
+	3,
+	n0$2,
+	_RLU,
+	0,
+	[_LUD, _R$1],
+	[4, 0]
+];
+var SourceRoleTemplate$ = [
+	3,
+	n0$2,
+	_SRT,
+	0,
+	[_TA, _TMV],
+	[0, 1],
+	2
+];
+var Tag$$1 = [
+	3,
+	n0$2,
+	_Ta,
+	0,
+	[_K$1, _Val],
+	[0, 0],
+	2
+];
+var roleListType = [
+	1,
+	n0$2,
+	_rLT,
+	0,
+	() => Role$
+];
+var tagListType = [
+	1,
+	n0$2,
+	_tLT,
+	0,
+	() => Tag$$1
+];
+var GetInstanceProfile$ = [
+	9,
+	n0$2,
+	_GIP,
+	0,
+	() => GetInstanceProfileRequest$,
+	() => GetInstanceProfileResponse$
+];
+// node_modules/@aws-sdk/client-iam/dist-es/runtimeConfig.shared.js
+const getRuntimeConfig$5 = (config) => {
+	return {
+		apiVersion: "2010-05-08",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultIAMHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.iam",
+			errorTypeRegistries: errorTypeRegistries$2,
+			xmlNamespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+			version: "2010-05-08",
+			serviceTarget: "AWSIdentityManagementV20100508"
+		},
+		serviceId: config?.serviceId ?? "IAM",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-iam/dist-es/runtimeConfig.js
+const getRuntimeConfig$4 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$5(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$2
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-iam/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$2 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-iam/dist-es/runtimeExtensions.js
+const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-iam/dist-es/IAMClient.js
+var IAMClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$4(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
+		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultIAMHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/client-iam/dist-es/commandBuilder.js
+const command$2 = makeBuilder(commonParams$2, "AWSIdentityManagementV20100508", "IAMClient", getEndpointPlugin);
+const _ep0$2 = {};
+const _mw0$2 = (Command, cs, config, o) => [];
+// node_modules/@aws-sdk/client-iam/dist-es/commands/GetInstanceProfileCommand.js
+var GetInstanceProfileCommand = class extends command$2(_ep0$2, _mw0$2, "GetInstanceProfile", GetInstanceProfile$) {};
 // node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 const defaultKMSHttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
@@ -33402,6 +35118,10 @@ function openPlace(clients, { account, session, signal, side }, region) {
 		...config,
 		...settings
 	}));
+	const iam = open("iam", (settings) => new IAMClient({
+		...config,
+		...settings
+	}));
 	const until = (signal) => ({
 		account,
 		region,
@@ -33414,7 +35134,8 @@ function openPlace(clients, { account, session, signal, side }, region) {
 		kms: kms(signal),
 		sts: sts(signal),
 		ssm: ssm(signal),
-		autoScaling: autoScaling(signal)
+		autoScaling: autoScaling(signal),
+		iam: iam(signal)
 	});
 	return until(signal);
 }
@@ -34128,6 +35849,14 @@ function leastMemory({ Platform, PlatformDetails = "" }) {
 function untestable({ Architecture = "x86_64" }) {
 	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
 }
+var UntestableError = class extends Error {
+	name = "UntestableError";
+	remedy;
+	constructor(why, remedy) {
+		super(why);
+		this.remedy = remedy;
+	}
+};
 function misfit(image, info) {
 	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
 	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
@@ -34341,15 +36070,30 @@ function originDifferences(source, image, snapshots) {
 		}];
 	});
 }
-// src/observe/boot.ts
-var UntestableError = class extends Error {
-	name = "UntestableError";
-	remedy;
-	constructor(why, remedy) {
-		super(why);
-		this.remedy = remedy;
+// src/observe/instance-profile.ts
+async function checkInstanceProfile(place, named, findings) {
+	const [, account, path] = /^arn:[^:]+:iam::(\d+):instance-profile\/(.+)$/.exec(named) ?? [];
+	const name = path?.split("/").at(-1) ?? named;
+	if (account !== void 0 && account !== place.account) throw new UntestableError(`the instance profile ${named} is account ${account}'s`, correct);
+	const found = await readProfile(place, name, findings);
+	if (found === void 0) return;
+	if (account !== void 0 && found.Arn !== named) throw new UntestableError(`the instance profile ${name} is ${found.Arn}, not ${named}`, correct);
+	if ((found.Roles ?? []).length === 0) throw new UntestableError(`the instance profile ${name} has no role`, `add one to it: aws iam add-role-to-instance-profile --instance-profile-name ${name} --role-name <role>`);
+}
+const correct = "correct boot-instance-profile";
+async function readProfile(place, name, findings) {
+	try {
+		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		return;
 	}
-};
+}
+// src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
@@ -34365,17 +36109,20 @@ async function readBootSite(place, asked) {
 		return;
 	}
 }
-async function siteOf(place, { boot, image, values }) {
+async function siteOf(place, { boot, image, values, findings }) {
 	const never = untestable(image);
 	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
 	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(text, values));
 	const subnets = await readSubnets(place, filled(boot.subnets));
 	const byVpc = await readGroups$1(place, subnets, filled(boot.securityGroups));
-	const usable = subnets.flatMap(({ SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" }) => {
+	const usable = subnets.flatMap((one) => {
+		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
+		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
 		const groups = byVpc?.get(VpcId);
 		return byVpc !== void 0 && groups === void 0 ? [] : [{
 			subnet,
 			zone,
+			givesIpv6,
 			groups: groups ?? []
 		}];
 	});
@@ -34392,9 +36139,11 @@ async function siteOf(place, { boot, image, values }) {
 		types,
 		zones
 	});
+	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceProfile, values);
+	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
 	return {
 		sizes,
-		profile: boot.instanceProfile === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceProfile, values)
+		profile
 	};
 }
 function noType(named, image, { types: [info], zones }) {
@@ -34818,15 +36567,18 @@ async function checkScan(place, image, check) {
 	if (!isFresh(image, check.scan, place.awsNow())) tellOld(place, image, check);
 	await checkFindings(place, image, check);
 }
+function waitingFor({ waitMinutes }) {
+	return waitMinutes === 0 ? "wait for it with scan-wait-minutes" : `wait longer for it (scan-wait-minutes: ${waitMinutes})`;
+}
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$2(at)}, longer ago than ${limit}`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$2(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
 	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), what, "have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false");
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -36725,11 +38477,16 @@ function openFindings(signal, mendsTarget = () => void 0) {
 // src/report/progress.ts
 function openLog({ runner, clock }) {
 	const start = clock.now();
+	const warned = new Set();
 	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
 		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(what)}`)),
-		warn: (message) => runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(message))),
+		warn: (message) => {
+			warned.add(message);
+			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(message)));
+		},
+		warned: () => [...warned],
 		mask: runner.mask,
 		async group(title, work) {
 			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(title));
@@ -36851,6 +38608,14 @@ function isAbsentInstance(error) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
 }
 async function terminate(place, id) {
+	try {
+		await terminateOnceSeen(place, id);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`, error);
+	}
+}
+async function terminateOnceSeen(place, id) {
 	await patiently(place, async () => {
 		try {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
@@ -39344,16 +41109,13 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 	if (before !== null) {
 		const { value, dataType = "text" } = await formerValue(place, name, before);
 		if (stands !== amiId && stands !== value) return void 0;
-		const former = {
+		if (!await overwrite(place, {
 			Name: name,
 			Value: value,
 			Type: "String",
-			...dataTypeOver({ dataType })
-		};
-		await place.ssm(new PutParameterCommand({
-			...former,
+			...dataTypeOver({ dataType }),
 			Overwrite: true
-		}));
+		}, stands === value)) return void 0;
 		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
@@ -39363,6 +41125,15 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) throw error;
 	}
 	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} again`;
+}
+async function overwrite(place, request, stands) {
+	try {
+		await place.ssm(new PutParameterCommand(request));
+		return true;
+	} catch (error) {
+		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return false;
+		throw error;
+	}
 }
 async function formerValue(place, name, before) {
 	if (before.value !== void 0) return before;
@@ -40332,7 +42103,7 @@ const standing = [
 	"Blocked",
 	"UnauthorizedOperation"
 ];
-const ofKey = /InvalidKMSKey|KMSKey|\bKMS\b|kms:/;
+const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 function refusalVerdict(error) {
 	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error).replace(/^(Client|Server)\./, "");
 	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
@@ -40578,21 +42349,23 @@ function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 			SubnetId: launch.subnet,
 			AssociatePublicIpAddress: false,
 			DeleteOnTermination: true,
-			...launch.groups.length > 0 && { Groups: [...launch.groups] }
+			...launch.groups.length > 0 && { Groups: [...launch.groups] },
+			...launch.givesIpv6 && { Ipv6AddressCount: 0 }
 		}],
 		...profile !== void 0 && { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } },
-		...image.ImdsSupport === "v2.0" && { MetadataOptions: { HttpTokens: "required" } },
+		MetadataOptions: { HttpTokens: "required" },
 		BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => Ebs === void 0 ? [] : [{
 			DeviceName,
 			Ebs: { DeleteOnTermination: true }
 		}]),
-		TagSpecifications: [{
-			ResourceType: "instance",
+		TagSpecifications: [
+			"instance",
+			"volume",
+			"network-interface"
+		].map((ResourceType) => ({
+			ResourceType,
 			Tags
-		}, {
-			ResourceType: "volume",
-			Tags
-		}]
+		}))
 	});
 }
 function verdictTag(ImageId, settings, is) {
@@ -40699,8 +42472,11 @@ async function tellLaunchers({ settings }, { run, place }) {
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
+function reasonsOf(untold) {
+	return [...Map.groupBy(untold, ({ why }) => why)].map(([why, launches]) => `${launches.map(({ as }) => as).join(", ")}: ${why}`).join("; ");
+}
 async function tryAll(operation, scope, image) {
-	const elsewhere = [];
+	const untold = [];
 	let failed;
 	let count = 0;
 	for (const launches of operation.site.sizes) {
@@ -40709,24 +42485,24 @@ async function tryAll(operation, scope, image) {
 			launches,
 			count
 		});
-		elsewhere.push(...tried.elsewhere);
+		untold.push(...tried.untold);
 		count += launches.length;
 		const { verdict } = tried;
 		if (verdict?.is === "up" || verdict?.is === "failed" && verdict.byKey) return verdict;
 		if (verdict?.is === "failed") failed = verdict;
 		if (verdict?.is === "never") return failed ?? {
 			...verdict,
-			why: elsewhere.join("; ")
+			why: reasonsOf(untold)
 		};
 	}
 	return failed ?? {
 		is: "elsewhere",
-		why: elsewhere.join("; ")
+		why: reasonsOf(untold)
 	};
 }
 async function trySize(operation, scope, { image, launches, count }) {
 	const { run, place } = scope;
-	const elsewhere = [];
+	const untold = [];
 	for (const [index, launch] of launches.entries()) {
 		if (count + index > 0) await endEarlier(scope);
 		const verdict = await tryOne(operation, scope, {
@@ -40735,20 +42511,32 @@ async function trySize(operation, scope, { image, launches, count }) {
 			token: launchToken(run.leaseId, place, count + index),
 			leaseId: run.leaseId
 		});
-		if (verdict.is === "up" || verdict.is === "failed") return {
+		if (verdict.is === "up") return {
 			verdict,
-			elsewhere
+			untold
 		};
-		elsewhere.push(`${launch.type} in ${launch.zone} (${launch.subnet}): ${verdict.why}`);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `not tested as ${elsewhere.at(-1)}`);
+		const { why } = verdict;
+		const as = `${launch.type} in ${launch.zone} (${launch.subnet})`;
+		if (verdict.is === "failed") return {
+			verdict: {
+				...verdict,
+				why: `as ${as}: ${why}`
+			},
+			untold
+		};
+		untold.push({
+			as,
+			why
+		});
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
-			elsewhere
+			untold
 		};
 	}
 	return {
 		verdict: void 0,
-		elsewhere
+		untold
 	};
 }
 const looksSeconds$1 = [
@@ -40792,11 +42580,11 @@ async function tryOne(operation, scope, launching) {
 			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), shown);
 			return verdict;
 		}
-		const told = `as ${as}: ${verdict.why}`;
-		const shown = verdict.is === "failed" ? await look(scope, id, launch) : "";
+		if (verdict.is !== "failed") return verdict;
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
-			why: `${told}${shown}`
+			why: `${verdict.why}${await look(scope, id, launch)}`
 		};
 	} finally {
 		await end$1(scope, id);
@@ -44169,10 +45957,15 @@ function openRun(parts) {
 		regrant: (key) => regranted.push(key),
 		picture: ({ account, region }, jpeg) => {
 			const path = keepPicture(host.files, jpeg, log);
-			if (path !== void 0) pictures[account] = {
+			if (path === void 0) return;
+			pictures[account] = {
 				...pictures[account],
 				[region]: path
 			};
+			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+				account,
+				region
+			}), `the screen (output boot-screenshots): ${path}`);
 		},
 		leave: (what) => left.push(what)
 	};
@@ -45695,11 +47488,13 @@ function planned({ plan, record }, asked, log) {
 function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, pictures }, log) {
 	const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
 	const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+	const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
 	return {
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => outcomeOf(target, byIsland.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place)) ?? [], start)),
-		failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+		failures,
+		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
 		cleanUp,
 		timeline: timelineOf(outcomes),
 		pictures,
@@ -45767,7 +47562,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		...optional && { optional }
 	};
 }
-function referenceFailures(all, log) {
+function referenceFailures(all, { failed }, log) {
 	const set = all.filter(({ operation: { kind } }) => [
 		"ready",
 		"parameter",
@@ -45776,7 +47571,10 @@ function referenceFailures(all, log) {
 	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
 	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(end.error)}`);
 	const failure = failureOf(common);
-	if (failure !== void 0) return [`The ${wordsFor(common)} hold what they held before. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure.error)}`];
+	if (failure !== void 0) {
+		const end = failed.length === 0 ? "hold what they held before" : "could not all be set, nor, it may be, put back";
+		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure.error)}`];
+	}
 	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
 }

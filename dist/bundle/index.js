@@ -418,7 +418,8 @@ const features = {
 			"ec2:TerminateInstances",
 			"ec2:GetConsoleOutput",
 			"ec2:GetConsoleScreenshot",
-			"ssm:DescribeInstanceInformation"
+			"ssm:DescribeInstanceInformation",
+			"iam:GetInstanceProfile"
 		],
 		"BootRoleArns=<arn>": ["iam:PassRole"]
 	},
@@ -514,6 +515,10 @@ const tagPolicyRemedy = "give that key the spelling and a value that the policy 
 const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 function denialRemedy(denial) {
+	const remedy = remedyByKind(denial);
+	return denial.action === "iam:PassRole" ? `the instance of boot-test gets ${denial.resources[0]} by boot-instance-profile; ${remedy}` : remedy;
+}
+function remedyByKind(denial) {
 	const { whose, action, resources, words } = denial;
 	const policy = policyIn(words);
 	const allowing = statement(action, resources);
@@ -535,10 +540,11 @@ function lackOf({ role, side, action, resources, tagged = [], words }) {
 	};
 	const found = deniedIn(words);
 	const denied = found?.action ?? action;
-	const others = found?.resource !== void 0 && !denied.startsWith("ec2:") ? [found.resource] : resources;
+	const other = denied.startsWith("ec2:") ? void 0 : found?.resource;
+	const others = other === void 0 ? resources : [other];
 	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : others;
 	return {
-		what: `${role} is not allowed to call ${denied}`,
+		what: `${role} is not allowed to call ${denied}${other === void 0 ? "" : ` on ${other}`}`,
 		remedy: denialRemedy({
 			whose: "its policy",
 			side,
@@ -747,7 +753,11 @@ function isClockCorrected(error) {
 	const { $metadata } = error;
 	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
 }
+function isUnsubscribed({ code, awsMessage }) {
+	return code === "OptInRequired" && /marketplace/i.test(awsMessage);
+}
 function isDisabledRegion(error) {
+	if (isUnsubscribed(error)) return false;
 	if (hasCode(error, "RegionDisabledException", "OptInRequired")) return true;
 	const { action, where } = error;
 	return !(action === "GetCallerIdentity" || action.startsWith("AssumeRole")) && isOptIn(where.region) && isUnknownCredentials(error);
@@ -787,6 +797,10 @@ const remedies = [
 	{
 		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
 		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
+	},
+	{
+		fits: isUnsubscribed,
+		remedy: ({ where }) => `subscribe account ${where.account} to the product, on the page that AWS names`
 	},
 	{
 		fits: isDisabledRegion,
@@ -831,7 +845,9 @@ const remedies = [
 	},
 	{
 		fits: ({ code }) => code === "UnauthorizedOperation",
-		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+		remedy: ({ action, where }) => {
+			return `allow ec2:${action}${action === "RunInstances" ? ", and iam:PassRole on the role of boot-instance-profile," : ""} to the role in account ${where.account} (docs/permissions.md has the policies)`;
+		}
 	},
 	{
 		fits: ({ code }) => code === "NotFromAws",
@@ -2990,7 +3006,7 @@ function gantt({ timeline, targets }) {
 const maxBytes = 1048576;
 const unfolded$1 = 20;
 function summaryText(report) {
-	const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+	const { sourceAmiId, targets, problems = [], warnings = [], failures, plan, cleanUp, seconds } = report;
 	const failed = targets.filter(({ status }) => status === "failed");
 	const id = sourceAmiId === "" ? plan === void 0 ? "not found" : "yet to be made" : markdown(sourceAmiId);
 	const source = plan === void 0 ? "" : sourceText(plan.source);
@@ -3011,7 +3027,11 @@ function summaryText(report) {
 		...head,
 		...section("Problems", problemList(problems)),
 		...section("Failures", failing),
-		...section("Warnings", [...plan?.warnings ?? [], ...plan?.dryRun ? plan.unasked : []].map((warning) => `- ${markdown(warning)}`))
+		...section("Warnings", [
+			...plan?.warnings ?? [],
+			...warnings,
+			...plan?.dryRun ? plan.unasked : []
+		].map((warning) => `- ${markdown(warning)}`))
 	], [...rows.length > 0 ? [
 		"",
 		...table,

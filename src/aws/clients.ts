@@ -6,6 +6,7 @@ import {
   type EC2ClientResolvedConfig,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
+import { IAMClient } from '@aws-sdk/client-iam';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
@@ -40,6 +41,8 @@ export type Place = Where &
     sts: STSClient['send'];
     ssm: SSMClient['send'];
     autoScaling: AutoScalingClient['send'];
+    /** The account's, whatever the region. */
+    iam: IAMClient['send'];
     clock: Clock;
     /** AWS's own time by the date of its last answer, in ms since the epoch: the machine's clock may be off. */
     awsNow(): number;
@@ -211,6 +214,7 @@ function openPlace(clients: Clients, { account, session, signal, side }: Access,
   const sts = open('sts', (settings) => new STSClient({ ...config, ...settings }));
   const ssm = open('ssm', (settings) => new SSMClient({ ...config, ...settings }));
   const autoScaling = open('autoscaling', (settings) => new AutoScalingClient({ ...config, ...settings }));
+  const iam = open('iam', (settings) => new IAMClient({ ...config, ...settings }));
   const until = (signal: AbortSignal): Place => ({
     account,
     region,
@@ -224,6 +228,7 @@ function openPlace(clients: Clients, { account, session, signal, side }: Access,
     sts: sts(signal) as STSClient['send'],
     ssm: ssm(signal) as SSMClient['send'],
     autoScaling: autoScaling(signal) as AutoScalingClient['send'],
+    iam: iam(signal) as IAMClient['send'],
   });
   return until(signal);
 }

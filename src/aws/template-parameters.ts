@@ -88,6 +88,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:GetConsoleOutput',
       'ec2:GetConsoleScreenshot',
       'ssm:DescribeInstanceInformation',
+      'iam:GetInstanceProfile',
     ],
     'BootRoleArns=<arn>': ['iam:PassRole'],
   },

@@ -46,6 +46,8 @@ export type Report = Readonly<{
   failures: readonly string[];
   /** What was taken back at the end, and what could not be. */
   cleanUp: Readonly<{ done: readonly string[]; failed: readonly string[] }>;
+  /** What was warned of besides the plan's. */
+  warnings?: readonly string[];
   timeline: readonly Span[];
   pictures?: Pictures;
   launchTemplates?: LaunchTemplates;

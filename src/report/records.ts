@@ -44,13 +44,16 @@ export function reportOf(
 ): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
   const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+  const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
   return {
     sourceAmiId: record.source.amiId ?? '',
     plan: withOutcomes(record, new Map([...created, ...outcomes])),
     targets: recordsOf(plan, asked, (target) =>
       outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
     ),
-    failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+    failures,
+    // The plan has its own.
+    warnings: log.warned().filter((one) => !record.warnings.includes(one)),
     cleanUp,
     timeline: timelineOf(outcomes),
     pictures,
@@ -129,7 +132,7 @@ function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): Targ
  * SSM parameters and launch templates are set for all targets or for none; an optional target's by themselves, so that
  * their failure is a warning.
  */
-function referenceFailures(all: readonly Outcome[], log: Log): string[] {
+function referenceFailures(all: readonly Outcome[], { failed }: ReleaseReport, log: Log): string[] {
   const set = all.filter(({ operation: { kind } }) => ['ready', 'parameter', 'template-version'].includes(kind));
   const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) =>
     island === referencesIsland ? 'common' : 'own',
@@ -137,8 +140,10 @@ function referenceFailures(all: readonly Outcome[], log: Log): string[] {
   for (const { operation, ...end } of own)
     if (end.is === 'failed' && !end.ended) log.warn(`${operation.island} (optional): ${explainLine(end.error)}`);
   const failure = failureOf(common);
-  if (failure !== undefined)
-    return [`The ${wordsFor(common)} hold what they held before. ${explainLine(failure.error)}`];
+  if (failure !== undefined) {
+    const end = failed.length === 0 ? 'hold what they held before' : 'could not all be set, nor, it may be, put back';
+    return [`The ${wordsFor(common)} ${end}. ${explainLine(failure.error)}`];
+  }
   if (common.some(({ is }) => is === 'not begun'))
     log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
   return [];

@@ -628,9 +628,11 @@ resource "aws_iam_role_policy" "target_boot_test" {
           "ec2:RunInstances",
           "ec2:TerminateInstances",
           "ec2:GetConsoleOutput",
-          "ec2:GetConsoleScreenshot"
+          "ec2:GetConsoleScreenshot",
+          "iam:GetInstanceProfile"
         ],
         "Resource" : [
+          "arn:${local.partition}:iam::${local.account}:instance-profile/*",
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*:${local.account}:instance/*",
           "arn:${local.partition}:ec2:*:${local.account}:volume/*",
@@ -647,7 +649,8 @@ resource "aws_iam_role_policy" "target_boot_test" {
         ],
         "Resource" : [
           "arn:${local.partition}:ec2:*:${local.account}:instance/*",
-          "arn:${local.partition}:ec2:*:${local.account}:volume/*"
+          "arn:${local.partition}:ec2:*:${local.account}:volume/*",
+          "arn:${local.partition}:ec2:*:${local.account}:network-interface/*"
         ],
         "Condition" : {
           "StringEquals" : {
@@ -679,11 +682,7 @@ resource "aws_iam_role_policy" "target_boot_test" {
         ],
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
-          "arn:${local.partition}:ec2:*:*:instance/*",
-          "arn:${local.partition}:ec2:*:*:volume/*",
-          "arn:${local.partition}:ec2:*:*:network-interface/*",
-          "arn:${local.partition}:ec2:*:*:subnet/*",
-          "arn:${local.partition}:ec2:*:*:security-group/*"
+          "arn:${local.partition}:ec2:*:${local.account}:*"
         ],
         "Condition" : {
           "Null" : {
