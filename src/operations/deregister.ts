@@ -7,6 +7,7 @@ import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import type { Deregister } from '../plan/operation.ts';
 import { isOwnProtection } from '../plan/removal.ts';
+import { type ReplacedBy, replacedByTag } from '../plan/replaced.ts';
 import { lastingUses, showsNoUse } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
@@ -24,9 +25,10 @@ const reasons: Readonly<Record<Deregister['reason'], string>> = {
   retain: 'which retain leaves no room for',
 };
 
-export function asksToDeregister({ image, reason, report }: Deregister, { leaseId }: Asking): Question[] {
+export function asksToDeregister({ image, reason, report }: Deregister, { leaseId, source }: Asking): Question[] {
   const Resources = snapshotIdsOf(image);
-  const command = new CreateTagsCommand({ Resources, Tags: [markOf(reason, leaseId)] });
+  const tag = markOf(reason, { imageId: source.imageId, lease: leaseId, at: 0 });
+  const command = new CreateTagsCommand({ Resources, Tags: [tag] });
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
     ...(reason === 'name' ? asksToRestore(image) : []),
@@ -37,8 +39,8 @@ export function asksToDeregister({ image, reason, report }: Deregister, { leaseI
   ];
 }
 
-function markOf(reason: Deregister['reason'], leaseId: string): Tag {
-  return { Key: tagKeys[reason === 'name' ? 'superseded' : 'lease'], Value: leaseId };
+function markOf(reason: Deregister['reason'], by: ReplacedBy): Tag {
+  return reason === 'name' ? replacedByTag(by) : { Key: tagKeys.lease, Value: by.lease };
 }
 
 /**
@@ -58,7 +60,8 @@ export async function deregister(operation: Deregister, { run, place }: Scope): 
       );
       return { undone: 'not possible' };
     }
-    await mark(place, snapshotIdsOf(image), markOf(reason, run.leaseId));
+    const by = { imageId: run.source.imageId, lease: run.leaseId, at: place.awsNow() };
+    await mark(place, snapshotIdsOf(image), markOf(reason, by));
     await deregisterImage(place, image);
   } catch (error) {
     if (reason !== 'retain') throw error;
@@ -89,7 +92,7 @@ async function mark(place: Place, Resources: string[], tag: Tag): Promise<void> 
   } catch (error) {
     // Another run may have removed it meanwhile.
     if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
-    if (tag.Key === tagKeys.superseded || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
+    if (tag.Key === tagKeys.replacedBy || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
   }
 }
 

@@ -46,6 +46,8 @@ export type Common = Readonly<{
   discardImages: readonly Image[];
   discard: readonly string[];
   untag: readonly string[];
+  /** Snapshots of AMIs whose name dead runs took for one of this source; they go once that is there. */
+  replaced: readonly string[];
 }>;
 
 /** Where what is made is copied from. */

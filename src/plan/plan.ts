@@ -23,6 +23,7 @@ import {
   findFailed,
   findMaking,
   findPending,
+  findReplaced,
   findReusable,
   type Holders,
   holdersOf,
@@ -255,6 +256,7 @@ function planLasting(planning: Planning, { target, tie }: Own): Draft {
     marks: marksOf(planning, { target, tie }, { reused: image, going }),
     discardImages,
     discard: copies.discard,
+    replaced: findReplaced(target, holders),
     untag:
       image !== undefined && tagValue(image, tagKeys.lease) !== undefined
         ? [...finished, image.ImageId ?? '']

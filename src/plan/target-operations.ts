@@ -434,22 +434,37 @@ function finishing(decided: Decided, { target: plan, last }: Part, after: readon
 
 /** AMIs that the new one replaces, and those that retain leaves no room for. */
 function retiring({ request, source }: Decided, plan: TargetPlan, after: readonly string[]): Operation[] {
-  const { target, replace, retained } = plan;
+  const { target, replace, replaced, retained } = plan;
   const { place } = target;
+  const where = placeName(place);
   const supersedes = plan.action === 'register' ? plan.supersedes : undefined;
   return [
     ...replace.map((image): Operation => {
       if (image !== supersedes)
         return deregistering(image, 'replaced', { place, after, why: 'the new AMI replaces it' });
       const of = snapshotIdsOf(image);
-      const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
+      const id = `delete the snapshots of ${image.ImageId} in ${where}`;
       // From then on it is not registered again.
-      const verified = [verifyId(placeName(place)), finishId(placeName(place))];
+      const verified = [verifyId(where), finishId(where)];
       const what = told({ id, place, of, after: verified, why: `${image.ImageId} is replaced` });
       return { ...what, kind: 'delete', snapshotIds: of, superseded: image.ImageId ?? '' };
     }),
+    ...(replaced.length === 0
+      ? []
+      : [
+          {
+            ...told({
+              id: `delete what gave its name up in ${where}`,
+              place,
+              of: replaced,
+              after,
+              why: 'a run that died took the name of their AMI, and the new one is there now',
+            }),
+            ...({ kind: 'delete', snapshotIds: replaced } as const),
+          },
+        ]),
     ...(retained?.protect ?? []).map((image): Operation => {
-      const id = `protect ${image.ImageId} in ${placeName(place)}`;
+      const id = `protect ${image.ImageId} in ${where}`;
       const cooldown = tagValue(image, tagKeys.protection) === 'on-with-cooldown';
       const what = told({ id, place, of: [image.ImageId ?? ''], after, why: 'it has come into use' });
       return { ...what, kind: 'protect', image, cooldown };
@@ -459,7 +474,7 @@ function retiring({ request, source }: Decided, plan: TargetPlan, after: readonl
       return deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it', report });
     }),
     ...(retained?.ask ?? []).map(({ image, replaces }): Operation => {
-      const id = `ask who uses ${image.ImageId} in ${placeName(place)}`;
+      const id = `ask who uses ${image.ImageId} in ${where}`;
       const why = 'AWS is asked which accounts use it: retain leaves no room for it, and others may launch it';
       const { tags } = mergeTags([], { users: target.tags, ours: provenance(request, source.imageId) }, maxTags);
       const what = told({ id, place, of: [image.ImageId ?? ''], after, why });

@@ -4,8 +4,16 @@ import { describeImages } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
-import { dropLeases, endLease, isWithin, type LeaseRecord, leasesOf, sortLeases, targetMarks } from '../lease.ts';
-import { longestJobMs } from '../plan/earlier.ts';
+import {
+  dropLeases,
+  endLease,
+  isWithin,
+  type LeaseRecord,
+  leasesOf,
+  longestJobMs,
+  sortLeases,
+  targetMarks,
+} from '../lease.ts';
 import { releaseAccess, revokeKnown } from './access.ts';
 import { findEncryptedCopies, releaseCopies } from './encrypted-copies.ts';
 import { knownLeft } from './known-left.ts';
