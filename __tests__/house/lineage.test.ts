@@ -80,6 +80,31 @@ describe('a lineage', () => {
     expect(house.remains()).toEqual([]);
   });
 
+  test('goes back to an AMI before, and forth: each counts from when it was published again', async () => {
+    await using house = await openHouse(bakes(['golden-1', 'golden-2', 'golden-3']));
+    const retain = { retain: '1', 'retain-days': '7' };
+    const first = await bake(house, 'golden-1');
+    await house.settle(20 * day);
+    const second = await bake(house, 'golden-2');
+    await house.settle(10 * day);
+    const back = await bake(house, 'golden-1', retain);
+    expect([back.id, back.told]).toEqual([first.id, '']);
+    expect(back.main.stdout).toMatch(/golden-2\) stays: its successor has been published for 0 of 7 days/);
+    const published = tagsOf(house, first.id, 'published');
+    expect(tagsOf(house, first.id, 'superseded')).toBeUndefined();
+    expect(tagsOf(house, second.id, 'superseded')).toBe(`${first.id} ${published}`);
+    await house.settle(6 * day);
+    const again = await bake(house, 'golden-1', retain);
+    expect([again.id, tagsOf(house, first.id, 'published')]).toEqual([first.id, published]);
+    expect(again.main.stdout).toMatch(/golden-2\) stays: its successor has been published for 6 of 7 days/);
+    const forth = await bake(house, 'golden-2', retain);
+    expect([forth.id, namesIn(house)]).toEqual([second.id, ['golden-1', 'golden-2']]);
+    expect(tagsOf(house, second.id, 'superseded')).toBeUndefined();
+    await house.settle(8 * day);
+    const last = await bake(house, 'golden-2', retain);
+    expect([last.told, namesIn(house)]).toEqual(['', ['golden-2']]);
+  });
+
   test('keeps what others may launch; a launch before the next one was published holds nothing', async () => {
     await using house = await openHouse(bakes(['web-3f9ac21', 'web-77b0c1d', 'web-9e1f002']));
     const shared = await bake(house, 'web-3f9ac21', { 'launch-permissions': '222222222222' });

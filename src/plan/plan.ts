@@ -42,7 +42,7 @@ import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
 import type { Findings } from './problem.ts';
 import { recallOf } from './recalled.ts';
 import { removalObstacle } from './removal.ts';
-import { formerOf, planRetention, type Retention } from './retention.ts';
+import { formerOf, isPublishedAgain, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
 import { nameOfSource } from './supply-operations.ts';
 import { hasReference } from './target-operations.ts';
@@ -411,7 +411,8 @@ function marksOf(
   if (lineage === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const former = imageIdsOf(formerOf({ existing, reused, tie: tieInLineage(own) }));
+  const succession = { existing, reused, tie: tieInLineage(own) };
+  const former = imageIdsOf(formerOf(succession));
   if (reused !== undefined && tagValue(reused, tagKeys.lineage) !== lineage) {
     findings.warn(
       placeName(own.target.place),
@@ -419,8 +420,10 @@ function marksOf(
     );
     return undefined;
   }
-  const isSaid = reused !== undefined && tagValue(reused, tagKeys.published) !== undefined;
-  return isSaid && former.length === 0 ? undefined : { former, isSaid };
+  const isSaid =
+    reused !== undefined && tagValue(reused, tagKeys.published) !== undefined && !isPublishedAgain(succession);
+  const isBack = reused !== undefined && tagValue(reused, tagKeys.superseded) !== undefined;
+  return isSaid && former.length === 0 ? undefined : { former, isSaid, isBack };
 }
 
 /** What the target's AMI must be; as much of it as making it can be given. */
