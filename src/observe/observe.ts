@@ -302,7 +302,9 @@ async function readUsers(
   { request: { publication, onExisting }, findings }: Asked,
 ): Promise<Target['users']> {
   const { retain } = publication;
-  const named = made.filter(({ ImageId }) => onExisting === 'replace' && ImageId === namesake?.ImageId);
+  const named = made.filter(
+    (image) => image.ImageId === namesake?.ImageId && (onExisting === 'replace' || isRejected(image)),
+  );
   // What can't be read is told before the first AMI has to go.
   const ids = imageIdsOf(retain === undefined ? named : made);
   const where = placeName(place);

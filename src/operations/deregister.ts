@@ -5,6 +5,7 @@ import { snapshotIdsOf } from '../image.ts';
 import { usageReportsOn } from '../observe/usage-reports.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
+import { isRejected } from '../plan/boot.ts';
 import type { Deregister } from '../plan/operation.ts';
 import { isOwnProtection } from '../plan/removal.ts';
 import { type ReplacedBy, replacedByTag } from '../plan/replaced.ts';
@@ -51,7 +52,7 @@ export async function deregister(operation: Deregister, { run, place }: Scope): 
   const { image, reason, report } = operation;
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
-  if (reason === 'retain' && !(await mayRetire(operation, { run, place }))) return { undone: 'not needed' };
+  if (!(await mayGo(operation, { run, place }))) return { undone: 'not needed' };
   try {
     if (isOwnProtection(image) && !(await liftProtection(place, image))) {
       run.log.line(
@@ -96,11 +97,26 @@ async function mark(place: Place, Resources: string[], tag: Tag): Promise<void> 
   }
 }
 
-/** Whether nothing uses an AMI that retain leaves no room for by now; where that can't be told, it stays. */
-async function mayRetire(
-  { image, report }: Deregister,
-  { run, place }: Pick<Scope, 'run' | 'place'>,
-): Promise<boolean> {
+type In = Pick<Scope, 'run' | 'place'>;
+
+/**
+ * Whether an AMI may go by now. One beyond retain may stay. @throws StepError where one that goes for its name, since its tag
+ * says that it failed its boot test, is used
+ */
+async function mayGo(operation: Deregister, { run, place }: In): Promise<boolean> {
+  const { image, reason } = operation;
+  const isForName = reason === 'name' && isRejected(image);
+  if ((reason !== 'retain' && !isForName) || (await isUnused(operation, { run, place }))) return true;
+  if (!isForName) return false;
+  throw new StepError(
+    `Taking the name ${image.Name} from ${image.ImageId} in ${placeName(place)}`,
+    new Error('that AMI is used, or what uses it is not known'),
+    'give the new AMI another target-ami-name',
+  );
+}
+
+/** Whether nothing uses an AMI that is to go, by now; where that can't be told, it stays. */
+async function isUnused({ image, report }: Deregister, { run, place }: In): Promise<boolean> {
   const where = placeName(place);
   const id = image.ImageId ?? '';
   const { retainShared, launchPermissions } = run.request.publication;

@@ -300,8 +300,8 @@ function planReplacing(
   const former = formerNamesake(planning, own);
   if (former === undefined) return { replace: replaced, supersedes: findSuperseded(request, own.target, replaced) };
   const wasRejected = isRejected(former);
-  if (!wasRejected && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
-    checkUnlaunched(planning, own.target, former);
+  if (wasRejected || !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
+    checkUnused(planning, own.target, former);
   const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
   return { replace, supersedes: wasRejected ? former : findSuperseded(request, own.target, replace) };
 }
@@ -339,14 +339,20 @@ function tieInLineage({ target: { lineage = '', parts }, tie }: Own): Own['tie']
   };
 }
 
-/** What would launch an AMI anew that the next bake takes the name of: nobody would, once it is gone. */
-function checkUnlaunched({ findings }: Planning, { place, users }: Target, image: Image): void {
+/**
+ * What would launch an AMI anew that the next bake takes the name of: nobody would, once it is gone. One that goes since it
+ * failed its boot test, which only a tag says, must not be used at all.
+ */
+function checkUnused({ findings }: Planning, { place, users }: Target, image: Image): void {
   const id = image.ImageId ?? '';
-  const launching = users?.get(id)?.filter(({ launches }) => launches) ?? [];
-  if (users !== undefined && launching.length === 0) return;
+  const isGood = !isRejected(image);
+  const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
+  if (users !== undefined && using.length === 0) return;
+  const by = using.map((one) => one.by).join(', ');
+  const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
   findings.add(
     placeName(place),
-    `${id}, which the new AMI is to replace, ${users === undefined ? 'may be used: what uses it is not known' : `would be launched anew by ${launching.map(({ by }) => by).join(', ')}`}`,
+    `${id}, which the new AMI is to replace, ${users === undefined ? 'may be used: what uses it is not known' : used}`,
     'point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain',
   );
 }
