@@ -132,19 +132,23 @@ describe('a lineage', () => {
     await bake(house, 'golden-2', { ...retain, 'deregistration-protection': 'on' });
     const third = await bake(house, 'golden-3', { ...retain, 'deregistration-protection': 'on-with-cooldown' });
     expect([third.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-3']]);
-    const fourth = await bake(house, 'golden-4', retain);
+    // A run that asks for no protection lifts none, whatever a tag says.
+    const none = await bake(house, 'golden-4', retain);
+    expect(none.main.stdout).toMatch(/golden-3\) stays: it is protected from deregistration/);
+    const protecting = { ...retain, 'deregistration-protection': 'on' };
+    const fourth = await bake(house, 'golden-4', protecting);
     expect(fourth.main.stdout).toMatch(/golden-3\) stays a day more: its protection is lifted, and has a cooldown/);
     const state = () => region.images.get(third.id)?.data.DeregistrationProtection;
     expect([namesIn(house), state()]).toEqual([['golden-1', 'golden-3', 'golden-4'], 'disabled-with-cooldown']);
     // It comes into use meanwhile.
     addTemplate(region, 'lt-0aaaaaaaaaaaaaaa3', [third.id]);
     await house.settle(2 * day);
-    await bake(house, 'golden-4', retain);
+    await bake(house, 'golden-4', protecting);
     expect(state()).toBe('enabled-with-cooldown');
     region.launchTemplates.clear();
-    await bake(house, 'golden-4', retain);
+    await bake(house, 'golden-4', protecting);
     await house.settle(2 * day);
-    const last = await bake(house, 'golden-4', retain);
+    const last = await bake(house, 'golden-4', protecting);
     expect([last.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-4']]);
   });
 

@@ -25,6 +25,7 @@ describe('which AMIs of a lineage stay', () => {
     reports: undefined,
     sharing: { retainShared: 'keep' as const, launchPermissions: [] },
     locks: new Map(),
+    mayLift: true,
   };
   const retained = (count: number, existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
     planRetention({ ...facts, tie: () => ({ is: 'proven' }), count, existing, ...over });
@@ -224,9 +225,12 @@ describe('which AMIs of a lineage stay', () => {
     const own = {
       ...first,
       DeregistrationProtection: 'enabled-with-cooldown',
-      Tags: [{ Key: tagKeys.protection, Value: 'on' }],
+      Tags: [{ Key: tagKeys.protection, Value: 'on-with-cooldown' }],
     };
     expect(retained(1, [own]).remove).toEqual([own]);
+    // Unless the inputs ask for none: then it is not theirs to lift.
+    const why = 'it is protected from deregistration (enabled-with-cooldown)';
+    expect(retained(1, [own], { mayLift: false }).held).toEqual([{ image: own, why }]);
   });
 
   test('the former ones are those of the lineage before it of which nothing says so yet', () => {
@@ -366,14 +370,20 @@ describe('what AWS lets not be removed', () => {
   });
 
   test('is not a protection of this action’s own, unless that has a cooldown and the AMI can’t wait', () => {
-    const own = (DeregistrationProtection: string) => ({
+    const own = (
+      DeregistrationProtection: string,
+      Value = /with-/.test(DeregistrationProtection) ? 'on-with-cooldown' : 'on',
+    ) => ({
       ...{ ...ami, DeregistrationProtection },
-      Tags: [{ Key: tagKeys.protection, Value: 'on' }],
+      Tags: [{ Key: tagKeys.protection, Value }],
     });
     const why = (protection: string, mayWait: boolean) => removalObstacle(own(protection), new Map(), { mayWait })?.why;
     expect(why('enabled-without-cooldown', false)).toBeUndefined();
     expect(why('enabled-with-cooldown', true)).toBeUndefined();
     expect(why('enabled-with-cooldown', false)).toMatch(/^it is protected from deregistration/);
+    // One of another kind than the tag says is somebody else's.
+    const other = own('enabled-without-cooldown', 'on-with-cooldown');
+    expect(removalObstacle(other, new Map(), soon)?.why).toMatch(/^it is protected from deregistration/);
     expect(removalObstacle(own('disabled-with-cooldown'), new Map(), soon)?.remedy).toBe(
       'wait until that is over, a day at most',
     );

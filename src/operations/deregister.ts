@@ -7,7 +7,6 @@ import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import { isRejected } from '../plan/boot.ts';
 import type { Deregister } from '../plan/operation.ts';
-import { isOwnProtection } from '../plan/removal.ts';
 import { type ReplacedBy, replacedByTag } from '../plan/replaced.ts';
 import { lastingUses, showsNoUse } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
@@ -26,14 +25,17 @@ const reasons: Readonly<Record<Deregister['reason'], string>> = {
   retain: 'which retain leaves no room for',
 };
 
-export function asksToDeregister({ image, reason, report }: Deregister, { leaseId, source }: Asking): Question[] {
+export function asksToDeregister(
+  { image, reason, report, lifts }: Deregister,
+  { leaseId, source }: Asking,
+): Question[] {
   const Resources = snapshotIdsOf(image);
   const tag = markOf(reason, { imageId: source.imageId, lease: leaseId, at: 0 });
   const command = new CreateTagsCommand({ Resources, Tags: [tag] });
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
     ...(reason === 'name' ? asksToRestore(image) : []),
-    ...(isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ''))] : []),
+    ...(lifts ? [dryRun(lifting(image.ImageId ?? ''))] : []),
     deregistration(image.ImageId ?? ''),
     ...Resources.slice(0, 1).map((id) => deletion(id)),
     ...(report === undefined ? [] : [deletesReport(report)]),
@@ -49,12 +51,12 @@ function markOf(reason: Deregister['reason'], by: ReplacedBy): Tag {
  * but to register the new one, and its snapshots stay until that one is right: AWS gives a name once in an account and region.
  */
 export async function deregister(operation: Deregister, { run, place }: Scope): Promise<Result> {
-  const { image, reason, report } = operation;
+  const { image, reason, report, lifts } = operation;
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
   if (!(await mayGo(operation, { run, place }))) return { undone: 'not needed' };
   try {
-    if (isOwnProtection(image) && !(await liftProtection(place, image))) {
+    if (lifts && !(await liftProtection(place, image))) {
       run.log.line(
         where,
         `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`,

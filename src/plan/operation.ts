@@ -215,6 +215,8 @@ export type Deregister = Base &
     until: string | undefined;
     /** What registering it again takes beside its image. */
     extras: ImageExtras;
+    /** Whether its protection is this action's, and lifted first. */
+    lifts: boolean;
     /** The usage report by which it goes although others may launch it; it goes with the AMI. */
     report: string | undefined;
   }>;

@@ -41,7 +41,7 @@ import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
 import type { Findings } from './problem.ts';
 import { recallOf } from './recalled.ts';
-import { removalObstacle } from './removal.ts';
+import { mayLift, removalObstacle } from './removal.ts';
 import { formerOf, isPublishedAgain, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
 import { nameOfSource } from './supply-operations.ts';
@@ -228,7 +228,7 @@ function withoutRecalled(target: Target): Target {
 }
 
 function planLasting(planning: Planning, { target, tie }: Own): Draft {
-  const { request, source, holders, findings } = planning;
+  const { request, source, holders } = planning;
   const crossAccount = target.request.account !== source.account;
   const route = planRoute(planning, target, crossAccount);
   const found = findImage(planning, target, route);
@@ -242,7 +242,7 @@ function planLasting(planning: Planning, { target, tie }: Own): Draft {
   if (image === undefined && takeOver === undefined && supersedes === undefined)
     checkName(planning, target, discardImages);
   if (request.onExisting === 'fail' && others.length > 0) tellExisting(planning, target, others);
-  for (const one of replace) checkRemovable(one, target, findings);
+  for (const one of replace) checkRemovable(planning, target, one);
   const copies = planCopies(planning, target, registers);
   const going = [...replace, ...discardImages];
   const goingSnapshots = going.flatMap(snapshotIdsOf);
@@ -401,7 +401,8 @@ function retentionOf(
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
   const read = { existing, reused, users, reports, locks, tie: tieInLineage(own) };
-  const facts = { count: retain, days, now: holders.now, sharing: request.publication, ...read };
+  const asked = { count: retain, days, sharing: request.publication, mayLift: mayLift(request) };
+  const facts = { ...asked, now: holders.now, ...read };
   const { foreign, ...retention } = planRetention(facts);
   for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
   return retention;
@@ -483,8 +484,8 @@ function planSnapshotTags(planning: Planning, target: Target, route: Common['rou
 }
 
 /** An AMI that is to be replaced must be one that can be removed. */
-function checkRemovable(image: Image, { place, locks }: Target, findings: Findings): void {
-  const obstacle = removalObstacle(image, locks, { mayWait: false });
+function checkRemovable({ request, findings }: Planning, { place, locks }: Target, image: Image): void {
+  const obstacle = removalObstacle(image, locks, { mayWait: false, mayLift: mayLift(request) });
   if (obstacle === undefined) return;
   findings.add(
     placeName(place),

@@ -38,6 +38,8 @@ export type RetentionFacts = Readonly<{
   /** What the inputs say of AMIs that others may launch. */
   sharing: Sharing;
   locks: Locks;
+  /** Whether this action's own protections may be lifted. */
+  mayLift: boolean;
   /** How sure it is that each was made by this action. */
   tie: (image: Image) => Tie;
 }>;
@@ -129,10 +131,10 @@ function verdictOn(image: Image, facts: RetentionFacts, counted: readonly Image[
 }
 
 /** What holds an AMI however long its successor has been published, and whatever a usage report says. */
-function whyHeld(image: Image, { users, sharing, locks, tie }: RetentionFacts): string | undefined {
+function whyHeld(image: Image, { users, sharing, locks, mayLift, tie }: RetentionFacts): string | undefined {
   const tied = tie(image);
   if (tied.is !== 'proven') return tied.why;
-  const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
+  const obstacle = removalObstacle(image, locks, { mayWait: true, mayLift })?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
   const lasting = lastingUses(users.get(image.ImageId ?? '') ?? [], sharing);
   return lasting.length === 0 ? undefined : `it is used by ${lasting.map(({ by }) => by).join(', ')}`;

@@ -7,7 +7,7 @@ import { hasPassed } from './boot.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
 import type { BootSite, Target } from './facts.ts';
 import { type Operation, type PublishSettings, type Ref, type Reference, told } from './operation.ts';
-import { deregistering, removalId } from './removal.ts';
+import { deregistering, mayLift, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
 
 /** What is done in a target, the operation that ends with its AMI ready, and those that what can't be undone comes after. */
@@ -167,6 +167,7 @@ function registering(decided: Decided, supply: Supply, plan: MakingPlan & { acti
       : [
           deregistering(supersedes, 'name', {
             ...{ place, island, after, extras: target.existingExtras.get(supersedes.ImageId ?? '') },
+            mayLift: mayLift(decided.request),
             until: verifyId(island),
             why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`,
           }),
@@ -437,11 +438,11 @@ function retiring({ request, source }: Decided, plan: TargetPlan, after: readonl
   const { target, replace, replaced, retained } = plan;
   const { place } = target;
   const where = placeName(place);
+  const gone = { place, after, mayLift: mayLift(request) };
   const supersedes = plan.action === 'register' ? plan.supersedes : undefined;
   return [
     ...replace.map((image): Operation => {
-      if (image !== supersedes)
-        return deregistering(image, 'replaced', { place, after, why: 'the new AMI replaces it' });
+      if (image !== supersedes) return deregistering(image, 'replaced', { ...gone, why: 'the new AMI replaces it' });
       const of = snapshotIdsOf(image);
       const id = `delete the snapshots of ${image.ImageId} in ${where}`;
       // From then on it is not registered again.
@@ -471,7 +472,7 @@ function retiring({ request, source }: Decided, plan: TargetPlan, after: readonl
     }),
     ...(retained?.remove ?? []).map((image) => {
       const report = retained?.reports.get(image.ImageId ?? '');
-      return deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it', report });
+      return deregistering(image, 'retain', { ...gone, why: 'retain leaves no room for it', report });
     }),
     ...(retained?.ask ?? []).map(({ image, replaces }): Operation => {
       const id = `ask who uses ${image.ImageId} in ${where}`;
