@@ -584,6 +584,9 @@ describe('an AMI that somebody else makes under the name meanwhile', () => {
     ['by somebody else, with on-existing: fail, by route copy', { ...byCopy, 'on-existing': 'fail' }, () => {}],
     ['of blocks of their own', {}, (_, { data }) => Object.assign(data, { Description: 'mine', VolumeId: 'vol-0aa' })],
     ['that differs', {}, ({ data }) => Object.assign(data, { EnaSupport: false })],
+    ['of no lineage', { lineage: 'golden' }, () => {}],
+    ['of the lineage by a tag alone', { lineage: 'golden' }, (rival) => tag(rival, { [`${prefix}lineage`]: 'golden' })],
+    ['that failed its boot test', { 'ssm-parameter': '' }, (rival) => tag(rival, { [`${prefix}boot-test`]: 'failed' })],
   ];
 
   test.each(refused)('%s is not used', async (_, inputs, change) => {

@@ -420,7 +420,10 @@ function marksOf(
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
   const succession = { existing, reused, tie: tieInLineage(own) };
   const former = imageIdsOf(formerOf(succession));
-  if (reused !== undefined && tagValue(reused, tagKeys.lineage) !== lineage) {
+  const isOf = (image: Image) =>
+    tagValue(image, tagKeys.lineage) === lineage &&
+    tieToLineage(image, lineage, { snapshots: own.target.parts }).is === 'proven';
+  if (reused !== undefined && !isOf(reused)) {
     findings.warn(
       placeName(own.target.place),
       `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`,

@@ -253,7 +253,7 @@ function booting(
   return [
     {
       ...told({
-        ...{ id: `boot ${island}`, place, island, key },
+        ...{ id: bootId(place), place, island, key },
         of: [isMaking(plan) ? name : (plan.image.ImageId ?? '')],
         after: isMaking(plan) ? [last] : [...supply.begin(), last],
         why: `only what comes up is published; ${launchedAs(site)}`,
@@ -263,6 +263,9 @@ function booting(
     },
   ];
 }
+
+/** Names the operation that tests whether the AMI of a target boots. */
+export const bootId = (place: Where): string => `boot ${placeName(place)}`;
 
 /** Whether an AMI is to be launched to see whether it boots. */
 export function isTested({ publication: { boot } }: Decided['request'], plan: TargetPlan): boolean {
