@@ -57,7 +57,9 @@ export async function sweep(host: Host, request: SweepRequest, signal: AbortSign
   const isLast = reports.every(({ failed, allowed }) => failed.length === 0 && allowed.length === 0);
   for (const image of owners.abandoned) reports.push(await sweepSource(sweeping, image, isLast));
   const all = (kind: keyof ReleaseReport) => reports.flatMap((report) => report[kind]);
-  for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...owners.foreign]) log.line('sweep', what);
+  for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...all('unknown'), ...owners.foreign])
+    log.line('sweep', what);
+  for (const what of all('warned')) log.warn(what);
   if (all('done').length === 0)
     log.line('sweep', `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
   return { done: all('done'), failed: all('failed'), allowed: all('allowed') };

@@ -41,7 +41,8 @@ export async function post(host: Host): Promise<void> {
     // Another step may have set AWS_REGION to another region since.
     const settings = readSettings(reader, { ...context, defaultRegion: state.region || context.defaultRegion });
     if (reader.problems.length > 0) throw new InputError(reader.problems);
-    const { done, failed } = await takeBack(host, settings, state);
+    const { done, failed, warned } = await takeBack(host, settings, state);
+    for (const what of warned) warn(what);
     for (const what of done) runner.info(logText(oneLine(what)));
     const next = state.imageId === '' ? '' : `. The next run on ${state.imageId} takes it back`;
     for (const what of failed) {
@@ -60,7 +61,7 @@ async function takeBack(
   host: Host,
   settings: Settings,
   state: LedgerState,
-): Promise<Pick<ReleaseReport, 'done' | 'failed'>> {
+): Promise<Pick<ReleaseReport, 'done' | 'failed' | 'warned'>> {
   const { clock } = host;
   const signal = clock.after(postMinutes * 60_000);
   const clients = openClients(host);
@@ -100,6 +101,7 @@ async function takeBack(
     patient: false,
   };
   let failed: string[] = [];
+  const warned = new Set<string>();
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
     await clock.sleep((seconds - before) * 1000, signal);
@@ -110,6 +112,7 @@ async function takeBack(
       ...releasing,
       isLast: index === passesAfterSeconds.length - 1,
     });
+    for (const what of report.warned) warned.add(what);
     done.push(...report.done, ...(index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []));
     // A later pass makes an earlier one's failures good, or tells of them again.
     failed = [...notPutBack, ...report.failed];
@@ -117,7 +120,7 @@ async function takeBack(
   // What one cause keeps from being taken back is one message.
   if (outside !== undefined) failed = [[...knownLeft({ ...releasing, isLast: true }), ...failed, outside].join('; ')];
   // A later pass finds again what an earlier one has done, until AWS shows it.
-  return { done: [...new Set(done)], failed };
+  return { done: [...new Set(done)], failed, warned: [...warned] };
 }
 
 /**
