@@ -2,7 +2,7 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
-import { errorMessage, isDenied, placeName } from './aws/errors.ts';
+import { errorMessage, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { SweepRequest } from './inputs/sweep.ts';
@@ -14,7 +14,7 @@ import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { describeKey } from './observe/key.ts';
 import { hubKey } from './observe/observe.ts';
 import { keyObstacle } from './observe/source.ts';
-import { leasedInstances } from './operations/instances.ts';
+import { leasedInstancesIfAny } from './operations/instances.ts';
 import { endedCopyMs } from './plan/earlier.ts';
 import { madeAt, tieOfEncryptedCopy, tieOfEncryptedSnapshot } from './plan/evidence.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
@@ -103,12 +103,9 @@ function lookAtTargets(
   return joined(request.targets.map(async (target) => ({ target, looked: await look(target) })));
 }
 
-/** The instances with a lease; none where the role may not look: no run has launched anything by it either. */
+/** The instances with a lease. */
 async function launchedIn(place: Place): Promise<Made[]> {
-  const found = await leasedInstances(place, 'any').catch((error: unknown) => {
-    if (!isDenied(error)) throw error;
-    return [];
-  });
+  const found = await leasedInstancesIfAny(place, 'any');
   return found.map((one) => ({
     id: one.InstanceId ?? '',
     sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',

@@ -5,7 +5,7 @@ import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { LedgerState } from '../ledger.ts';
-import { isLaunchedBy, leasedInstances, terminate } from '../operations/instances.ts';
+import { isLaunchedBy, leasedInstances, leasedInstancesIfAny, terminate } from '../operations/instances.ts';
 import { deleteSnapshot, removeImage } from '../operations/remove.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { isOver, replacedByOf, replacedFilter, replacedOn, staysUntil } from '../plan/replaced.ts';
@@ -75,11 +75,8 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
 /** Ends the instances of boot tests that the owners launched; what only bears their tags is left alone. */
 async function endInstances(place: Place, { state, gone }: Owners, notes: Notes): Promise<void> {
   const where = placeName(place);
-  const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error: unknown) => {
-    // Whom no run has launched anything as may not look for it either.
-    if (state.boots || !isDenied(error)) throw error;
-    return [];
-  });
+  const look = state.boots ? leasedInstances : leasedInstancesIfAny;
+  const found = await look(place, [...gone.keys()], state.imageId);
   for (const instance of found) {
     const { InstanceId = '' } = instance;
     if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? '', place)) {
