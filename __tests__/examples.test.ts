@@ -747,7 +747,9 @@ describe('each parameter that a header names is needed', () => {
     const { inputs: written, environment } = stepOf(workflow, index);
     const { options = {}, pullRequest = false } = play;
     const shared = withServiceRoles(setUp(standardCase(options), options, { workflow, environment, without }));
-    const simulator = await startSimulator(shared.scenario);
+    // Where AWS looks for the AMI first, it tells nobody beforehand who may not publish one that is yet to be made.
+    const rules = { ...shared.scenario.rules, order: 'authorization' as const };
+    const simulator = await startSimulator({ ...shared.scenario, rules });
     simulator.setJob({ ...(environment && { environment }), pullRequest });
     const inputs = filled(written, play.contexts?.(shared, { digest: '', plan: '' }) ?? {});
     const { main } = await runJob({

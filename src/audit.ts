@@ -161,13 +161,10 @@ function lyingAbout(
     if (tie.is === 'foreign') return [{ kind: 'foreign', id, why: `${id} bears tags of this action, but ${tie.why}` }];
     return left === undefined ? [] : [{ kind: 'left-over', id, why: `${id} ${left}` }];
   };
-  const leftBy = (resource: Image | Snapshot): string | undefined => {
-    // On an AMI, `superseded` names the next one of its lineage.
-    const taken = 'ImageId' in resource ? undefined : tagValue(resource, tagKeys.superseded);
-    const lease = tagValue(resource, tagKeys.lease) ?? taken;
-    if (lease === undefined || owners.endedSince(madeOf(resource, lease, now)) === undefined) return undefined;
-    return 'bears the lease of a run that has ended; a sweep takes it back';
-  };
+  const leftBy = (resource: Image | Snapshot): string | undefined =>
+    madeOf(resource, now).some((made) => owners.endedSince(made) !== undefined)
+      ? 'bears the mark of a run that has ended; a sweep takes it back'
+      : undefined;
   // In the source account there are the encrypted copies, too, which are judged with what they are of.
   const images = around.images.filter((image) => image.ImageId !== source.imageId && !isEncryptedCopy(image));
   const snapshots = around.snapshots.filter((snapshot) => tagValue(snapshot, tagKeys.intermediate) === undefined);

@@ -35920,7 +35920,9 @@ function hasPassed(image, test) {
 	return told === "passed ssm" || told === `passed ${test}`;
 }
 function isRejected(image) {
-	return hasFailed(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) === void 0;
+	const isTagged = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded].some((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, key) !== void 0);
+	const isSet = Boolean(image.DeprecationTime) || image.DeregistrationProtection?.startsWith("enabled") === true;
+	return hasFailed(image) && !isTagged && !isSet;
 }
 function hasFailed(image) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)?.startsWith("failed") === true;
@@ -36069,6 +36071,260 @@ function originDifferences(source, image, snapshots) {
 			target
 		}];
 	});
+}
+// src/lease.ts
+const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}:`;
+const leaseTagKeys = `${leasePrefix}*`;
+const leaseTagKey = (id) => leasePrefix + id;
+const longestJobMs = 432e6;
+const renewSeconds = 60;
+const expireSeconds = 300;
+function newLeaseId() {
+	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
+}
+function leaseTag(record) {
+	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+	let value = [
+		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		runId || "-",
+		attempt,
+		machine || "-",
+		process || "-",
+		targets || "-"
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
+	return {
+		Key: leaseTagKey(id),
+		Value: value
+	};
+}
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+function leaseOf({ Key = "", Value = "" }) {
+	const id = Key.slice(leasePrefix.length);
+	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const regions = list?.split(",") ?? [];
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
+	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
+	const text = (field) => field === "-" ? "" : field;
+	return {
+		id,
+		expiresAt: ends,
+		since: began,
+		runId: text(runId),
+		attempt: Number(attempt),
+		machine: text(machine),
+		process: text(process),
+		targets: text(targets),
+		regions
+	};
+}
+const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
+function leasesOf(tags) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+function unreadableLeases(tags, now) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
+		const lease = leaseOf(tag);
+		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
+	});
+}
+const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)(text).slice(0, digits);
+const markDigits = 4;
+const mostMarks = 24;
+function targetMarks(targets) {
+	const names = [...new Set(targets)].sort();
+	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
+}
+function isWithin({ targets: marks }, targets) {
+	if (marks.startsWith("*")) return marks === targetMarks(targets);
+	const known = new Set(targets.map((name) => hash(name, markDigits)));
+	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+function isBelievable({ expiresAt, since }, now) {
+	const most = now + 2 * expireSeconds * 1e3;
+	return expiresAt <= most && since <= most;
+}
+function isAlive(lease, reader) {
+	if (lease.expiresAt <= reader.now) return false;
+	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function isOutdated({ runId, attempt }, reader) {
+	return runId === reader.runId && attempt < reader.attempt;
+}
+function readerOf({ machine }, run, now) {
+	const { name, isRunning } = machine;
+	return {
+		now,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: name,
+		isRunning
+	};
+}
+function ownRecord({ id, run, targets, regions, machine, place }, since) {
+	return {
+		id,
+		expiresAt: place.awsNow() + expireSeconds * 1e3,
+		since,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: machine.name,
+		process: machine.process,
+		targets: targetMarks(targets),
+		regions
+	};
+}
+async function takeLease(request) {
+	const { place, imageId, id, warn } = request;
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+	};
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
+	const since = place.awsNow();
+	const write = () => place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [leaseTag(ownRecord(request, since))]
+	}));
+	request.beforeWrite(since);
+	const refused = await whyRefused(request, write);
+	if (refused !== void 0) return unseen(refused);
+	const stopped = new AbortController();
+	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+	return { async stop() {
+		stopped.abort();
+		await renewing;
+	} };
+}
+async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
+	for (let full = false;; full = true) {
+		try {
+			await write();
+			return;
+		} catch (error) {
+			const why = refusalOf$1(error);
+			if (why !== void 0) return why;
+		}
+		const [image] = await describeImages(place, [imageId]);
+		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
+		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await place.sleep(1e4);
+	}
+}
+function refusalOf$1(error) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) return void 0;
+	throw error;
+}
+async function renewUntil(stopped, { clock }, write) {
+	while (!stopped.aborted) try {
+		await clock.sleep(renewSeconds * 1e3, stopped);
+		await write();
+	} catch {}
+}
+async function mayDeleteTags(place, imageId, id) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: [{ Key: leaseTagKey(id) }],
+			DryRun: true
+		}));
+	} catch (error) {
+		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error);
+	}
+	return true;
+}
+function sortLeases(image, own, reader) {
+	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
+	const alive = others.filter((lease) => isAlive(lease, reader));
+	return {
+		live: alive.filter((lease) => !isOutdated(lease, reader)),
+		outdated: alive.filter((lease) => isOutdated(lease, reader)),
+		dead: others.filter((lease) => !isAlive(lease, reader))
+	};
+}
+async function endLease(place, imageId, own) {
+	const ended = leaseTag({
+		...own,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: ""
+	});
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+	}
+}
+async function dropLeases(place, imageId, ids) {
+	if (ids.length === 0) return;
+	await place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+	}));
+}
+const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
+const accountsPerTag = 32;
+function shareTags(id, accounts) {
+	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
+	const tags = [];
+	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
+		Key: shareTagKey(id, tags.length),
+		Value: packed.slice(start, start + accountsPerTag).join("")
+	});
+	return tags;
+}
+function sharesOf$1(tags) {
+	const shares = new Map();
+	for (const { Key, Value } of tags ?? []) {
+		if (!Key?.startsWith(sharePrefix)) continue;
+		const [id = ""] = Key.slice(sharePrefix.length).split(":");
+		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
+		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
+	}
+	return shares;
+}
+// src/plan/replaced.ts
+function replacedByTag({ imageId, lease, at }) {
+	return {
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy,
+		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
+	};
+}
+const replacedFilter = {
+	Name: "tag-key",
+	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+};
+function replacedOn(imageId, snapshots) {
+	return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
+}
+function replacedByOf(resource) {
+	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy) ?? "";
+	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+	const at = Date.parse(time);
+	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
+	return {
+		imageId,
+		lease,
+		at: Math.max(at, madeAt(resource) ?? at)
+	};
+}
+function isOver({ at }, now) {
+	return now - at > longestJobMs;
+}
+function staysUntil({ imageId, at }) {
+	return `the next run on ${imageId} deletes them when its AMI is right; where none is there, so does a sweep after ${new Date(at + longestJobMs).toISOString().slice(0, 16)}Z`;
 }
 // src/observe/instance-profile.ts
 async function checkInstanceProfile(place, named, findings) {
@@ -37595,7 +37851,7 @@ async function readLocks(place, telling, ids) {
 }
 async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
 	const { retain } = publication;
-	const named = made.filter(({ ImageId }) => onExisting === "replace" && ImageId === namesake?.ImageId);
+	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
 	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	try {
@@ -37664,7 +37920,8 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
 	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
 	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-	const earlierCopies = await ownSnapshots(place, ofSource);
+	const [earlierCopies, marked] = await joined([ownSnapshots(place, ofSource), ownSnapshots(place, replacedFilter)]);
+	const replaced = replacedOn(imageId, marked);
 	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
 	return {
 		existing,
@@ -37672,7 +37929,8 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(earlierCopies.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
+		replaced,
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
 		parts: await readParts$2(place, [
 			...existing,
 			...made,
@@ -37836,7 +38094,7 @@ async function readAround(place, known) {
 		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
 	}), ownSnapshots(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
 	})]);
 	const parts = new Map(known);
 	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !parts.has(id));
@@ -37847,230 +38105,7 @@ async function readAround(place, known) {
 		parts
 	};
 }
-// src/lease.ts
-const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}:`;
-const leaseTagKeys = `${leasePrefix}*`;
-const leaseTagKey = (id) => leasePrefix + id;
-const renewSeconds = 60;
-const expireSeconds = 300;
-function newLeaseId() {
-	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
-}
-function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
-	let value = [
-		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
-		runId || "-",
-		attempt,
-		machine || "-",
-		process || "-",
-		targets || "-"
-	].join(" ");
-	for (const [index, region] of regions.entries()) {
-		const longer = `${value}${index === 0 ? " " : ","}${region}`;
-		if (longer.length > 256) break;
-		value = longer;
-	}
-	return {
-		Key: leaseTagKey(id),
-		Value: value
-	};
-}
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
-function leaseOf({ Key = "", Value = "" }) {
-	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
-	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
-	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
-	const text = (field) => field === "-" ? "" : field;
-	return {
-		id,
-		expiresAt: ends,
-		since: began,
-		runId: text(runId),
-		attempt: Number(attempt),
-		machine: text(machine),
-		process: text(process),
-		targets: text(targets),
-		regions
-	};
-}
-const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
-function leasesOf(tags) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
-}
-function unreadableLeases(tags, now) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
-		const lease = leaseOf(tag);
-		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
-	});
-}
-const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)(text).slice(0, digits);
-const markDigits = 4;
-const mostMarks = 24;
-function targetMarks(targets) {
-	const names = [...new Set(targets)].sort();
-	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
-}
-function isWithin({ targets: marks }, targets) {
-	if (marks.startsWith("*")) return marks === targetMarks(targets);
-	const known = new Set(targets.map((name) => hash(name, markDigits)));
-	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
-}
-function isBelievable({ expiresAt, since }, now) {
-	const most = now + 2 * expireSeconds * 1e3;
-	return expiresAt <= most && since <= most;
-}
-function isAlive(lease, reader) {
-	if (lease.expiresAt <= reader.now) return false;
-	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
-}
-function isOutdated({ runId, attempt }, reader) {
-	return runId === reader.runId && attempt < reader.attempt;
-}
-function readerOf({ machine }, run, now) {
-	const { name, isRunning } = machine;
-	return {
-		now,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: name,
-		isRunning
-	};
-}
-function ownRecord({ id, run, targets, regions, machine, place }, since) {
-	return {
-		id,
-		expiresAt: place.awsNow() + expireSeconds * 1e3,
-		since,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: machine.name,
-		process: machine.process,
-		targets: targetMarks(targets),
-		regions
-	};
-}
-async function takeLease(request) {
-	const { place, imageId, id, warn } = request;
-	const unseen = (why) => {
-		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-	};
-	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
-	const since = place.awsNow();
-	const write = () => place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(request, since))]
-	}));
-	request.beforeWrite(since);
-	const refused = await whyRefused(request, write);
-	if (refused !== void 0) return unseen(refused);
-	const stopped = new AbortController();
-	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
-}
-async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
-	for (let full = false;; full = true) {
-		try {
-			await write();
-			return;
-		} catch (error) {
-			const why = refusalOf$1(error);
-			if (why !== void 0) return why;
-		}
-		const [image] = await describeImages(place, [imageId]);
-		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
-		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
-		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await place.sleep(1e4);
-	}
-}
-function refusalOf$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) return void 0;
-	throw error;
-}
-async function renewUntil(stopped, { clock }, write) {
-	while (!stopped.aborted) try {
-		await clock.sleep(renewSeconds * 1e3, stopped);
-		await write();
-	} catch {}
-}
-async function mayDeleteTags(place, imageId, id) {
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: [{ Key: leaseTagKey(id) }],
-			DryRun: true
-		}));
-	} catch (error) {
-		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error);
-	}
-	return true;
-}
-function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
-	const alive = others.filter((lease) => isAlive(lease, reader));
-	return {
-		live: alive.filter((lease) => !isOutdated(lease, reader)),
-		outdated: alive.filter((lease) => isOutdated(lease, reader)),
-		dead: others.filter((lease) => !isAlive(lease, reader))
-	};
-}
-async function endLease(place, imageId, own) {
-	const ended = leaseTag({
-		...own,
-		expiresAt: 0,
-		runId: "",
-		attempt: 0,
-		machine: "",
-		process: ""
-	});
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [imageId],
-			Tags: [ended]
-		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-	}
-}
-async function dropLeases(place, imageId, ids) {
-	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
-}
-const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
-const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
-const accountsPerTag = 32;
-function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
-}
-function sharesOf$1(tags) {
-	const shares = new Map();
-	for (const { Key, Value } of tags ?? []) {
-		if (!Key?.startsWith(sharePrefix)) continue;
-		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
-		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
-	}
-	return shares;
-}
 // src/plan/earlier.ts
-const longestJobMs = 432e6;
 function holdersOf({ image }, { leaseId, reader, request: { run } }) {
 	const { live, outdated, dead } = sortLeases(image, leaseId, reader);
 	const known = (leases) => new Map(leases.map(({ id, since }) => [id, since]));
@@ -38090,9 +38125,11 @@ function isOrphan(resource, { living, outdated, dead, now, reruns }) {
 	if (since !== void 0) return isSince(resource, since);
 	return holder === "ended" || reruns !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
 }
-function isHeld(resource, { living, outdated }, key = _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) {
-	const holder = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, key) ?? "";
-	return living.has(holder) || outdated.has(holder);
+function isHeld(resource, holders) {
+	return isAtWork((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease), holders);
+}
+function isAtWork(lease = "", { living, outdated }) {
+	return living.has(lease) || outdated.has(lease);
 }
 function findReusable(comparing, target) {
 	const { request, findings } = comparing;
@@ -38158,17 +38195,21 @@ function planCopies({ source, holders }, target, needed) {
 			takeOver: best?.SnapshotId
 		};
 	});
-	const superseded = target.earlierCopies.filter((copy) => {
-		const marked = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded);
-		if (marked === void 0 || isHeld(copy, holders, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) || isUsed(copy)) return false;
-		return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > 432e6;
-	});
 	const useless = (target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5));
 	return {
 		copies,
-		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...useless, ...superseded]).filter((id) => !taken.has(id)),
+		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(useless).filter((id) => !taken.has(id)),
 		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(orphans.filter(isUsed))
 	};
+}
+function findReplaced$1({ replaced, used, existing }, holders) {
+	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)]);
+	const free = replaced.filter((one) => {
+		const by = replacedByOf(one);
+		if (by === void 0 || isAtWork(by.lease, holders)) return false;
+		return holders.dead.has(by.lease) || isOver(by, holders.now);
+	});
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).filter((id) => !inAmis.has(id));
 }
 function shareLeft({ earlierCopies }, id) {
 	const { State, Progress = "" } = earlierCopies.find(({ SnapshotId }) => SnapshotId === id) ?? {};
@@ -38179,6 +38220,70 @@ function isUsable(copy, target) {
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
+}
+// src/plan/operation.ts
+function told$1({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks, { mayWait, mayLift = true }) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
+	if (blocks && !protection.startsWith("enabled")) return {
+		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+		remedy: "wait until that is over, a day at most"
+	};
+	if (blocks) return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: `delete its recovery point in the backup vault`
+	};
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
+	return {
+		...told$1({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		report,
+		extras: extras ?? { uefiData: void 0 },
+		lifts: mayLift && isOwnProtection(image)
+	};
+}
+const protectionStates = {
+	off: "disabled",
+	on: "enabled-without-cooldown",
+	"on-with-cooldown": "enabled-with-cooldown"
+};
+function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
+	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection);
+	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
+}
+function mayLift({ publication }) {
+	return publication.deregistrationProtection !== "off";
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
 }
 // src/plan/audit.ts
 function auditedImage({ request, source, target }) {
@@ -38321,11 +38426,7 @@ function deprecationDifferences({ publication: { deprecateAfter } }, image) {
 }
 function protectionDifferences({ publication }, image) {
 	const actual = image.DeregistrationProtection || "disabled";
-	const expected = {
-		off: "disabled",
-		on: "enabled-without-cooldown",
-		"on-with-cooldown": "enabled-with-cooldown"
-	}[publication.deregistrationProtection];
+	const expected = protectionStates[publication.deregistrationProtection];
 	if (expected === "disabled" && !actual.startsWith("enabled")) return [];
 	return asked("DeregistrationProtection", expected, actual);
 }
@@ -38352,7 +38453,7 @@ function templateDifferences(auditing, { ImageId = "" }, { template }) {
 }
 // src/plan/ours.ts
 function ownIn(target, copies, findings) {
-	const { place, existing, earlierCopies, ancestry, parts } = target;
+	const { place, existing, earlierCopies, replaced, ancestry, parts } = target;
 	const known = {
 		snapshots: parts,
 		parents: new Map([...ancestry, ...copies])
@@ -38366,7 +38467,7 @@ function ownIn(target, copies, findings) {
 		return is !== "foreign";
 	};
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const own = earlierCopies.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
+	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
 		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
 			id: copy.SnapshotId,
@@ -38374,11 +38475,15 @@ function ownIn(target, copies, findings) {
 		});
 		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
 	});
+	const own = {
+		earlierCopies: ofOurs(earlierCopies),
+		replaced: ofOurs(replaced)
+	};
 	return {
 		target: {
 			...target,
 			existing: images,
-			earlierCopies: own
+			...own
 		},
 		tie
 	};
@@ -38595,6 +38700,14 @@ async function leasedInstances(place, leases, imageId) {
 		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
 	});
 }
+async function leasedInstancesIfAny(...look) {
+	try {
+		return await leasedInstances(...look);
+	} catch (error) {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+		throw error;
+	}
+}
 async function describeInstance(place, id) {
 	try {
 		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
@@ -38746,7 +38859,7 @@ async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 		} catch (error) {
 			if (!mayStay(error)) throw error;
 			run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-			const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded].map((Key) => ({ Key }));
+			const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy].map((Key) => ({ Key }));
 			await place.ec2(new DeleteTagsCommand({
 				Resources: [id],
 				Tags
@@ -38776,7 +38889,7 @@ function untagCommand(Resources) {
 		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease }]
 	});
 }
-async function remove({ snapshotIds, superseded }, { run, place }) {
+async function remove({ snapshotIds, superseded, why }, { run, place }) {
 	const gone = await deleteOrTell(snapshotIds, {
 		of: superseded ?? "an earlier AMI",
 		mayStay: isInUse
@@ -38784,8 +38897,7 @@ async function remove({ snapshotIds, superseded }, { run, place }) {
 		run,
 		place
 	});
-	const why = superseded ? "whose AMI is replaced" : "which an earlier run left half-made";
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `deleted ${gone.join(", ")}, ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -38864,7 +38976,9 @@ const nothing$1 = {
 	stays: [],
 	goesOn: [],
 	foreign: [],
-	allowed: []
+	allowed: [],
+	warned: [],
+	unknown: []
 };
 const noNotes = () => ({
 	done: [],
@@ -38873,7 +38987,9 @@ const noNotes = () => ({
 	stays: [],
 	goesOn: [],
 	foreign: [],
-	allowed: []
+	allowed: [],
+	warned: [],
+	unknown: []
 });
 function addAllowed(notes, own) {
 	const { failed, ...told } = reportOf$1(own);
@@ -38912,15 +39028,17 @@ function notingTagged(notes, account) {
 		return result;
 	};
 }
-function reportOf$1({ done, failed, gone, stays, goesOn, foreign, allowed }) {
+function reportOf$1({ done, failed, gone, goesOn, ...told }) {
 	const real = failed.filter(({ resource }) => resource === void 0 || !gone.has(resource));
 	const once = (texts) => [...new Set(texts)];
 	return {
 		done,
 		goesOn,
-		stays: once(stays),
-		foreign: once(foreign),
-		allowed: once(allowed),
+		stays: once(told.stays),
+		foreign: once(told.foreign),
+		allowed: once(told.allowed),
+		warned: once(told.warned),
+		unknown: once(told.unknown),
 		failed: once(real.map(({ what }) => what))
 	};
 }
@@ -39348,6 +39466,53 @@ async function statedOn(place, keyArn, leases) {
 		account
 	})));
 }
+// src/release/foreign-grants.ts
+const lookMs = 5e3;
+async function tellForeignGrants({ keys, found }, used) {
+	const { notes, releasing } = used;
+	await joined(keys.map(async (keyArn) => {
+		const use = useOf(keyArn, found.filter((one) => one.keyArn === keyArn).map(({ account }) => account), used);
+		if (use === void 0) return;
+		const place = releasing.source(regionOfKey(keyArn));
+		const brief = place.until(AbortSignal.any([place.signal, place.clock.after(lookMs)]));
+		try {
+			const grants = await listGrants(brief, keyArn);
+			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told(place, keyArn, one)));
+		} catch (error) {
+			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		}
+	}));
+}
+function useOf(keyArn, found, { releasing, leases }) {
+	const { grants, state, reached, keyAccess } = releasing;
+	if (keyAccess !== "grant") return void 0;
+	const own = grants?.filter((one) => one.keyArn === keyArn);
+	const dead = [...leases.dead.values()].map(({ since }) => since);
+	const since = Math.min(...[...own?.length === 0 ? [] : [state.since], ...dead].filter((time) => time > 0));
+	if (since === Number.POSITIVE_INFINITY) return void 0;
+	const known = [...(own ?? []).flatMap(({ account }) => account ?? []), ...found];
+	return {
+		accounts: new Set(known.length > 0 ? known : reached.map((name) => name.split("/")[0] ?? "")),
+		since
+	};
+}
+function isForeign(grant, { accounts, since }) {
+	const { IssuingAccount, CreationDate, Operations = [] } = grant;
+	const isOfOurs = Operations.every((operation) => keyOperations.includes(operation));
+	const isOfTheRun = (CreationDate?.getTime() ?? 0) >= Math.floor(since / 1e3) * 1e3;
+	return accounts.has(accountOf$2(IssuingAccount)) && isOfOurs && isOfTheRun && !isForAws(grant);
+}
+function isForAws({ GranteePrincipal = "", GranteeServicePrincipal }) {
+	return GranteeServicePrincipal !== void 0 || /\.amazonaws\.com(\.cn)?$/.test(GranteePrincipal) || GranteePrincipal.includes(":assumed-role/aws:ec2-infrastructure/");
+}
+function accountOf$2(issuer = "") {
+	return /\d{12}/.exec(issuer)?.[0] ?? "";
+}
+function told(place, keyArn, grant) {
+	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
+	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
+}
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
 	const { state, grants, keyAccess, stated } = releasing;
@@ -39374,7 +39539,14 @@ async function releaseAccess(place, releasing, noted) {
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
 			gone: leases.gone,
 			isSure: !(stated ?? keys).includes(keyArn)
-		})))
+		}))),
+		tellForeignGrants({
+			keys,
+			found
+		}, {
+			releasing,
+			...noted
+		})
 	]);
 }
 async function revokeKnown(source, grants) {
@@ -39509,17 +39681,20 @@ async function releaseTarget(place, owners, notes) {
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
 		if (state.boots || others) await endInstances(place, owners, notes);
-		const superseded = superseding || others ? await findSuperseded$1(place, owners, notes) : [];
+		const replaced = superseding || others ? await findReplaced(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
-		const halfMade = superseded.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
+		const halfMade = replaced.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
 		for (const image of halfMade) {
 			await removeImage(place, image);
 			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
-		const deletes = ready || isSweep && found.images.length === 0;
-		await releaseSuperseded(place, superseded, {
+		const isFree = (one) => {
+			const by = replacedByOf(one);
+			return ready || isSweep && found.images.length === 0 && by !== void 0 && isOver(by, place.awsNow());
+		};
+		await releaseReplaced(place, replaced, {
 			images: found.images,
-			deletes,
+			isFree,
 			notes
 		});
 		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
@@ -39536,10 +39711,7 @@ async function releaseTarget(place, owners, notes) {
 }
 async function endInstances(place, { state, gone }, notes) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error) => {
-		if (state.boots || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		return [];
-	});
+	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
 		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "", place)) {
@@ -39628,35 +39800,31 @@ function unlessUntold(error) {
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
-async function findSuperseded$1(place, { state, gone }, notes) {
-	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Values: [state.imageId]
-	};
-	const marked = await ownSnapshots(place, {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded}`,
-		Values: [...gone.keys()]
-	}, ofSource);
+async function findReplaced(place, { state, gone }, notes) {
+	const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) => gone.has(replacedByOf(one)?.lease ?? ""));
 	const isProven = provenIn(place, notes);
-	const ours = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
-	const used = new Set((await imagesWith(place, ours)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
-	const kept = ours.filter((id) => used.has(id));
+	const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
+	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours).filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
 	}));
-	return ours.filter((id) => !used.has(id));
+	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
-async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
-	if (superseded.length === 0) return;
+async function releaseReplaced(place, replaced, { images, isFree, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	if (deletes) {
-		await joined(superseded.map((id) => deleteSnapshot(place, id)));
-		notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
-		return;
+	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).map((id) => deleteSnapshot(place, id)));
+	if (free.length > 0) notes.done.push(`deleted ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).join(", ")} in ${where}`);
+	for (const [until, ids] of Map.groupBy(left, untilOf)) {
+		const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join("");
+		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ids).join(", ")} in ${where} stay, of an AMI that gave its name up${made}: ${until}` });
 	}
-	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
-	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+}
+function untilOf(snapshot) {
+	const by = replacedByOf(snapshot);
+	return by === void 0 ? "" : staysUntil(by);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
@@ -39702,11 +39870,7 @@ async function release(releasing) {
 	const place = source(sourceRegion);
 	const revokeOwn = () => attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
 	const first = await endAndRead(releasing, attempt);
-	if (first === void 0) {
-		await revokeOwn();
-		notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
-		return reportOf$1(notes);
-	}
+	if (first === void 0) return releaseBlindly(releasing, revokeOwn, notes);
 	let leases = sorted(first, releasing);
 	let targets = inTargets(releasing, leases, notes);
 	const sharesEnd = accessBy(releasing, leases, notes);
@@ -39743,6 +39907,20 @@ async function release(releasing) {
 	const report = reportOf$1(notes);
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
 	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
+	return reportOf$1(notes);
+}
+async function releaseBlindly(releasing, revokeOwn, notes) {
+	const keys = [...new Set((releasing.grants ?? []).map(({ keyArn }) => keyArn))];
+	const leases = sorted(null, releasing);
+	await joined([revokeOwn(), tellForeignGrants({
+		keys,
+		found: []
+	}, {
+		releasing,
+		leases,
+		notes
+	})]);
+	notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
 	return reportOf$1(notes);
 }
 function sharesSource({ shares, imageId }, image) {
@@ -39877,8 +40055,10 @@ async function sweep(host, request, signal) {
 		...all("done"),
 		...all("stays"),
 		...all("foreign"),
+		...all("unknown"),
 		...owners.foreign
 	]) log.line("sweep", what);
+	for (const what of all("warned")) log.warn(what);
 	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
@@ -39896,11 +40076,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for copies", () => joined([
-			madeWith(place, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease),
-			madeWith(place, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded),
-			launchedIn(place)
-		]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -39912,10 +40088,7 @@ function lookAtTargets({ request, accounts }, findings) {
 	})));
 }
 async function launchedIn(place) {
-	return (await leasedInstances(place, "any").catch((error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		return [];
-	})).map((one) => ({
+	return (await leasedInstancesIfAny(place, "any")).map((one) => ({
 		id: one.InstanceId ?? "",
 		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "",
 		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "",
@@ -39923,22 +40096,35 @@ async function launchedIn(place) {
 		isAvailable: false
 	}));
 }
-async function madeWith(place, key) {
-	const filter = {
+async function madeIn(place) {
+	const [images, snapshots] = await joined([ownImages(place, {
 		Name: "tag-key",
-		Values: [key]
-	};
-	const [images, snapshots] = await joined([ownImages(place, filter), ownSnapshots(place, filter)]);
-	return [...images, ...snapshots].map((one) => madeOf(one, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, key) ?? "", place.awsNow()));
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]
+	}), ownSnapshots(place, {
+		Name: "tag-key",
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+	})]);
+	return [...images, ...snapshots].flatMap((one) => madeOf(one, place.awsNow()));
 }
-function madeOf(one, lease, now) {
-	return {
+function madeOf(one, now) {
+	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+	const replaced = isImage(one) ? void 0 : replacedByOf(one);
+	const base = {
 		id: idOf$1(one),
-		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "",
-		lease,
-		since: madeAt(one) ?? now,
 		isAvailable: isImage(one) && one.State === "available"
 	};
+	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	return [...lease === void 0 ? [] : [{
+		...base,
+		sourceAmi,
+		lease,
+		since: madeAt(one) ?? now
+	}], ...replaced === void 0 ? [] : [{
+		...base,
+		sourceAmi: replaced.imageId,
+		lease: replaced.lease,
+		since: replaced.at
+	}]];
 }
 const isImage = (one) => "ImageId" in one;
 const idOf$1 = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
@@ -39968,14 +40154,15 @@ async function readOwners({ host, request, accounts, source, log }) {
 	}]));
 	for (const { image } of sorted.values()) for (const tag of unreadableLeases(image.Tags, reader.now)) log.warn(`the tag ${tag} of ${image.ImageId} reads as no run's lease, and is left alone`);
 	const isOld = (since) => reader.now - since > longestJobMs;
+	const atWork = new Set([...sorted.values()].flatMap(({ live, outdated }) => [...live, ...outdated]).map(({ id }) => id));
 	const unleased = copies.filter(({ tie }) => tie.is === "proven").filter(({ sourceAmi, since }) => !sorted.has(sourceAmi) && isOld(since));
 	return {
 		endedSince({ lease, sourceAmi, since, isAvailable }) {
 			if (lease === "ended") return reader.now - since > 864e5 ? 0 : void 0;
-			const { live = [], outdated = [], dead = [] } = sorted.get(sourceAmi) ?? {};
-			const ended = dead.find(({ id }) => id === lease);
+			if (atWork.has(lease)) return void 0;
+			const ended = sorted.get(sourceAmi)?.dead.find(({ id }) => id === lease);
 			if (ended !== void 0) return ended.since;
-			return ![...live, ...outdated].some(({ id }) => id === lease) && isOld(since) && !isAvailable ? 0 : void 0;
+			return isOld(since) && !isAvailable ? 0 : void 0;
 		},
 		abandoned: [...[...sorted.values()].flatMap(({ image, dead }) => dead.length > 0 ? [image] : []), ...[...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((ImageId) => ({ ImageId }))],
 		async parents(imageId) {
@@ -40204,12 +40391,7 @@ function lyingAbout({ source, owners, parents }, { around, target, now }) {
 			why: `${id} ${left}`
 		}];
 	};
-	const leftBy = (resource) => {
-		const taken = "ImageId" in resource ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded);
-		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? taken;
-		if (lease === void 0 || owners.endedSince(madeOf(resource, lease, now)) === void 0) return void 0;
-		return "bears the lease of a run that has ended; a sweep takes it back";
-	};
+	const leftBy = (resource) => madeOf(resource, now).some((made) => owners.endedSince(made) !== void 0) ? "bears the mark of a run that has ended; a sweep takes it back" : void 0;
 	const images = around.images.filter((image) => image.ImageId !== source.imageId && !isEncryptedCopy(image));
 	const snapshots = around.snapshots.filter((snapshot) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) === void 0);
 	return [...images.flatMap((image) => one(image.ImageId ?? "", leftBy(image), tieOfImage(image, known))), ...snapshots.flatMap((snapshot) => one(snapshot.SnapshotId ?? "", leftBy(snapshot), tieOfSnapshot(snapshot, known)))];
@@ -40304,15 +40486,15 @@ function policyAdmits(policy, owner, user) {
 }
 function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
 	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
-	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
+	return user.role === void 0 ? accountOf$1(GranteePrincipal) === user.account : GranteePrincipal === user.role;
 }
-function accountOf$2(principal = "") {
+function accountOf$1(principal = "") {
 	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
 }
 function admits(statement, owner, user) {
 	const principals = principalsOf(statement);
 	if (principals.includes("*")) return fits$1(statement, user);
-	const others = principals.map(accountOf$2).filter((account) => account !== owner);
+	const others = principals.map(accountOf$1).filter((account) => account !== owner);
 	return "account" in user ? others.includes(user.account) : others.length > 0;
 }
 function fits$1(statement, user) {
@@ -40560,8 +40742,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 		});
 	}
 	const WithCooldown = protection === "on-with-cooldown";
-	const asked = WithCooldown ? "enabled-with-cooldown" : "enabled-without-cooldown";
-	if (protection !== "off" && image.DeregistrationProtection !== asked) {
+	if (protection !== "off" && image.DeregistrationProtection !== protectionStates[protection]) {
 		const command = new EnableImageDeregistrationProtectionCommand({
 			ImageId,
 			WithCooldown
@@ -41139,60 +41320,6 @@ async function formerValue(place, name, before) {
 	if (before.value !== void 0) return before;
 	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
 	return Parameter === void 0 ? before : formerOf$1(Parameter);
-}
-// src/plan/operation.ts
-function told$1({ key, island, ...rest }) {
-	return {
-		...rest,
-		kmsKeyArn: key,
-		island
-	};
-}
-// src/plan/removal.ts
-function removalObstacle(image, locks, { mayWait }) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	const blocks = isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
-	if (blocks && !protection.startsWith("enabled")) return {
-		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-		remedy: "wait until that is over, a day at most"
-	};
-	if (blocks) return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: `delete its recovery point in the backup vault`
-	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
-	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
-	};
-}
-function deregistering(image, reason, { extras, until, report, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
-	return {
-		...told$1({
-			...removal,
-			id: removalId(image, removal.place),
-			of
-		}),
-		kind: "deregister",
-		image,
-		reason,
-		until,
-		report,
-		extras: extras ?? { uefiData: void 0 }
-	};
-}
-function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	return DeregistrationProtection.startsWith("enabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) !== void 0;
-}
-function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
 }
 // src/recall/withdraw.ts
 function markRecalled(place, id, reason) {
@@ -43218,1415 +43345,6 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
 }
-// src/operations/compare.ts
-function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(key, image, snapshots)];
-}
-// src/operations/carry-over.ts
-async function carryOver(place, source, image) {
-	const { ImageId = "" } = image;
-	const due = [[
-		"Setting the instance types",
-		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source),
-		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
-	], [
-		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
-	]].filter(([, needed]) => needed);
-	for (const [what, , act] of due) try {
-		await onceSeen(place, act);
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
-	}
-	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
-	return changed ?? image;
-}
-function unlessDenied$1(error) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-}
-function imdsCommand(ImageId) {
-	return new ModifyImageAttributeCommand({
-		ImageId,
-		ImdsSupport: { Value: "v2.0" }
-	});
-}
-function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
-	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-	return new ReplaceImageInstanceTypeSpecificationCommand({
-		ImageId,
-		InstanceTypeSpecification: {
-			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
-			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
-		}
-	});
-}
-// src/operations/verify.ts
-async function verify({ image: ref, expected }, scope) {
-	const { run, place } = scope;
-	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
-	if (made?.image === void 0) throw new Error("there is no image to compare");
-	if (made.reused) return made;
-	let { image } = made;
-	try {
-		image = await carryOver(place, run.source.image, image);
-		const verified = await compareAgain(run, place, {
-			image,
-			snapshots: made.snapshots,
-			expected
-		});
-		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is available and verified`);
-		return {
-			id: image.ImageId ?? "",
-			...verified
-		};
-	} catch (error) {
-		if (!place.signal.aborted) await (error instanceof UnreadError ? leave : removeOwn)(run, place, image);
-		throw error;
-	}
-}
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.dt {
-	name = "UnreadError";
-};
-async function leave(run, place, { ImageId = "" }) {
-	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
-}
-const looksSeconds = [
-	0,
-	1,
-	2,
-	4,
-	8,
-	15,
-	30
-];
-async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} with ${run.source.imageId}`;
-	let found;
-	const look = async () => {
-		const isFirst = found === void 0;
-		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
-		const parts = (isFirst ? snapshots : void 0) ?? await readParts(place, seen);
-		found = await unlike(run, place, {
-			image: seen,
-			snapshots: parts,
-			expected
-		});
-		return found.length === 0 ? {
-			image: seen,
-			snapshots: parts
-		} : void 0;
-	};
-	const verified = await lookedFor(place, looksSeconds, look).catch((error) => {
-		throw place.signal.aborted ? error : new UnreadError(doing, error);
-	});
-	if (verified !== void 0) return verified;
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
-}
-async function readParts(place, image) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const look = async () => {
-		const found = await describeSnapshots(place, ids);
-		return found.length === ids.length ? found : void 0;
-	};
-	const found = await lookedFor(place, looksSeconds, look);
-	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
-	return found;
-}
-const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
-function asksToVerify({ image: ref, expected }, asking) {
-	const { source } = asking;
-	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
-	const { image: ImageId } = asking.standIns;
-	const without = "the UEFI variables of the AMI are not compared";
-	const uefi = new DescribeImageAttributeCommand({
-		ImageId,
-		Attribute: "uefiData"
-	});
-	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
-		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
-		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
-		...defaultEncryption(source.image, expected.key),
-		...asksForUsers(asking)
-	];
-}
-async function removeOwn(run, place, image) {
-	try {
-		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
-		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image);
-	} catch (failure) {
-		run.leave(`${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
-	}
-}
-async function unlike(run, place, { image, snapshots, expected }) {
-	return [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key: expected.key
-		}),
-		...await uefiDifferences(run, place, image),
-		...descriptionDifferences(expected, image),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(expected.tags, image)
-	];
-}
-async function uefiDifferences({ source, log }, place, image) {
-	if (source.extras.uefiData === void 0) return [];
-	try {
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, await onceSeen(place, () => readExtras(place, image)));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
-		return [];
-	}
-}
-function descriptionDifferences({ description }, image) {
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
-	return description === void 0 || here === description || image.Description === description ? [] : [{
-		field: "Description",
-		source: description || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-// src/operations/reuse.ts
-async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
-	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	if (!waits) {
-		run.log.line(where, `${id} is there already`);
-		return {
-			id,
-			image,
-			reused: true
-		};
-	}
-	const made = resultOf(after[0] ?? "")?.image ?? image;
-	const { snapshots, why } = await judge(run, place, {
-		image: made,
-		key: expected.key
-	});
-	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
-	run.log.line(where, `${id} is available and right`);
-	return {
-		id,
-		image: made,
-		snapshots,
-		reused: true
-	};
-}
-async function judge(run, place, { image, key }) {
-	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image));
-	const tied = tieOfImage(image, {
-		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
-		parents: new Map()
-	});
-	if (tied.is === "foreign") return {
-		snapshots,
-		why: tied.why
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== run.source.imageId) return {
-		snapshots,
-		why: `it is not of ${run.source.imageId}`
-	};
-	const found = [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key
-		}),
-		...originDifferences(run.source.image, image, snapshots),
-		...await uefiDifferences(run, place, image)
-	];
-	return {
-		snapshots,
-		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")}`
-	};
-}
-// src/operations/rival.ts
-const untilNameIsFree = {
-	forMs: 3e5,
-	wait: (count) => Math.min(1e3 * count, 15e3)
-};
-const namedLooksSeconds = [
-	0,
-	.3,
-	.7,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-async function findNamed(place, name, taken) {
-	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	}))[0]);
-}
-async function usingRival(operation, scope, make) {
-	const { run, place } = scope;
-	try {
-		return await make();
-	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error) !== "InvalidAMIName.Duplicate") throw error;
-		const rival = await findRival(operation, scope);
-		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `another run made ${rival.id} meanwhile`);
-		return rival;
-	}
-}
-async function findRival({ name, expected }, { run, place }) {
-	const named = await findNamed(place, name, true);
-	const isOfSource = named !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId;
-	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
-	if (!isOfSource || !(mayUse(run.request, named) || isNew)) return void 0;
-	const id = named.ImageId ?? "";
-	const image = await run.watcher(place).image(id);
-	const { snapshots, why } = await judge(run, place, {
-		image,
-		key: expected.key
-	});
-	if (why === "") return {
-		id,
-		image,
-		snapshots,
-		reused: true
-	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} has the name ${name}, and is not used: ${why}`);
-}
-// src/operations/copy-image.ts
-async function copyImage(operation, scope) {
-	const { run, place } = scope;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const { imageId, snapshots } = run.source;
-	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots),
-		stepPercent: run.stepPercent,
-		now: place.clock.now
-	}, (progress) => run.log.line(where, `copying: ${progress}`));
-	const crossAccount = operation.regain.length > 0;
-	const make = () => regaining(operation, scope, async (count) => {
-		const id = await begin$1(operation, scope, count);
-		try {
-			const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-			const asMeant = run.watcher(place).named(id).then((image) => refuseUnlike(run.source.image, image));
-			const [image] = await Promise.all([
-				copying,
-				asMeant,
-				run.confirm(operation, { image: id })
-			]);
-			await tagSnapshots(operation, scope, image);
-			return {
-				id,
-				image,
-				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
-			};
-		} catch (error) {
-			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(place, id).catch((failure) => run.leave(`${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
-			throw error;
-		}
-	});
-	try {
-		return await usingRival(operation, scope, make);
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
-			key: operation.key,
-			crossAccount
-		}));
-	}
-}
-const unchangeable = [
-	"Architecture",
-	"VirtualizationType",
-	"BootMode",
-	"TpmSupport"
-];
-function refuseUnlike(source, copy) {
-	const unlike = unchangeable.filter((field) => copy[field] !== void 0 && copy[field] !== source[field]);
-	if (unlike.length === 0) return;
-	const told = unlike.map((field) => `${field} is ${copy[field]}, but ${source[field] ?? "not set"} in the source`);
-	throw new Error(`${copy.ImageId}, still pending, differs already: ${told.join("; ")}`);
-}
-async function begin$1(operation, scope, count) {
-	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
-}
-async function removeFailed(place, id) {
-	const [failed] = await describeImages(place, [id]);
-	if (failed !== void 0) await removeImage(place, failed);
-}
-async function takeOver(operation, { run, place }) {
-	const { takeOver: id } = operation;
-	if (id === void 0) return void 0;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `taking over ${id}, which an earlier run began`);
-	await place.ec2(takeOverCommand(operation, id));
-	return id;
-}
-function commandOf$1(operation, job, from) {
-	const { fromRegion: region, imageTags, anyTags } = operation;
-	const via = from.id === job.source.imageId ? [] : [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy,
-		Value: from.id
-	}];
-	const marked = {
-		tags: [...imageTags, ...via],
-		snapshotTags: [...anyTags, ...via]
-	};
-	return imageCopy(job, {
-		...operation,
-		...from,
-		region,
-		...marked
-	});
-}
-function takeOverCommand({ imageTags }, id) {
-	return new CreateTagsCommand({
-		Resources: [id],
-		Tags: [...imageTags]
-	});
-}
-function asksToCopyImage(operation, asking) {
-	const { takeOver, of, key, regain } = operation;
-	const { source, standIns } = asking;
-	const image = takeOver ?? standIns.image;
-	const [first] = source.snapshots;
-	const own = first !== void 0 && isTagged(source, first) ? [snapshotCommand$1(operation, first, standIns.snapshot)] : [];
-	return [
-		takeOver === void 0 ? dryRun(commandOf$1(operation, asking, { id: idOr(standIns.image, of[0]) })) : dryRun(takeOverCommand(operation, takeOver)),
-		...own.map((command) => dryRun(command)),
-		deregistration(image, halfMade),
-		deletion$1(standIns.snapshot, halfMade),
-		...usingKey(key),
-		...regain.length === 0 ? readingSnapshots(source.snapshots, key) : [allowedImages(operation, asking)]
-	];
-}
-async function startCopy(operation, scope, count) {
-	const { run, place } = scope;
-	const { name } = operation;
-	const sourceImageId = idOf(scope, operation.from);
-	const command = commandOf$1(operation, run, {
-		id: sourceImageId,
-		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count))
-	});
-	const id = await retryCopyOnLimit(run, {
-		place,
-		id: sourceImageId
-	}, async () => {
-		try {
-			const { ImageId } = await place.ec2(command);
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
-			const own = (await ownImages(place, {
-				Name: "name",
-				Values: [name]
-			})).find((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId && image.SourceImageId === sourceImageId);
-			if (own?.ImageId === void 0) throw error;
-			return own.ImageId;
-		}
-	});
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceImageId} as ${id} (${name})`);
-	return id;
-}
-async function tagSnapshots(operation, { run, place }, image) {
-	const { source } = run;
-	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(source.image, image);
-	for (const snapshot of source.snapshots) {
-		const copy = matched.get(snapshot.id);
-		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
-	}
-}
-function isTagged({ snapshots }, { tags }) {
-	return snapshots.length > 1 || tags.length > 0;
-}
-function snapshotCommand$1({ snapshotTags }, { id }, copy) {
-	return new CreateTagsCommand({
-		Resources: [copy],
-		Tags: [...snapshotTags.get(id) ?? []]
-	});
-}
-// src/operations/create.ts
-function asksToCreate(operation, { request, source, standIns }) {
-	return [
-		dryRun(new CreateImageCommand(creationOf(request, operation))),
-		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
-			ImageId: standIns.image,
-			Attribute: "uefiData"
-		}))] : []
-	];
-}
-async function create$1(operation, { run, place }) {
-	const { instanceId, noReboot, name } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const named = async () => (await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	}))[0];
-	try {
-		const earlier = await named();
-		const id = (earlier !== void 0 && isFailedTry(earlier, instanceId) ? void 0 : earlier?.ImageId) ?? await make();
-		run.log.line(where, `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
-		const tell = milestones({
-			stepPercent: 10,
-			now: place.clock.now
-		}, (progress) => run.log.line(where, `making ${id}: ${progress}`));
-		return {
-			id,
-			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
-		};
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making an AMI of ${instanceId} in ${where}`, error);
-	}
-	function make() {
-		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
-		return retried({
-			place,
-			on,
-			tries: 6,
-			wait: (count) => 1e3 * count
-		}, async (count) => {
-			const made = count > 1 ? await named() : void 0;
-			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
-			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, operation)));
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		});
-	}
-}
-// src/operations/restore.ts
-function asksToRestore({ ImageId, Name }) {
-	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
-		const [binned] = await imagesInBin(place);
-		if (binned === void 0) return [];
-		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
-		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
-		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
-		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
-	})];
-}
-async function whyNotRestorable(place, ImageId) {
-	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
-		ImageId,
-		DryRun: true
-	})), true);
-	return is === "may not" ? words : void 0;
-}
-async function restore(operation, scope) {
-	const { image, reason, until } = operation;
-	const { run, place, resultOf } = scope;
-	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} had to give up its name`;
-	try {
-		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
-		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
-		await place.ec2(new DeleteTagsCommand({
-			Resources: snapshots,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
-		}));
-		return true;
-	} catch (failure) {
-		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
-		return false;
-	}
-}
-async function giveBack(operation, scope) {
-	const { image } = operation;
-	const { place } = scope;
-	const named = await findNamed(place, image.Name ?? "", false);
-	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
-	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
-	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
-}
-function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error);
-}
-async function fromBin({ image: { ImageId } }, { run, place }) {
-	try {
-		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
-		await retried({
-			place,
-			on: mayPass,
-			...untilNameIsFree
-		}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
-		await run.watcher(place).image(ImageId ?? "");
-		return true;
-	} catch (error) {
-		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		return false;
-	}
-}
-async function isNew(named, { run, place }) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== run.leaseId) return false;
-	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(named));
-	return tieOfImage(named, {
-		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
-		parents: new Map()
-	}).is === "proven";
-}
-async function registerAgain({ image, extras }, { run, place }) {
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
-		source: image,
-		extras,
-		name: image.Name ?? "",
-		description: image.Description,
-		copies: new Map(snapshots.map((id) => [id, id])),
-		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
-	});
-	const ImageId = await retried({
-		place,
-		on: mayPass,
-		...untilNameIsFree
-	}, async () => {
-		try {
-			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
-		} catch (error) {
-			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(there).every((id) => snapshots.includes(id))) throw error;
-			return there.ImageId ?? "";
-		}
-	});
-	await run.watcher(place).image(ImageId);
-	await carryOver(place, image, {
-		ImageId,
-		ImdsSupport: image.ImdsSupport
-	});
-	return ImageId;
-}
-// src/operations/usage-report.ts
-function asksForUsage(operation, { leaseId }) {
-	const without = `${operation.image.ImageId} stays, because AWS isn't asked which other accounts use it`;
-	return [dryRun(creation(operation, leaseId), without), ...operation.replaces.slice(0, 1).map((id) => dryRun(deletion(id), without))];
-}
-function creation({ image: { ImageId = "" }, tags }, leaseId) {
-	return new CreateImageUsageReportCommand({
-		ImageId,
-		ResourceTypes: [...reportedTypes],
-		ClientToken: clientToken(leaseId, "usage-report", ImageId),
-		TagSpecifications: [{
-			ResourceType: "image-usage-report",
-			Tags: [...tags]
-		}]
-	});
-}
-function deletion(ReportId) {
-	return new DeleteImageUsageReportCommand({ ReportId });
-}
-async function askUsage(operation, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const { image, replaces } = operation;
-	try {
-		await deleteReports(run, place, replaces);
-		const { ReportId } = await place.ec2(creation(operation, run.leaseId));
-		run.log.line(where, `AWS is asked which accounts use ${image.ImageId} (${image.Name}): ${ReportId}`);
-		return { id: ReportId ?? "" };
-	} catch (error) {
-		place.signal.throwIfAborted();
-		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		return { undone: "not possible" };
-	}
-}
-async function deleteReports({ log }, place, ids) {
-	for (const id of ids) try {
-		await patiently(place, () => place.ec2(deletion(id)));
-	} catch (error) {
-		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidImageUsageReportId.NotFound")) continue;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-	}
-}
-function deletesReport(id) {
-	return dryRun(deletion(id), `the usage report ${id} stays until AWS deletes it`);
-}
-// src/operations/deregister.ts
-const reasons = {
-	vain: "which an earlier attempt failed to make",
-	left: "which an earlier run left half-made",
-	name: "whose name the new AMI takes over",
-	replaced: "which is replaced",
-	retain: "which retain leaves no room for"
-};
-function asksToDeregister({ image, reason, report }, { leaseId }) {
-	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const command = new CreateTagsCommand({
-		Resources,
-		Tags: [markOf(reason, leaseId)]
-	});
-	return [
-		...Resources.length > 0 && reason === "name" ? [dryRun(command)] : [],
-		...reason === "name" ? asksToRestore(image) : [],
-		...isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ""))] : [],
-		deregistration(image.ImageId ?? ""),
-		...Resources.slice(0, 1).map((id) => deletion$1(id)),
-		...report === void 0 ? [] : [deletesReport(report)]
-	];
-}
-function markOf(reason, leaseId) {
-	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F[reason === "name" ? "superseded" : "lease"],
-		Value: leaseId
-	};
-}
-async function deregister(operation, { run, place }) {
-	const { image, reason, report } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const what = `${image.ImageId} (${image.Name})`;
-	if (reason === "retain" && !await mayRetire(operation, {
-		run,
-		place
-	})) return { undone: "not needed" };
-	try {
-		if (isOwnProtection(image) && !await liftProtection(place, image)) {
-			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
-			return { undone: "not possible" };
-		}
-		await mark(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), markOf(reason, run.leaseId));
-		await deregisterImage(place, image);
-	} catch (error) {
-		if (reason !== "retain") throw error;
-		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		return { undone: "not possible" };
-	}
-	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
-	const mayStay = (error) => reason === "retain" || isInUse(error);
-	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
-		of: what,
-		mayStay
-	}, {
-		run,
-		place
-	});
-	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
-	});
-	if (report !== void 0) await deleteReports(run, place, [report]);
-	const id = image.ImageId ?? "";
-	return reason === "vain" || reason === "left" ? { id } : {
-		id,
-		removed: {
-			amiId: id,
-			snapshotIds
-		}
-	};
-}
-async function mark(place, Resources, tag) {
-	if (Resources.length === 0) return;
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources,
-			Tags: [tag]
-		}));
-	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-		if (tag.Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
-	}
-}
-async function mayRetire({ image, report }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const id = image.ImageId ?? "";
-	const { retainShared, launchPermissions } = run.request.publication;
-	const sharing = {
-		launchPermissions,
-		retainShared: report === void 0 ? "keep" : retainShared
-	};
-	const warn = (text) => run.log.warn(`${where}: ${text}`);
-	try {
-		const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
-		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
-		if (used.length === 0 && !hasUse) return true;
-		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
-		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(", ")}`);
-		return false;
-	} catch (error) {
-		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		return false;
-	}
-}
-// src/plan/intermediates.ts
-function isUsableCopy({ State }) {
-	return State === "available" || State === "pending" || State === "transient";
-}
-function keptCopy(there, { imageId }, { kmsKeyArn }) {
-	const name = encryptedCopyName(imageId, kmsKeyArn);
-	return there?.images.find((image) => image.Name?.startsWith(name) && isUsableCopy(image));
-}
-function keptSnapshots(there, { snapshots }, kmsKeyArn) {
-	return new Map(snapshots.flatMap(({ id }) => {
-		const copy = oldestCopy(there?.snapshots ?? [], id, kmsKeyArn);
-		return copy === void 0 ? [] : [[id, copy]];
-	}));
-}
-function keyOf(copy) {
-	if (copy.State === "pending") return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey);
-	return copy.State === "completed" ? copy.KmsKeyId : void 0;
-}
-function oldestCopy(snapshots, id, kmsKeyArn) {
-	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) !== void 0 && originOf(copy)?.snapshot === id && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
-}
-// src/operations/encrypt.ts
-async function encrypt(operation, scope) {
-	const { run, place } = scope;
-	const { snapshot, key, tags } = operation;
-	if (snapshot !== void 0) return encryptSnapshot({
-		snapshot,
-		key,
-		tags
-	}, scope);
-	return telling(run.source.imageId, place, async () => {
-		const id = await findOrMake(run, place, {
-			name: operation.name,
-			key,
-			tags
-		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
-		await run.confirm(operation, { image: id });
-		return { id };
-	});
-}
-async function awaitCopy(operation, scope) {
-	const { run, place } = scope;
-	if ("image" in operation) return awaitOthers(operation.image, scope);
-	const { snapshotId, key, copy, remake } = operation;
-	const { name, snapshot, tags } = remake;
-	if (snapshot !== void 0) return encryptSnapshot({
-		snapshot,
-		key,
-		tags
-	}, scope);
-	return telling(run.source.imageId, place, async () => {
-		const there = idOf(scope, copy);
-		const id = "id" in copy ? await findOrMake(run, place, {
-			name,
-			key,
-			tags
-		}) : there;
-		return snapshotId === void 0 ? awaitImage(id, scope) : awaitSnapshot({
-			id,
-			snapshotId,
-			key
-		}, scope);
-	});
-}
-async function awaitOthers({ ImageId = "", Name }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
-	try {
-		return {
-			id: ImageId,
-			image: await run.watcher(place).image(ImageId),
-			reused: true
-		};
-	} catch (error) {
-		const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error, "run it again when that run has ended");
-	}
-}
-async function awaitImage(id, { run, place }) {
-	const began = run.log.elapsedSeconds();
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(run.source.snapshots),
-		stepPercent: 10,
-		now: place.clock.now
-	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
-	const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-	const took = Math.round(run.log.elapsedSeconds() - began);
-	run.log.line(where, `encrypted copy ${id} is available${took === 0 ? "" : ` after ${took} s`}`);
-	return {
-		id,
-		image
-	};
-}
-async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
-	const watcher = run.watcher(place);
-	const matched = (image) => {
-		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(run.source.image, image).get(snapshotId);
-		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
-		return copied;
-	};
-	const copied = matched(await watcher.named(id));
-	return underKey(await watcher.snapshot(copied).catch(async (error) => {
-		if (!(error instanceof CopyFailedError)) throw error;
-		return watcher.snapshot(matched(await watcher.image(id)));
-	}), key);
-}
-function underKey({ SnapshotId: id = "", KmsKeyId }, key) {
-	const under = KmsKeyId ?? "no key";
-	if (under !== key) throw new Error(`${id} is under ${under}, so this action has not made it: remove it, with the AMI that has it`);
-	return { id };
-}
-async function telling(what, place, act) {
-	try {
-		return await act();
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedyFor(error));
-	}
-}
-const spareNames = 5;
-async function findOrMake(run, place, wanted) {
-	const { name } = wanted;
-	const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
-	const found = await ownImages(place, {
-		Name: "name",
-		Values: names
-	});
-	const ours = found.filter((image) => isOurs(run, place, image));
-	const named = (one, images) => images.find(({ Name }) => Name === one);
-	const usable = names.flatMap((one) => named(one, ours.filter(isUsableCopy))?.ImageId ?? [])[0];
-	if (usable !== void 0) return usable;
-	for (const one of names) {
-		const there = named(one, ours);
-		if (there === void 0 && named(one, found) !== void 0) continue;
-		if (there !== void 0) await removeImage(place, there);
-		const id = await make(run, place, {
-			...wanted,
-			name: one
-		});
-		if (id !== void 0) return id;
-	}
-	throw new Error(`the names ${names.join(", ")} are taken by other AMIs: deregister one of them`);
-}
-function imageCommand(job, wanted, token) {
-	const { imageId, place, image } = job.source;
-	const all = {
-		...wanted.tags,
-		...provenance(job.request, imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]: "true"
-	};
-	return imageCopy(job, {
-		...wanted,
-		id: idOr(noResource.image, imageId),
-		region: place.region,
-		token,
-		description: `Temporary encrypted copy of ${imageId}`,
-		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(all),
-		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
-			...all,
-			[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
-		})
-	});
-}
-function snapshotCommand(job, { snapshot: { id }, key, tags }) {
-	const { imageId, place } = job.source;
-	const ours = {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: id,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]: job.leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key
-	};
-	return snapshotCopy(job, {
-		id: idOr(noResource.snapshot, id),
-		region: place.region,
-		key,
-		description: encryptedDescription(id, imageId),
-		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
-			...tags,
-			...provenance(job.request, imageId),
-			...ours
-		})
-	});
-}
-function asksToEncrypt(operation, asking) {
-	const { snapshot, key, tags } = operation;
-	const { source, standIns, request } = asking;
-	const making = snapshot === void 0 ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)] : [dryRun(snapshotCommand(asking, {
-		snapshot,
-		key,
-		tags
-	})), copyQuota(request.maxParallel)];
-	const read = snapshot === void 0 ? source.snapshots : [snapshot];
-	return [
-		...making,
-		deletion$1(standIns.snapshot),
-		...usingKey(key),
-		...readingSnapshots(read, key)
-	];
-}
-function asksToAwait(operation, { standIns }) {
-	if ("image" in operation || !("id" in operation.copy)) return [];
-	const { copy, key, remake } = operation;
-	return [...remake.snapshot === void 0 ? [deregistration(copy.id), deletion$1(standIns.snapshot)] : [deletion$1(copy.id)], ...usingKey(key)];
-}
-function isOurs({ source, log }, place, there) {
-	const tied = tieOfEncryptedCopy(there, source.imageId);
-	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
-	return tied.is === "proven";
-}
-async function make(run, place, wanted) {
-	const what = run.source.imageId;
-	try {
-		return await retryCopyOnLimit(run, {
-			place,
-			id: what
-		}, () => copyWhole(run, place, wanted));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
-		const there = await findNamed(place, wanted.name, true);
-		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
-	}
-}
-async function copyWhole(run, place, wanted) {
-	const { ImageId } = await place.ec2(imageCommand(run, wanted, (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomUUID)()));
-	if (ImageId === void 0) throw new Error("AWS named no image");
-	return ImageId;
-}
-function encryptSnapshot(wanted, { run, place }) {
-	const { snapshot, key } = wanted;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Values: [run.source.imageId]
-	};
-	return telling(snapshot.id, place, async () => {
-		const id = oldestCopy(await ownSnapshots(place, ofSource), snapshot.id, key) ?? await copyOne();
-		run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${key}: ${id}`);
-		const tell = milestones({
-			totalGiB: snapshot.sizeGiB,
-			stepPercent: 10,
-			now: place.clock.now
-		}, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
-		return underKey(await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) }), key);
-	});
-	async function copyOne() {
-		const command = snapshotCommand(run, wanted);
-		const mark = {
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate}`,
-			Values: [run.leaseId]
-		};
-		const id = await retryCopyOnLimit(run, {
-			place,
-			id: snapshot.id
-		}, () => beginCopy(place, command, {
-			mark,
-			sourceId: snapshot.id
-		}));
-		const others = await ownSnapshots(place, ofSource);
-		const first = oldestCopy(others.some(({ SnapshotId }) => SnapshotId === id) ? others : [...others, ...await describeSnapshots(place, [id])], snapshot.id, key);
-		if (first === void 0 || first === id) return id;
-		await deleteSnapshot(place, id);
-		return first;
-	}
-}
-function remedyFor(error) {
-	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
-	return "the source role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
-}
-// src/operations/lease.ts
-function asksForLease({ imageId }, { leaseId, standIns }) {
-	const Key = leaseTagKey(leaseId);
-	const Resources = [idOr(standIns.image, imageId)];
-	const without = "other runs on this AMI cannot see this one; run them one after the other";
-	return [dryRun(new CreateTagsCommand({
-		Resources,
-		Tags: [{
-			Key,
-			Value: ""
-		}]
-	}), without), dryRun(new DeleteTagsCommand({
-		Resources,
-		Tags: [{ Key }]
-	}), without)];
-}
-async function lease({ imageId, regions }, { run, place }) {
-	const { host, request, leaseId, ledger } = run;
-	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt);
-	const held = await takeLease({
-		place,
-		imageId,
-		id: leaseId,
-		run: request.run,
-		targets,
-		regions,
-		machine: host.machine,
-		warn: run.log.warn,
-		beforeWrite: (since) => ledger.write({
-			leased: true,
-			since
-		})
-	});
-	if (held === void 0) {
-		ledger.write({ leased: false });
-		return { undone: "not possible" };
-	}
-	run.hold(held);
-	return {};
-}
-// src/operations/published.ts
-function asksToMark({ of: [of], former }, { standIns }) {
-	const ids = [idOr(standIns.image, of), ...former.slice(0, 1)];
-	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded];
-	return ids.map((id, index) => dryRun(tagging(id, [{
-		Key: keys[index],
-		Value: ""
-	}])));
-}
-function tagging(id, Tags) {
-	return new CreateTagsCommand({
-		Resources: [id],
-		Tags
-	});
-}
-async function markPublished({ image, former, isSaid }, scope) {
-	const { run, place } = scope;
-	const id = idOf(scope, image);
-	const now = new Date(place.awsNow()).toISOString();
-	const marks = [...isSaid ? [] : [{
-		id,
-		tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published,
-			Value: now
-		}]
-	}], ...former.map((one) => ({
-		id: one,
-		tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded,
-			Value: `${id} ${now}`
-		}]
-	}))];
-	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
-	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: what retain-days counts from could not be noted: ${why}`);
-	return {};
-}
-async function refusalOf(place, { id, tags }) {
-	try {
-		await patiently(place, () => place.ec2(tagging(id, tags)));
-		return;
-	} catch (error) {
-		place.signal.throwIfAborted();
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-	}
-}
-// src/operations/ready.ts
-async function readReferences({ sets, settled }, scope) {
-	const { ledger } = scope.run;
-	if (sets.length > 0) await refuseRecalled(scope.run);
-	const read = await joined(sets.map((one) => readReference(one, scope)));
-	const { promotions = [], versions = [] } = ledger.state ?? {};
-	const isOpen = (place, name) => !settled.some((one) => isOf(one, place, name));
-	const change = {
-		promotions: [...promotions.filter((one) => isOpen(one.place, one.name)), ...read.flatMap((one) => one?.promotion ?? [])],
-		versions: [...versions.filter((one) => isOpen(one.place, one.template)), ...read.flatMap((one) => one?.version ?? [])]
-	};
-	if (sets.length + settled.length > 0) ledger.write(change);
-	return {};
-}
-function isOf(one, place, name) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
-}
-async function readReference(one, scope) {
-	const { run, place, resultOf } = scope;
-	const made = "madeBy" in one.image ? resultOf(one.image.madeBy) : void 0;
-	await refuseFailed({
-		...scope,
-		place: run.accounts.target(one.place).until(place.signal)
-	}, made ?? {});
-	return one.kind === "parameter" ? { promotion: await readPromotion(one, scope) } : { version: await readNewVersion(one, scope) };
-}
-// src/operations/register.ts
-function commandOf({ name, description, tags }, { source, leaseId }, made) {
-	const mark = tags.length < 50 ? [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
-		Value: leaseId
-	}] : [];
-	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
-		source: source.image,
-		name,
-		description,
-		tags: [...tags, ...mark],
-		...made
-	}));
-}
-function asksToRegister(operation, asking) {
-	const { source, standIns } = asking;
-	return [dryRun(commandOf(operation, asking, {
-		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(source.image).map((id) => [id, standIns.snapshot])),
-		extras: source.extras
-	})), deregistration(standIns.image, halfMade)];
-}
-async function register(operation, scope) {
-	const { run, place } = scope;
-	const { name } = operation;
-	const made = new Map([...operation.copies].map(([id, by]) => [id, scope.resultOf(by)]));
-	const copies = new Map([...made].map(([id, result]) => [id, result?.id ?? ""]));
-	const command = commandOf(operation, run, {
-		copies,
-		extras: await extrasOf(operation, scope)
-	});
-	const ids = new Set(copies.values());
-	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
-	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId);
-	const gone = goneFor(operation, run);
-	try {
-		return await usingRival(operation, scope, async () => {
-			const what = `register ${name}`;
-			const id = await retryOnLimit(run, {
-				place,
-				what
-			}, () => registerOnce(place, command, {
-				name,
-				isOurs,
-				gone
-			}));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `registered ${id} (${name})`);
-			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
-			return {
-				id,
-				image,
-				snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? [])
-			};
-		});
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
-	}
-}
-async function confirmLaunch(operation, { run, place }, image) {
-	if (run.operation(`boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`) !== void 0) await run.confirm(operation, { image });
-}
-function takesOver(operation) {
-	return operation?.kind === "copy" && operation.takeOver !== void 0;
-}
-function registerOnce(place, command, { name, isOurs, gone }) {
-	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || isHeld;
-	return retried({
-		place,
-		on,
-		...untilNameIsFree
-	}, async () => {
-		isHeld = false;
-		try {
-			const { ImageId } = await patiently(place, () => place.ec2(command));
-			if (ImageId === void 0) throw new Error("AWS named no image");
-			return ImageId;
-		} catch (error) {
-			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
-			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? await findNamed(place, name, taken) : void 0;
-			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
-			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
-			return named.ImageId;
-		}
-	});
-}
-function goneFor({ after }, run) {
-	const before = after.flatMap((id) => run.operation(id) ?? []);
-	return new Set(before.flatMap((one) => one.kind === "deregister" ? one.image.ImageId ?? [] : []));
-}
-async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
-	const operation = by === void 0 ? void 0 : run.operation(by);
-	const image = by === void 0 ? void 0 : resultOf(by)?.image;
-	if (operation === void 0 || image === void 0) return run.source.extras;
-	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
-}
-// src/operations/share.ts
-async function share$1({ resource, accounts }, scope) {
-	const { run, place } = scope;
-	const id = idOf(scope, resource);
-	try {
-		const toAdd = await newShares(run, place, {
-			id,
-			accounts
-		});
-		if (toAdd.length > 0) {
-			run.ledger.addShare(place.region, id, toAdd);
-			await writeOnResource(run, place, {
-				id,
-				accounts: toAdd
-			});
-			await changeShares(place, id, { Add: toAdd });
-		}
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `shared ${id} with ${accounts.join(", ")}`);
-		return { id };
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Sharing ${id} with ${accounts.join(", ")}`, error);
-	}
-}
-function asksToShare({ of: [of], place, type, accounts }, asking) {
-	const { source, standIns, leaseId } = asking;
-	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
-	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
-	const Tags = shareTags(leaseId, accounts);
-	const Resources = [idOr(standIns[type], of)];
-	const without = "if this run is killed, no later run can tell what it shared";
-	return [
-		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
-		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
-		dryRun(sharesQuery(id)),
-		dryRun(new CreateTagsCommand({
-			Resources,
-			Tags
-		}), without),
-		dryRun(new DeleteTagsCommand({
-			Resources,
-			Tags: Tags.map(({ Key }) => ({ Key }))
-		}), without)
-	];
-}
-async function newShares(run, place, { id, accounts }) {
-	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return new Set();
-		throw error;
-	});
-	if (!accounts.some((account) => shared.has(account))) return [...accounts];
-	const ours = await provenShares(run, place, {
-		id,
-		claimed: [...sharesOf$1((await readTags(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
-			lease,
-			account
-		}))).filter(({ account }) => accounts.includes(account))
-	});
-	return accounts.filter((account) => !shared.has(account) || ours.has(account));
-}
-const givenLooksSeconds = [
-	0,
-	2,
-	8
-];
-async function provenShares({ source, request, ledger }, place, { id, claimed }) {
-	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
-	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
-	const { keyAccess } = request.source;
-	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
-	if (keyAccess === "existing") return new Set();
-	const leases = claimed.map(({ lease }) => lease);
-	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
-	let proven = new Set();
-	await lookedFor(place, givenLooksSeconds, async () => {
-		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
-		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
-		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
-		return claimed.every(({ account }) => proven.has(account)) || void 0;
-	});
-	return proven;
-}
-function unlessDenied(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
-	throw error;
-}
-async function writeOnResource(run, place, { id, accounts }) {
-	if (run.ledger.state?.leased !== true) return;
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [id],
-			Tags: shareTags(run.leaseId, accounts)
-		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
-	}
-}
-// src/operations/kinds.ts
-const nothing = () => [];
-const kinds = {
-	create: {
-		asks: asksToCreate,
-		perform: create$1
-	},
-	lease: {
-		asks: asksForLease,
-		perform: lease
-	},
-	encrypt: {
-		asks: asksToEncrypt,
-		perform: encrypt
-	},
-	await: {
-		asks: asksToAwait,
-		perform: awaitCopy
-	},
-	allow: {
-		asks: asksToAllow,
-		perform: allow
-	},
-	access: {
-		asks: ({ key }) => takingUnder(key),
-		perform: access
-	},
-	share: {
-		asks: asksToShare,
-		perform: share$1
-	},
-	copy: {
-		asks: asksToCopy,
-		perform: copy
-	},
-	"copy-image": {
-		asks: asksToCopyImage,
-		perform: copyImage
-	},
-	register: {
-		asks: asksToRegister,
-		perform: register
-	},
-	verify: {
-		asks: asksToVerify,
-		perform: verify
-	},
-	reuse: {
-		asks: (_, asking) => asksForUsers(asking),
-		perform: reuse
-	},
-	boot: {
-		asks: asksToBoot,
-		perform: boot
-	},
-	publish: {
-		asks: asksToPublish,
-		perform: publish
-	},
-	protect: {
-		asks: asksToProtect,
-		perform: protect
-	},
-	"ask-usage": {
-		asks: asksForUsage,
-		perform: askUsage
-	},
-	published: {
-		asks: asksToMark,
-		perform: markPublished
-	},
-	ready: {
-		asks: nothing,
-		perform: readReferences
-	},
-	parameter: {
-		asks: nothing,
-		perform: setParameter,
-		undo: putBack
-	},
-	"template-version": {
-		asks: asksForVersion,
-		perform: makeVersion$1,
-		undo: undoVersion
-	},
-	deregister: {
-		asks: asksToDeregister,
-		perform: deregister,
-		undo: restore
-	},
-	delete: {
-		asks: ({ snapshotIds: [id = ""] }) => [deletion$1(id)],
-		perform: remove
-	},
-	untag: {
-		asks: asksToUntag,
-		perform: untag
-	}
-};
-function perform(operation, scope) {
-	return kinds[operation.kind].perform(operation, scope);
-}
-function asks(operation, asking) {
-	return kinds[operation.kind].asks(operation, asking);
-}
 // src/plan/creation-tags.ts
 function tagsOfTargets(request, source, place) {
 	return filled(templatesOf$1(request), {
@@ -45172,6 +43890,7 @@ function registering(decided, supply, plan) {
 		island,
 		after,
 		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
+		mayLift: mayLift(decided.request),
 		until: verifyId(island),
 		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
 	})];
@@ -45271,7 +43990,7 @@ function booting({ request, source }, supply, { plan, last }) {
 	};
 	return [{
 		...told$1({
-			id: `boot ${island}`,
+			id: bootId(place),
 			place,
 			island,
 			key,
@@ -45293,6 +44012,7 @@ function booting({ request, source }, supply, { plan, last }) {
 		}
 	}];
 }
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
 function isTested({ publication: { boot } }, plan) {
 	if (boot === void 0 || plan.target.bootSite === void 0) return false;
 	return isMaking(plan) || !hasPassed(plan.image, boot.test);
@@ -45480,19 +44200,24 @@ function finishing(decided, { target: plan, last }, after) {
 	}, ...retiring(decided, plan, [id])];
 }
 function retiring({ request, source }, plan, after) {
-	const { target, replace, retained } = plan;
+	const { target, replace, replaced, retained } = plan;
 	const { place } = target;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const gone = {
+		place,
+		after,
+		mayLift: mayLift(request)
+	};
 	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
 	return [
 		...replace.map((image) => {
 			if (image !== supersedes) return deregistering(image, "replaced", {
-				place,
-				after,
+				...gone,
 				why: "the new AMI replaces it"
 			});
 			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-			const id = `delete the snapshots of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
-			const verified = [verifyId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)), finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place))];
+			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
+			const verified = [verifyId(where), finishId(where)];
 			return {
 				...told$1({
 					id,
@@ -45506,8 +44231,19 @@ function retiring({ request, source }, plan, after) {
 				superseded: image.ImageId ?? ""
 			};
 		}),
+		...replaced.length === 0 ? [] : [{
+			...told$1({
+				id: `delete what gave its name up in ${where}`,
+				place,
+				of: replaced,
+				after,
+				why: "a run that died took the name of their AMI, and the new one is there now"
+			}),
+			kind: "delete",
+			snapshotIds: replaced
+		}],
 		...(retained?.protect ?? []).map((image) => {
-			const id = `protect ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+			const id = `protect ${image.ImageId} in ${where}`;
 			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
 			return {
 				...told$1({
@@ -45525,14 +44261,13 @@ function retiring({ request, source }, plan, after) {
 		...(retained?.remove ?? []).map((image) => {
 			const report = retained?.reports.get(image.ImageId ?? "");
 			return deregistering(image, "retain", {
-				place,
-				after,
+				...gone,
 				why: "retain leaves no room for it",
 				report
 			});
 		}),
 		...(retained?.ask ?? []).map(({ image, replaces }) => {
-			const id = `ask who uses ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+			const id = `ask who uses ${image.ImageId} in ${where}`;
 			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
 			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
 				users: target.tags,
@@ -45553,6 +44288,1465 @@ function retiring({ request, source }, plan, after) {
 			};
 		})
 	];
+}
+// src/operations/compare.ts
+function differencesOf({ request, source }, place, { image, snapshots, key }) {
+	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(key, image, snapshots)];
+}
+// src/operations/carry-over.ts
+async function carryOver(place, source, image) {
+	const { ImageId = "" } = image;
+	const due = [[
+		"Setting the instance types",
+		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source),
+		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await onceSeen(place, act);
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
+	return changed ?? image;
+}
+function unlessDenied$1(error) {
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+}
+function imdsCommand(ImageId) {
+	return new ModifyImageAttributeCommand({
+		ImageId,
+		ImdsSupport: { Value: "v2.0" }
+	});
+}
+function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return new ReplaceImageInstanceTypeSpecificationCommand({
+		ImageId,
+		InstanceTypeSpecification: {
+			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+		}
+	});
+}
+// src/operations/verify.ts
+async function verify({ image: ref, expected }, scope) {
+	const { run, place } = scope;
+	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to compare");
+	if (made.reused) return made;
+	let { image } = made;
+	try {
+		image = await carryOver(place, run.source.image, image);
+		const verified = await compareAgain(run, place, {
+			image,
+			snapshots: made.snapshots,
+			expected
+		});
+		await refuseRecalled(run);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is available and verified`);
+		return {
+			id: image.ImageId ?? "",
+			...verified
+		};
+	} catch (error) {
+		if (!place.signal.aborted) await (error instanceof UnreadError ? leave : removeOwn)(run, place, image);
+		throw error;
+	}
+}
+var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.dt {
+	name = "UnreadError";
+};
+async function leave(run, place, { ImageId = "" }) {
+	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+}
+const looksSeconds = [
+	0,
+	1,
+	2,
+	4,
+	8,
+	15,
+	30
+];
+async function compareAgain(run, place, { image, snapshots, expected }) {
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} with ${run.source.imageId}`;
+	let found;
+	const look = async () => {
+		const isFirst = found === void 0;
+		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		const parts = (isFirst ? snapshots : void 0) ?? await readParts(place, seen);
+		found = await unlike(run, place, {
+			image: seen,
+			snapshots: parts,
+			expected
+		});
+		return found.length === 0 ? {
+			image: seen,
+			snapshots: parts
+		} : void 0;
+	};
+	const verified = await lookedFor(place, looksSeconds, look).catch((error) => {
+		throw place.signal.aborted ? error : new UnreadError(doing, error);
+	});
+	if (verified !== void 0) return verified;
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
+}
+async function readParts(place, image) {
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const look = async () => {
+		const found = await describeSnapshots(place, ids);
+		return found.length === ids.length ? found : void 0;
+	};
+	const found = await lookedFor(place, looksSeconds, look);
+	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
+	return found;
+}
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
+function asksToVerify({ image: ref, expected }, asking) {
+	const { source } = asking;
+	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
+	const { image: ImageId } = asking.standIns;
+	const without = "the UEFI variables of the AMI are not compared";
+	const uefi = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "uefiData"
+	});
+	return [
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
+		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
+		...defaultEncryption(source.image, expected.key),
+		...asksForUsers(asking)
+	];
+}
+async function removeOwn(run, place, image) {
+	try {
+		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
+		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image);
+	} catch (failure) {
+		run.leave(`${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
+	}
+}
+async function unlike(run, place, { image, snapshots, expected }) {
+	return [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key: expected.key
+		}),
+		...await uefiDifferences(run, place, image),
+		...descriptionDifferences(expected, image),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(expected.tags, image)
+	];
+}
+async function uefiDifferences({ source, log }, place, image) {
+	if (source.extras.uefiData === void 0) return [];
+	try {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, await onceSeen(place, () => readExtras(place, image)));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		return [];
+	}
+}
+function descriptionDifferences({ description }, image) {
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
+	return description === void 0 || here === description || image.Description === description ? [] : [{
+		field: "Description",
+		source: description || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+// src/operations/reuse.ts
+async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
+	const id = image.ImageId ?? "";
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	if (!waits) {
+		run.log.line(where, `${id} is there already`);
+		return {
+			id,
+			image,
+			reused: true
+		};
+	}
+	const made = resultOf(after[0] ?? "")?.image ?? image;
+	const { snapshots, why } = await judge(run, place, {
+		image: made,
+		key: expected.key
+	});
+	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	run.log.line(where, `${id} is available and right`);
+	return {
+		id,
+		image: made,
+		snapshots,
+		reused: true
+	};
+}
+async function judge(run, place, { image, key }) {
+	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image));
+	const tied = tieOfImage(image, {
+		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
+		parents: new Map()
+	});
+	if (tied.is === "foreign") return {
+		snapshots,
+		why: tied.why
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== run.source.imageId) return {
+		snapshots,
+		why: `it is not of ${run.source.imageId}`
+	};
+	if (hasFailed(image) && run.operation(bootId(place)) === void 0) return {
+		snapshots,
+		why: failureOf$1(image).what
+	};
+	const found = [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key
+		}),
+		...originDifferences(run.source.image, image, snapshots),
+		...await uefiDifferences(run, place, image)
+	];
+	return {
+		snapshots,
+		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")}`
+	};
+}
+// src/operations/rival.ts
+const untilNameIsFree = {
+	forMs: 3e5,
+	wait: (count) => Math.min(1e3 * count, 15e3)
+};
+const namedLooksSeconds = [
+	0,
+	.3,
+	.7,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+async function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0]);
+}
+async function usingRival(operation, scope, make) {
+	const { run, place } = scope;
+	try {
+		return await make();
+	} catch (error) {
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error) !== "InvalidAMIName.Duplicate") throw error;
+		const rival = await findRival(operation, scope);
+		if (rival === void 0) throw error;
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `another run made ${rival.id} meanwhile`);
+		return rival;
+	}
+}
+function whyNotOfLineage(image, { tags }, snapshots) {
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
+	if (lineage === void 0) return "";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
+	return tied.is === "proven" ? "" : tied.why;
+}
+async function findRival({ name, expected }, { run, place }) {
+	const named = await findNamed(place, name, true);
+	const isOfSource = named !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId;
+	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
+	if (!isOfSource || !(mayUse(run.request, named) || isNew)) return void 0;
+	const id = named.ImageId ?? "";
+	const image = await run.watcher(place).image(id);
+	const judged = await judge(run, place, {
+		image,
+		key: expected.key
+	});
+	const { snapshots } = judged;
+	const why = judged.why || whyNotOfLineage(image, expected, snapshots);
+	if (why === "") return {
+		id,
+		image,
+		snapshots,
+		reused: true
+	};
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+}
+// src/operations/copy-image.ts
+async function copyImage(operation, scope) {
+	const { run, place } = scope;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const { imageId, snapshots } = run.source;
+	const tell = milestones({
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots),
+		stepPercent: run.stepPercent,
+		now: place.clock.now
+	}, (progress) => run.log.line(where, `copying: ${progress}`));
+	const crossAccount = operation.regain.length > 0;
+	const make = () => regaining(operation, scope, async (count) => {
+		const id = await begin$1(operation, scope, count);
+		try {
+			const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+			const asMeant = run.watcher(place).named(id).then((image) => refuseUnlike(run.source.image, image));
+			const [image] = await Promise.all([
+				copying,
+				asMeant,
+				run.confirm(operation, { image: id })
+			]);
+			await tagSnapshots(operation, scope, image);
+			return {
+				id,
+				image,
+				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
+			};
+		} catch (error) {
+			if (!(error instanceof CopyFailedError)) throw error;
+			await removeFailed(place, id).catch((failure) => run.leave(`${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
+			throw error;
+		}
+	});
+	try {
+		return await usingRival(operation, scope, make);
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+			key: operation.key,
+			crossAccount
+		}));
+	}
+}
+const unchangeable = [
+	"Architecture",
+	"VirtualizationType",
+	"BootMode",
+	"TpmSupport"
+];
+function refuseUnlike(source, copy) {
+	const unlike = unchangeable.filter((field) => copy[field] !== void 0 && copy[field] !== source[field]);
+	if (unlike.length === 0) return;
+	const told = unlike.map((field) => `${field} is ${copy[field]}, but ${source[field] ?? "not set"} in the source`);
+	throw new Error(`${copy.ImageId}, still pending, differs already: ${told.join("; ")}`);
+}
+async function begin$1(operation, scope, count) {
+	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
+}
+async function removeFailed(place, id) {
+	const [failed] = await describeImages(place, [id]);
+	if (failed !== void 0) await removeImage(place, failed);
+}
+async function takeOver(operation, { run, place }) {
+	const { takeOver: id } = operation;
+	if (id === void 0) return void 0;
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `taking over ${id}, which an earlier run began`);
+	await place.ec2(takeOverCommand(operation, id));
+	return id;
+}
+function commandOf$1(operation, job, from) {
+	const { fromRegion: region, imageTags, anyTags } = operation;
+	const via = from.id === job.source.imageId ? [] : [{
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy,
+		Value: from.id
+	}];
+	const marked = {
+		tags: [...imageTags, ...via],
+		snapshotTags: [...anyTags, ...via]
+	};
+	return imageCopy(job, {
+		...operation,
+		...from,
+		region,
+		...marked
+	});
+}
+function takeOverCommand({ imageTags }, id) {
+	return new CreateTagsCommand({
+		Resources: [id],
+		Tags: [...imageTags]
+	});
+}
+function asksToCopyImage(operation, asking) {
+	const { takeOver, of, key, regain } = operation;
+	const { source, standIns } = asking;
+	const image = takeOver ?? standIns.image;
+	const [first] = source.snapshots;
+	const own = first !== void 0 && isTagged(source, first) ? [snapshotCommand$1(operation, first, standIns.snapshot)] : [];
+	return [
+		takeOver === void 0 ? dryRun(commandOf$1(operation, asking, { id: idOr(standIns.image, of[0]) })) : dryRun(takeOverCommand(operation, takeOver)),
+		...own.map((command) => dryRun(command)),
+		deregistration(image, halfMade),
+		deletion$1(standIns.snapshot, halfMade),
+		...usingKey(key),
+		...regain.length === 0 ? readingSnapshots(source.snapshots, key) : [allowedImages(operation, asking)]
+	];
+}
+async function startCopy(operation, scope, count) {
+	const { run, place } = scope;
+	const { name } = operation;
+	const sourceImageId = idOf(scope, operation.from);
+	const command = commandOf$1(operation, run, {
+		id: sourceImageId,
+		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count))
+	});
+	const id = await retryCopyOnLimit(run, {
+		place,
+		id: sourceImageId
+	}, async () => {
+		try {
+			const { ImageId } = await place.ec2(command);
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
+			const own = (await ownImages(place, {
+				Name: "name",
+				Values: [name]
+			})).find((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId && image.SourceImageId === sourceImageId);
+			if (own?.ImageId === void 0) throw error;
+			return own.ImageId;
+		}
+	});
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceImageId} as ${id} (${name})`);
+	return id;
+}
+async function tagSnapshots(operation, { run, place }, image) {
+	const { source } = run;
+	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(source.image, image);
+	for (const snapshot of source.snapshots) {
+		const copy = matched.get(snapshot.id);
+		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
+	}
+}
+function isTagged({ snapshots }, { tags }) {
+	return snapshots.length > 1 || tags.length > 0;
+}
+function snapshotCommand$1({ snapshotTags }, { id }, copy) {
+	return new CreateTagsCommand({
+		Resources: [copy],
+		Tags: [...snapshotTags.get(id) ?? []]
+	});
+}
+// src/operations/create.ts
+function asksToCreate(operation, { request, source, standIns }) {
+	return [
+		dryRun(new CreateImageCommand(creationOf(request, operation))),
+		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
+			ImageId: standIns.image,
+			Attribute: "uefiData"
+		}))] : []
+	];
+}
+async function create$1(operation, { run, place }) {
+	const { instanceId, noReboot, name } = operation;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const named = async () => (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0];
+	try {
+		const earlier = await named();
+		const id = (earlier !== void 0 && isFailedTry(earlier, instanceId) ? void 0 : earlier?.ImageId) ?? await make();
+		run.log.line(where, `making ${id} (${name}) of ${instanceId}${noReboot ? ", without a reboot" : ""}`);
+		const tell = milestones({
+			stepPercent: 10,
+			now: place.clock.now
+		}, (progress) => run.log.line(where, `making ${id}: ${progress}`));
+		return {
+			id,
+			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
+		};
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making an AMI of ${instanceId} in ${where}`, error);
+	}
+	function make() {
+		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
+		return retried({
+			place,
+			on,
+			tries: 6,
+			wait: (count) => 1e3 * count
+		}, async (count) => {
+			const made = count > 1 ? await named() : void 0;
+			if (made?.ImageId !== void 0 && !isFailedTry(made, instanceId)) return made.ImageId;
+			const { ImageId } = await place.ec2(new CreateImageCommand(creationOf(run.request, operation)));
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		});
+	}
+}
+// src/operations/restore.ts
+function asksToRestore({ ImageId, Name }) {
+	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
+		const [binned] = await imagesInBin(place);
+		if (binned === void 0) return [];
+		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
+		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
+		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
+		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
+	})];
+}
+async function whyNotRestorable(place, ImageId) {
+	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
+		ImageId,
+		DryRun: true
+	})), true);
+	return is === "may not" ? words : void 0;
+}
+async function restore(operation, scope) {
+	const { image, reason, until } = operation;
+	const { run, place, resultOf } = scope;
+	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} had to give up its name`;
+	try {
+		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
+		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
+		await place.ec2(new DeleteTagsCommand({
+			Resources: snapshots,
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+		}));
+		return true;
+	} catch (failure) {
+		const until = staysUntil({
+			imageId: run.source.imageId,
+			at: place.awsNow()
+		});
+		run.leave(`${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
+		return false;
+	}
+}
+async function giveBack(operation, scope) {
+	const { image } = operation;
+	const { place } = scope;
+	const named = await findNamed(place, image.Name ?? "", false);
+	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
+	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
+	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
+}
+function mayPass(error) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error);
+}
+async function fromBin({ image: { ImageId } }, { run, place }) {
+	try {
+		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
+		await retried({
+			place,
+			on: mayPass,
+			...untilNameIsFree
+		}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
+		await run.watcher(place).image(ImageId ?? "");
+		return true;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		return false;
+	}
+}
+async function isNew(named, { run, place }) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== run.leaseId) return false;
+	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(named));
+	return tieOfImage(named, {
+		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+		parents: new Map()
+	}).is === "proven";
+}
+async function registerAgain({ image, extras }, { run, place }) {
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
+		source: image,
+		extras,
+		name: image.Name ?? "",
+		description: image.Description,
+		copies: new Map(snapshots.map((id) => [id, id])),
+		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+	});
+	const ImageId = await retried({
+		place,
+		on: mayPass,
+		...untilNameIsFree
+	}, async () => {
+		try {
+			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
+		} catch (error) {
+			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(there).every((id) => snapshots.includes(id))) throw error;
+			return there.ImageId ?? "";
+		}
+	});
+	await run.watcher(place).image(ImageId);
+	await carryOver(place, image, {
+		ImageId,
+		ImdsSupport: image.ImdsSupport
+	});
+	return ImageId;
+}
+// src/operations/usage-report.ts
+function asksForUsage(operation, { leaseId }) {
+	const without = `${operation.image.ImageId} stays, because AWS isn't asked which other accounts use it`;
+	return [dryRun(creation(operation, leaseId), without), ...operation.replaces.slice(0, 1).map((id) => dryRun(deletion(id), without))];
+}
+function creation({ image: { ImageId = "" }, tags }, leaseId) {
+	return new CreateImageUsageReportCommand({
+		ImageId,
+		ResourceTypes: [...reportedTypes],
+		ClientToken: clientToken(leaseId, "usage-report", ImageId),
+		TagSpecifications: [{
+			ResourceType: "image-usage-report",
+			Tags: [...tags]
+		}]
+	});
+}
+function deletion(ReportId) {
+	return new DeleteImageUsageReportCommand({ ReportId });
+}
+async function askUsage(operation, { run, place }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const { image, replaces } = operation;
+	try {
+		await deleteReports(run, place, replaces);
+		const { ReportId } = await place.ec2(creation(operation, run.leaseId));
+		run.log.line(where, `AWS is asked which accounts use ${image.ImageId} (${image.Name}): ${ReportId}`);
+		return { id: ReportId ?? "" };
+	} catch (error) {
+		place.signal.throwIfAborted();
+		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		return { undone: "not possible" };
+	}
+}
+async function deleteReports({ log }, place, ids) {
+	for (const id of ids) try {
+		await patiently(place, () => place.ec2(deletion(id)));
+	} catch (error) {
+		place.signal.throwIfAborted();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidImageUsageReportId.NotFound")) continue;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+	}
+}
+function deletesReport(id) {
+	return dryRun(deletion(id), `the usage report ${id} stays until AWS deletes it`);
+}
+// src/operations/deregister.ts
+const reasons = {
+	vain: "which an earlier attempt failed to make",
+	left: "which an earlier run left half-made",
+	name: "whose name the new AMI takes over",
+	replaced: "which is replaced",
+	retain: "which retain leaves no room for"
+};
+function asksToDeregister({ image, reason, report, lifts }, { leaseId, source }) {
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const command = new CreateTagsCommand({
+		Resources,
+		Tags: [markOf(reason, {
+			imageId: source.imageId,
+			lease: leaseId,
+			at: 0
+		})]
+	});
+	return [
+		...Resources.length > 0 && reason === "name" ? [dryRun(command)] : [],
+		...reason === "name" ? asksToRestore(image) : [],
+		...lifts ? [dryRun(lifting(image.ImageId ?? ""))] : [],
+		deregistration(image.ImageId ?? ""),
+		...Resources.slice(0, 1).map((id) => deletion$1(id)),
+		...report === void 0 ? [] : [deletesReport(report)]
+	];
+}
+function markOf(reason, by) {
+	return reason === "name" ? replacedByTag(by) : {
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+		Value: by.lease
+	};
+}
+async function deregister(operation, { run, place }) {
+	const { image, reason, report, lifts } = operation;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const what = `${image.ImageId} (${image.Name})`;
+	if (!await mayGo(operation, {
+		run,
+		place
+	})) return { undone: "not needed" };
+	try {
+		if (lifts && !await liftProtection(place, image)) {
+			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
+			return { undone: "not possible" };
+		}
+		const by = {
+			imageId: run.source.imageId,
+			lease: run.leaseId,
+			at: place.awsNow()
+		};
+		await mark(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), markOf(reason, by));
+		await deregisterImage(place, image);
+	} catch (error) {
+		if (reason !== "retain") throw error;
+		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		return { undone: "not possible" };
+	}
+	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
+	const mayStay = (error) => reason === "retain" || isInUse(error);
+	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
+		of: what,
+		mayStay
+	}, {
+		run,
+		place
+	});
+	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+	});
+	if (report !== void 0) await deleteReports(run, place, [report]);
+	const id = image.ImageId ?? "";
+	return reason === "vain" || reason === "left" ? { id } : {
+		id,
+		removed: {
+			amiId: id,
+			snapshotIds
+		}
+	};
+}
+async function mark(place, Resources, tag) {
+	if (Resources.length === 0) return;
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources,
+			Tags: [tag]
+		}));
+	} catch (error) {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
+		if (tag.Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
+	}
+}
+async function mayGo(operation, { run, place }) {
+	const { image, reason } = operation;
+	const isForName = reason === "name" && isRejected(image);
+	if (reason !== "retain" && !isForName || await isUnused(operation, {
+		run,
+		place
+	})) return true;
+	if (!isForName) return false;
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, new Error("that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+}
+async function isUnused({ image, report }, { run, place }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const id = image.ImageId ?? "";
+	const { retainShared, launchPermissions } = run.request.publication;
+	const sharing = {
+		launchPermissions,
+		retainShared: report === void 0 ? "keep" : retainShared
+	};
+	const warn = (text) => run.log.warn(`${where}: ${text}`);
+	try {
+		const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
+		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
+		if (used.length === 0 && !hasUse) return true;
+		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
+		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(", ")}`);
+		return false;
+	} catch (error) {
+		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		return false;
+	}
+}
+// src/plan/intermediates.ts
+function isUsableCopy({ State }) {
+	return State === "available" || State === "pending" || State === "transient";
+}
+function keptCopy(there, { imageId }, { kmsKeyArn }) {
+	const name = encryptedCopyName(imageId, kmsKeyArn);
+	return there?.images.find((image) => image.Name?.startsWith(name) && isUsableCopy(image));
+}
+function keptSnapshots(there, { snapshots }, kmsKeyArn) {
+	return new Map(snapshots.flatMap(({ id }) => {
+		const copy = oldestCopy(there?.snapshots ?? [], id, kmsKeyArn);
+		return copy === void 0 ? [] : [[id, copy]];
+	}));
+}
+function keyOf(copy) {
+	if (copy.State === "pending") return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey);
+	return copy.State === "completed" ? copy.KmsKeyId : void 0;
+}
+function oldestCopy(snapshots, id, kmsKeyArn) {
+	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) !== void 0 && originOf(copy)?.snapshot === id && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
+}
+// src/operations/encrypt.ts
+async function encrypt(operation, scope) {
+	const { run, place } = scope;
+	const { snapshot, key, tags } = operation;
+	if (snapshot !== void 0) return encryptSnapshot({
+		snapshot,
+		key,
+		tags
+	}, scope);
+	return telling(run.source.imageId, place, async () => {
+		const id = await findOrMake(run, place, {
+			name: operation.name,
+			key,
+			tags
+		});
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		await run.confirm(operation, { image: id });
+		return { id };
+	});
+}
+async function awaitCopy(operation, scope) {
+	const { run, place } = scope;
+	if ("image" in operation) return awaitOthers(operation.image, scope);
+	const { snapshotId, key, copy, remake } = operation;
+	const { name, snapshot, tags } = remake;
+	if (snapshot !== void 0) return encryptSnapshot({
+		snapshot,
+		key,
+		tags
+	}, scope);
+	return telling(run.source.imageId, place, async () => {
+		const there = idOf(scope, copy);
+		const id = "id" in copy ? await findOrMake(run, place, {
+			name,
+			key,
+			tags
+		}) : there;
+		return snapshotId === void 0 ? awaitImage(id, scope) : awaitSnapshot({
+			id,
+			snapshotId,
+			key
+		}, scope);
+	});
+}
+async function awaitOthers({ ImageId = "", Name }, { run, place }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
+	try {
+		return {
+			id: ImageId,
+			image: await run.watcher(place).image(ImageId),
+			reused: true
+		};
+	} catch (error) {
+		const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error, "run it again when that run has ended");
+	}
+}
+async function awaitImage(id, { run, place }) {
+	const began = run.log.elapsedSeconds();
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const tell = milestones({
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(run.source.snapshots),
+		stepPercent: 10,
+		now: place.clock.now
+	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
+	const image = await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
+	const took = Math.round(run.log.elapsedSeconds() - began);
+	run.log.line(where, `encrypted copy ${id} is available${took === 0 ? "" : ` after ${took} s`}`);
+	return {
+		id,
+		image
+	};
+}
+async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
+	const watcher = run.watcher(place);
+	const matched = (image) => {
+		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(run.source.image, image).get(snapshotId);
+		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
+		return copied;
+	};
+	const copied = matched(await watcher.named(id));
+	return underKey(await watcher.snapshot(copied).catch(async (error) => {
+		if (!(error instanceof CopyFailedError)) throw error;
+		return watcher.snapshot(matched(await watcher.image(id)));
+	}), key);
+}
+function underKey({ SnapshotId: id = "", KmsKeyId }, key) {
+	const under = KmsKeyId ?? "no key";
+	if (under !== key) throw new Error(`${id} is under ${under}, so this action has not made it: remove it, with the AMI that has it`);
+	return { id };
+}
+async function telling(what, place, act) {
+	try {
+		return await act();
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedyFor(error));
+	}
+}
+const spareNames = 5;
+async function findOrMake(run, place, wanted) {
+	const { name } = wanted;
+	const names = [name, ...Array.from({ length: spareNames }, (_, index) => `${name}-${index + 2}`)];
+	const found = await ownImages(place, {
+		Name: "name",
+		Values: names
+	});
+	const ours = found.filter((image) => isOurs(run, place, image));
+	const named = (one, images) => images.find(({ Name }) => Name === one);
+	const usable = names.flatMap((one) => named(one, ours.filter(isUsableCopy))?.ImageId ?? [])[0];
+	if (usable !== void 0) return usable;
+	for (const one of names) {
+		const there = named(one, ours);
+		if (there === void 0 && named(one, found) !== void 0) continue;
+		if (there !== void 0) await removeImage(place, there);
+		const id = await make(run, place, {
+			...wanted,
+			name: one
+		});
+		if (id !== void 0) return id;
+	}
+	throw new Error(`the names ${names.join(", ")} are taken by other AMIs: deregister one of them`);
+}
+function imageCommand(job, wanted, token) {
+	const { imageId, place, image } = job.source;
+	const all = {
+		...wanted.tags,
+		...provenance(job.request, imageId),
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]: "true"
+	};
+	return imageCopy(job, {
+		...wanted,
+		id: idOr(noResource.image, imageId),
+		region: place.region,
+		token,
+		description: `Temporary encrypted copy of ${imageId}`,
+		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(all),
+		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
+			...all,
+			[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
+		})
+	});
+}
+function snapshotCommand(job, { snapshot: { id }, key, tags }) {
+	const { imageId, place } = job.source;
+	const ours = {
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: id,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]: job.leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key
+	};
+	return snapshotCopy(job, {
+		id: idOr(noResource.snapshot, id),
+		region: place.region,
+		key,
+		description: encryptedDescription(id, imageId),
+		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
+			...tags,
+			...provenance(job.request, imageId),
+			...ours
+		})
+	});
+}
+function asksToEncrypt(operation, asking) {
+	const { snapshot, key, tags } = operation;
+	const { source, standIns, request } = asking;
+	const making = snapshot === void 0 ? [dryRun(imageCommand(asking, operation)), deregistration(standIns.image)] : [dryRun(snapshotCommand(asking, {
+		snapshot,
+		key,
+		tags
+	})), copyQuota(request.maxParallel)];
+	const read = snapshot === void 0 ? source.snapshots : [snapshot];
+	return [
+		...making,
+		deletion$1(standIns.snapshot),
+		...usingKey(key),
+		...readingSnapshots(read, key)
+	];
+}
+function asksToAwait(operation, { standIns }) {
+	if ("image" in operation || !("id" in operation.copy)) return [];
+	const { copy, key, remake } = operation;
+	return [...remake.snapshot === void 0 ? [deregistration(copy.id), deletion$1(standIns.snapshot)] : [deletion$1(copy.id)], ...usingKey(key)];
+}
+function isOurs({ source, log }, place, there) {
+	const tied = tieOfEncryptedCopy(there, source.imageId);
+	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	return tied.is === "proven";
+}
+async function make(run, place, wanted) {
+	const what = run.source.imageId;
+	try {
+		return await retryCopyOnLimit(run, {
+			place,
+			id: what
+		}, () => copyWhole(run, place, wanted));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
+		const there = await findNamed(place, wanted.name, true);
+		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
+	}
+}
+async function copyWhole(run, place, wanted) {
+	const { ImageId } = await place.ec2(imageCommand(run, wanted, (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomUUID)()));
+	if (ImageId === void 0) throw new Error("AWS named no image");
+	return ImageId;
+}
+function encryptSnapshot(wanted, { run, place }) {
+	const { snapshot, key } = wanted;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const ofSource = {
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Values: [run.source.imageId]
+	};
+	return telling(snapshot.id, place, async () => {
+		const id = oldestCopy(await ownSnapshots(place, ofSource), snapshot.id, key) ?? await copyOne();
+		run.log.line(where, `encrypting ${snapshot.id} (${snapshot.sizeGiB} GiB) under ${key}: ${id}`);
+		const tell = milestones({
+			totalGiB: snapshot.sizeGiB,
+			stepPercent: 10,
+			now: place.clock.now
+		}, (progress) => run.log.line(where, `encrypting ${snapshot.id}: ${progress}`));
+		return underKey(await run.watcher(place).snapshot(id, { onProgress: ({ percent }) => tell(percent) }), key);
+	});
+	async function copyOne() {
+		const command = snapshotCommand(run, wanted);
+		const mark = {
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate}`,
+			Values: [run.leaseId]
+		};
+		const id = await retryCopyOnLimit(run, {
+			place,
+			id: snapshot.id
+		}, () => beginCopy(place, command, {
+			mark,
+			sourceId: snapshot.id
+		}));
+		const others = await ownSnapshots(place, ofSource);
+		const first = oldestCopy(others.some(({ SnapshotId }) => SnapshotId === id) ? others : [...others, ...await describeSnapshots(place, [id])], snapshot.id, key);
+		if (first === void 0 || first === id) return id;
+		await deleteSnapshot(place, id);
+		return first;
+	}
+}
+function remedyFor(error) {
+	if (!(error instanceof CopyFailedError) || !/key/i.test(error.reason)) return void 0;
+	return "the source role needs kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on source-kms-key (and on the key that the AMI is under now)";
+}
+// src/operations/lease.ts
+function asksForLease({ imageId }, { leaseId, standIns }) {
+	const Key = leaseTagKey(leaseId);
+	const Resources = [idOr(standIns.image, imageId)];
+	const without = "other runs on this AMI cannot see this one; run them one after the other";
+	return [dryRun(new CreateTagsCommand({
+		Resources,
+		Tags: [{
+			Key,
+			Value: ""
+		}]
+	}), without), dryRun(new DeleteTagsCommand({
+		Resources,
+		Tags: [{ Key }]
+	}), without)];
+}
+async function lease({ imageId, regions }, { run, place }) {
+	const { host, request, leaseId, ledger } = run;
+	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt);
+	const held = await takeLease({
+		place,
+		imageId,
+		id: leaseId,
+		run: request.run,
+		targets,
+		regions,
+		machine: host.machine,
+		warn: run.log.warn,
+		beforeWrite: (since) => ledger.write({
+			leased: true,
+			since
+		})
+	});
+	if (held === void 0) {
+		ledger.write({ leased: false });
+		return { undone: "not possible" };
+	}
+	run.hold(held);
+	return {};
+}
+// src/operations/published.ts
+function asksToMark({ of: [of], former, isBack }, { standIns }) {
+	const own = idOr(standIns.image, of);
+	const ids = [own, ...former.slice(0, 1)];
+	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded];
+	return [...ids.map((id, index) => dryRun(tagging(id, [{
+		Key: keys[index],
+		Value: ""
+	}]))), ...isBack ? [dryRun(untagging(own))] : []];
+}
+function tagging(id, Tags) {
+	return new CreateTagsCommand({
+		Resources: [id],
+		Tags
+	});
+}
+function untagging(id) {
+	return new DeleteTagsCommand({
+		Resources: [id],
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
+	});
+}
+async function markPublished({ image, former, isSaid, isBack }, scope) {
+	const { run, place } = scope;
+	const id = idOf(scope, image);
+	const now = new Date(place.awsNow()).toISOString();
+	const marks = [
+		...isBack ? [{
+			id,
+			command: untagging(id)
+		}] : [],
+		...isSaid ? [] : [{
+			id,
+			command: tagging(id, [{
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published,
+				Value: now
+			}])
+		}],
+		...former.map((one) => ({
+			id: one,
+			command: tagging(one, [{
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded,
+				Value: `${id} ${now}`
+			}])
+		}))
+	];
+	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
+	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: what retain-days counts from could not be noted: ${why}`);
+	return {};
+}
+async function refusalOf(place, { id, command }) {
+	try {
+		await patiently(place, () => sendEc2(place, command));
+		return;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+	}
+}
+// src/operations/ready.ts
+async function readReferences({ sets, settled }, scope) {
+	const { ledger } = scope.run;
+	if (sets.length > 0) await refuseRecalled(scope.run);
+	const read = await joined(sets.map((one) => readReference(one, scope)));
+	const { promotions = [], versions = [] } = ledger.state ?? {};
+	const isOpen = (place, name) => !settled.some((one) => isOf(one, place, name));
+	const change = {
+		promotions: [...promotions.filter((one) => isOpen(one.place, one.name)), ...read.flatMap((one) => one?.promotion ?? [])],
+		versions: [...versions.filter((one) => isOpen(one.place, one.template)), ...read.flatMap((one) => one?.version ?? [])]
+	};
+	if (sets.length + settled.length > 0) ledger.write(change);
+	return {};
+}
+function isOf(one, place, name) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+}
+async function readReference(one, scope) {
+	const { run, place, resultOf } = scope;
+	const made = "madeBy" in one.image ? resultOf(one.image.madeBy) : void 0;
+	await refuseFailed({
+		...scope,
+		place: run.accounts.target(one.place).until(place.signal)
+	}, made ?? {});
+	return one.kind === "parameter" ? { promotion: await readPromotion(one, scope) } : { version: await readNewVersion(one, scope) };
+}
+// src/operations/register.ts
+function commandOf({ name, description, tags }, { source, leaseId }, made) {
+	const mark = tags.length < 50 ? [{
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+		Value: leaseId
+	}] : [];
+	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
+		source: source.image,
+		name,
+		description,
+		tags: [...tags, ...mark],
+		...made
+	}));
+}
+function asksToRegister(operation, asking) {
+	const { source, standIns } = asking;
+	return [dryRun(commandOf(operation, asking, {
+		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(source.image).map((id) => [id, standIns.snapshot])),
+		extras: source.extras
+	})), deregistration(standIns.image, halfMade)];
+}
+async function register(operation, scope) {
+	const { run, place } = scope;
+	const { name } = operation;
+	const made = new Map([...operation.copies].map(([id, by]) => [id, scope.resultOf(by)]));
+	const copies = new Map([...made].map(([id, result]) => [id, result?.id ?? ""]));
+	const command = commandOf(operation, run, {
+		copies,
+		extras: await extrasOf(operation, scope)
+	});
+	const ids = new Set(copies.values());
+	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
+	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId);
+	const gone = goneFor(operation, run);
+	try {
+		return await usingRival(operation, scope, async () => {
+			const what = `register ${name}`;
+			const id = await retryOnLimit(run, {
+				place,
+				what
+			}, () => registerOnce(place, command, {
+				name,
+				isOurs,
+				gone
+			}));
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `registered ${id} (${name})`);
+			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
+			return {
+				id,
+				image,
+				snapshots: [...made.values()].flatMap((result) => result?.snapshots ?? [])
+			};
+		});
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+	}
+}
+async function confirmLaunch(operation, { run, place }, image) {
+	if (run.operation(bootId(place)) !== void 0) await run.confirm(operation, { image });
+}
+function takesOver(operation) {
+	return operation?.kind === "copy" && operation.takeOver !== void 0;
+}
+function registerOnce(place, command, { name, isOurs, gone }) {
+	let isHeld = false;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || isHeld;
+	return retried({
+		place,
+		on,
+		...untilNameIsFree
+	}, async () => {
+		isHeld = false;
+		try {
+			const { ImageId } = await patiently(place, () => place.ec2(command));
+			if (ImageId === void 0) throw new Error("AWS named no image");
+			return ImageId;
+		} catch (error) {
+			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
+			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? await findNamed(place, name, taken) : void 0;
+			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
+			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
+			return named.ImageId;
+		}
+	});
+}
+function goneFor({ after }, run) {
+	const before = after.flatMap((id) => run.operation(id) ?? []);
+	return new Set(before.flatMap((one) => one.kind === "deregister" ? one.image.ImageId ?? [] : []));
+}
+async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
+	const operation = by === void 0 ? void 0 : run.operation(by);
+	const image = by === void 0 ? void 0 : resultOf(by)?.image;
+	if (operation === void 0 || image === void 0) return run.source.extras;
+	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
+}
+// src/operations/share.ts
+async function share$1({ resource, accounts }, scope) {
+	const { run, place } = scope;
+	const id = idOf(scope, resource);
+	try {
+		const toAdd = await newShares(run, place, {
+			id,
+			accounts
+		});
+		if (toAdd.length > 0) {
+			run.ledger.addShare(place.region, id, toAdd);
+			await writeOnResource(run, place, {
+				id,
+				accounts: toAdd
+			});
+			await changeShares(place, id, { Add: toAdd });
+		}
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `shared ${id} with ${accounts.join(", ")}`);
+		return { id };
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Sharing ${id} with ${accounts.join(", ")}`, error);
+	}
+}
+function asksToShare({ of: [of], place, type, accounts }, asking) {
+	const { source, standIns, leaseId } = asking;
+	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
+	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
+	const Tags = shareTags(leaseId, accounts);
+	const Resources = [idOr(standIns[type], of)];
+	const without = "if this run is killed, no later run can tell what it shared";
+	return [
+		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
+		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
+		dryRun(sharesQuery(id)),
+		dryRun(new CreateTagsCommand({
+			Resources,
+			Tags
+		}), without),
+		dryRun(new DeleteTagsCommand({
+			Resources,
+			Tags: Tags.map(({ Key }) => ({ Key }))
+		}), without)
+	];
+}
+async function newShares(run, place, { id, accounts }) {
+	const shared = await readShares(place, id).catch((error) => {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return new Set();
+		throw error;
+	});
+	if (!accounts.some((account) => shared.has(account))) return [...accounts];
+	const ours = await provenShares(run, place, {
+		id,
+		claimed: [...sharesOf$1((await readTags(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
+			lease,
+			account
+		}))).filter(({ account }) => accounts.includes(account))
+	});
+	return accounts.filter((account) => !shared.has(account) || ours.has(account));
+}
+const givenLooksSeconds = [
+	0,
+	2,
+	8
+];
+async function provenShares({ source, request, ledger }, place, { id, claimed }) {
+	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
+	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
+	const { keyAccess } = request.source;
+	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
+	if (keyAccess === "existing") return new Set();
+	const leases = claimed.map(({ lease }) => lease);
+	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
+	let proven = new Set();
+	await lookedFor(place, givenLooksSeconds, async () => {
+		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
+		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
+		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
+		return claimed.every(({ account }) => proven.has(account)) || void 0;
+	});
+	return proven;
+}
+function unlessDenied(error) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+	throw error;
+}
+async function writeOnResource(run, place, { id, accounts }) {
+	if (run.ledger.state?.leased !== true) return;
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [id],
+			Tags: shareTags(run.leaseId, accounts)
+		}));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
+	}
+}
+// src/operations/kinds.ts
+const nothing = () => [];
+const kinds = {
+	create: {
+		asks: asksToCreate,
+		perform: create$1
+	},
+	lease: {
+		asks: asksForLease,
+		perform: lease
+	},
+	encrypt: {
+		asks: asksToEncrypt,
+		perform: encrypt
+	},
+	await: {
+		asks: asksToAwait,
+		perform: awaitCopy
+	},
+	allow: {
+		asks: asksToAllow,
+		perform: allow
+	},
+	access: {
+		asks: ({ key }) => takingUnder(key),
+		perform: access
+	},
+	share: {
+		asks: asksToShare,
+		perform: share$1
+	},
+	copy: {
+		asks: asksToCopy,
+		perform: copy
+	},
+	"copy-image": {
+		asks: asksToCopyImage,
+		perform: copyImage
+	},
+	register: {
+		asks: asksToRegister,
+		perform: register
+	},
+	verify: {
+		asks: asksToVerify,
+		perform: verify
+	},
+	reuse: {
+		asks: (_, asking) => asksForUsers(asking),
+		perform: reuse
+	},
+	boot: {
+		asks: asksToBoot,
+		perform: boot
+	},
+	publish: {
+		asks: asksToPublish,
+		perform: publish
+	},
+	protect: {
+		asks: asksToProtect,
+		perform: protect
+	},
+	"ask-usage": {
+		asks: asksForUsage,
+		perform: askUsage
+	},
+	published: {
+		asks: asksToMark,
+		perform: markPublished
+	},
+	ready: {
+		asks: nothing,
+		perform: readReferences
+	},
+	parameter: {
+		asks: nothing,
+		perform: setParameter,
+		undo: putBack
+	},
+	"template-version": {
+		asks: asksForVersion,
+		perform: makeVersion$1,
+		undo: undoVersion
+	},
+	deregister: {
+		asks: asksToDeregister,
+		perform: deregister,
+		undo: restore
+	},
+	delete: {
+		asks: ({ snapshotIds: [id = ""] }) => [deletion$1(id)],
+		perform: remove
+	},
+	untag: {
+		asks: asksToUntag,
+		perform: untag
+	}
+};
+function perform(operation, scope) {
+	return kinds[operation.kind].perform(operation, scope);
+}
+function asks(operation, asking) {
+	return kinds[operation.kind].asks(operation, asking);
 }
 // src/apply.ts
 async function apply(run, operations) {
@@ -45798,7 +45992,7 @@ function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	});
 	const what = `${asker.role} is not allowed to call ${denied} on ${keyArn}`;
 	const remedy = byKey ? `add to the policy of that key: ${listed(useStatements({
-		Principal: accountOf$1(request, account),
+		Principal: accountOf(request, account),
 		Resource: "*"
 	}))}` : ownRemedy(request, {
 		asker,
@@ -45828,7 +46022,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 function isOwnLack(words) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "resource-based policy");
 }
-function accountOf$1({ source: { partition } }, account) {
+function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
 }
 function listed(statements) {
@@ -46339,17 +46533,24 @@ function isToProtect(image, { users, sharing, tie }) {
 	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
 }
 function formerOf(facts) {
-	const { reused, tie } = facts;
-	const isOlder = (image) => reused === void 0 || (madeAt(image) ?? 0) < (madeAt(reused) ?? 0);
-	return settledOf(facts).filter((image) => isOlder(image) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) === void 0);
+	const { tie } = facts;
+	return settledOf(facts).filter((image) => (!isNewer(image, facts) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) === void 0);
+}
+function isNewer(image, { reused }) {
+	return reused !== void 0 && (madeAt(image) ?? 0) >= (madeAt(reused) ?? 0);
+}
+function isPublishedAgain(facts) {
+	const { reused } = facts;
+	if (reused === void 0) return false;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
 }
 function verdictOn(image, facts, counted) {
 	const { now, users, reports } = facts;
 	const held = whyHeld(image, facts);
 	if (held !== void 0) return { why: held };
 	const id = image.ImageId ?? "";
-	const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
-	const since = publishedAfter(image, successor, now);
+	const successor = successorOf(image, facts, counted);
+	const since = successor === void 0 ? now : publishedAfter(image, facts, successor);
 	const early = whyTooEarly(image, facts, {
 		since,
 		made: madeAt(successor ?? {})
@@ -46361,10 +46562,13 @@ function verdictOn(image, facts, counted) {
 		reports: reports && (reports.get(id) ?? [])
 	});
 }
-function whyHeld(image, { users, sharing, locks, tie }) {
+function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 	const tied = tie(image);
 	if (tied.is !== "proven") return tied.why;
-	const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
+	const obstacle = removalObstacle(image, locks, {
+		mayWait: true,
+		mayLift
+	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const lasting = lastingUses(users.get(image.ImageId ?? "") ?? [], sharing);
 	return lasting.length === 0 ? void 0 : `it is used by ${lasting.map(({ by }) => by).join(", ")}`;
@@ -46376,13 +46580,31 @@ function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) 
 	return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
 }
 const dayMs = 864e5;
-function publishedAfter(image, successor, now) {
-	const [, marked = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded)?.split(" ") ?? [];
-	const told = Date.parse(marked);
-	if (!Number.isNaN(told)) return Math.max(told, madeAt(image) ?? told);
-	if (successor === void 0) return now;
-	const published = Date.parse((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(successor, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) ?? "");
-	return Number.isNaN(published) ? void 0 : Math.max(published, madeAt(successor) ?? published);
+function supersededBy(image) {
+	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded)?.split(" ") ?? [];
+	return {
+		id,
+		at: timeOf(time)
+	};
+}
+function successorOf(image, facts, counted) {
+	const since = publishedAt(image, facts) ?? madeAt(image) ?? 0;
+	const { id } = supersededBy(image);
+	return [...counted, facts.reused].find((other) => other?.ImageId === id && other !== image && (publishedAt(other, facts) ?? madeAt(other) ?? 0) >= since) ?? counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+}
+function publishedAfter(image, facts, successor) {
+	const { id, at } = supersededBy(image);
+	const since = publishedAt(successor, facts) ?? (id === successor.ImageId ? at : void 0);
+	return since && Math.max(since, at ?? 0, madeAt(successor) ?? 0, madeAt(image) ?? 0);
+}
+function publishedAt(image, facts) {
+	if (image.ImageId === facts.reused?.ImageId && isPublishedAgain(facts)) return facts.now;
+	const told = timeOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published));
+	return told && Math.max(told, madeAt(image) ?? 0);
+}
+function timeOf(text = "") {
+	const time = Date.parse(text);
+	return Number.isNaN(time) ? void 0 : time;
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -46586,7 +46808,7 @@ function withoutRecalled({ target, tie }) {
 	};
 }
 function planLasting(planning, { target, tie }) {
-	const { request, source, holders, findings } = planning;
+	const { request, source, holders } = planning;
 	const crossAccount = target.request.account !== source.account;
 	const route = planRoute(planning, target, crossAccount);
 	const found = findImage(planning, target, route);
@@ -46603,7 +46825,7 @@ function planLasting(planning, { target, tie }) {
 	});
 	if (image === void 0 && takeOver === void 0 && supersedes === void 0) checkName(planning, target, discardImages);
 	if (request.onExisting === "fail" && others.length > 0) tellExisting(planning, target, others);
-	for (const one of replace) checkRemovable(one, target, findings);
+	for (const one of replace) checkRemovable(planning, target, one);
 	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
 	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
@@ -46629,6 +46851,7 @@ function planLasting(planning, { target, tie }) {
 		}),
 		discardImages,
 		discard: copies.discard,
+		replaced: findReplaced$1(target, holders),
 		untag: image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
 	};
 	if (image !== void 0) {
@@ -46676,7 +46899,7 @@ function planReplacing(planning, own, { others, registers }) {
 		supersedes: findSuperseded(request, own.target, replaced)
 	};
 	const wasRejected = isRejected(former);
-	if (!wasRejected && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnlaunched(planning, own.target, former);
+	if (wasRejected || !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnused(planning, own.target, former);
 	const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
 	return {
 		replace,
@@ -46713,11 +46936,14 @@ function tieInLineage({ target: { lineage = "", parts }, tie }) {
 		return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
 	};
 }
-function checkUnlaunched({ findings }, { place, users }, image) {
+function checkUnused({ findings }, { place, users }, image) {
 	const id = image.ImageId ?? "";
-	const launching = users?.get(id)?.filter(({ launches }) => launches) ?? [];
-	if (users !== void 0 && launching.length === 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : `would be launched anew by ${launching.map(({ by }) => by).join(", ")}`}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	const isGood = !isRejected(image);
+	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
+	if (users !== void 0 && using.length === 0) return;
+	const by = using.map((one) => one.by).join(", ");
+	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -46757,8 +46983,9 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 	const { foreign, ...retention } = planRetention({
 		count: retain,
 		days,
-		now: holders.now,
 		sharing: request.publication,
+		mayLift: mayLift(request),
+		now: holders.now,
 		...read
 	});
 	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), whyLeft(one, tie));
@@ -46768,20 +46995,23 @@ function marksOf({ findings }, own, { reused, going }) {
 	const { lineage, made } = own.target;
 	if (lineage === void 0) return void 0;
 	const gone = new Set(going.map(({ ImageId }) => ImageId));
-	const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf({
-		existing,
+	const succession = {
+		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
 		reused,
 		tie: tieInLineage(own)
-	}));
-	if (reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) {
+	};
+	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
+	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
+	if (reused !== void 0 && !isOf(reused)) {
 		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
-	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0;
+	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0 && !isPublishedAgain(succession);
+	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0;
 	return isSaid && former.length === 0 ? void 0 : {
 		former,
-		isSaid
+		isSaid,
+		isBack
 	};
 }
 function expectedOf(planning, target, route) {
@@ -46830,8 +47060,11 @@ function planSnapshotTags(planning, target, route) {
 		})];
 	}));
 }
-function checkRemovable(image, { place, locks }, findings) {
-	const obstacle = removalObstacle(image, locks, { mayWait: false });
+function checkRemovable({ request, findings }, { place, locks }, image) {
+	const obstacle = removalObstacle(image, locks, {
+		mayWait: false,
+		mayLift: mayLift(request)
+	});
 	if (obstacle === void 0) return;
 	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
 }
@@ -47280,27 +47513,6 @@ async function create(asked, foreseen) {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(error.problems, error.plan && withCreated(error.plan), id);
 	}
 }
-// src/observe/foreign-grants.ts
-async function foreignGrants(place, keyArn, use) {
-	return (await listGrants(place, keyArn)).filter((grant) => isForeign(grant, use)).map((grant) => told(place, keyArn, grant));
-}
-function isForeign(grant, { accounts, since }) {
-	const { IssuingAccount, CreationDate, Operations = [] } = grant;
-	const isOfOurs = Operations.every((operation) => keyOperations.includes(operation));
-	const isOfTheRun = (CreationDate?.getTime() ?? 0) >= Math.floor(since / 1e3) * 1e3;
-	return accounts.has(accountOf(IssuingAccount)) && isOfOurs && isOfTheRun && !isForAws(grant);
-}
-function isForAws({ GranteePrincipal = "", GranteeServicePrincipal }) {
-	return GranteeServicePrincipal !== void 0 || /\.amazonaws\.com(\.cn)?$/.test(GranteePrincipal) || GranteePrincipal.includes(":assumed-role/aws:ec2-infrastructure/");
-}
-function accountOf(issuer = "") {
-	return /\d{12}/.exec(issuer)?.[0] ?? "";
-}
-function told(place, keyArn, grant) {
-	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
-	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
-}
 // src/release-run.ts
 function takesLease({ operations }) {
 	return operations.some(({ kind }) => kind === "lease");
@@ -47320,6 +47532,7 @@ function begin(run, plan) {
 		grantKeys: plan.keys,
 		imageId: source.imageId,
 		leaseId: run.leaseId,
+		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
 		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place))]))
 	});
@@ -47327,10 +47540,10 @@ function begin(run, plan) {
 const cleanUpMinutes = 10;
 async function end({ run, leases, left, regranted }, plan, outcomes) {
 	await joined(leases.map((lease) => lease.stop()));
-	const [report] = await joined([takesLease(plan) ? releaseRun({
+	const report = takesLease(plan) ? await releaseRun({
 		run,
 		regranted
-	}, plan, outcomes) : Promise.resolve(nothing$1), tellForeignGrants(run, outcomes)]);
+	}, plan, outcomes) : nothing$1;
 	const failed = [
 		...left,
 		...failedRemovals(run, outcomes),
@@ -47339,8 +47552,10 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 	for (const what of [
 		...report.done,
 		...report.stays,
-		...report.goesOn
+		...report.goesOn,
+		...report.unknown
 	]) run.log.line("clean-up", what);
+	for (const what of report.warned) run.log.warn(what);
 	for (const what of failed) run.log.line("clean-up", `left behind: ${what}`);
 	for (const what of report.allowed) warnOfRest(run, what);
 	const stays = [...report.stays, ...report.allowed];
@@ -47400,29 +47615,13 @@ function grantsOf(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
 		const { operation } = outcome;
 		if (operation.kind !== "allow" || operation.by !== "grant" || outcome.is === "not begun") return [];
+		const grantId = outcome.is === "done" ? outcome.result.grantId : void 0;
 		return [{
 			keyArn: operation.key,
-			grantId: outcome.is === "done" ? outcome.result.grantId : void 0
+			grantId,
+			account: operation.principalArn.split(":")[4]
 		}];
 	});
-}
-const lookMs = 5e3;
-async function tellForeignGrants({ host, accounts, log }, outcomes) {
-	const granted = [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "grant" && is !== "not begun" ? [operation] : []);
-	const signal = host.clock.after(lookMs);
-	await joined([...Map.groupBy(granted, ({ key }) => key)].map(async ([key, operations]) => {
-		const users = new Set(operations.map(({ principalArn }) => principalArn.split(":")[4] ?? ""));
-		const place = accounts.source(regionOfKey(key)).until(signal);
-		try {
-			const since = place.awsNow() - log.elapsedSeconds() * 1e3;
-			for (const what of await foreignGrants(place, key, {
-				accounts: users,
-				since
-			})) log.warn(what);
-		} catch (error) {
-			log.line("clean-up", `whether others made grants on ${key} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		}
-	}));
 }
 function statedIn(outcomes) {
 	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
@@ -47713,6 +47912,7 @@ async function takeBack(host, settings, state) {
 		patient: false
 	};
 	let failed = [];
+	const warned = new Set();
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		const before = passesAfterSeconds[index - 1] ?? 0;
 		await clock.sleep((seconds - before) * 1e3, signal);
@@ -47723,6 +47923,7 @@ async function takeBack(host, settings, state) {
 			...releasing,
 			isLast: index === passesAfterSeconds.length - 1
 		});
+		for (const what of report.warned) warned.add(what);
 		done.push(...report.done, ...index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []);
 		failed = [...notPutBack, ...report.failed];
 	}
@@ -47736,7 +47937,8 @@ async function takeBack(host, settings, state) {
 	].join("; ")];
 	return {
 		done: [...new Set(done)],
-		failed
+		failed,
+		warned: [...warned]
 	};
 }
 async function enter({ account, sts }) {

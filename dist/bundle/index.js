@@ -1752,8 +1752,8 @@ function readRetention(reader, run) {
 	};
 }
 const isLineage = {
-	fits: (text) => /^[\p{L}\p{N} _.:/=+@-]{1,128}$/u.test(text),
-	expected: "expected at most 128 letters, digits, spaces and _.:/=+@-"
+	fits: (text) => /^[A-Za-z0-9 _.:/=+@-]{1,128}$/.test(text),
+	expected: "expected at most 128 letters (A to Z), digits, spaces and _.:/=+@-"
 };
 function readParameterName(reader, run) {
 	const template = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
@@ -1834,6 +1834,7 @@ const tagKeys = {
 	published: "share-encrypted-ami:published",
 	protection: "share-encrypted-ami:protection",
 	superseded: "share-encrypted-ami:superseded",
+	replacedBy: "share-encrypted-ami:replaced-by",
 	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
 	intermediate: "share-encrypted-ami:intermediate"
@@ -1842,7 +1843,7 @@ const instanceTag = "share-encrypted-ami:source-instance";
 const recalledTag = "share-encrypted-ami:recalled";
 const endedLease = "ended";
 const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length - 1;
+const ownTagCount = Object.keys(tagKeys).length - 2;
 function toTags(record) {
 	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
 		Key,
@@ -1853,7 +1854,7 @@ function tagValue(resource, key) {
 	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
 }
 function isMarked(copy) {
-	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
+	return [tagKeys.lease, tagKeys.replacedBy].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
 }
 function mergeTags(source, { users, ours }, most = 50) {
 	const kept = {
@@ -4554,7 +4555,8 @@ async function post$1(host) {
 		});
 		if (reader.problems.length > 0) throw new InputError(reader.problems);
 		const { takeBack } = await __nccwpck_require__.e(/* import() */ 18).then(__nccwpck_require__.bind(__nccwpck_require__, 18)).then((n) => n.t);
-		const { done, failed } = await takeBack(host, settings, state);
+		const { done, failed, warned } = await takeBack(host, settings, state);
+		for (const what of warned) warn(what);
 		for (const what of done) runner.info(logText(oneLine(what)));
 		const next = state.imageId === "" ? "" : `. The next run on ${state.imageId} takes it back`;
 		for (const what of failed) {

@@ -22,6 +22,7 @@ import { isRejected } from '../plan/boot.ts';
 import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target, Users } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
+import { replacedFilter, replacedOn } from '../plan/replaced.ts';
 import { partitionOf } from '../regions.ts';
 import { isMarked, tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
@@ -301,7 +302,9 @@ async function readUsers(
   { request: { publication, onExisting }, findings }: Asked,
 ): Promise<Target['users']> {
   const { retain } = publication;
-  const named = made.filter(({ ImageId }) => onExisting === 'replace' && ImageId === namesake?.ImageId);
+  const named = made.filter(
+    (image) => image.ImageId === namesake?.ImageId && (onExisting === 'replace' || isRejected(image)),
+  );
   // What can't be read is told before the first AMI has to go.
   const ids = imageIdsOf(retain === undefined ? named : made);
   const where = placeName(place);
@@ -365,7 +368,7 @@ const lateTagsMs = 3000;
 
 type Earlier = Pick<
   Target,
-  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'used' | 'made' | 'parts' | 'ancestry'
+  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'replaced' | 'used' | 'made' | 'parts' | 'ancestry'
 >;
 
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
@@ -398,7 +401,11 @@ async function findEarlier(
   const isFormer = (image: Image) =>
     isRejected(image) || (request.onExisting === 'replace' && made.some(isSame(image)));
   const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-  const earlierCopies = await ownSnapshots(place, ofSource);
+  const [earlierCopies, marked] = await joined<[Snapshot[], Snapshot[]]>([
+    ownSnapshots(place, ofSource),
+    ownSnapshots(place, replacedFilter),
+  ]);
+  const replaced = replacedOn(imageId, marked);
   const mayGo = lineage !== undefined || request.onExisting === 'replace' ? [...existing, ...made] : [];
   return {
     existing,
@@ -406,7 +413,10 @@ async function findEarlier(
     namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== imageId),
     earlierCopies,
-    used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
+    replaced,
+    used: new Set(
+      (await imagesWith(place, idsOf([...earlierCopies, ...replaced].filter(isMarked)))).flatMap(snapshotIdsOf),
+    ),
     parts: await readParts(place, [...existing, ...made, ...former], earlierCopies),
     ancestry: await readAncestry(place, telling, mayGo),
   };

@@ -108,7 +108,7 @@ export type Around = Readonly<{
 export async function readAround(place: Place, known: ReadonlyMap<string, Snapshot>): Promise<Around> {
   const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
     ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }),
-    ownSnapshots(place, { Name: 'tag-key', Values: [tagKeys.lease, tagKeys.superseded] }),
+    ownSnapshots(place, { Name: 'tag-key', Values: [tagKeys.lease, tagKeys.replacedBy] }),
   ]);
   const parts = new Map(known);
   const unread = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !parts.has(id));

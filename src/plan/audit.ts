@@ -6,6 +6,7 @@ import { maxTags, mergeTags, recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { fill, filledByAnyRun, type TemplateValues } from '../template.ts';
 import { unlikeness, whyUnlike } from './earlier.ts';
 import type { Source, Target } from './facts.ts';
+import { protectionStates } from './removal.ts';
 import { launcherName } from './usage-report.ts';
 
 /* What an audit makes of the facts: whether what there is in a target is what a share would make and publish. */
@@ -175,11 +176,9 @@ function deprecationDifferences({ publication: { deprecateAfter } }: AuditReques
   return isNear ? [] : asked('DeprecationTime', `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
 }
 
-/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html (deregistrationProtection) */
 function protectionDifferences({ publication }: AuditRequest, image: Image): Difference[] {
   const actual = image.DeregistrationProtection || 'disabled';
-  const wanted = { off: 'disabled', on: 'enabled-without-cooldown', 'on-with-cooldown': 'enabled-with-cooldown' };
-  const expected = wanted[publication.deregistrationProtection];
+  const expected = protectionStates[publication.deregistrationProtection];
   // One that ends with a cooldown is off as far as anybody asked.
   if (expected === 'disabled' && !actual.startsWith('enabled')) return [];
   return asked('DeregistrationProtection', expected, actual);

@@ -104,7 +104,9 @@ export type Target = Readonly<{
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
-  /** Those of them that bear a run's mark and that an AMI has, whatever tags it bears. */
+  /** Snapshots of AMIs, of whatever source, that gave their name up to runs on this source AMI. */
+  replaced: readonly Snapshot[];
+  /** Those of both that bear a run's mark and that an AMI has, whatever tags it bears. */
   used: ReadonlySet<string>;
   /** The snapshots of `existing` and `made`, by their IDs. */
   parts: ReadonlyMap<string, Snapshot>;

@@ -279,6 +279,7 @@ resource "aws_iam_role_policy" "target_role" {
           "ForAllValues:StringLike" : {
             "aws:TagKeys" : [
               "share-encrypted-ami:lease",
+              "share-encrypted-ami:replaced-by",
               "share-encrypted-ami:superseded"
             ]
           },
