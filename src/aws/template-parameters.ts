@@ -66,6 +66,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:DescribeFastSnapshotRestores',
       'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeAvailabilityZones',
+      'ec2:GetImageAncestry',
       'kms:ListGrants',
       'ssm:GetParameter',
     ],

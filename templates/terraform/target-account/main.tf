@@ -846,7 +846,8 @@ resource "aws_iam_role_policy" "target_audit" {
         "Sid" : "ReadTheImage",
         "Effect" : "Allow",
         "Action" : [
-          "ec2:DescribeImageAttribute"
+          "ec2:DescribeImageAttribute",
+          "ec2:GetImageAncestry"
         ],
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*"
