@@ -287,7 +287,7 @@ describe('the policies for an audit', () => {
   );
 });
 
-test('many targets at 300 ms a call and by the rates of AWS', async () => {
+test.each(['a source AMI', 'a lineage'])('many targets at 300 ms a call and by the rates of AWS, by %s', async (by) => {
   // By night as many as it is to take in two minutes.
   const accounts = Array.from({ length: process.env.NIGHTLY === 'true' ? 50 : 5 }, (_, index) =>
     String(200_000_000_001 + index),
@@ -310,18 +310,26 @@ test('many targets at 300 ms a call and by the rates of AWS', async () => {
     rules: { requestRates: 1 },
   };
   const { amiId } = standardCase(options);
+  const isByLineage = by === 'a lineage';
   const ours = { 'share-encrypted-ami:source-ami': amiId };
+  const ofLineage = isByLineage
+    ? { 'share-encrypted-ami:lineage': 'golden', 'share-encrypted-ami:published': '2026-11-01T00:00:00Z' }
+    : {};
+  const copied = copiedFrom(amiId, isByLineage ? 'golden' : undefined);
   const amis = [
     {
       name: 'golden-image',
-      tags: { Name: 'golden', team: 'platform', ...ours },
-      volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags: ours, copied: copiedFrom(amiId) }],
+      tags: { Name: 'golden', team: 'platform', ...ours, ...ofLineage },
+      volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags: ours, copied }],
     },
   ];
   const shared = auditable(standardCase({ ...options, target: { amis } }));
   const simulator = await startSimulator(shared.scenario);
   const plain = Object.fromEntries(Object.keys(published).map((name) => [name, '']));
-  const { findings, seconds, summary } = await audit(shared, simulator, plain);
+  const { findings, seconds, summary } = await audit(shared, simulator, {
+    ...plain,
+    ...(isByLineage && { 'ami-id': '', lineage: 'golden' }),
+  });
   expect(findings).toEqual([]);
   // Narrow enough that twenty stand side by side.
   expect(summary).toContain('| account | af<br>s<br>1 | ap<br>ne<br>1 |');

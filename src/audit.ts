@@ -1,8 +1,7 @@
-import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import type { Image, Instance } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
-import type { Place } from './aws/clients.ts';
+import { type Found, type Lying, leftAtSource, lyingAbout } from './audit/lying.ts';
 import { placeName, type Where } from './aws/errors.ts';
-import { isEncryptedCopy } from './encrypted-copy.ts';
 import type { Host } from './host.ts';
 import type { AuditRequest } from './inputs/audit.ts';
 import type { TargetRequest } from './inputs/targets.ts';
@@ -10,6 +9,7 @@ import { joined } from './join.ts';
 import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { type Compared, type Comparing, observeCompared, readCopies } from './observe/compared.ts';
 import { type Around, readAround, readPublished } from './observe/published.ts';
+import { leasedInstances } from './operations/instances.ts';
 import {
   type AuditFinding,
   type Auditing,
@@ -19,14 +19,14 @@ import {
   templateOf,
   whyRecalled,
 } from './plan/audit.ts';
-import { isOfEncryptedCopy, type Known, type Tie, tieOfImage, tieOfSnapshot } from './plan/evidence.ts';
+import type { Known } from './plan/evidence.ts';
 import type { Source, Target } from './plan/facts.ts';
-import { claimsLineage, membersOf, tieInLineage, whyUnpublished } from './plan/lineage.ts';
+import { membersOf, whyUnpublished } from './plan/lineage.ts';
 import { ownIn } from './plan/ours.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
 import { openLog } from './report/progress.ts';
 import { ProblemsError } from './report/stopped.ts';
-import { madeOf, type Owners, readOwners } from './sweep.ts';
+import { type Owners, readOwners } from './sweep.ts';
 import { tagKeys, tagValue } from './tags.ts';
 import { fill } from './template.ts';
 
@@ -92,23 +92,31 @@ async function auditTarget(
   const found = async (): Promise<Found[]> => {
     if (observed === undefined || !isRead()) return [];
     const place = accounts.target(observed.place);
-    const around =
-      held.get(name)?.around ??
-      (await findings.attempt(name, 'looking for what bears tags of this action', () =>
-        readAround(place, observed.parts),
-      ));
-    if (around === undefined) return [];
+    const doing = 'looking for what bears tags of this action';
+    const read = await findings.attempt(name, doing, () =>
+      joined<[Around, Instance[]]>([
+        Promise.resolve(held.get(name)?.around ?? readAround(place, observed.parts)),
+        leasedInstances(place, 'any'),
+      ]),
+    );
+    if (read === undefined) return [];
+    const [around, instances] = read;
     const parents = new Map([...observed.ancestry, ...(held.get(name)?.ancestry ?? []), ...looking.parents]);
     const { target } = ownIn(observed, parents, openFindings(findings.signal));
     const lying: Lying = {
       around,
       place,
       known: { snapshots: around.parts, parents },
+      instances,
       lineage: lineageOf(looking, place),
     };
     const named = { ...looking.request, image: { by: 'id', id: source.imageId } } as const;
     const own = await auditImage({ request: named, source, target }, lying, findings);
-    return [...own, ...uncompared(looking, own), ...lyingAbout(looking, lying)];
+    return [
+      ...own,
+      ...uncompared(looking, own),
+      ...lyingAbout({ ...looking, isByLineage: looking.request.image === undefined }, lying),
+    ];
   };
   const { account, region, optional } = asked;
   const all = await found();
@@ -127,12 +135,6 @@ function uncompared({ unread }: Looking, own: readonly Found[]): Found[] {
   const isThere = own.every(({ kind }) => kind === 'differs');
   return unread !== '' && isThere ? [{ kind: 'unknown', why: `not everything could be compared: ${unread}` }] : [];
 }
-
-/** A finding, of a place that is known. */
-type Found = Omit<AuditFinding, 'account' | 'region' | 'optional'>;
-
-/** What bears tags of ours in a target, what proves them, and the lineage that its AMI is to be of. */
-type Lying = Readonly<{ around: Around; place: Place; known: Known; lineage: string | undefined }>;
 
 function lineageOf({ request, source: { image } }: Looking, { account, region }: Where): string | undefined {
   const { lineage } = request.publication;
@@ -180,48 +182,4 @@ function missing({ source, target: { existing } }: Auditing, { around, known, li
   const unpublished = whyUnpublished(instead);
   const which = unpublished === undefined ? '' : `, which ${unpublished}`;
   return { kind: 'missing', why: `${why}; instead, there is ${instead.ImageId} of ${sourceOf(instead)}${which}` };
-}
-
-/** What bears tags of ours and is no target's AMI: left over by a run that died, or not ours. */
-function lyingAbout({ request, source, owners }: Looking, { around, place, known, lineage }: Lying): Found[] {
-  const one = (id: string, left: string | undefined, tie: Tie): Found[] => {
-    if (tie.is === 'foreign') return [{ kind: 'foreign', id, why: `${id} bears tags of this action, but ${tie.why}` }];
-    return left === undefined ? [] : [{ kind: 'left-over', id, why: `${id} ${left}` }];
-  };
-  const leftBy = (resource: Image | Snapshot): string | undefined => {
-    // On an AMI, `superseded` names the next one of its lineage.
-    const taken = 'ImageId' in resource ? undefined : tagValue(resource, tagKeys.superseded);
-    const lease = tagValue(resource, tagKeys.lease) ?? taken;
-    if (lease === undefined || owners?.endedSince(madeOf(resource, lease, place.awsNow())) === undefined)
-      return undefined;
-    return 'bears the lease of a run that has ended; a sweep takes it back';
-  };
-  const tieOf = (image: Image): Tie => {
-    if (lineage === undefined || !claimsLineage(image, lineage)) return tieOfImage(image, known);
-    const tied = tieInLineage(image, lineage, known);
-    // Of what an encrypted copy was of, AWS was asked only where the lineage alone says what is to be there.
-    const isJudged = request.image === undefined || !isOfEncryptedCopy(image);
-    return tied.is === 'claimed' && isJudged ? { ...tied, is: 'foreign' } : tied;
-  };
-  // In the source account there are the encrypted copies, too, which are judged with what they are of.
-  const images = around.images.filter((image) => image.ImageId !== source.imageId && !isEncryptedCopy(image));
-  const snapshots = around.snapshots.filter((snapshot) => tagValue(snapshot, tagKeys.intermediate) === undefined);
-  return [
-    ...images.flatMap((image) => one(image.ImageId ?? '', leftBy(image), tieOf(image))),
-    ...snapshots.flatMap((snapshot) =>
-      one(snapshot.SnapshotId ?? '', leftBy(snapshot), tieOfSnapshot(snapshot, known)),
-    ),
-  ];
-}
-
-/** What runs that died left at the source, and what only bears the tags of encrypted copies there. */
-function leftAtSource({ account, region }: Where, owners: Owners | undefined): AuditFinding[] {
-  const { abandoned = [], foreign = [] } = owners ?? {};
-  return [
-    ...abandoned.map(({ ImageId = '' }): AuditFinding => {
-      const why = `a run on ${ImageId} died, and what it left at the source is not taken back yet; a sweep does it`;
-      return { kind: 'left-over', account, region, id: ImageId, why };
-    }),
-    ...foreign.map((why): AuditFinding => ({ kind: 'foreign', account, region, why })),
-  ];
 }

@@ -63,6 +63,7 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
     ],
     'RetainShared=true': ['ec2:CreateImageUsageReport', 'ec2:DeleteImageUsageReport'],
     'Audit=true': [
+      'ec2:DescribeInstances',
       'ec2:DescribeFastSnapshotRestores',
       'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeAvailabilityZones',

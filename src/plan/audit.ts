@@ -1,10 +1,12 @@
 import type { Image, LaunchPermission, Tag } from '@aws-sdk/client-ec2';
+import { takenByLaunch } from '../aws/key-users.ts';
 import { type Difference, describedAs, snapshotDifferences, snapshotIdsOf } from '../image.ts';
 import type { FindingKind } from '../inputs/audit.ts';
 import type { Request } from '../inputs.ts';
 import type { Published } from '../observe/published.ts';
 import { maxTags, mergeTags, recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { fill, filledByAnyRun, needsSourceImage, type TemplateValues } from '../template.ts';
+import { hasFailed } from './boot.ts';
 import { unlikeness, whyUnlike } from './earlier.ts';
 import type { Source, Target } from './facts.ts';
 import { launcherName } from './usage-report.ts';
@@ -74,6 +76,7 @@ export function auditDifferences(auditing: Auditing, image: Image, published: Pu
       : snapshotDifferences(target.kmsKeyArn, image, target.parts.values())),
     ...descriptionDifferences(auditing, image),
     ...tagsDifferences(auditing, image),
+    ...standingDifferences(request, image),
     ...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
     ...grantDifferences(target, published),
     ...deprecationDifferences(request, image),
@@ -125,6 +128,15 @@ function tagsDifferences(auditing: Auditing, image: Image): Difference[] {
   ];
 }
 
+/** That it came up in its boot test, and that one of a lineage is said to be published: by that, it counts as one. */
+function standingDifferences({ publication: { lineage } }: Request, image: Image): Difference[] {
+  const isPublished = lineage === undefined || tagValue(image, tagKeys.published) !== undefined;
+  return [
+    ...asked('the boot test', 'passed', hasFailed(image) ? tagValue(image, tagKeys.bootTest) : 'passed'),
+    ...asked(`the tag ${tagKeys.published}`, 'set', isPublished ? 'set' : undefined),
+  ];
+}
+
 function tagDifferences(
   auditing: Auditing,
   { wanted, of }: Readonly<{ wanted: readonly Tag[]; of: string }>,
@@ -156,10 +168,12 @@ function permissionDifferences(wanted: readonly LaunchPermission[], actual: read
 /** Grants are made to principals of the target's account; others' service-linked roles get theirs from their own. */
 function grantDifferences({ grantKeyTo, place, kmsKeyArn }: Target, { grants }: Published): Difference[] {
   const own = grantKeyTo.filter((one) => one.split(':')[4] === place.account && !needsSourceImage(one));
+  const lets = (principal: string) =>
+    grants.some(
+      (one) => one.principal === principal && takenByLaunch.every((needed) => one.operations.includes(needed)),
+    );
   return own
-    .filter(
-      (principal) => !grants.some((grant) => grant.principal === principal && grant.operations.includes('Decrypt')),
-    )
+    .filter((principal) => !lets(principal))
     .map((principal) => ({
       ...{ field: `the grant for ${principal} on ${kmsKeyArn}`, source: 'set', target: 'not set', asked: true },
     }));

@@ -130,9 +130,9 @@ function matrix(targets: readonly TargetRequest[], findings: readonly AuditFindi
     const name = placeName({ account, region });
     const own = byPlace.get(name) ?? [];
     if (!asked.has(name)) return '';
-    const ofTarget = own.find(isOfTarget)?.kind ?? 'in step';
-    const about = aboutKinds.filter((kind) => own.some((one) => one.kind === kind));
-    return [icons[ofTarget], ...about.map((kind) => icons[kind])].join('');
+    const inStep = own.some(isOfTarget) ? '' : icons['in step'];
+    const found = findingKinds.filter((kind) => own.some((one) => one.kind === kind));
+    return [inStep, ...found.map((kind) => icons[kind])].join('');
   };
   const shown = new Set(['in step' as const, ...findings.map(({ kind }) => kind)]);
   const legend = [...shown].map((kind) => `${icons[kind]} ${kind}`).join(' · ');

@@ -835,6 +835,7 @@ resource "aws_iam_role_policy" "target_audit" {
         "Action" : [
           "ec2:DescribeImages",
           "ec2:DescribeSnapshots",
+          "ec2:DescribeInstances",
           "ec2:DescribeFastSnapshotRestores",
           "ec2:DescribeLaunchTemplateVersions",
           "ec2:DescribeAvailabilityZones",
