@@ -142,6 +142,22 @@ test('where no target has any AMI of the lineage, that is a problem', async () =
   await simulator.close();
 });
 
+test('a target that cannot be read is unknown, and the others are compared', async () => {
+  const { simulator, byLineage } = await baked(first);
+  simulator.world.accounts[targetAccount]?.roles.delete('ami-audit');
+  const { findings, outputs } = await byLineage();
+  expect(findings).toEqual([
+    {
+      kind: 'unknown',
+      account: targetAccount,
+      region: 'eu-west-1',
+      why: expect.stringMatching(/assuming the target role/i),
+    },
+  ]);
+  expect(outputs).toMatchObject({ 'in-step': 'false', 'source-ami-id': first, 'missing-targets': '[]' });
+  await simulator.close();
+});
+
 test('forged tags make no AMI the newest, and are told', async () => {
   const { shared, simulator, byLineage } = await baked(first, second);
   // Proven to be this action's, of another lineage.
