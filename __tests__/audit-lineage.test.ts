@@ -1,9 +1,11 @@
 import { expect, test } from '@jest/globals';
 import { amiIdOf, keyArnOf } from '../simulator/scenario.ts';
+import { subject } from '../simulator/scenarios/common.ts';
 import { type Case, sourceAccount, sourceRegion, targetAccount } from '../simulator/scenarios/standard.ts';
 import { regionOf, type SimImage } from '../simulator/world.ts';
 import { audit, isValid, published, publishing, standard } from './audited.ts';
-import { runJob, type Simulator, startSimulator } from './in-process.ts';
+import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
+import { deploy } from './stacks.ts';
 
 const names = ['golden-1', 'golden-2', 'golden-3'];
 const [first = '', second = '', third = ''] = names.map((name) => amiIdOf(sourceAccount, sourceRegion, name));
@@ -124,6 +126,42 @@ test('an AMI that is not published, was recalled, or failed its boot test is not
   expect(none.said).toMatch(/ami-\w+ in 222222222222\/eu-west-1 failed its boot test/);
   expect(none).toMatchObject({ conclusion: 'failure', findings: [{ kind: 'unknown' }, { kind: 'unknown' }] });
   expect(none.outputs).toMatchObject({ 'in-step': 'false', 'source-ami-id': '' });
+  await simulator.close();
+});
+
+test('after a recall, the bake before is what is to be everywhere, and is', async () => {
+  const given = bakes();
+  const accounts = [sourceAccount, targetAccount, '222222222222'];
+  const scenario = accounts.reduce((all, account) => {
+    const isSource = account === sourceAccount;
+    const more = isSource ? { IncludeSource: 'true' } : { Parameter: 'golden/*', LaunchTemplate: '*' };
+    const parameters = { Subject: subject, ...(more as Record<string, string>) };
+    const file = isSource ? 'source-recall.yaml' : 'target-recall.yaml';
+    return deploy(all, { file, account, region: sourceRegion, parameters }).scenario;
+  }, given.scenario);
+  const shared = { ...given, scenario };
+  const simulator = await startSimulator(scenario);
+  for (const id of [first, second]) await bake(shared, simulator, { 'ami-id': id });
+  const { 'source-region': region = '', 'target-accounts': to = '', 'target-regions': regions = '' } = shared.inputs;
+  const recall = await runAction({
+    action: 'recall',
+    env: simulator.env,
+    inputs: {
+      ...{ 'ami-id': second, reason: 'CVE-2026-1234', 'include-source': 'true', 'source-region': region },
+      ...{ 'target-accounts': to, 'target-regions': regions },
+      ...{ 'ssm-parameter': '/golden/latest', 'launch-template': 'web' },
+      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-recall-source`,
+      'target-role-arn': 'arn:aws:iam::{account}:role/ami-recall-target',
+    },
+  });
+  expect([recall.conclusion, recall.annotations]).toEqual(['success', []]);
+
+  const clean = await audit(shared, simulator, { 'ami-id': '' });
+  expect(clean).toMatchObject({ conclusion: 'success', findings: [] });
+  expect(clean.outputs['source-ami-id']).toBe(first);
+  // Whoever asks for the one that was recalled is told so, although its source AMI is disabled.
+  const named = await audit(shared, simulator, { 'ami-id': second });
+  expect(named.findings.map(({ kind }) => kind)).toEqual(['recalled', 'recalled']);
   await simulator.close();
 });
 
