@@ -92,15 +92,13 @@ async function auditTarget(
   const found = async (): Promise<Found[]> => {
     if (observed === undefined || !isRead()) return [];
     const place = accounts.target(observed.place);
-    const doing = 'looking for what bears tags of this action';
-    const read = await findings.attempt(name, doing, () =>
-      joined<[Around, Instance[]]>([
-        Promise.resolve(held.get(name)?.around ?? readAround(place, observed.parts)),
-        leasedInstances(place, 'any'),
-      ]),
-    );
-    if (read === undefined) return [];
-    const [around, instances] = read;
+    const [around, instances = []] = await joined<[Around | undefined, Instance[] | undefined]>([
+      findings.attempt(name, 'looking for what bears tags of this action', async () => {
+        return held.get(name)?.around ?? readAround(place, observed.parts);
+      }),
+      findings.attempt(name, 'looking for instances of boot tests', () => leasedInstances(place, 'any')),
+    ]);
+    if (around === undefined) return [];
     const parents = new Map([...observed.ancestry, ...(held.get(name)?.ancestry ?? []), ...looking.parents]);
     const { target } = ownIn(observed, parents, openFindings(findings.signal));
     const lying: Lying = {

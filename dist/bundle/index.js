@@ -244,619 +244,6 @@ function problemLines(problems, all) {
 	const more = different.length - toldProblems;
 	return [...different.slice(0, toldProblems).map(({ places, what, remedy }) => `  ${places}: ${what}${remedy && `\n    What to do: ${remedy}`}`), ...more > 0 ? [`  …and ${more} different ones more; ${all}`] : []].join("\n");
 }
-// src/regions.ts
-function partitionOf(region) {
-	if (region.startsWith("cn-")) return "aws-cn";
-	if (region.startsWith("us-gov-")) return "aws-us-gov";
-	return "aws";
-}
-const alwaysEnabled = new Set([
-	...[
-		"us-east-1",
-		"us-east-2",
-		"us-west-1",
-		"us-west-2",
-		"ca-central-1",
-		"sa-east-1"
-	],
-	...[
-		"eu-central-1",
-		"eu-north-1",
-		"eu-west-1",
-		"eu-west-2",
-		"eu-west-3"
-	],
-	...[
-		"ap-northeast-1",
-		"ap-northeast-2",
-		"ap-northeast-3",
-		"ap-south-1",
-		"ap-southeast-1",
-		"ap-southeast-2"
-	]
-]);
-function isOptIn(region) {
-	return partitionOf(region) === "aws" && !alwaysEnabled.has(region);
-}
-function isRegionName(text) {
-	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
-}
-function isUnknownPartition(region) {
-	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
-}
-function audienceOf(partition) {
-	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
-}
-const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
-function consoleUrl(region, amiId) {
-	return `https://${region}.${{
-		aws: "console.aws.amazon.com",
-		"aws-cn": "console.amazonaws.cn",
-		"aws-us-gov": "console.amazonaws-us-gov.com"
-	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
-}
-// src/aws/template-parameters.ts
-const features = {
-	source: {
-		"RouteCopy=true": ["ec2:ModifyImageAttribute"],
-		"KeyAccessByPolicy=true": ["kms:GetKeyPolicy", "kms:PutKeyPolicy"],
-		"Parameter=<parameter>": ["ssm:GetParameter"],
-		"FromInstances=true": [
-			"ec2:DescribeInstances",
-			"ec2:DescribeVolumes",
-			"ec2:CreateImage"
-		],
-		"ScanGate=true": ["ec2:GetImageFindings"]
-	},
-	target: {
-		"RouteCopy=true": [
-			"ec2:GetAllowedImagesSettings",
-			"ec2:GetImageAncestry",
-			"ec2:CopyImage",
-			"ec2:ModifyImageAttribute"
-		],
-		"Publish=true": [
-			"ec2:DescribeAvailabilityZones",
-			"ec2:ModifyImageAttribute",
-			"ec2:EnableImageDeprecation",
-			"ec2:EnableImageDeregistrationProtection",
-			"ec2:EnableFastSnapshotRestores",
-			"kms:GetKeyPolicy",
-			"kms:ListGrants"
-		],
-		"Parameter=<parameter>": [
-			"ssm:GetParameter",
-			"ssm:GetParameterHistory",
-			"ssm:PutParameter",
-			"ssm:AddTagsToResource",
-			"ssm:DeleteParameter"
-		],
-		"LaunchTemplate=*": [
-			"ec2:DescribeLaunchTemplateVersions",
-			"ec2:CreateLaunchTemplateVersion",
-			"ec2:ModifyLaunchTemplate",
-			"ec2:DeleteLaunchTemplateVersions"
-		],
-		"Retain=true": [
-			"ec2:DescribeInstances",
-			"ec2:DescribeLaunchTemplates",
-			"ec2:DescribeLaunchTemplateVersions",
-			"ec2:DescribeImageReferences",
-			"ec2:DescribeImageUsageReports",
-			"ec2:DescribeImageUsageReportEntries",
-			"autoscaling:DescribeAutoScalingGroups",
-			"autoscaling:DescribeLaunchConfigurations",
-			"ec2:DisableImageDeregistrationProtection",
-			"ssm:DescribeParameters",
-			"imagebuilder:ListImageRecipes",
-			"imagebuilder:ListContainerRecipes",
-			"ssm:GetParameters",
-			"imagebuilder:GetImageRecipe",
-			"imagebuilder:GetContainerRecipe"
-		],
-		"RetainShared=true": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
-		"Audit=true": [
-			"ec2:DescribeFastSnapshotRestores",
-			"ec2:DescribeLaunchTemplateVersions",
-			"ec2:DescribeAvailabilityZones",
-			"kms:ListGrants",
-			"ssm:GetParameter"
-		],
-		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
-		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"],
-		"BootTest=true": [
-			"ec2:DescribeSubnets",
-			"ec2:DescribeSecurityGroups",
-			"ec2:DescribeInstanceTypes",
-			"ec2:DescribeInstanceTypeOfferings",
-			"ec2:DescribeInstances",
-			"ec2:DescribeInstanceStatus",
-			"ec2:RunInstances",
-			"ec2:TerminateInstances",
-			"ec2:GetConsoleOutput",
-			"ec2:GetConsoleScreenshot",
-			"ssm:DescribeInstanceInformation"
-		],
-		"BootRoleArns=<arn>": ["iam:PassRole"]
-	},
-	"source-recall": { "IncludeSource=true": [
-		"ec2:DescribeInstances",
-		"ec2:DescribeLaunchTemplates",
-		"ec2:DescribeLaunchTemplateVersions",
-		"ec2:DescribeImageReferences",
-		"autoscaling:DescribeAutoScalingGroups",
-		"autoscaling:DescribeLaunchConfigurations",
-		"ssm:DescribeParameters",
-		"imagebuilder:ListImageRecipes",
-		"imagebuilder:ListContainerRecipes",
-		"ssm:GetParameters",
-		"imagebuilder:GetImageRecipe",
-		"imagebuilder:GetContainerRecipe",
-		"ec2:DescribeImageAttribute",
-		"ec2:DisableImage",
-		"ec2:EnableImage",
-		"ec2:EnableImageDeprecation",
-		"ec2:DisableImageDeprecation",
-		"ec2:ModifyImageAttribute",
-		"ec2:DescribeSnapshotAttribute",
-		"ssm:GetParametersByPath",
-		"ssm:PutParameter",
-		"ssm:AddTagsToResource",
-		"ssm:DeleteParameters"
-	] },
-	"target-recall": {
-		"Parameter=<parameter>": ["ssm:GetParameter"],
-		"LaunchTemplate=*": [
-			"ec2:CreateLaunchTemplateVersion",
-			"ec2:ModifyLaunchTemplate",
-			"ec2:DeleteLaunchTemplateVersions"
-		]
-	}
-};
-const lists = {
-	source: {
-		"ec2:ModifySnapshotAttribute": "name every target account in TargetAccounts",
-		"kms:CreateGrant": "name every target account in TargetAccounts"
-	},
-	target: { "kms:CreateGrant": "name the principals of grant-key-to in GrantKeyTo" }
-};
-function parametersFor({ side, action, resources }) {
-	const list = side && lists[side]?.[action];
-	if (list !== void 0) return list;
-	const found = (side === void 0 ? [features.source, features.target] : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
-	if (found.length === 0) return void 0;
-	const others = found.filter((parameter) => parameter !== "Audit=true");
-	const parameters = others.length > 0 ? others : found;
-	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
-	return `set ${[...new Set(parameters)].join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
-}
-function sourceKeyParameter(keyArn, sourceRegion) {
-	return keyArn.includes(`:kms:${sourceRegion}:`) ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
-}
-function templateFirst(parameters, statement) {
-	return parameters === void 0 ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;
-}
-// src/aws/denial.ts
-function statement(action, resources) {
-	return JSON.stringify({
-		Effect: "Allow",
-		Action: action,
-		Resource: resources.length === 1 ? resources[0] : resources
-	});
-}
-function deniedIn(words) {
-	const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
-	if (found === null) return void 0;
-	const [, principal = "", action = "", resource] = found;
-	return {
-		principal: principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, "arn:$1:iam::$2:role/$3"),
-		action,
-		resource
-	};
-}
-const policyKinds = {
-	"identity-based policy": "the policies of the role",
-	"permissions boundary": "the role's permissions boundary",
-	"session policy": "the session policy that the session was made with: what made the credentials in the environment may have passed one (inline-session-policy, managed-session-policies)",
-	"service control policy": "the organization's service control policies (SCP), which its management account changes",
-	"resource control policy": "the organization's resource control policies (RCP), which its management account changes",
-	"VPC endpoint policy": "the policy of the VPC endpoint that the runner's calls go through",
-	"resource-based policy": "the resource's own policy"
-};
-const kinds$1 = Object.keys(policyKinds);
-function policyIn(words) {
-	const [, explicit, lacking] = /(?:with an explicit deny in (?:an? )?([\w -]+?policy|permissions boundary)|because no ([\w -]+?policy|permissions boundary) allows)/i.exec(words) ?? [];
-	const named = (explicit ?? lacking)?.toLowerCase();
-	const kind = kinds$1.find((one) => one.toLowerCase() === named);
-	return kind && {
-		kind,
-		explicit: explicit !== void 0
-	};
-}
-function lacksIn(words, kind) {
-	const policy = policyIn(words);
-	return policy?.kind === kind && !policy.explicit;
-}
-const tagPolicyCode = "TagPolicyViolation";
-const tagPolicyRemedy = "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
-const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
-const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
-function denialRemedy(denial) {
-	const { whose, action, resources, words } = denial;
-	const policy = policyIn(words);
-	const allowing = statement(action, resources);
-	const add = templateFirst(parametersFor(denial), `add to ${whose}: ${allowing}`);
-	if (policy === void 0) return words.includes("explicit deny") ? `${add}, and see which policy denies it` : add;
-	const { kind, explicit } = policy;
-	if (kind === "identity-based policy") return explicit ? guardRemedy(whose, action) : add;
-	if (kind === "resource-based policy" && !explicit) return `${add}; and the key's policy, or a grant, must let it`;
-	const where = policyKinds[kind];
-	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role${creating.test(action) ? "; or, where tags are demanded of what is made, give them in tags (or intermediate-tags, if those are set)" : ""}` : `have ${action} allowed by ${where}: ${allowing}`;
-}
-function guardRemedy(whose, action) {
-	return guarded.test(action) ? `a statement in ${whose} denies ${action}. The published policies deny it on what does not bear this action's tags: leave that statement, and check the tags of the resource. Any other statement that denies it has to go` : `take the statement that denies ${action} out of ${whose}`;
-}
-function lackOf({ role, side, action, resources, tagged = [], words }) {
-	if (words.startsWith("TagPolicyViolation")) return {
-		what: `a tag policy refuses what ${role} is to make by ${action} (${words})`,
-		remedy: tagPolicyRemedy
-	};
-	const found = deniedIn(words);
-	const denied = found?.action ?? action;
-	const others = found?.resource !== void 0 && !denied.startsWith("ec2:") ? [found.resource] : resources;
-	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : others;
-	return {
-		what: `${role} is not allowed to call ${denied}`,
-		remedy: denialRemedy({
-			whose: "its policy",
-			side,
-			action: denied,
-			resources: on,
-			words
-		})
-	};
-}
-// src/aws/errors.ts
-function placeName({ account, region }) {
-	return `${account}/${region}`;
-}
-var AwsCallError = class extends Error {
-	name = "AwsCallError";
-	action;
-	code;
-	awsMessage;
-	where;
-	remedy;
-	side;
-	constructor({ action, where, resource, remedy, side }, cause) {
-		const code = errorCode(cause);
-		const awsMessage = errorMessage(cause);
-		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
-		this.action = action;
-		this.code = code;
-		this.awsMessage = awsMessage;
-		this.where = where;
-		this.remedy = remedy;
-		this.side = side;
-	}
-};
-var CredentialsError = class extends Error {
-	name = "CredentialsError";
-	remedy;
-	constructor(what, { remedy, cause } = {}) {
-		super(what, { cause });
-		this.remedy = remedy;
-	}
-};
-var StepError = class extends Error {
-	name = "StepError";
-	remedy;
-	constructor(step, cause, remedy) {
-		super(`${step}: ${errorMessage(cause)}`, { cause });
-		this.remedy = remedy ?? remedyOf$1(cause);
-	}
-};
-function errorCode(error) {
-	if (error instanceof AwsCallError) return error.code;
-	if (!(error instanceof Error)) return "Error";
-	if (error.name === "Error" && "code" in error && typeof error.code === "string") return error.code;
-	if ("Code" in error && typeof error.Code === "string") return error.Code;
-	return error.name;
-}
-function rootCode(error) {
-	for (let at = error; at instanceof Error; at = at.cause) if (at instanceof AwsCallError) return at.code;
-}
-function errorMessage(error) {
-	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/ ?Encoded authorization failure message: \S+/, "").trim();
-}
-function hasCode(error, ...codes) {
-	return codes.includes(errorCode(error));
-}
-const unseenCodes = [
-	"InvalidAMIID.NotFound",
-	"InvalidAMIID.Unavailable",
-	"InvalidSnapshot.NotFound"
-];
-function isUnseen(error) {
-	return hasCode(error, ...unseenCodes);
-}
-const absentCodes = [
-	"NotFound",
-	"Unavailable",
-	"Malformed"
-].flatMap((what) => [
-	"InvalidAMIID",
-	"InvalidSnapshotID",
-	"InvalidSnapshot"
-].map((of) => `${of}.${what}`));
-function isAbsent(error) {
-	return hasCode(error, ...absentCodes);
-}
-function httpStatus(error) {
-	if (error instanceof AwsCallError) return httpStatus(error.cause);
-	if (typeof error !== "object" || error === null || !("$metadata" in error)) return void 0;
-	const { $metadata } = error;
-	return $metadata?.httpStatusCode;
-}
-const throttlingCodes = new Set([
-	"RequestLimitExceeded",
-	"Throttling",
-	"ThrottlingException",
-	"ThrottledException",
-	"TooManyRequestsException",
-	"RequestThrottled",
-	"RequestThrottledException",
-	"SlowDown",
-	"BandwidthLimitExceeded",
-	"EC2ThrottledException"
-]);
-function isThrottling(error) {
-	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
-}
-function isUnknownHost(error) {
-	return error.neverResolved === true;
-}
-function triesAfter(error, most) {
-	return isUnknownHost(error) ? Math.min(2, most) : most;
-}
-const unsentCodes = new Set([
-	"ECONNREFUSED",
-	"ENOTFOUND",
-	"EAI_AGAIN",
-	"EHOSTUNREACH",
-	"ENETUNREACH"
-]);
-function isUnsent(error) {
-	if (error instanceof AwsCallError) return isUnsent(error.cause);
-	const code = errorCode(error);
-	if (unsentCodes.has(code)) return true;
-	const { statusCode, syscall } = error;
-	if (code === "ERR_PROXY_TUNNEL") return statusCode === void 0 || statusCode >= 500;
-	if (!["ECONNRESET", "ETIMEDOUT"].includes(code)) return false;
-	return syscall === "connect" || /before secure TLS connection was established/.test(errorMessage(error));
-}
-function isWithoutEffect(error) {
-	return isThrottling(error) || isUnsent(error) || isRefusalOfCredentials(error);
-}
-const transientCodes = new Set([
-	"ECONNRESET",
-	"ECONNABORTED",
-	"EPIPE",
-	"ETIMEDOUT",
-	"TimeoutError",
-	"RequestTimeout",
-	"RequestTimeoutException",
-	"InternalError",
-	"InternalFailure",
-	"InternalServerError",
-	"ServiceUnavailable",
-	"ServiceUnavailableException",
-	"Unavailable",
-	"DependencyTimeoutException",
-	"KMSInternalException",
-	"IDPCommunicationError",
-	"IDPCommunicationErrorException",
-	"UnreadableAnswer"
-]);
-function isUnknownAction(error) {
-	return hasCode(error, ...[
-		"InvalidAction",
-		"NotImplemented",
-		"UnknownOperationException",
-		"UnsupportedOperation"
-	]) || httpStatus(error) === 501;
-}
-const capacityCodes = [
-	"InsufficientInstanceCapacity",
-	"InsufficientHostCapacity",
-	"InsufficientCapacity"
-];
-function isTransient(error) {
-	if (hasCode(error, ...capacityCodes)) return false;
-	return transientCodes.has(errorCode(error)) || isUnsent(error) || isServerError$1(error) || isClosedConnection(error);
-}
-function isServerError$1(error) {
-	const status = httpStatus(error) ?? 0;
-	return status >= 500 && status !== 501;
-}
-function isClosedConnection(error) {
-	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
-	return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
-}
-const lastingLimits = new Set(["TagLimitExceeded", "ParameterMaxVersionLimitExceeded"]);
-function isLimit(error) {
-	const code = errorCode(error);
-	if (isThrottling(error) || lastingLimits.has(code)) return false;
-	return /LimitExceeded(Exception|Fault)?$/.test(code) || /\btoo many\b/i.test(errorMessage(error));
-}
-const expiredCodes = new Set([
-	"RequestExpired",
-	"ExpiredToken",
-	"ExpiredTokenException"
-]);
-function isExpired(error) {
-	return expiredCodes.has(errorCode(error));
-}
-function isUnknownCredentials(error) {
-	if (hasCode(error, "UnrecognizedClientException", "InvalidClientTokenId")) return true;
-	return hasCode(error, "AuthFailure") && errorMessage(error).includes("validate the provided access credentials");
-}
-function isRefusalOfCredentials(error) {
-	return isExpired(error) || isUnknownCredentials(error);
-}
-const skewCodes = [...[
-	"AuthFailure",
-	"InvalidSignatureException",
-	"RequestExpired",
-	"RequestInTheFuture",
-	"RequestTimeTooSkewed"
-], "SignatureDoesNotMatch"];
-function isClockCorrected(error) {
-	const { $metadata } = error;
-	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
-}
-function isDisabledRegion(error) {
-	if (hasCode(error, "RegionDisabledException", "OptInRequired")) return true;
-	const { action, where } = error;
-	return !(action === "GetCallerIdentity" || action.startsWith("AssumeRole")) && isOptIn(where.region) && isUnknownCredentials(error);
-}
-function isDenied(error) {
-	const code = errorCode(error);
-	return isDenialCode(code) || code === "AuthFailure";
-}
-function isDenialCode(code) {
-	return [
-		"UnauthorizedOperation",
-		"AccessDenied",
-		"AccessDeniedException"
-	].includes(code);
-}
-const remedies = [
-	{
-		fits: ({ action, code }) => action === "AssumeRoleWithWebIdentity" && code === "AccessDenied",
-		remedy: () => "the role's trust policy must name this issuer's OIDC provider, the audience (oidc-audience) and this workflow's sub; repositories made, renamed or moved since July 2026 have a sub of the form repo:owner@id/name@id:…"
-	},
-	{
-		fits: ({ action, awsMessage }) => action === "AssumeRoleWithWebIdentity" && awsMessage.includes("No OpenIDConnect provider"),
-		remedy: () => templateFirst("set OidcProvider=true in the source account, OidcProviderRegion to one region in a target account", "create an IAM OIDC identity provider for GitHub's issuer in that account")
-	},
-	{
-		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
-		remedy: () => "the OIDC provider in that account must list the audience of the input oidc-audience"
-	},
-	{
-		fits: ({ action, awsMessage }) => action.startsWith("AssumeRole") && awsMessage.includes("DurationSeconds"),
-		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration (MaxSessionDuration of templates/); sessions renew themselves either way"
-	},
-	{
-		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
-		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
-	},
-	{
-		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
-		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
-	},
-	{
-		fits: isDisabledRegion,
-		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out, if it is a target's`
-	},
-	{
-		fits: (error) => isExpired(error) && error.action !== "AssumeRoleWithWebIdentity",
-		remedy: () => "the credentials in the environment have ended: have them last longer than the run (role-duration-seconds of aws-actions/configure-aws-credentials), or let the roles trust GitHub and set credentials to oidc"
-	},
-	{
-		fits: isUnknownCredentials,
-		remedy: () => "AWS does not know the credentials: see that those in the environment are whole, of this partition and not deleted, and that no other endpoint or proxy answers"
-	},
-	{
-		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
-		remedy: () => "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
-	},
-	{
-		fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
-		remedy: () => "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
-	},
-	{
-		fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
-		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
-	},
-	{
-		fits: ({ code, awsMessage }) => {
-			const denied = deniedIn(awsMessage);
-			if (denied === void 0 || !isDenialCode(code)) return false;
-			return denied.resource !== void 0 || !denied.action.startsWith("kms:");
-		},
-		remedy: ({ awsMessage, side }) => {
-			const { principal = "", action = "", resource = "*" } = deniedIn(awsMessage) ?? {};
-			return denialRemedy({
-				whose: `the policy of ${principal}`,
-				side,
-				action,
-				resources: [resource],
-				words: awsMessage
-			});
-		}
-	},
-	{
-		fits: ({ code }) => code === "UnauthorizedOperation",
-		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
-	},
-	{
-		fits: ({ code }) => code === "NotFromAws",
-		remedy: () => "see what is between the runner and AWS: a proxy, a firewall or an endpoint refuses the call in AWS's place"
-	},
-	{
-		fits: ({ code }) => code === "ParameterNotFound",
-		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
-	},
-	{
-		fits: ({ action, code }) => action === "DescribeKey" && code === "NotFoundException",
-		remedy: () => "an alias is of one account and region: create the key there (templates/ do: source-account.yaml, source-hub.yaml for a hub, target-account.yaml), or name another"
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
-		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer managed key first"
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
-		remedy: ({ awsMessage, where }) => `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`
-	},
-	{
-		fits: ({ code, awsMessage }) => code === "MalformedPolicyDocumentException" && awsMessage.includes("principals"),
-		remedy: () => "KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist"
-	},
-	{
-		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
-		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
-	},
-	{
-		fits: ({ code }) => code === tagPolicyCode,
-		remedy: () => tagPolicyRemedy
-	},
-	{
-		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
-		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one"
-	}
-];
-function remedyOf$1(error) {
-	for (let at = error; at instanceof Error; at = at.cause) {
-		if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
-		if (at instanceof AwsCallError) {
-			const call = at;
-			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
-		}
-	}
-}
-function explain(error) {
-	return {
-		message: errorMessage(error),
-		remedy: remedyOf$1(error)
-	};
-}
-function explainLine(error) {
-	const { message, remedy } = explain(error);
-	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
-}
 // src/encrypted-copy.ts
 const prefix = "share-encrypted-ami/";
 function encryptedCopyName(imageId, kmsKeyArn) {
@@ -868,12 +255,7 @@ function isNamedEncryptedCopy({ Name = "" }, imageId) {
 function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
 }
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
-}
-// node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
 var init_emitWarningIfUnsupportedVersion$1 = __esmMin((() => {
 	state = { warningEmitted: false };
@@ -899,19 +281,19 @@ More information can be found at: https://a.co/c895JFp`);
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/setCredentialFeature.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/setCredentialFeature.js
 function setCredentialFeature(credentials, feature, value) {
 	if (!credentials.$source) credentials.$source = {};
 	credentials.$source[feature] = value;
 	return credentials;
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/client/setFeature.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/setFeature.js
 function setFeature$1(context, feature, value) {
 	if (!context.__aws_sdk_context) context.__aws_sdk_context = { features: {} };
 	else if (!context.__aws_sdk_context.features) context.__aws_sdk_context.features = {};
 	context.__aws_sdk_context.features[feature] = value;
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/client/getDefaultSocketTimeout.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/getDefaultSocketTimeout.js
 var isDefaultSocketTimeoutEnabled, getDefaultSocketTimeout;
 var init_getDefaultSocketTimeout = __esmMin((() => {
 	isDefaultSocketTimeoutEnabled = () => typeof process === "object" && process?.env?.AWS_ENABLE_DEFAULT_SOCKET_TIMEOUT_2026 === "true";
@@ -921,12 +303,12 @@ var init_getDefaultSocketTimeout = __esmMin((() => {
 		return timeoutMs;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/is-array-buffer/is-array-buffer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/is-array-buffer/is-array-buffer.js
 var isArrayBuffer;
 var init_is_array_buffer = __esmMin((() => {
 	isArrayBuffer = (arg) => typeof ArrayBuffer === "function" && arg instanceof ArrayBuffer || Object.prototype.toString.call(arg) === "[object ArrayBuffer]";
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-buffer-from/buffer-from.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-buffer-from/buffer-from.js
 var fromArrayBuffer, fromString;
 var init_buffer_from = __esmMin((() => {
 	init_is_array_buffer();
@@ -939,7 +321,7 @@ var init_buffer_from = __esmMin((() => {
 		return encoding ? Buffer.from(input, encoding) : Buffer.from(input);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-base64/fromBase64.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-base64/fromBase64.js
 var BASE64_REGEX, fromBase64;
 var init_fromBase64 = __esmMin((() => {
 	init_buffer_from();
@@ -951,7 +333,7 @@ var init_fromBase64 = __esmMin((() => {
 		return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.js
 var fromUtf8$1;
 var init_fromUtf8 = __esmMin((() => {
 	init_buffer_from();
@@ -960,7 +342,7 @@ var init_fromUtf8 = __esmMin((() => {
 		return new Uint8Array(buf.buffer, buf.byteOffset, buf.byteLength / Uint8Array.BYTES_PER_ELEMENT);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.js
 var toBase64$1;
 var init_toBase64 = __esmMin((() => {
 	init_buffer_from();
@@ -973,7 +355,7 @@ var init_toBase64 = __esmMin((() => {
 		return fromArrayBuffer(input.buffer, input.byteOffset, input.byteLength).toString("base64");
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/blob/Uint8ArrayBlobAdapter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/blob/Uint8ArrayBlobAdapter.js
 function bindUint8ArrayBlobAdapter(toUtf8, fromUtf8, toBase64, fromBase64) {
 	return class Uint8ArrayBlobAdapter extends Uint8Array {
 		static fromString(source, encoding = "utf-8") {
@@ -993,7 +375,7 @@ function bindUint8ArrayBlobAdapter(toUtf8, fromUtf8, toBase64, fromBase64) {
 		}
 	};
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.js
 var toUtf8$1;
 var init_toUtf8 = __esmMin((() => {
 	init_buffer_from();
@@ -1003,7 +385,7 @@ var init_toUtf8 = __esmMin((() => {
 		return fromArrayBuffer(input.buffer, input.byteOffset, input.byteLength).toString("utf8");
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/uuid/v4.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/uuid/v4.js
 function bindV4(getRandomValues) {
 	if (typeof crypto !== "undefined" && typeof crypto.randomUUID === "function") return () => crypto.randomUUID();
 	return () => {
@@ -1018,7 +400,7 @@ var decimalToHex;
 var init_v4 = __esmMin((() => {
 	decimalToHex = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
 }));
-// node_modules/@smithy/types/dist-es/endpoint.js
+// ../main/node_modules/@smithy/types/dist-es/endpoint.js
 var EndpointURLScheme;
 var init_endpoint = __esmMin((() => {
 	(function(EndpointURLScheme) {
@@ -1026,7 +408,7 @@ var init_endpoint = __esmMin((() => {
 		EndpointURLScheme["HTTPS"] = "https";
 	})(EndpointURLScheme || (EndpointURLScheme = {}));
 }));
-// node_modules/@smithy/types/dist-es/extensions/checksum.js
+// ../main/node_modules/@smithy/types/dist-es/extensions/checksum.js
 var AlgorithmId;
 var init_checksum$2 = __esmMin((() => {
 	(function(AlgorithmId) {
@@ -1037,16 +419,16 @@ var init_checksum$2 = __esmMin((() => {
 		AlgorithmId["SHA256"] = "sha256";
 	})(AlgorithmId || (AlgorithmId = {}));
 }));
-// node_modules/@smithy/types/dist-es/extensions/index.js
+// ../main/node_modules/@smithy/types/dist-es/extensions/index.js
 var init_extensions$1 = __esmMin((() => {
 	init_checksum$2();
 }));
-// node_modules/@smithy/types/dist-es/middleware.js
+// ../main/node_modules/@smithy/types/dist-es/middleware.js
 var SMITHY_CONTEXT_KEY;
 var init_middleware = __esmMin((() => {
 	SMITHY_CONTEXT_KEY = "__smithy_context";
 }));
-// node_modules/@smithy/types/dist-es/profile.js
+// ../main/node_modules/@smithy/types/dist-es/profile.js
 var IniSectionType;
 var init_profile = __esmMin((() => {
 	(function(IniSectionType) {
@@ -1055,24 +437,24 @@ var init_profile = __esmMin((() => {
 		IniSectionType["SERVICES"] = "services";
 	})(IniSectionType || (IniSectionType = {}));
 }));
-// node_modules/@smithy/types/dist-es/index.js
+// ../main/node_modules/@smithy/types/dist-es/index.js
 var init_dist_es$14 = __esmMin((() => {
 	init_endpoint();
 	init_extensions$1();
 	init_middleware();
 	init_profile();
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/getSmithyContext.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/getSmithyContext.js
 var getSmithyContext;
 var init_getSmithyContext = __esmMin((() => {
 	init_dist_es$14();
 	getSmithyContext = (context) => context["__smithy_context"] || (context["__smithy_context"] = {});
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/hasOwn.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/hasOwn.js
 function hasOwn(o, k) {
 	return Object.prototype.hasOwnProperty.call(o, k);
 }
-// node_modules/@smithy/core/dist-es/submodules/transport/httpRequest.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/httpRequest.js
 function cloneQuery(query) {
 	return Object.keys(query).reduce((carry, paramName) => {
 		const param = query[paramName];
@@ -1127,7 +509,7 @@ var init_httpRequest$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/httpResponse.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/httpResponse.js
 var HttpResponse;
 var init_httpResponse = __esmMin((() => {
 	HttpResponse = class {
@@ -1148,7 +530,7 @@ var init_httpResponse = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/isValidHostLabel.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/isValidHostLabel.js
 var VALID_HOST_LABEL_REGEX, isValidHostLabel;
 var init_isValidHostLabel = __esmMin((() => {
 	VALID_HOST_LABEL_REGEX = new RegExp(`^(?!.*-$)(?!-)[a-zA-Z0-9-]{1,63}$`);
@@ -1159,11 +541,11 @@ var init_isValidHostLabel = __esmMin((() => {
 		return true;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/isValidHostname.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/isValidHostname.js
 function isValidHostname(hostname) {
 	return /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/.test(hostname);
 }
-// node_modules/@smithy/core/dist-es/submodules/transport/normalizeProvider.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/normalizeProvider.js
 var normalizeProvider$1;
 var init_normalizeProvider$1 = __esmMin((() => {
 	normalizeProvider$1 = (input) => {
@@ -1172,7 +554,7 @@ var init_normalizeProvider$1 = __esmMin((() => {
 		return () => promisified;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/parseQueryString.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/parseQueryString.js
 function parseQueryString(querystring) {
 	const query = {};
 	querystring = querystring.replace(/^\?/, "");
@@ -1186,7 +568,7 @@ function parseQueryString(querystring) {
 	}
 	return query;
 }
-// node_modules/@smithy/core/dist-es/submodules/transport/parseUrl.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/parseUrl.js
 var parseUrl;
 var init_parseUrl = __esmMin((() => {
 	parseUrl = (url) => {
@@ -1203,7 +585,7 @@ var init_parseUrl = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/toEndpointV1.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/toEndpointV1.js
 var toEndpointV1;
 var init_toEndpointV1$1 = __esmMin((() => {
 	init_parseUrl();
@@ -1225,7 +607,7 @@ var init_toEndpointV1$1 = __esmMin((() => {
 		return parseUrl(endpoint);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/index.js
 var init_transport = __esmMin((() => {
 	init_getSmithyContext();
 	init_httpRequest$1();
@@ -1235,7 +617,7 @@ var init_transport = __esmMin((() => {
 	init_parseUrl();
 	init_toEndpointV1$1();
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/parse-utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/parse-utils.js
 var expectNumber, MAX_FLOAT, expectFloat32, expectLong, expectShort, expectByte, expectSizedInt, castInt, strictParseDouble, strictParseFloat32, NUMBER_REGEX, parseNumber, strictParseShort, strictParseByte, stackTraceWarning, logger;
 var init_parse_utils = __esmMin((() => {
 	expectNumber = (value) => {
@@ -1304,7 +686,7 @@ var init_parse_utils = __esmMin((() => {
 	};
 	logger = { warn: console.warn };
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/date-utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/date-utils.js
 function dateToUtcString(date) {
 	const year = date.getUTCFullYear();
 	const month = date.getUTCMonth();
@@ -1498,7 +880,7 @@ var init_date_utils = __esmMin((() => {
 		return value.slice(idx);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/lazy-json.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/lazy-json.js
 var LazyJsonString;
 var init_lazy_json = __esmMin((() => {
 	LazyJsonString = function LazyJsonString(val) {
@@ -1521,12 +903,12 @@ var init_lazy_json = __esmMin((() => {
 	};
 	LazyJsonString.fromObject = LazyJsonString.from;
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/quote-header.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/quote-header.js
 function quoteHeader(part) {
 	if (part.includes(",") || part.includes("\"")) part = `"${part.replace(/\\/g, "\\\\").replace(/"/g, "\\\"")}"`;
 	return part;
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/schema-serde-lib/schema-date-utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/schema-serde-lib/schema-date-utils.js
 function range(v, min, max) {
 	const _v = Number(v);
 	if (_v < min || _v > max) throw new Error(`Value ${_v} out of range [${min}, ${max}]`);
@@ -1623,7 +1005,7 @@ var init_schema_date_utils = __esmMin((() => {
 		throw new TypeError(`Invalid RFC7231 date-time value ${value}.`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/split-every.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/split-every.js
 function splitEvery(value, delimiter, numDelimiters) {
 	if (numDelimiters <= 0 || !Number.isInteger(numDelimiters)) throw new Error("Invalid number of delimiters (" + numDelimiters + ") for splitEvery.");
 	const segments = value.split(delimiter);
@@ -1641,7 +1023,7 @@ function splitEvery(value, delimiter, numDelimiters) {
 	if (currentSegment !== "") compoundSegments.push(currentSegment);
 	return compoundSegments;
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/split-header.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/split-header.js
 var splitHeader;
 var init_split_header = __esmMin((() => {
 	splitHeader = (value) => {
@@ -1676,7 +1058,7 @@ var init_split_header = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/value/NumericValue.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/value/NumericValue.js
 var format$1, NumericValue;
 var init_NumericValue = __esmMin((() => {
 	format$1 = /^-?((0|[1-9]\d*)(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
@@ -1698,7 +1080,7 @@ var init_NumericValue = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-hex-encoding/hex-encoding.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-hex-encoding/hex-encoding.js
 function fromHex(encoded) {
 	if (encoded.length % 2 !== 0) throw new Error("Hex encoded strings must have an even number length");
 	const out = new Uint8Array(encoded.length / 2);
@@ -1725,7 +1107,7 @@ var init_hex_encoding = __esmMin((() => {
 		HEX_TO_SHORT[encodedByte] = i;
 	}
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-body-length/calculateBodyLength.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-body-length/calculateBodyLength.js
 var calculateBodyLength;
 var init_calculateBodyLength = __esmMin((() => {
 	calculateBodyLength = (body) => {
@@ -1741,7 +1123,7 @@ var init_calculateBodyLength = __esmMin((() => {
 		throw new Error(`Body Length computation failed for ${body}`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUint8Array.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUint8Array.js
 var toUint8Array;
 var init_toUint8Array = __esmMin((() => {
 	init_fromUtf8();
@@ -1752,7 +1134,7 @@ var init_toUint8Array = __esmMin((() => {
 		return new Uint8Array(data);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/concatBytes.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/concatBytes.js
 function concatBytes(arrays, length) {
 	if (length === void 0) {
 		length = 0;
@@ -1766,7 +1148,7 @@ function concatBytes(arrays, length) {
 	}
 	return result;
 }
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/ProviderError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/ProviderError.js
 var ProviderError;
 var init_ProviderError = __esmMin((() => {
 	ProviderError = class ProviderError extends Error {
@@ -1792,7 +1174,7 @@ var init_ProviderError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/CredentialsProviderError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/CredentialsProviderError.js
 var CredentialsProviderError;
 var init_CredentialsProviderError = __esmMin((() => {
 	init_ProviderError();
@@ -1804,7 +1186,7 @@ var init_CredentialsProviderError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/TokenProviderError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/TokenProviderError.js
 var TokenProviderError;
 var init_TokenProviderError = __esmMin((() => {
 	init_ProviderError();
@@ -1816,7 +1198,7 @@ var init_TokenProviderError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/chain.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/chain.js
 var chain;
 var init_chain = __esmMin((() => {
 	init_ProviderError();
@@ -1833,12 +1215,12 @@ var init_chain = __esmMin((() => {
 		throw lastProviderError;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/fromValue.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/fromValue.js
 var fromValue;
 var init_fromValue = __esmMin((() => {
 	fromValue = (staticValue) => () => Promise.resolve(staticValue);
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/memoize.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/memoize.js
 var memoize;
 var init_memoize = __esmMin((() => {
 	memoize = (provider, isExpired, requiresRefresh) => {
@@ -1876,7 +1258,7 @@ var init_memoize = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/booleanSelector.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/booleanSelector.js
 var booleanSelector;
 var init_booleanSelector = __esmMin((() => {
 	booleanSelector = (obj, key, type) => {
@@ -1886,7 +1268,7 @@ var init_booleanSelector = __esmMin((() => {
 		throw new Error(`Cannot load ${type} "${key}". Expected "true" or "false", got ${obj[key]}.`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/types.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/types.js
 var SelectorType;
 var init_types$1 = __esmMin((() => {
 	(function(SelectorType) {
@@ -1894,7 +1276,7 @@ var init_types$1 = __esmMin((() => {
 		SelectorType["CONFIG"] = "shared config entry";
 	})(SelectorType || (SelectorType = {}));
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getHomeDir.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getHomeDir.js
 var homeDirCache, getHomeDirCacheKey, getHomeDir;
 var init_getHomeDir = __esmMin((() => {
 	homeDirCache = {};
@@ -1915,7 +1297,7 @@ var init_getHomeDir = __esmMin((() => {
 var init_getProfileName = __esmMin((() => {
 	getProfileName = (init) => init.profile || process.env["AWS_PROFILE"] || "default";
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFilepath.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFilepath.js
 var getSSOTokenFilepath;
 var init_getSSOTokenFilepath = __esmMin((() => {
 	init_getHomeDir();
@@ -1924,7 +1306,7 @@ var init_getSSOTokenFilepath = __esmMin((() => {
 		return (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
 var tokenIntercept, getSSOTokenFromFile;
 var init_getSSOTokenFromFile = __esmMin((() => {
 	init_getSSOTokenFilepath();
@@ -1936,9 +1318,9 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 		return JSON.parse(ssoTokenText);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/constants.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/constants.js
 var init_constants$7 = __esmMin((() => {}));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getConfigData.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getConfigData.js
 var getConfigData;
 var init_getConfigData = __esmMin((() => {
 	init_dist_es$14();
@@ -1962,7 +1344,7 @@ var init_getCredentialsFilepath = __esmMin((() => {
 	init_getHomeDir();
 	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "credentials");
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
 var prefixKeyRegex, profileNameBlockList, parseIni;
 var init_parseIni = __esmMin((() => {
 	init_dist_es$14();
@@ -2002,7 +1384,7 @@ var init_parseIni = __esmMin((() => {
 		return map;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/readFile.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/readFile.js
 var filePromises, fileIntercept, readFile;
 var init_readFile = __esmMin((() => {
 	filePromises = {};
@@ -2013,7 +1395,7 @@ var init_readFile = __esmMin((() => {
 		return filePromises[path];
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSharedConfigFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSharedConfigFiles.js
 var swallowError$1, loadSharedConfigFiles;
 var init_loadSharedConfigFiles = __esmMin((() => {
 	init_getConfigData();
@@ -2039,7 +1421,7 @@ var init_loadSharedConfigFiles = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSsoSessionData.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSsoSessionData.js
 var getSsoSessionData;
 var init_getSsoSessionData = __esmMin((() => {
 	init_dist_es$14();
@@ -2049,7 +1431,7 @@ var init_getSsoSessionData = __esmMin((() => {
 		[key.substring(key.indexOf(".") + 1)]: value
 	}), {});
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSsoSessionData.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSsoSessionData.js
 var swallowError, loadSsoSessionData;
 var init_loadSsoSessionData = __esmMin((() => {
 	init_getConfigFilepath();
@@ -2059,7 +1441,7 @@ var init_loadSsoSessionData = __esmMin((() => {
 	swallowError = () => ({});
 	loadSsoSessionData = async (init = {}) => readFile(init.configFilepath ?? getConfigFilepath()).then(parseIni).then(getSsoSessionData).catch(swallowError);
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/mergeConfigFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/mergeConfigFiles.js
 var mergeConfigFiles;
 var init_mergeConfigFiles = __esmMin((() => {
 	mergeConfigFiles = (...files) => {
@@ -2069,7 +1451,7 @@ var init_mergeConfigFiles = __esmMin((() => {
 		return merged;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseKnownFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseKnownFiles.js
 var parseKnownFiles;
 var init_parseKnownFiles = __esmMin((() => {
 	init_loadSharedConfigFiles();
@@ -2079,7 +1461,7 @@ var init_parseKnownFiles = __esmMin((() => {
 		return mergeConfigFiles(parsedFiles.configFile, parsedFiles.credentialsFile);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/externalDataInterceptor.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/externalDataInterceptor.js
 var externalDataInterceptor;
 var init_externalDataInterceptor = __esmMin((() => {
 	init_getSSOTokenFromFile();
@@ -2099,7 +1481,7 @@ var init_externalDataInterceptor = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/getSelectorName.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/getSelectorName.js
 function getSelectorName(functionString) {
 	try {
 		const constants = new Set(Array.from(functionString.match(/([A-Z_]){3,}/g) ?? []));
@@ -2111,7 +1493,7 @@ function getSelectorName(functionString) {
 		return functionString;
 	}
 }
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromEnv.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromEnv.js
 var fromEnv$1;
 var init_fromEnv$1 = __esmMin((() => {
 	init_CredentialsProviderError();
@@ -2125,7 +1507,7 @@ var init_fromEnv$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromSharedConfigFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromSharedConfigFiles.js
 var fromSharedConfigFiles;
 var init_fromSharedConfigFiles = __esmMin((() => {
 	init_CredentialsProviderError();
@@ -2152,14 +1534,14 @@ var init_fromSharedConfigFiles = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromStatic.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromStatic.js
 var isFunction, fromStatic;
 var init_fromStatic = __esmMin((() => {
 	init_fromValue();
 	isFunction = (func) => typeof func === "function";
 	fromStatic = (defaultValue) => isFunction(defaultValue) ? async () => await defaultValue() : fromValue(defaultValue);
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/configLoader.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/configLoader.js
 var loadConfig;
 var init_configLoader = __esmMin((() => {
 	init_chain();
@@ -2175,7 +1557,7 @@ var init_configLoader = __esmMin((() => {
 		}), fromSharedConfigFiles(configFileSelector, configuration), fromStatic(defaultValue)));
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseDualstackEndpointConfigOptions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseDualstackEndpointConfigOptions.js
 var ENV_USE_DUALSTACK_ENDPOINT, CONFIG_USE_DUALSTACK_ENDPOINT, NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS;
 var init_NodeUseDualstackEndpointConfigOptions = __esmMin((() => {
 	init_booleanSelector();
@@ -2188,7 +1570,7 @@ var init_NodeUseDualstackEndpointConfigOptions = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseFipsEndpointConfigOptions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseFipsEndpointConfigOptions.js
 var ENV_USE_FIPS_ENDPOINT, CONFIG_USE_FIPS_ENDPOINT, NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS;
 var init_NodeUseFipsEndpointConfigOptions = __esmMin((() => {
 	init_booleanSelector();
@@ -2201,7 +1583,7 @@ var init_NodeUseFipsEndpointConfigOptions = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/middleware-stack/MiddlewareStack.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/middleware-stack/MiddlewareStack.js
 var getAllAliases, getMiddlewareNameWithAliases, constructStack, stepWeights, priorityWeights;
 var init_MiddlewareStack = __esmMin((() => {
 	getAllAliases = (name, aliases) => {
@@ -2418,7 +1800,7 @@ var init_MiddlewareStack = __esmMin((() => {
 		low: 1
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client.js
 var Client;
 var init_client$2 = __esmMin((() => {
 	init_MiddlewareStack();
@@ -2460,7 +1842,7 @@ var init_client$2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/deref.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/deref.js
 var deref;
 var init_deref = __esmMin((() => {
 	deref = (schemaRef) => {
@@ -2468,7 +1850,7 @@ var init_deref = __esmMin((() => {
 		return schemaRef;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/schemas/operation.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/schemas/operation.js
 var operation;
 var init_operation = __esmMin((() => {
 	operation = (namespace, name, traits, input, output) => ({
@@ -2479,7 +1861,7 @@ var init_operation = __esmMin((() => {
 		output
 	});
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaDeserializationMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaDeserializationMiddleware.js
 var schemaDeserializationMiddleware, findHeader;
 var init_schemaDeserializationMiddleware = __esmMin((() => {
 	init_transport();
@@ -2536,7 +1918,7 @@ var init_schemaDeserializationMiddleware = __esmMin((() => {
 		}) || [void 0, void 0])[1];
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaSerializationMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaSerializationMiddleware.js
 var schemaSerializationMiddleware;
 var init_schemaSerializationMiddleware = __esmMin((() => {
 	init_transport();
@@ -2556,7 +1938,7 @@ var init_schemaSerializationMiddleware = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/middleware/getSchemaSerdePlugin.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/middleware/getSchemaSerdePlugin.js
 function getSchemaSerdePlugin(config) {
 	return { applyToStack: (commandStack) => {
 		commandStack.add(schemaSerializationMiddleware(config), serializerMiddlewareOption$1);
@@ -2581,7 +1963,7 @@ var init_getSchemaSerdePlugin = __esmMin((() => {
 		override: true
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/schemas/translateTraits.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/schemas/translateTraits.js
 function translateTraits(indicator) {
 	if (typeof indicator === "object") return indicator;
 	indicator = indicator | 0;
@@ -2603,7 +1985,7 @@ var traitsCache;
 var init_translateTraits = __esmMin((() => {
 	traitsCache = [];
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/schemas/NormalizedSchema.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/schemas/NormalizedSchema.js
 function member(memberSchema, memberName) {
 	if (memberSchema instanceof NormalizedSchema) return Object.assign(memberSchema, {
 		memberName,
@@ -2844,7 +2226,7 @@ var init_NormalizedSchema = __esmMin((() => {
 	isMemberSchema = (sc) => Array.isArray(sc) && sc.length === 2;
 	isStaticSchema = (sc) => Array.isArray(sc) && sc.length >= 5;
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/TypeRegistry.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/TypeRegistry.js
 var TypeRegistry;
 var init_TypeRegistry = __esmMin((() => {
 	TypeRegistry = class TypeRegistry {
@@ -2918,7 +2300,7 @@ var init_TypeRegistry = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/index.js
 var init_schema = __esmMin((() => {
 	init_deref();
 	init_getSchemaSerdePlugin();
@@ -2927,7 +2309,7 @@ var init_schema = __esmMin((() => {
 	init_translateTraits();
 	init_TypeRegistry();
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/schemaLogFilter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/schemaLogFilter.js
 function schemaLogFilter(schema, data) {
 	if (data == null) return data;
 	const ns = NormalizedSchema.of(schema);
@@ -2953,7 +2335,7 @@ var init_schemaLogFilter = __esmMin((() => {
 	init_schema();
 	SENSITIVE_STRING = "***SensitiveInformation***";
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/command.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/command.js
 var operationEventStreamMarker, Command$1, ClassBuilder;
 var init_command = __esmMin((() => {
 	init_dist_es$14();
@@ -3104,7 +2486,7 @@ var init_command = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/create-aggregated-client.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/create-aggregated-client.js
 var createAggregatedClient;
 var init_create_aggregated_client = __esmMin((() => {
 	createAggregatedClient = (commands, Client, options) => {
@@ -3137,7 +2519,7 @@ var init_create_aggregated_client = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/exceptions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/exceptions.js
 var ServiceException, decorateServiceException;
 var init_exceptions = __esmMin((() => {
 	ServiceException = class ServiceException extends Error {
@@ -3202,7 +2584,7 @@ var init_exceptions = __esmMin((() => {
 		return exception;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/defaults-mode.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/defaults-mode.js
 var loadConfigsForDefaultMode;
 var init_defaults_mode = __esmMin((() => {
 	loadConfigsForDefaultMode = (mode) => {
@@ -3227,7 +2609,7 @@ var init_defaults_mode = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/emitWarningIfUnsupportedVersion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/emitWarningIfUnsupportedVersion.js
 var warningEmitted, emitWarningIfUnsupportedVersion;
 var init_emitWarningIfUnsupportedVersion = __esmMin((() => {
 	warningEmitted = false;
@@ -3235,7 +2617,7 @@ var init_emitWarningIfUnsupportedVersion = __esmMin((() => {
 		if (version && !warningEmitted && parseInt(version.substring(1, version.indexOf("."))) < 16) warningEmitted = true;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/checksum.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/checksum.js
 var knownAlgorithms, getChecksumConfiguration, resolveChecksumRuntimeConfig;
 var init_checksum$1 = __esmMin((() => {
 	init_transport();
@@ -3279,7 +2661,7 @@ var init_checksum$1 = __esmMin((() => {
 		return runtimeConfig;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/retry.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/retry.js
 var getRetryConfiguration, resolveRetryRuntimeConfig;
 var init_retry$2 = __esmMin((() => {
 	getRetryConfiguration = (runtimeConfig) => {
@@ -3298,7 +2680,7 @@ var init_retry$2 = __esmMin((() => {
 		return runtimeConfig;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/defaultExtensionConfiguration.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/defaultExtensionConfiguration.js
 var getDefaultExtensionConfiguration, resolveDefaultRuntimeConfig;
 var init_defaultExtensionConfiguration = __esmMin((() => {
 	init_checksum$1();
@@ -3310,7 +2692,7 @@ var init_defaultExtensionConfiguration = __esmMin((() => {
 		return Object.assign(resolveChecksumRuntimeConfig(config), resolveRetryRuntimeConfig(config));
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/get-value-from-text-node.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/get-value-from-text-node.js
 var getValueFromTextNode;
 var init_get_value_from_text_node = __esmMin((() => {
 	init_transport();
@@ -3324,7 +2706,7 @@ var init_get_value_from_text_node = __esmMin((() => {
 		return obj;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/NoOpLogger.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/NoOpLogger.js
 var NoOpLogger;
 var init_NoOpLogger = __esmMin((() => {
 	NoOpLogger = class {
@@ -3335,7 +2717,7 @@ var init_NoOpLogger = __esmMin((() => {
 		error() {}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client-command-builder.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client-command-builder.js
 function makeBuilder(common, service, name, ep) {
 	return function makeCommand(added, plugins, op, $, smithyContext = {}) {
 		const epMerged = Object.assign({}, common, added);
@@ -3349,7 +2731,7 @@ function makeBuilder(common, service, name, ep) {
 var init_client_command_builder = __esmMin((() => {
 	init_command();
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/index.js
 var init_client$1 = __esmMin((() => {
 	init_MiddlewareStack();
 	init_transport();
@@ -3378,7 +2760,7 @@ var init_constants$6 = __esmMin((() => {
 	IMDS_TOKEN_PATH$1 = "/latest/api/token";
 	X_AWS_EC2_METADATA_TOKEN_TTL = "x-aws-ec2-metadata-token-ttl-seconds";
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getInstanceMetadataRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getInstanceMetadataRegion.js
 var TIMEOUT_MS, NEG_CACHE_TTL_MS, negativeCacheUntil, getInstanceMetadataRegion, cacheNegativeAndReturnUndefined, resolveImdsEndpoint, imdsRequest;
 var init_getInstanceMetadataRegion = __esmMin((() => {
 	init_constants$6();
@@ -3459,7 +2841,7 @@ var init_getInstanceMetadataRegion = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/config.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/config.js
 var REGION_ENV_NAME, REGION_INI_NAME, NODE_REGION_CONFIG_OPTIONS, NODE_REGION_CONFIG_FILE_OPTIONS;
 var init_config$2 = __esmMin((() => {
 	init_getInstanceMetadataRegion();
@@ -3476,7 +2858,7 @@ var init_config$2 = __esmMin((() => {
 	};
 	NODE_REGION_CONFIG_FILE_OPTIONS = { preferredFile: "credentials" };
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/checkRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/checkRegion.js
 var validRegions, checkRegion;
 var init_checkRegion = __esmMin((() => {
 	init_transport();
@@ -3488,18 +2870,18 @@ var init_checkRegion = __esmMin((() => {
 		} else validRegions.add(region);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/isFipsRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/isFipsRegion.js
 var isFipsRegion;
 var init_isFipsRegion = __esmMin((() => {
 	isFipsRegion = (region) => typeof region === "string" && (region.startsWith("fips-") || region.endsWith("-fips"));
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getRealRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getRealRegion.js
 var getRealRegion;
 var init_getRealRegion = __esmMin((() => {
 	init_isFipsRegion();
 	getRealRegion = (region) => isFipsRegion(region) ? ["fips-aws-global", "aws-fips"].includes(region) ? "us-east-1" : region.replace(/fips-(dkr-|prod-)?|-fips/, "") : region;
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/resolveRegionConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/resolveRegionConfig.js
 var resolveRegionConfig;
 var init_resolveRegionConfig = __esmMin((() => {
 	init_checkRegion();
@@ -3523,7 +2905,7 @@ var init_resolveRegionConfig = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/defaultsModeConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/defaultsModeConfig.js
 var AWS_DEFAULTS_MODE_ENV, AWS_DEFAULTS_MODE_CONFIG, NODE_DEFAULTS_MODE_CONFIG_OPTIONS;
 var init_defaultsModeConfig = __esmMin((() => {
 	AWS_DEFAULTS_MODE_ENV = "AWS_DEFAULTS_MODE";
@@ -3538,7 +2920,7 @@ var init_defaultsModeConfig = __esmMin((() => {
 		default: "legacy"
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/resolveDefaultsModeConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/resolveDefaultsModeConfig.js
 var resolveDefaultsModeConfig, resolveNodeDefaultsModeAuto, inferPhysicalRegion;
 var init_resolveDefaultsModeConfig = __esmMin((() => {
 	init_config$2();
@@ -3575,7 +2957,7 @@ var init_resolveDefaultsModeConfig = __esmMin((() => {
 		return getInstanceMetadataRegion();
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/index.js
 var init_config$1 = __esmMin((() => {
 	init_ProviderError();
 	init_CredentialsProviderError();
@@ -3604,7 +2986,7 @@ var init_config$1 = __esmMin((() => {
 	init_resolveRegionConfig();
 	init_resolveDefaultsModeConfig();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointUrlConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointUrlConfig.js
 var ENV_ENDPOINT_URL, CONFIG_ENDPOINT_URL, getEndpointUrlConfig;
 var init_getEndpointUrlConfig = __esmMin((() => {
 	init_config$1();
@@ -3631,7 +3013,7 @@ var init_getEndpointUrlConfig = __esmMin((() => {
 		default: void 0
 	});
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getIgnoreConfiguredEndpointUrls.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getIgnoreConfiguredEndpointUrls.js
 var ENV_IGNORE_CONFIGURED_ENDPOINT_URLS, CONFIG_IGNORE_CONFIGURED_ENDPOINT_URLS, ignoreConfiguredEndpointUrlsConfigSelectors;
 var init_getIgnoreConfiguredEndpointUrls = __esmMin((() => {
 	init_config$1();
@@ -3643,7 +3025,7 @@ var init_getIgnoreConfiguredEndpointUrls = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromConfig.js
 var getEndpointFromConfig;
 var init_getEndpointFromConfig = __esmMin((() => {
 	init_config$1();
@@ -3654,7 +3036,7 @@ var init_getEndpointFromConfig = __esmMin((() => {
 		return loadConfig(getEndpointUrlConfig(serviceId ?? ""))();
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/s3.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/s3.js
 var resolveParamsForS3, DOMAIN_PATTERN, IP_ADDRESS_PATTERN, DOTS_PATTERN, isDnsCompatibleBucketName, isArnBucketName;
 var init_s3 = __esmMin((() => {
 	resolveParamsForS3 = async (endpointParams) => {
@@ -3681,11 +3063,11 @@ var init_s3 = __esmMin((() => {
 		return isValidArn;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/index.js
 var init_service_customizations = __esmMin((() => {
 	init_s3();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/createConfigValueProvider.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/createConfigValueProvider.js
 var createConfigValueProvider;
 var init_createConfigValueProvider = __esmMin((() => {
 	createConfigValueProvider = (configKey, canonicalEndpointParamKey, config, isClientContextParam = false) => {
@@ -3719,11 +3101,11 @@ var init_createConfigValueProvider = __esmMin((() => {
 		return configProvider;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/toEndpointV1.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/toEndpointV1.js
 var init_toEndpointV1 = __esmMin((() => {
 	init_transport();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromInstructions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromInstructions.js
 function bindGetEndpointFromInstructions(getEndpointFromConfig) {
 	return async (commandInput, instructionsSupplier, clientConfig, context) => {
 		if (!clientConfig.isCustomEndpoint && !clientConfig.ignoreConfiguredEndpointUrls) {
@@ -3778,7 +3160,7 @@ var init_getEndpointFromInstructions = __esmMin((() => {
 		return endpointParams;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/endpointMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/endpointMiddleware.js
 function setFeature(context, feature, value) {
 	if (!context.__smithy_context) context.__smithy_context = { features: {} };
 	else if (!context.__smithy_context.features) context.__smithy_context.features = {};
@@ -3815,7 +3197,7 @@ var init_endpointMiddleware = __esmMin((() => {
 	init_transport();
 	init_getEndpointFromInstructions();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/getEndpointPlugin.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/getEndpointPlugin.js
 function bindGetEndpointPlugin(getEndpointFromConfig) {
 	const endpointMiddleware = bindEndpointMiddleware(getEndpointFromConfig);
 	return (config, instructions) => ({ applyToStack: (clientStack) => {
@@ -3847,7 +3229,7 @@ var init_getEndpointPlugin = __esmMin((() => {
 		toMiddleware: serializerMiddlewareOption.name
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/resolveEndpointConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/resolveEndpointConfig.js
 function bindResolveEndpointConfig(getEndpointFromConfig) {
 	return (input) => {
 		const tls = input.tls ?? true;
@@ -3872,7 +3254,7 @@ var init_resolveEndpointConfig = __esmMin((() => {
 	init_transport();
 	init_toEndpointV1();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/bdd/BinaryDecisionDiagram.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/bdd/BinaryDecisionDiagram.js
 var BinaryDecisionDiagram;
 var init_BinaryDecisionDiagram = __esmMin((() => {
 	BinaryDecisionDiagram = class BinaryDecisionDiagram {
@@ -3891,7 +3273,7 @@ var init_BinaryDecisionDiagram = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/cache/EndpointCache.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/cache/EndpointCache.js
 var EndpointCache;
 var init_EndpointCache = __esmMin((() => {
 	EndpointCache = class {
@@ -3936,7 +3318,7 @@ var init_EndpointCache = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/EndpointError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/EndpointError.js
 var EndpointError;
 var init_EndpointError = __esmMin((() => {
 	EndpointError = class extends Error {
@@ -3946,41 +3328,41 @@ var init_EndpointError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/index.js
 var init_types = __esmMin((() => {
 	init_EndpointError();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/debugId.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/debugId.js
 var debugId;
 var init_debugId = __esmMin((() => {
 	debugId = "endpoints";
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/toDebugString.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/toDebugString.js
 function toDebugString(input) {
 	if (typeof input !== "object" || input == null) return input;
 	if ("ref" in input) return `$${toDebugString(input.ref)}`;
 	if ("fn" in input) return `${input.fn}(${(input.argv || []).map(toDebugString).join(", ")})`;
 	return JSON.stringify(input, null, 2);
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/index.js
 var init_debug = __esmMin((() => {
 	init_debugId();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/customEndpointFunctions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/customEndpointFunctions.js
 var customEndpointFunctions;
 var init_customEndpointFunctions = __esmMin((() => {
 	customEndpointFunctions = {};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/booleanEquals.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/booleanEquals.js
 var booleanEquals;
 var init_booleanEquals = __esmMin((() => {
 	booleanEquals = (value1, value2) => value1 === value2;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/coalesce.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/coalesce.js
 function coalesce(...args) {
 	for (const arg of args) if (arg != null) return arg;
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttrPathList.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttrPathList.js
 var getAttrPathList;
 var init_getAttrPathList = __esmMin((() => {
 	init_types();
@@ -4000,7 +3382,7 @@ var init_getAttrPathList = __esmMin((() => {
 		return pathList;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttr.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttr.js
 var getAttr;
 var init_getAttr = __esmMin((() => {
 	init_types();
@@ -4014,27 +3396,27 @@ var init_getAttr = __esmMin((() => {
 		return acc[index];
 	}, value);
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isSet.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isSet.js
 var isSet;
 var init_isSet = __esmMin((() => {
 	isSet = (value) => value != null;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/ite.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/ite.js
 function ite(condition, trueValue, falseValue) {
 	return condition ? trueValue : falseValue;
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/not.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/not.js
 var not;
 var init_not = __esmMin((() => {
 	not = (value) => !value;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isIpAddress.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isIpAddress.js
 var IP_V4_REGEX, isIpAddress;
 var init_isIpAddress$1 = __esmMin((() => {
 	IP_V4_REGEX = new RegExp(`^(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]\\d|\\d)(?:\\.(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]\\d|\\d)){3}$`);
 	isIpAddress = (value) => IP_V4_REGEX.test(value) || value.startsWith("[") && value.endsWith("]");
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/parseURL.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/parseURL.js
 var DEFAULT_PORTS, parseURL;
 var init_parseURL = __esmMin((() => {
 	init_dist_es$14();
@@ -4077,7 +3459,7 @@ var init_parseURL = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/split.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/split.js
 function split(value, delimiter, limit) {
 	if (limit === 1) return [value];
 	if (value === "") return [""];
@@ -4085,12 +3467,12 @@ function split(value, delimiter, limit) {
 	if (limit === 0) return parts;
 	return parts.slice(0, limit - 1).concat(parts.slice(1).join(delimiter));
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/stringEquals.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/stringEquals.js
 var stringEquals;
 var init_stringEquals = __esmMin((() => {
 	stringEquals = (value1, value2) => value1 === value2;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/substring.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/substring.js
 var substring;
 var init_substring = __esmMin((() => {
 	substring = (input, start, stop, reverse) => {
@@ -4099,12 +3481,12 @@ var init_substring = __esmMin((() => {
 		return input.substring(input.length - stop, input.length - start);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/uriEncode.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/uriEncode.js
 var uriEncode;
 var init_uriEncode = __esmMin((() => {
 	uriEncode = (value) => encodeURIComponent(value).replace(/[!*'()]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/index.js
 var init_lib = __esmMin((() => {
 	init_booleanEquals();
 	init_getAttr();
@@ -4116,7 +3498,7 @@ var init_lib = __esmMin((() => {
 	init_substring();
 	init_uriEncode();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/endpointFunctions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/endpointFunctions.js
 var endpointFunctions;
 var init_endpointFunctions = __esmMin((() => {
 	init_lib();
@@ -4135,7 +3517,7 @@ var init_endpointFunctions = __esmMin((() => {
 		uriEncode
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateTemplate.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateTemplate.js
 var evaluateTemplate;
 var init_evaluateTemplate = __esmMin((() => {
 	init_lib();
@@ -4169,14 +3551,14 @@ var init_evaluateTemplate = __esmMin((() => {
 		return evaluatedTemplateArr.join("");
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getReferenceValue.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getReferenceValue.js
 var getReferenceValue;
 var init_getReferenceValue = __esmMin((() => {
 	getReferenceValue = ({ ref }, options) => {
 		return options.referenceRecord[ref] ?? options.endpointParams[ref];
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateExpression.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateExpression.js
 var evaluateExpression, callFunction, group$1;
 var init_evaluateExpression = __esmMin((() => {
 	init_types();
@@ -4211,11 +3593,11 @@ var init_evaluateExpression = __esmMin((() => {
 		callFunction
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/callFunction.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/callFunction.js
 var init_callFunction = __esmMin((() => {
 	init_evaluateExpression();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateCondition.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateCondition.js
 var evaluateCondition;
 var init_evaluateCondition = __esmMin((() => {
 	init_debug();
@@ -4237,7 +3619,7 @@ var init_evaluateCondition = __esmMin((() => {
 		return { result };
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointHeaders.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointHeaders.js
 var getEndpointHeaders;
 var init_getEndpointHeaders = __esmMin((() => {
 	init_types();
@@ -4251,7 +3633,7 @@ var init_getEndpointHeaders = __esmMin((() => {
 		return acc;
 	}, {});
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointProperties.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointProperties.js
 var getEndpointProperties, getEndpointProperty, group;
 var init_getEndpointProperties = __esmMin((() => {
 	init_types();
@@ -4276,7 +3658,7 @@ var init_getEndpointProperties = __esmMin((() => {
 		getEndpointProperties
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointUrl.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointUrl.js
 var getEndpointUrl;
 var init_getEndpointUrl = __esmMin((() => {
 	init_types();
@@ -4292,7 +3674,7 @@ var init_getEndpointUrl = __esmMin((() => {
 		throw new EndpointError(`Endpoint URL must be a string, got ${typeof expression}`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/decideEndpoint.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/decideEndpoint.js
 var RESULT, decideEndpoint;
 var init_decideEndpoint = __esmMin((() => {
 	init_types();
@@ -4371,7 +3753,7 @@ var init_endpoints = __esmMin((() => {
 	bindEndpointMiddleware(getEndpointFromConfig);
 	getEndpointPlugin = bindGetEndpointPlugin(getEndpointFromConfig);
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-type-check.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-type-check.js
 var isReadableStream, isBlob;
 var init_stream_type_check = __esmMin((() => {
 	isReadableStream = (stream) => typeof ReadableStream === "function" && (stream?.constructor?.name === ReadableStream.name || stream instanceof ReadableStream);
@@ -4379,7 +3761,7 @@ var init_stream_type_check = __esmMin((() => {
 		return typeof Blob === "function" && (blob?.constructor?.name === Blob.name || blob instanceof Blob);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.browser.js
 var fromUtf8;
 var init_fromUtf8_browser = __esmMin((() => {
 	fromUtf8 = (input) => new TextEncoder().encode(input);
@@ -4392,7 +3774,7 @@ var init_constants_for_browser = __esmMin((() => {
 	}, {});
 	alphabetByValue = chars.split("");
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.browser.js
 function toBase64(_input) {
 	let input;
 	if (typeof _input === "string") input = fromUtf8(_input);
@@ -4422,7 +3804,7 @@ var init_toBase64_browser = __esmMin((() => {
 	init_fromUtf8_browser();
 	init_constants_for_browser();
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.browser.js
 var toUtf8;
 var init_toUtf8_browser = __esmMin((() => {
 	toUtf8 = (input) => {
@@ -4431,7 +3813,7 @@ var init_toUtf8_browser = __esmMin((() => {
 		return new TextDecoder("utf-8").decode(input);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.browser.js
 async function collectBlob(blob) {
 	return blob.arrayBuffer().then((ab) => new Uint8Array(ab));
 }
@@ -4457,7 +3839,7 @@ var init_stream_collector_browser = __esmMin((() => {
 		return collectReadableStream(stream);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.browser.js
 var ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED$1, sdkStreamMixin$1, isBlobInstance;
 var init_sdk_stream_mixin_browser = __esmMin((() => {
 	init_toBase64_browser();
@@ -4502,7 +3884,7 @@ var init_sdk_stream_mixin_browser = __esmMin((() => {
 	};
 	isBlobInstance = (stream) => typeof Blob === "function" && stream instanceof Blob;
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.js
 var streamCollector, Collector;
 var init_stream_collector = __esmMin((() => {
 	init_stream_collector_browser();
@@ -4532,7 +3914,7 @@ var init_stream_collector = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.js
 var ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED, sdkStreamMixin;
 var init_sdk_stream_mixin = __esmMin((() => {
 	init_buffer_from();
@@ -4569,7 +3951,7 @@ var init_sdk_stream_mixin = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/writeKey.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/writeKey.js
 function writeKey$2(obj) {
 	Object.defineProperty(obj, "__proto__", {
 		value: void 0,
@@ -4578,7 +3960,7 @@ function writeKey$2(obj) {
 		configurable: true
 	});
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/index.js
 var Uint8ArrayBlobAdapter, _getRandomValues, v4, generateIdempotencyToken;
 var init_serde = __esmMin((() => {
 	init_fromBase64();
@@ -4608,7 +3990,7 @@ var init_serde = __esmMin((() => {
 	v4 = bindV4(_getRandomValues);
 	generateIdempotencyToken = v4;
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/collect-stream-body.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/collect-stream-body.js
 var collectBody;
 var init_collect_stream_body = __esmMin((() => {
 	init_serde();
@@ -4619,14 +4001,14 @@ var init_collect_stream_body = __esmMin((() => {
 		return Uint8ArrayBlobAdapter.mutate(await fromContext);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/extended-encode-uri-component.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/extended-encode-uri-component.js
 function extendedEncodeURIComponent(str) {
 	if (/^[\w.~-]+$/.test(str)) return str;
 	return encodeURIComponent(str).replace(/[!'()*]/g, function(c) {
 		return "%" + c.charCodeAt(0).toString(16).toUpperCase();
 	});
 }
-// node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingNormalizedSchema.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingNormalizedSchema.js
 var HTTP_BINDINGS, HttpBindingNormalizedSchema, buildHttpBindings, buildPathSegments, buildHttpOperationBindings, EMPTY_BINDINGS, getHttpOperationBindings, createBodySchema;
 var init_HttpBindingNormalizedSchema = __esmMin((() => {
 	init_schema();
@@ -4807,7 +4189,7 @@ var init_HttpBindingNormalizedSchema = __esmMin((() => {
 		return body;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/SerdeContext.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/SerdeContext.js
 var SerdeContext;
 var init_SerdeContext = __esmMin((() => {
 	SerdeContext = class {
@@ -4817,7 +4199,7 @@ var init_SerdeContext = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Js.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Js.js
 var CRC32_TABLE, ONES, Crc32Js;
 var init_Crc32Js = __esmMin((() => {
 	CRC32_TABLE = new Uint32Array(256);
@@ -4847,7 +4229,7 @@ var init_Crc32Js = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Node.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Node.js
 function buildNativeClass$1(nativeCrc32) {
 	return class Crc32Node {
 		digestLength = 4;
@@ -4874,7 +4256,7 @@ var init_Crc32Node = __esmMin((() => {
 	zlibCrc32 = typeof external_node_zlib_namespaceObject.crc32 === "function" ? external_node_zlib_namespaceObject.crc32 : void 0;
 	Crc32Node = zlibCrc32 ? buildNativeClass$1(zlibCrc32) : Crc32Js;
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
 var BLOCK, DIGEST_LENGTH, MAX_HASHABLE_LENGTH, Sha256Js, INIT, K;
 var init_Sha256Js = __esmMin((() => {
 	init_serde();
@@ -5098,7 +4480,7 @@ var init_Sha256Js = __esmMin((() => {
 		3329325298
 	]);
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Node.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Node.js
 function buildNativeClass() {
 	return class Sha256Node {
 		digestLength = 32;
@@ -5150,7 +4532,7 @@ var init_Sha256Node = __esmMin((() => {
 	})();
 	Sha256Node = hasNativeCrypto ? buildNativeClass() : Sha256Js;
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/index.js
 var init_checksum = __esmMin((() => {
 	init_serde();
 	init_Crc32Js();
@@ -5158,7 +4540,7 @@ var init_checksum = __esmMin((() => {
 	init_Sha256Js();
 	init_Sha256Node();
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/Int64.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/Int64.js
 function negate$1(bytes) {
 	for (let i = 0; i < 8; i++) bytes[i] ^= 255;
 	for (let i = 7; i > -1; i--) {
@@ -5193,7 +4575,7 @@ var init_Int64 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/HeaderMarshaller.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/HeaderMarshaller.js
 var HeaderMarshaller, HEADER_VALUE_TYPE$1, BOOLEAN_TAG, BYTE_TAG, SHORT_TAG, INT_TAG, LONG_TAG, BINARY_TAG, STRING_TAG, TIMESTAMP_TAG, UUID_TAG, UUID_PATTERN$1, MAX_HEADER_VALUE_BYTES;
 var init_HeaderMarshaller = __esmMin((() => {
 	init_transport();
@@ -5381,7 +4763,7 @@ var init_HeaderMarshaller = __esmMin((() => {
 	UUID_PATTERN$1 = /^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}$/;
 	MAX_HEADER_VALUE_BYTES = 32767;
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/splitMessage.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/splitMessage.js
 function splitMessage({ byteLength, byteOffset, buffer }) {
 	if (byteLength < MINIMUM_MESSAGE_LENGTH) throw new Error("Provided message too short to accommodate event stream message overhead");
 	const view = new DataView(buffer, byteOffset, byteLength);
@@ -5408,7 +4790,7 @@ var init_splitMessage = __esmMin((() => {
 	CHECKSUM_LENGTH = 4;
 	MINIMUM_MESSAGE_LENGTH = 16;
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/EventStreamCodec.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/EventStreamCodec.js
 var EventStreamCodec;
 var init_EventStreamCodec = __esmMin((() => {
 	init_checksum();
@@ -5482,7 +4864,7 @@ var init_EventStreamCodec = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageDecoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageDecoderStream.js
 var MessageDecoderStream;
 var init_MessageDecoderStream = __esmMin((() => {
 	MessageDecoderStream = class {
@@ -5498,7 +4880,7 @@ var init_MessageDecoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageEncoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageEncoderStream.js
 var MessageEncoderStream;
 var init_MessageEncoderStream = __esmMin((() => {
 	MessageEncoderStream = class {
@@ -5515,7 +4897,7 @@ var init_MessageEncoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageDecoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageDecoderStream.js
 var SmithyMessageDecoderStream;
 var init_SmithyMessageDecoderStream = __esmMin((() => {
 	SmithyMessageDecoderStream = class {
@@ -5535,7 +4917,7 @@ var init_SmithyMessageDecoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageEncoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageEncoderStream.js
 var SmithyMessageEncoderStream;
 var init_SmithyMessageEncoderStream = __esmMin((() => {
 	SmithyMessageEncoderStream = class {
@@ -5551,7 +4933,7 @@ var init_SmithyMessageEncoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getChunkedStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getChunkedStream.js
 function getChunkedStream(source) {
 	let currentMessageTotalLength = 0;
 	let currentMessagePendingLength = 0;
@@ -5603,7 +4985,7 @@ function getChunkedStream(source) {
 	};
 	return { [Symbol.asyncIterator]: iterator };
 }
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getUnmarshalledStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getUnmarshalledStream.js
 function getUnmarshalledStream(source, options) {
 	const messageUnmarshaller = getMessageUnmarshaller(options.deserializer, options.toUtf8);
 	return { [Symbol.asyncIterator]: async function* () {
@@ -5638,7 +5020,7 @@ function getMessageUnmarshaller(deserializer, toUtf8) {
 		} else throw Error(`Unrecognizable event type: ${message.headers[":event-type"].value}`);
 	};
 }
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/EventStreamMarshaller.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/EventStreamMarshaller.js
 var EventStreamMarshaller$1, eventStreamSerdeProvider$1;
 var init_EventStreamMarshaller$1 = __esmMin((() => {
 	init_EventStreamCodec();
@@ -5676,7 +5058,7 @@ var init_EventStreamMarshaller$1 = __esmMin((() => {
 	};
 	eventStreamSerdeProvider$1 = (options) => new EventStreamMarshaller$1(options);
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/EventStreamMarshaller.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/EventStreamMarshaller.js
 async function* readableToIterable(readStream) {
 	let streamEnded = false;
 	let generationEnded = false;
@@ -5718,7 +5100,7 @@ var init_EventStreamMarshaller = __esmMin((() => {
 	};
 	eventStreamSerdeProvider = (options) => new EventStreamMarshaller(options);
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/utils.js
 var readableStreamToIterable, iterableToReadableStream;
 var init_utils$1 = __esmMin((() => {
 	readableStreamToIterable = (readableStream) => ({ [Symbol.asyncIterator]: async function* () {
@@ -5742,12 +5124,12 @@ var init_utils$1 = __esmMin((() => {
 		} });
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-config-resolver/EventStreamSerdeConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-config-resolver/EventStreamSerdeConfig.js
 var resolveEventStreamSerdeConfig;
 var init_EventStreamSerdeConfig = __esmMin((() => {
 	resolveEventStreamSerdeConfig = (input) => Object.assign(input, { eventStreamMarshaller: input.eventStreamSerdeProvider(input) });
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/EventStreamSerde.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/EventStreamSerde.js
 var EventStreamSerde;
 var init_EventStreamSerde = __esmMin((() => {
 	init_transport();
@@ -5978,7 +5360,7 @@ var init_EventStreamSerde = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/index.js
 var event_streams_exports = __exportAll({
 	EventStreamCodec: () => EventStreamCodec,
 	EventStreamMarshaller: () => EventStreamMarshaller,
@@ -6013,7 +5395,7 @@ var init_event_streams = __esmMin((() => {
 	init_EventStreamSerdeConfig();
 	init_EventStreamSerde();
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/HttpProtocol.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/HttpProtocol.js
 var HttpProtocol;
 var init_HttpProtocol = __esmMin((() => {
 	init_transport();
@@ -6184,7 +5566,7 @@ var init_HttpProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingProtocol.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingProtocol.js
 var HttpBindingProtocol;
 var init_HttpBindingProtocol = __esmMin((() => {
 	init_transport();
@@ -6406,7 +5788,7 @@ var init_HttpBindingProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/RpcProtocol.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/RpcProtocol.js
 var RpcProtocol;
 var init_RpcProtocol = __esmMin((() => {
 	init_transport();
@@ -6494,7 +5876,7 @@ var init_RpcProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/FromStringShapeDeserializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/FromStringShapeDeserializer.js
 var FromStringShapeDeserializer;
 var init_FromStringShapeDeserializer = __esmMin((() => {
 	init_serde();
@@ -6551,7 +5933,7 @@ var init_FromStringShapeDeserializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeDeserializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeDeserializer.js
 var HttpInterceptingShapeDeserializer;
 var init_HttpInterceptingShapeDeserializer = __esmMin((() => {
 	init_serde();
@@ -6596,7 +5978,7 @@ var init_HttpInterceptingShapeDeserializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/ToStringShapeSerializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/ToStringShapeSerializer.js
 var ToStringShapeSerializer;
 var init_ToStringShapeSerializer = __esmMin((() => {
 	init_serde();
@@ -6682,7 +6064,7 @@ var init_ToStringShapeSerializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeSerializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeSerializer.js
 var HttpInterceptingShapeSerializer;
 var init_HttpInterceptingShapeSerializer = __esmMin((() => {
 	init_HttpBindingNormalizedSchema();
@@ -6726,7 +6108,7 @@ var init_HttpInterceptingShapeSerializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/determineTimestampFormat.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/determineTimestampFormat.js
 function determineTimestampFormat(ns, settings) {
 	if (settings.timestampFormat.useTrait) {
 		const schema = ns.getSchema();
@@ -6735,7 +6117,7 @@ function determineTimestampFormat(ns, settings) {
 	const { httpLabel, httpPrefixHeaders, httpHeader, httpQuery } = ns.getMergedTraits();
 	return (settings.httpBindings ? typeof httpPrefixHeaders === "string" || Boolean(httpHeader) ? 6 : Boolean(httpQuery) || Boolean(httpLabel) ? 5 : void 0 : void 0) ?? settings.timestampFormat.default;
 }
-// node_modules/@smithy/core/dist-es/submodules/protocols/protocol-http/extensions/httpExtensionConfiguration.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/protocol-http/extensions/httpExtensionConfiguration.js
 var getHttpHandlerExtensionConfiguration, resolveHttpHandlerRuntimeConfig;
 var init_httpExtensionConfiguration = __esmMin((() => {
 	getHttpHandlerExtensionConfiguration = (runtimeConfig) => {
@@ -6760,7 +6142,7 @@ var init_httpExtensionConfiguration = __esmMin((() => {
 		return { requestHandler: httpHandlerExtensionConfiguration.httpHandler() };
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/middleware-content-length/contentLengthMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/middleware-content-length/contentLengthMiddleware.js
 function contentLengthMiddleware(bodyLengthChecker) {
 	return (next) => async (args) => {
 		const request = args.request;
@@ -6794,13 +6176,13 @@ var init_contentLengthMiddleware = __esmMin((() => {
 		clientStack.add(contentLengthMiddleware(options.bodyLengthChecker), contentLengthMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/util-uri-escape/escape-uri.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/util-uri-escape/escape-uri.js
 var escapeUri, hexEncode;
 var init_escape_uri = __esmMin((() => {
 	escapeUri = (uri) => encodeURIComponent(uri).replace(/[!'()*]/g, hexEncode);
 	hexEncode = (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`;
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/querystring-builder/buildQueryString.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/querystring-builder/buildQueryString.js
 function buildQueryString(query) {
 	const parts = [];
 	for (let key of Object.keys(query).sort()) {
@@ -6818,7 +6200,7 @@ function buildQueryString(query) {
 var init_buildQueryString = __esmMin((() => {
 	init_escape_uri();
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
 var SerdeContextConfig$1;
 var init_ConfigurableSerdeContext$1 = __esmMin((() => {
 	SerdeContextConfig$1 = class {
@@ -6828,7 +6210,7 @@ var init_ConfigurableSerdeContext$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/UnionSerde.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/UnionSerde.js
 var UnionSerde$1;
 var init_UnionSerde$1 = __esmMin((() => {
 	UnionSerde$1 = class {
@@ -6858,7 +6240,7 @@ var init_UnionSerde$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/detectBufferParsing.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/detectBufferParsing.js
 function detectBufferParsing() {
 	if (canParseBuffer === void 0) try {
 		if (typeof Buffer !== "function") canParseBuffer = false;
@@ -6873,7 +6255,7 @@ function detectBufferParsing() {
 }
 var canParseBuffer;
 var init_detectBufferParsing = __esmMin((() => {}));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/jsonReviver.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/jsonReviver.js
 function jsonReviver(key, value, context) {
 	if (context?.source) {
 		const numericString = context.source;
@@ -6959,7 +6341,7 @@ function expandExponentToBigInt(s) {
 var init_jsonReviver = __esmMin((() => {
 	init_serde();
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/needsReviver.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/needsReviver.js
 function needsReviver(schema) {
 	const ns = NormalizedSchema.of(schema);
 	const raw = ns.getSchema();
@@ -6988,14 +6370,14 @@ var init_needsReviver = __esmMin((() => {
 	init_schema();
 	REVIVER_SYMBOL = Symbol.for("@aws-sdk/reviver");
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/common.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/common.js
 var collectBodyString;
 var init_common = __esmMin((() => {
 	init_collect_stream_body();
 	init_serde();
 	collectBodyString = (streamBody, context) => collectBody(streamBody, context).then((body) => (context?.utf8Encoder ?? toUtf8$1)(body));
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/parseJsonBody.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/parseJsonBody.js
 async function parseJsonBody(streamBody, context, schema) {
 	let parsingInput;
 	if (detectBufferParsing() && typeof streamBody?.[Symbol.asyncIterator] === "function") {
@@ -7063,7 +6445,7 @@ var init_parseJsonBody = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeDeserializer2.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeDeserializer2.js
 var JsonShapeDeserializer2;
 var init_JsonShapeDeserializer2 = __esmMin((() => {
 	init_schema();
@@ -7201,7 +6583,7 @@ var init_JsonShapeDeserializer2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonBytesStringAdapter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonBytesStringAdapter.js
 var JsonBytesStringAdapter, warned;
 var init_JsonBytesStringAdapter = __esmMin((() => {
 	init_serde();
@@ -7299,7 +6681,7 @@ var init_JsonBytesStringAdapter = __esmMin((() => {
 	};
 	warned = 0;
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeSerializer2.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeSerializer2.js
 function alloc(size) {
 	return JsonBytesStringAdapter.allocUnsafe(size);
 }
@@ -7781,7 +7163,7 @@ var init_JsonShapeSerializer2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonCodec2.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonCodec2.js
 var JsonCodec2;
 var init_JsonCodec2 = __esmMin((() => {
 	init_ConfigurableSerdeContext$1();
@@ -7805,7 +7187,7 @@ var init_JsonCodec2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/index.js
 var init_protocols$1 = __esmMin((() => {
 	init_collect_stream_body();
 	init_HttpBindingProtocol();
@@ -7833,7 +7215,7 @@ var init_protocols$1 = __esmMin((() => {
 	init_JsonShapeSerializer2();
 	init_JsonShapeDeserializer2();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-host-header/hostHeaderMiddleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-host-header/hostHeaderMiddleware.js
 function resolveHostHeaderConfig(input) {
 	return input;
 }
@@ -7865,7 +7247,7 @@ var init_hostHeaderMiddleware = __esmMin((() => {
 		clientStack.add(hostHeaderMiddleware(options), hostHeaderMiddlewareOptions);
 	} });
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-logger/loggerMiddleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-logger/loggerMiddleware.js
 var loggerMiddleware, loggerMiddlewareOptions, getLoggerPlugin;
 var init_loggerMiddleware = __esmMin((() => {
 	loggerMiddleware = () => (next, context) => async (args) => {
@@ -7908,7 +7290,7 @@ var init_loggerMiddleware = __esmMin((() => {
 		clientStack.add(loggerMiddleware(), loggerMiddlewareOptions);
 	} });
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/configuration.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/configuration.js
 var recursionDetectionMiddlewareOptions;
 var init_configuration = __esmMin((() => {
 	recursionDetectionMiddlewareOptions = {
@@ -7919,7 +7301,7 @@ var init_configuration = __esmMin((() => {
 		priority: "low"
 	};
 }));
-// node_modules/@aws/lambda-invoke-store/dist-es/invoke-store.js
+// ../main/node_modules/@aws/lambda-invoke-store/dist-es/invoke-store.js
 var PROTECTED_KEYS, NO_GLOBAL_AWS_LAMBDA, InvokeStoreBase, InvokeStoreSingle, InvokeStoreMulti, InvokeStore;
 var init_invoke_store = __esmMin((() => {
 	PROTECTED_KEYS = {
@@ -8024,7 +7406,7 @@ var init_invoke_store = __esmMin((() => {
 		} } : void 0;
 	})(InvokeStore || (InvokeStore = {}));
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/recursionDetectionMiddleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/recursionDetectionMiddleware.js
 function sanitizeTraceHeaders(headers) {
 	for (const header of Object.keys(headers)) {
 		const lower = header.toLowerCase();
@@ -8073,7 +7455,7 @@ var init_recursionDetectionMiddleware = __esmMin((() => {
 		return next(args);
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/getRecursionDetectionPlugin.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/getRecursionDetectionPlugin.js
 var getRecursionDetectionPlugin;
 var init_getRecursionDetectionPlugin = __esmMin((() => {
 	init_configuration();
@@ -8082,7 +7464,7 @@ var init_getRecursionDetectionPlugin = __esmMin((() => {
 		clientStack.add(recursionDetectionMiddleware(), recursionDetectionMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/resolveAuthOptions.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/resolveAuthOptions.js
 var resolveAuthOptions;
 var init_resolveAuthOptions = __esmMin((() => {
 	resolveAuthOptions = (candidateAuthOptions, authSchemePreference) => {
@@ -8093,7 +7475,7 @@ var init_resolveAuthOptions = __esmMin((() => {
 		return preferredAuthOptions;
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/httpAuthSchemeMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/httpAuthSchemeMiddleware.js
 function convertHttpAuthSchemesToMap(httpAuthSchemes) {
 	const map = new Map();
 	for (const scheme of httpAuthSchemes) map.set(scheme.schemeId, scheme);
@@ -8135,7 +7517,7 @@ var init_httpAuthSchemeMiddleware = __esmMin((() => {
 		return next(args);
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/getHttpAuthSchemeEndpointRuleSetPlugin.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/getHttpAuthSchemeEndpointRuleSetPlugin.js
 var httpAuthSchemeEndpointRuleSetMiddlewareOptions, getHttpAuthSchemeEndpointRuleSetPlugin;
 var init_getHttpAuthSchemeEndpointRuleSetPlugin = __esmMin((() => {
 	init_httpAuthSchemeMiddleware();
@@ -8154,12 +7536,12 @@ var init_getHttpAuthSchemeEndpointRuleSetPlugin = __esmMin((() => {
 		}), httpAuthSchemeEndpointRuleSetMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/index.js
 var init_middleware_http_auth_scheme = __esmMin((() => {
 	init_httpAuthSchemeMiddleware();
 	init_getHttpAuthSchemeEndpointRuleSetPlugin();
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/httpSigningMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/httpSigningMiddleware.js
 var defaultErrorHandler, defaultSuccessHandler, httpSigningMiddleware;
 var init_httpSigningMiddleware = __esmMin((() => {
 	init_protocols$1();
@@ -8181,7 +7563,7 @@ var init_httpSigningMiddleware = __esmMin((() => {
 		return output;
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/getHttpSigningMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/getHttpSigningMiddleware.js
 var httpSigningMiddlewareOptions, getHttpSigningPlugin;
 var init_getHttpSigningMiddleware = __esmMin((() => {
 	init_httpSigningMiddleware();
@@ -8202,12 +7584,12 @@ var init_getHttpSigningMiddleware = __esmMin((() => {
 		clientStack.addRelativeTo(httpSigningMiddleware(config), httpSigningMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/index.js
 var init_middleware_http_signing = __esmMin((() => {
 	init_httpSigningMiddleware();
 	init_getHttpSigningMiddleware();
 }));
-// node_modules/@smithy/core/dist-es/normalizeProvider.js
+// ../main/node_modules/@smithy/core/dist-es/normalizeProvider.js
 var normalizeProvider;
 var init_normalizeProvider = __esmMin((() => {
 	normalizeProvider = (input) => {
@@ -8216,7 +7598,7 @@ var init_normalizeProvider = __esmMin((() => {
 		return () => promisified;
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/DefaultIdentityProviderConfig.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/DefaultIdentityProviderConfig.js
 var DefaultIdentityProviderConfig;
 var init_DefaultIdentityProviderConfig = __esmMin((() => {
 	init_transport();
@@ -8234,7 +7616,7 @@ var init_DefaultIdentityProviderConfig = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/noAuth.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/noAuth.js
 var NoAuthSigner;
 var init_noAuth = __esmMin((() => {
 	NoAuthSigner = class {
@@ -8243,13 +7625,13 @@ var init_noAuth = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/index.js
 var init_httpAuthSchemes$1 = __esmMin((() => {
 	init_protocols$1();
 	init_dist_es$14();
 	init_noAuth();
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/memoizeIdentityProvider.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/memoizeIdentityProvider.js
 var createIsIdentityExpiredFunction, EXPIRATION_MS, isIdentityExpired, doesIdentityRequireRefresh, memoizeIdentityProvider;
 var init_memoizeIdentityProvider = __esmMin((() => {
 	createIsIdentityExpiredFunction = (expirationMs) => function isIdentityExpired(identity) {
@@ -8295,13 +7677,13 @@ var init_memoizeIdentityProvider = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/index.js
 var init_util_identity_and_auth = __esmMin((() => {
 	init_DefaultIdentityProviderConfig();
 	init_httpAuthSchemes$1();
 	init_memoizeIdentityProvider();
 }));
-// node_modules/@smithy/core/dist-es/index.js
+// ../main/node_modules/@smithy/core/dist-es/index.js
 var init_dist_es$13 = __esmMin((() => {
 	init_transport();
 	init_middleware_http_auth_scheme();
@@ -8310,7 +7692,7 @@ var init_dist_es$13 = __esmMin((() => {
 	init_protocols$1();
 	init_util_identity_and_auth();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/configurations.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/configurations.js
 function isValidUserAgentAppId(appId) {
 	if (appId === void 0) return true;
 	return typeof appId === "string" && appId.length <= 50;
@@ -8334,7 +7716,7 @@ function resolveUserAgentConfig(input) {
 var init_configurations$1 = __esmMin((() => {
 	init_dist_es$13();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js
 var partitionsInfo;
 var init_partitions = __esmMin((() => {
 	partitionsInfo = {
@@ -8508,7 +7890,7 @@ var init_partitions = __esmMin((() => {
 		"version": "1.1"
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partition.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partition.js
 var selectedPartitionsInfo, selectedUserAgentPrefix, partition, getUserAgentPrefix;
 var init_partition = __esmMin((() => {
 	init_partitions();
@@ -8533,12 +7915,12 @@ var init_partition = __esmMin((() => {
 	};
 	getUserAgentPrefix = () => selectedUserAgentPrefix;
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
 var isStreamingPayload;
 var init_isStreamingPayload = __esmMin((() => {
 	isStreamingPayload = (request) => request?.body instanceof external_node_stream_namespaceObject.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
 var THROTTLING_ERROR_CODES, TRANSIENT_ERROR_CODES, TRANSIENT_ERROR_STATUS_CODES, NODEJS_TIMEOUT_ERROR_CODES$1, NODEJS_NETWORK_ERROR_CODES;
 var init_constants$5 = __esmMin((() => {
 	THROTTLING_ERROR_CODES = [
@@ -8581,11 +7963,11 @@ var init_constants$5 = __esmMin((() => {
 		"EAI_AGAIN"
 	];
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/service-error-classification.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/service-error-classification.js
 function isNodeJsHttp2TransientError(error) {
 	return error.code === "ERR_HTTP2_STREAM_ERROR" && error.message.includes("NGHTTP2_REFUSED_STREAM");
 }
-var isRetryableByTrait, isClockSkewCorrectedError, isBrowserNetworkError, isThrottlingError, isTransientError, isServerError;
+var isRetryableByTrait, isClockSkewCorrectedError, isBrowserNetworkError, isThrottlingError, isTransientError, isServerError$1;
 var init_service_error_classification = __esmMin((() => {
 	init_constants$5();
 	isRetryableByTrait = (error) => error?.$retryable !== void 0;
@@ -8603,7 +7985,7 @@ var init_service_error_classification = __esmMin((() => {
 	};
 	isThrottlingError = (error) => error.$metadata?.httpStatusCode === 429 || THROTTLING_ERROR_CODES.includes(error.name) || error.$retryable?.throttling == true;
 	isTransientError = (error, depth = 0) => error?.name !== "AbortError" && (isRetryableByTrait(error) || isClockSkewCorrectedError(error) || error.name === "InvalidSignatureException" && error.message?.includes("Signature expired") || TRANSIENT_ERROR_CODES.includes(error.name) || NODEJS_TIMEOUT_ERROR_CODES$1.includes(error?.code || "") || NODEJS_NETWORK_ERROR_CODES.includes(error?.code || "") || TRANSIENT_ERROR_STATUS_CODES.includes(error.$metadata?.httpStatusCode || 0) || isBrowserNetworkError(error) || isNodeJsHttp2TransientError(error) || error.cause !== void 0 && depth <= 10 && isTransientError(error.cause, depth + 1));
-	isServerError = (error) => {
+	isServerError$1 = (error) => {
 		if (error.$metadata?.httpStatusCode !== void 0) {
 			const statusCode = error.$metadata.httpStatusCode;
 			if (500 <= statusCode && statusCode <= 599 && !isTransientError(error)) return true;
@@ -8612,7 +7994,7 @@ var init_service_error_classification = __esmMin((() => {
 		return false;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/race.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/race.js
 var race, createAbortError, isAbortError;
 var init_race = __esmMin((() => {
 	race = (promise, signal) => {
@@ -8631,14 +8013,14 @@ var init_race = __esmMin((() => {
 	createAbortError = () => Object.assign(new Error("Request aborted"), { name: "AbortError" });
 	isAbortError = (error) => typeof error === "object" && error !== null && "name" in error && error.name === "AbortError";
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/constants.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/constants.js
 var MAXIMUM_RETRY_DELAY, INVOCATION_ID_HEADER, REQUEST_HEADER;
 var init_constants$4 = __esmMin((() => {
 	MAXIMUM_RETRY_DELAY = 2e4;
 	INVOCATION_ID_HEADER = "amz-sdk-invocation-id";
 	REQUEST_HEADER = "amz-sdk-request";
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/parseRetryAfterHeader.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/parseRetryAfterHeader.js
 function parseRetryAfterHeader(response, logger) {
 	if (!HttpResponse.isInstance(response)) return;
 	for (const header in response.headers) {
@@ -8674,7 +8056,7 @@ var init_parseRetryAfterHeader = __esmMin((() => {
 	init_protocols$1();
 	init_serde();
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/util.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/util.js
 var asSdkError;
 var init_util = __esmMin((() => {
 	asSdkError = (error) => {
@@ -8684,7 +8066,7 @@ var init_util = __esmMin((() => {
 		return new Error(`AWS SDK error wrapper for ${error}`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/retryMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/retryMiddleware.js
 function bindRetryMiddleware(isStreamingPayload) {
 	return (options) => (next, context) => async (args) => {
 		let retryStrategy = await options.retryStrategy();
@@ -8768,7 +8150,7 @@ var init_retryMiddleware = __esmMin((() => {
 	getRetryErrorType = (error) => {
 		if (isThrottlingError(error)) return "THROTTLING";
 		if (isTransientError(error)) return "TRANSIENT";
-		if (isServerError(error)) return "SERVER_ERROR";
+		if (isServerError$1(error)) return "SERVER_ERROR";
 		return "CLIENT_ERROR";
 	};
 	retryMiddlewareOptions = {
@@ -8779,7 +8161,7 @@ var init_retryMiddleware = __esmMin((() => {
 		override: true
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRateLimiter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRateLimiter.js
 var DefaultRateLimiter;
 var init_DefaultRateLimiter = __esmMin((() => {
 	init_service_error_classification();
@@ -8890,7 +8272,7 @@ var init_DefaultRateLimiter = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/retries-2026-config.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/retries-2026-config.js
 var Retry;
 var init_retries_2026_config = __esmMin((() => {
 	Retry = class {
@@ -8912,7 +8294,7 @@ var init_retries_2026_config = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryBackoffStrategy.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryBackoffStrategy.js
 var DefaultRetryBackoffStrategy;
 var init_DefaultRetryBackoffStrategy = __esmMin((() => {
 	init_constants$4();
@@ -8928,7 +8310,7 @@ var init_DefaultRetryBackoffStrategy = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryToken.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryToken.js
 var DefaultRetryToken;
 var init_DefaultRetryToken = __esmMin((() => {
 	init_constants$4();
@@ -8958,7 +8340,7 @@ var init_DefaultRetryToken = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/config.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/config.js
 var RETRY_MODES, DEFAULT_RETRY_MODE;
 var init_config = __esmMin((() => {
 	(function(RETRY_MODES) {
@@ -8967,7 +8349,7 @@ var init_config = __esmMin((() => {
 	})(RETRY_MODES || (RETRY_MODES = {}));
 	DEFAULT_RETRY_MODE = RETRY_MODES.STANDARD;
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/StandardRetryStrategy.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/StandardRetryStrategy.js
 var refusal, StandardRetryStrategy;
 var init_StandardRetryStrategy = __esmMin((() => {
 	init_DefaultRetryBackoffStrategy();
@@ -9058,7 +8440,7 @@ var init_StandardRetryStrategy = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/AdaptiveRetryStrategy.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/AdaptiveRetryStrategy.js
 var AdaptiveRetryStrategy;
 var init_AdaptiveRetryStrategy = __esmMin((() => {
 	init_DefaultRateLimiter();
@@ -9096,7 +8478,7 @@ var init_AdaptiveRetryStrategy = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/configurations.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/configurations.js
 var ENV_MAX_ATTEMPTS, CONFIG_MAX_ATTEMPTS, NODE_MAX_ATTEMPT_CONFIG_OPTIONS, resolveRetryConfig, ENV_RETRY_MODE, CONFIG_RETRY_MODE, NODE_RETRY_MODE_CONFIG_OPTIONS;
 var init_configurations = __esmMin((() => {
 	init_client$1();
@@ -9169,7 +8551,7 @@ var init_retry$1 = __esmMin((() => {
 	init_parseRetryAfterHeader();
 	getRetryPlugin = bindGetRetryPlugin(isStreamingPayload);
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/check-features.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/check-features.js
 async function checkFeatures(context, config, args) {
 	if (args.request?.headers?.["smithy-protocol"] === "rpc-v2-cbor") setFeature$1(context, "PROTOCOL_RPC_V2_CBOR", "M");
 	if (typeof config.retryStrategy === "function") {
@@ -9206,7 +8588,7 @@ var init_check_features = __esmMin((() => {
 	init_retry$1();
 	ACCOUNT_ID_ENDPOINT_REGEX = /\d{12}\.ddb/;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/constants.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/constants.js
 var USER_AGENT, X_AMZ_USER_AGENT, UA_NAME_ESCAPE_REGEX, UA_VALUE_ESCAPE_REGEX;
 var init_constants$3 = __esmMin((() => {
 	USER_AGENT = "user-agent";
@@ -9214,7 +8596,7 @@ var init_constants$3 = __esmMin((() => {
 	UA_NAME_ESCAPE_REGEX = /[^!$%&'*+\-.^_`|~\w]/g;
 	UA_VALUE_ESCAPE_REGEX = /[^!$%&'*+\-.^_`|~\w#]/g;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/encode-features.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/encode-features.js
 function encodeFeatures(features) {
 	let buffer = "";
 	for (const key in features) {
@@ -9232,7 +8614,7 @@ var BYTE_LIMIT;
 var init_encode_features = __esmMin((() => {
 	BYTE_LIMIT = 1024;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/user-agent-middleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/user-agent-middleware.js
 var userAgentMiddleware, escapeUserAgent, getUserAgentMiddlewareOptions, getUserAgentPlugin;
 var init_user_agent_middleware = __esmMin((() => {
 	init_protocols$1();
@@ -9298,7 +8680,7 @@ var init_user_agent_middleware = __esmMin((() => {
 		clientStack.add(userAgentMiddleware(config), getUserAgentMiddlewareOptions);
 	} });
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/getRuntimeUserAgentPair.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/getRuntimeUserAgentPair.js
 var getRuntimeUserAgentPair;
 var init_getRuntimeUserAgentPair = __esmMin((() => {
 	getRuntimeUserAgentPair = () => {
@@ -9310,12 +8692,12 @@ var init_getRuntimeUserAgentPair = __esmMin((() => {
 		return ["md/nodejs", external_node_process_namespaceObject.versions.node];
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
 var crtAvailability;
 var init_crt_availability = __esmMin((() => {
 	crtAvailability = { isCrtAvailable: false };
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/is-crt-available.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/is-crt-available.js
 var isCrtAvailable;
 var init_is_crt_available = __esmMin((() => {
 	init_crt_availability();
@@ -9324,7 +8706,7 @@ var init_is_crt_available = __esmMin((() => {
 		return null;
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/defaultUserAgent.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/defaultUserAgent.js
 var createDefaultUserAgentProvider;
 var init_defaultUserAgent = __esmMin((() => {
 	init_getRuntimeUserAgentPair();
@@ -9359,11 +8741,11 @@ var init_nodeAppIdConfigOptions = __esmMin((() => {
 		default: void 0
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/isIpAddress.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/isIpAddress.js
 var init_isIpAddress = __esmMin((() => {
 	init_endpoints();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/isVirtualHostableS3Bucket.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/isVirtualHostableS3Bucket.js
 var isVirtualHostableS3Bucket;
 var init_isVirtualHostableS3Bucket = __esmMin((() => {
 	init_endpoints();
@@ -9380,7 +8762,7 @@ var init_isVirtualHostableS3Bucket = __esmMin((() => {
 		return true;
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/parseArn.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/parseArn.js
 var ARN_DELIMITER, RESOURCE_DELIMITER, parseArn;
 var init_parseArn = __esmMin((() => {
 	ARN_DELIMITER = ":";
@@ -9399,7 +8781,7 @@ var init_parseArn = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/aws.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/aws.js
 var awsEndpointFunctions;
 var init_aws = __esmMin((() => {
 	init_endpoints();
@@ -9413,7 +8795,7 @@ var init_aws = __esmMin((() => {
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/stsRegionDefaultResolver.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/stsRegionDefaultResolver.js
 function stsRegionDefaultResolver(loaderConfig = {}) {
 	return loadConfig({
 		...NODE_REGION_CONFIG_OPTIONS,
@@ -9431,7 +8813,7 @@ var init_stsRegionDefaultResolver = __esmMin((() => {
 	init_config$1();
 	warning$1 = { silence: false };
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/extensions.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/extensions.js
 var getAwsRegionExtensionConfiguration, resolveAwsRegionExtensionConfiguration;
 var init_extensions = __esmMin((() => {
 	getAwsRegionExtensionConfiguration = (runtimeConfig) => {
@@ -9448,7 +8830,7 @@ var init_extensions = __esmMin((() => {
 		return { region: awsRegionExtensionConfiguration.region() };
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/index.js
 var init_client = __esmMin((() => {
 	init_emitWarningIfUnsupportedVersion$1();
 	init_getDefaultSocketTimeout();
@@ -9472,19 +8854,19 @@ var init_client = __esmMin((() => {
 	init_stsRegionDefaultResolver();
 	init_extensions();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getDateHeader.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getDateHeader.js
 var getDateHeader, getAgeHeader;
 var init_getDateHeader = __esmMin((() => {
 	init_protocols$1();
 	getDateHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.date ?? response.headers?.Date : void 0;
 	getAgeHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.age ?? response.headers?.Age : void 0;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getSkewCorrectedDate.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getSkewCorrectedDate.js
 var getSkewCorrectedDate;
 var init_getSkewCorrectedDate = __esmMin((() => {
 	getSkewCorrectedDate = (systemClockOffset) => new Date(Date.now() + systemClockOffset);
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getUpdatedSystemClockOffset.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getUpdatedSystemClockOffset.js
 var getUpdatedSystemClockOffset;
 var init_getUpdatedSystemClockOffset = __esmMin((() => {
 	getUpdatedSystemClockOffset = (clockTime, currentSystemClockOffset, timeRequestSent, ageHeader) => {
@@ -9496,13 +8878,13 @@ var init_getUpdatedSystemClockOffset = __esmMin((() => {
 		return serverTime - timeResponseReceived;
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/index.js
 var init_utils = __esmMin((() => {
 	init_getDateHeader();
 	init_getSkewCorrectedDate();
 	init_getUpdatedSystemClockOffset();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4Signer.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4Signer.js
 var throwSigningPropertyError, hasEventStreamOutput, validateSigningProperties, AwsSdkSigV4Signer;
 var init_AwsSdkSigV4Signer = __esmMin((() => {
 	init_protocols$1();
@@ -9585,7 +8967,7 @@ var init_AwsSdkSigV4Signer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4ASigner.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4ASigner.js
 var AwsSdkSigV4ASigner;
 var init_AwsSdkSigV4ASigner = __esmMin((() => {
 	init_protocols$1();
@@ -9610,17 +8992,17 @@ var init_AwsSdkSigV4ASigner = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getArrayForCommaSeparatedString.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getArrayForCommaSeparatedString.js
 var getArrayForCommaSeparatedString;
 var init_getArrayForCommaSeparatedString = __esmMin((() => {
 	getArrayForCommaSeparatedString = (str) => typeof str === "string" && str.length > 0 ? str.split(",").map((item) => item.trim()) : [];
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getBearerTokenEnvKey.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getBearerTokenEnvKey.js
 var getBearerTokenEnvKey;
 var init_getBearerTokenEnvKey = __esmMin((() => {
 	getBearerTokenEnvKey = (signingName) => `AWS_BEARER_TOKEN_${signingName.replace(/[\s-]/g, "_").toUpperCase()}`;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/NODE_AUTH_SCHEME_PREFERENCE_OPTIONS.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/NODE_AUTH_SCHEME_PREFERENCE_OPTIONS.js
 var NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY, NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY, NODE_AUTH_SCHEME_PREFERENCE_OPTIONS;
 var init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = __esmMin((() => {
 	init_getArrayForCommaSeparatedString();
@@ -9642,7 +9024,7 @@ var init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = __esmMin((() => {
 		default: []
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4AConfig.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4AConfig.js
 var resolveAwsSdkSigV4AConfig, NODE_SIGV4A_CONFIG_OPTIONS;
 var init_resolveAwsSdkSigV4AConfig = __esmMin((() => {
 	init_dist_es$13();
@@ -9663,7 +9045,7 @@ var init_resolveAwsSdkSigV4AConfig = __esmMin((() => {
 		default: void 0
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/HeaderFormatter.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/HeaderFormatter.js
 function negate(bytes) {
 	for (let i = 0; i < 8; i++) bytes[i] ^= 255;
 	for (let i = 7; i > -1; i--) {
@@ -9818,7 +9200,7 @@ var init_constants$2 = __esmMin((() => {
 	UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD";
 	KEY_TYPE_IDENTIFIER = "aws4_request";
 }));
-// node_modules/@smithy/signature-v4/dist-es/getCanonicalQuery.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/getCanonicalQuery.js
 var getCanonicalQuery;
 var init_getCanonicalQuery = __esmMin((() => {
 	init_serde();
@@ -9839,7 +9221,7 @@ var init_getCanonicalQuery = __esmMin((() => {
 		return keys.sort().map((key) => serialized[key]).filter((serialized) => serialized).join("&");
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/utilDate.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/utilDate.js
 var iso8601, toDate;
 var init_utilDate = __esmMin((() => {
 	iso8601 = (time) => toDate(time).toISOString().replace(/\.\d{3}Z$/, "Z");
@@ -9852,7 +9234,7 @@ var init_utilDate = __esmMin((() => {
 		return time;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/SignatureV4Base.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/SignatureV4Base.js
 var SignatureV4Base;
 var init_SignatureV4Base = __esmMin((() => {
 	init_client$1();
@@ -9922,7 +9304,7 @@ ${toHex(await hash.digest())}`;
 		}
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/credentialDerivation.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/credentialDerivation.js
 var signingKeyCache, cacheQueue, createScope, getSigningKey, hmac;
 var init_credentialDerivation = __esmMin((() => {
 	init_serde();
@@ -9950,7 +9332,7 @@ var init_credentialDerivation = __esmMin((() => {
 		return hash.digest();
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/getCanonicalHeaders.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/getCanonicalHeaders.js
 var getCanonicalHeaders;
 var init_getCanonicalHeaders = __esmMin((() => {
 	init_serde();
@@ -9969,7 +9351,7 @@ var init_getCanonicalHeaders = __esmMin((() => {
 		return canonical;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/getPayloadHash.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/getPayloadHash.js
 var getPayloadHash;
 var init_getPayloadHash = __esmMin((() => {
 	init_serde();
@@ -9988,7 +9370,7 @@ var init_getPayloadHash = __esmMin((() => {
 		return UNSIGNED_PAYLOAD;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/headerUtil.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/headerUtil.js
 var hasHeader;
 var init_headerUtil = __esmMin((() => {
 	init_serde();
@@ -10001,7 +9383,7 @@ var init_headerUtil = __esmMin((() => {
 		return false;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/moveHeadersToQuery.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/moveHeadersToQuery.js
 var moveHeadersToQuery;
 var init_moveHeadersToQuery = __esmMin((() => {
 	init_serde();
@@ -10023,7 +9405,7 @@ var init_moveHeadersToQuery = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/prepareRequest.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/prepareRequest.js
 var prepareRequest;
 var init_prepareRequest = __esmMin((() => {
 	init_serde();
@@ -10038,7 +9420,7 @@ var init_prepareRequest = __esmMin((() => {
 		return request;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/SignatureV4.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/SignatureV4.js
 var SignatureV4;
 var init_SignatureV4 = __esmMin((() => {
 	init_serde();
@@ -10170,12 +9552,12 @@ var init_SignatureV4 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/signature-v4a-container.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/signature-v4a-container.js
 var signatureV4aContainer;
 var init_signature_v4a_container = __esmMin((() => {
 	signatureV4aContainer = { SignatureV4a: null };
 }));
-// node_modules/@smithy/signature-v4/dist-es/index.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/index.js
 var init_dist_es$12 = __esmMin((() => {
 	init_SignatureV4();
 	init_constants$2();
@@ -10189,7 +9571,7 @@ var init_dist_es$12 = __esmMin((() => {
 	init_headerUtil();
 	init_signature_v4a_container();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4Config.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4Config.js
 function normalizeCredentialProvider(config, { credentials, credentialDefaultProvider }) {
 	let credentialsProvider;
 	if (credentials) {
@@ -10297,7 +9679,7 @@ var init_resolveAwsSdkSigV4Config = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/index.js
 var init_aws_sdk = __esmMin((() => {
 	init_AwsSdkSigV4Signer();
 	init_AwsSdkSigV4ASigner();
@@ -10305,7 +9687,7 @@ var init_aws_sdk = __esmMin((() => {
 	init_resolveAwsSdkSigV4AConfig();
 	init_resolveAwsSdkSigV4Config();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-node-config.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-node-config.js
 var ENV_DISABLE_CLOCK_SKEW_CORRECTION, CONFIG_DISABLE_CLOCK_SKEW_CORRECTION, NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS;
 var init_clock_skew_node_config = __esmMin((() => {
 	init_config$1();
@@ -10317,14 +9699,14 @@ var init_clock_skew_node_config = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-defaults.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-defaults.js
 var DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION;
 var init_clock_skew_defaults = __esmMin((() => {
 	init_config$1();
 	init_clock_skew_node_config();
 	DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION = loadConfig(NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS);
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/index.js
 var resolveAwsSdkSigV4Config;
 var init_httpAuthSchemes = __esmMin((() => {
 	init_aws_sdk();
@@ -10332,339 +9714,10 @@ var init_httpAuthSchemes = __esmMin((() => {
 	init_clock_skew_defaults();
 	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
-var signatureV4CrtContainer;
-var init_signature_v4_crt_container = __esmMin((() => {
-	signatureV4CrtContainer = { CrtSignerV4: null };
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
-function getCredentialsWithoutSessionToken(credentials) {
-	return {
-		accessKeyId: credentials.accessKeyId,
-		secretAccessKey: credentials.secretAccessKey,
-		expiration: credentials.expiration
-	};
-}
-function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
-	const currentCredentialProvider = privateAccess.credentialProvider;
-	privateAccess.credentialProvider = () => {
-		privateAccess.credentialProvider = currentCredentialProvider;
-		return Promise.resolve(credentialsWithoutSessionToken);
-	};
-}
-var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
-var init_SignatureV4SignWithCredentials = __esmMin((() => {
-	init_dist_es$12();
-	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
-	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
-	SignatureV4SignWithCredentials = class extends SignatureV4 {
-		async signWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
-			const privateAccess = this;
-			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
-			return privateAccess.signRequest(requestToSign, options ?? {});
-		}
-		async presignWithCredentials(requestToSign, credentials, options) {
-			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
-			delete requestToSign.headers[SESSION_TOKEN_HEADER];
-			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			requestToSign.query = requestToSign.query ?? {};
-			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
-			setSingleOverride(this, credentialsWithoutSessionToken);
-			return this.presign(requestToSign, options);
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
-var SignatureV4MultiRegion;
-var init_SignatureV4MultiRegion = __esmMin((() => {
-	init_dist_es$12();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-	SignatureV4MultiRegion = class {
-		sigv4aSigner;
-		sigv4Signer;
-		signerOptions;
-		static sigv4aDependency() {
-			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
-			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
-			return "none";
-		}
-		constructor(options) {
-			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
-			this.signerOptions = options;
-		}
-		async sign(requestToSign, options = {}) {
-			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
-			return this.sigv4Signer.sign(requestToSign, options);
-		}
-		async signWithCredentials(requestToSign, credentials, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
-				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
-		}
-		async presign(originalRequest, options = {}) {
-			if (options.signingRegion === "*") {
-				const signer = this.getSigv4aSigner();
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
-				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-			}
-			return this.sigv4Signer.presign(originalRequest, options);
-		}
-		async presignWithCredentials(originalRequest, credentials, options = {}) {
-			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
-			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
-		}
-		getSigv4aSigner() {
-			if (!this.sigv4aSigner) {
-				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
-				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
-				if (this.signerOptions.runtime === "node") {
-					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
-						...this.signerOptions,
-						signingAlgorithm: 1
-					});
-					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
-				} else {
-					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
-					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
-				}
-			}
-			return this.sigv4aSigner;
-		}
-	};
-}));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
-var init_dist_es$11 = __esmMin((() => {
-	init_SignatureV4MultiRegion();
-	init_signature_v4_crt_container();
-	init_SignatureV4SignWithCredentials();
-}));
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-init_endpoints();
-const q$2 = "ref";
-const a$8 = -1;
-const b$8 = true;
-const c$8 = "isSet";
-const d$8 = "PartitionResult";
-const e$8 = "booleanEquals";
-const f$8 = "stringEquals";
-const g$8 = "getAttr";
-const h$8 = "us-east-1";
-const i$8 = "sigv4";
-const j$8 = "sts";
-const k$8 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l$2 = { [q$2]: "Endpoint" };
-const m$2 = { [q$2]: "Region" };
-const n$2 = { [q$2]: d$8 };
-const o$2 = {};
-const p$2 = [m$2];
-const _data$8 = {
-	conditions: [
-		[c$8, [l$2]],
-		[c$8, p$2],
-		[
-			"aws.partition",
-			p$2,
-			d$8
-		],
-		[e$8, [{ [q$2]: "UseFIPS" }, b$8]],
-		[e$8, [{ [q$2]: "UseDualStack" }, b$8]],
-		[f$8, [m$2, "aws-global"]],
-		[e$8, [{ [q$2]: "UseGlobalEndpoint" }, b$8]],
-		[f$8, [m$2, "eu-central-1"]],
-		[e$8, [{
-			fn: g$8,
-			argv: [n$2, "supportsDualStack"]
-		}, b$8]],
-		[e$8, [{
-			fn: g$8,
-			argv: [n$2, "supportsFIPS"]
-		}, b$8]],
-		[f$8, [m$2, "ap-south-1"]],
-		[f$8, [m$2, "eu-north-1"]],
-		[f$8, [m$2, "eu-west-1"]],
-		[f$8, [m$2, "eu-west-2"]],
-		[f$8, [m$2, "eu-west-3"]],
-		[f$8, [m$2, "sa-east-1"]],
-		[f$8, [m$2, h$8]],
-		[f$8, [m$2, "us-east-2"]],
-		[f$8, [m$2, "us-west-2"]],
-		[f$8, [m$2, "us-west-1"]],
-		[f$8, [m$2, "ca-central-1"]],
-		[f$8, [m$2, "ap-southeast-1"]],
-		[f$8, [m$2, "ap-northeast-1"]],
-		[f$8, [m$2, "ap-southeast-2"]],
-		[f$8, [{
-			fn: g$8,
-			argv: [n$2, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$8],
-		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$8,
-			signingName: j$8,
-			signingRegion: h$8
-		}] }],
-		[k$8, { authSchemes: [{
-			name: i$8,
-			signingName: j$8,
-			signingRegion: "{Region}"
-		}] }],
-		[a$8, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$8, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l$2, o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$8, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o$2],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
-		[a$8, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
-		[a$8, "DualStack is enabled but this partition does not support DualStack"],
-		[k$8, o$2],
-		[a$8, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$8 = 2;
-const nodes$8 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	30,
-	3,
-	1,
-	4,
-	100000014,
-	2,
-	5,
-	100000014,
-	3,
-	25,
-	6,
-	4,
-	24,
-	7,
-	5,
-	100000001,
-	8,
-	6,
-	9,
-	100000013,
-	7,
-	100000001,
-	10,
-	10,
-	100000001,
-	11,
-	11,
-	100000001,
-	12,
-	12,
-	100000001,
-	13,
-	13,
-	100000001,
-	14,
-	14,
-	100000001,
-	15,
-	15,
-	100000001,
-	16,
-	16,
-	100000001,
-	17,
-	17,
-	100000001,
-	18,
-	18,
-	100000001,
-	19,
-	19,
-	100000001,
-	20,
-	20,
-	100000001,
-	21,
-	21,
-	100000001,
-	22,
-	22,
-	100000001,
-	23,
-	23,
-	100000001,
-	100000002,
-	8,
-	100000011,
-	100000012,
-	4,
-	28,
-	26,
-	9,
-	27,
-	100000010,
-	24,
-	100000008,
-	100000009,
-	8,
-	29,
-	100000007,
-	9,
-	100000006,
-	100000007,
-	3,
-	100000003,
-	31,
-	4,
-	100000004,
-	100000005
-]);
-const bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$8 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS",
-		"UseGlobalEndpoint"
-	]
-});
-const defaultEndpointResolver$8 = (endpointParams, context = {}) => {
-	return cache$8.get(endpointParams, () => decideEndpoint(bdd$8, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
-init_dist_es$11();
 init_client$1();
-init_endpoints();
-const createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
-	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
-	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
-	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
-	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
-	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
-	return Object.assign(defaultParameters, endpointParameters);
-};
-const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
 		operation: getSmithyContext(context).operation,
 		region: await normalizeProvider$1(config.region)() || (() => {
@@ -10672,12 +9725,11 @@ const _defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, in
 		})()
 	};
 };
-const defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
 function createAwsAuthSigv4HttpAuthOption$8(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
-			name: "sts",
+			name: "ec2",
 			region: authParameters.region
 		},
 		propertiesExtractor: (config, context) => ({ signingProperties: {
@@ -10686,97 +9738,26 @@ function createAwsAuthSigv4HttpAuthOption$8(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4a",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
-	return { schemeId: "smithy.api#noAuth" };
-}
-const createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
-	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
-		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
-		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
-		const options = [];
-		for (const scheme of authSchemes) {
-			const { name: resolvedName, properties = {}, ...rest } = scheme;
-			const name = resolvedName.toLowerCase();
-			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
-			let schemeId;
-			if (name === "sigv4a") {
-				schemeId = "aws.auth#sigv4a";
-				const sigv4Present = authSchemes.find((s) => {
-					const name = s.name.toLowerCase();
-					return name !== "sigv4a" && name.startsWith("sigv4");
-				});
-				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
-			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
-			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
-			const createOption = createHttpAuthOptionFunctions[schemeId];
-			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
-			const option = createOption(authParameters);
-			option.schemeId = schemeId;
-			option.signingProperties = {
-				...option.signingProperties || {},
-				...rest,
-				...properties
-			};
-			options.push(option);
-		}
-		return options;
-	};
-	return endpointRuleSetHttpAuthSchemeProvider;
-};
-const _defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		case "AssumeRoleWithSAML":
-			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
-			break;
-		case "AssumeRoleWithWebIdentity":
-			options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
-			break;
-		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$8(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$8(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$8, _defaultSTSHttpAuthSchemeProvider$1, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$8,
-	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
-	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$4
-});
 const resolveHttpAuthSchemeConfig$8 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
-	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
-	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$8 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
-		defaultSigningName: "sts"
+		defaultSigningName: "ec2"
 	});
 };
 const commonParams$8 = {
-	UseGlobalEndpoint: {
-		type: "builtInParams",
-		name: "useGlobalEndpoint"
-	},
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -10794,9 +9775,9 @@ const commonParams$8 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-sts/package.json
-var version$7 = "3.1173.0";
-// node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
+// ../main/node_modules/@aws-sdk/client-ec2/package.json
+var version$7 = "3.1169.0";
+// ../main/node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
 	init_client();
@@ -10830,7 +9811,7 @@ var init_fromEnv = __esmMin((() => {
 		throw new CredentialsProviderError("Unable to find environment variable credentials.", { logger: init?.logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-env/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-env/dist-es/index.js
 var dist_es_exports$7 = __exportAll({
 	ENV_ACCOUNT_ID: () => ENV_ACCOUNT_ID,
 	ENV_CREDENTIAL_SCOPE: () => ENV_CREDENTIAL_SCOPE,
@@ -10840,10 +9821,10 @@ var dist_es_exports$7 = __exportAll({
 	ENV_SESSION: () => ENV_SESSION,
 	fromEnv: () => fromEnv
 });
-var init_dist_es$10 = __esmMin((() => {
+var init_dist_es$11 = __esmMin((() => {
 	init_fromEnv();
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
 var isImdsCredentials, fromImdsCredentials;
 var init_ImdsCredentials = __esmMin((() => {
 	isImdsCredentials = (arg) => Boolean(arg) && typeof arg === "object" && typeof arg.AccessKeyId === "string" && typeof arg.SecretAccessKey === "string" && typeof arg.Token === "string" && typeof arg.Expiration === "string";
@@ -10862,9 +9843,9 @@ var init_RemoteProviderInit = __esmMin((() => {
 		timeout
 	});
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/node-http.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/node-http.js
 var init_node_http = __esmMin((() => {}));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
 function httpRequest(options) {
 	return new Promise((resolve, reject) => {
 		const req = external_node_http_.request({
@@ -10902,7 +9883,7 @@ var init_httpRequest = __esmMin((() => {
 	init_config$1();
 	init_node_http();
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/retry.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/retry.js
 var retry;
 var init_retry = __esmMin((() => {
 	retry = (toRetry, maxRetries) => {
@@ -10911,7 +9892,7 @@ var init_retry = __esmMin((() => {
 		return promise;
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/fromContainerMetadata.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/fromContainerMetadata.js
 var ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, ENV_CMDS_AUTH_TOKEN, fromContainerMetadata, requestFromEcsImds, CMDS_IP, GREENGRASS_HOSTS, GREENGRASS_PROTOCOLS, getCmdsUri;
 var init_fromContainerMetadata = __esmMin((() => {
 	init_config$1();
@@ -10980,7 +9961,7 @@ var init_fromContainerMetadata = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/error/InstanceMetadataV1FallbackError.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/error/InstanceMetadataV1FallbackError.js
 var InstanceMetadataV1FallbackError;
 var init_InstanceMetadataV1FallbackError = __esmMin((() => {
 	init_config$1();
@@ -10994,7 +9975,7 @@ var init_InstanceMetadataV1FallbackError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/Endpoint.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/Endpoint.js
 var Endpoint;
 var init_Endpoint = __esmMin((() => {
 	(function(Endpoint) {
@@ -11002,7 +9983,7 @@ var init_Endpoint = __esmMin((() => {
 		Endpoint["IPv6"] = "http://[fd00:ec2::254]";
 	})(Endpoint || (Endpoint = {}));
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointConfigOptions.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointConfigOptions.js
 var ENV_ENDPOINT_NAME, CONFIG_ENDPOINT_NAME, ENDPOINT_CONFIG_OPTIONS;
 var init_EndpointConfigOptions = __esmMin((() => {
 	ENV_ENDPOINT_NAME = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
@@ -11013,7 +9994,7 @@ var init_EndpointConfigOptions = __esmMin((() => {
 		default: void 0
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointMode.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointMode.js
 var EndpointMode;
 var init_EndpointMode = __esmMin((() => {
 	(function(EndpointMode) {
@@ -11021,7 +10002,7 @@ var init_EndpointMode = __esmMin((() => {
 		EndpointMode["IPv6"] = "IPv6";
 	})(EndpointMode || (EndpointMode = {}));
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointModeConfigOptions.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointModeConfigOptions.js
 var ENV_ENDPOINT_MODE_NAME, CONFIG_ENDPOINT_MODE_NAME, ENDPOINT_MODE_CONFIG_OPTIONS;
 var init_EndpointModeConfigOptions = __esmMin((() => {
 	init_EndpointMode();
@@ -11033,7 +10014,7 @@ var init_EndpointModeConfigOptions = __esmMin((() => {
 		default: EndpointMode.IPv4
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/utils/getInstanceMetadataEndpoint.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/utils/getInstanceMetadataEndpoint.js
 var getInstanceMetadataEndpoint, getFromEndpointConfig, getFromEndpointModeConfig;
 var init_getInstanceMetadataEndpoint = __esmMin((() => {
 	init_config$1();
@@ -11053,7 +10034,7 @@ var init_getInstanceMetadataEndpoint = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/utils/getExtendedInstanceMetadataCredentials.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/utils/getExtendedInstanceMetadataCredentials.js
 var STATIC_STABILITY_REFRESH_INTERVAL_SECONDS, STATIC_STABILITY_REFRESH_INTERVAL_JITTER_WINDOW_SECONDS, getExtendedInstanceMetadataCredentials;
 var init_getExtendedInstanceMetadataCredentials = __esmMin((() => {
 	STATIC_STABILITY_REFRESH_INTERVAL_SECONDS = 300;
@@ -11070,7 +10051,7 @@ var init_getExtendedInstanceMetadataCredentials = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/utils/staticStabilityProvider.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/utils/staticStabilityProvider.js
 var staticStabilityProvider;
 var init_staticStabilityProvider = __esmMin((() => {
 	init_getExtendedInstanceMetadataCredentials();
@@ -11093,7 +10074,7 @@ var init_staticStabilityProvider = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/fromInstanceMetadata.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/fromInstanceMetadata.js
 var IMDS_PATH, IMDS_TOKEN_PATH, AWS_EC2_METADATA_V1_DISABLED, PROFILE_AWS_EC2_METADATA_V1_DISABLED, X_AWS_EC2_METADATA_TOKEN, fromInstanceMetadata, getInstanceMetadataProvider, getMetadataToken, getProfile, getCredentialsFromProfile;
 var init_fromInstanceMetadata = __esmMin((() => {
 	init_config$1();
@@ -11216,7 +10197,7 @@ var init_fromInstanceMetadata = __esmMin((() => {
 		return fromImdsCredentials(credentialsResponse);
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/index.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/index.js
 var dist_es_exports$6 = __exportAll({
 	DEFAULT_MAX_RETRIES: () => 0,
 	DEFAULT_TIMEOUT: () => DEFAULT_TIMEOUT,
@@ -11230,7 +10211,7 @@ var dist_es_exports$6 = __exportAll({
 	httpRequest: () => httpRequest,
 	providerConfigFromInit: () => providerConfigFromInit
 });
-var init_dist_es$9 = __esmMin((() => {
+var init_dist_es$10 = __esmMin((() => {
 	init_fromContainerMetadata();
 	init_fromInstanceMetadata();
 	init_RemoteProviderInit();
@@ -11238,7 +10219,7 @@ var init_dist_es$9 = __esmMin((() => {
 	init_getInstanceMetadataEndpoint();
 	init_Endpoint();
 }));
-// node_modules/@smithy/node-http-handler/dist-es/build-abort-error.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/build-abort-error.js
 function buildAbortError(abortSignal) {
 	const reason = abortSignal && typeof abortSignal === "object" && "reason" in abortSignal ? abortSignal.reason : void 0;
 	if (reason) {
@@ -11256,7 +10237,7 @@ function buildAbortError(abortSignal) {
 	abortError.name = "AbortError";
 	return abortError;
 }
-// node_modules/@smithy/node-http-handler/dist-es/constants.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/constants.js
 var NODEJS_TIMEOUT_ERROR_CODES;
 var init_constants$1 = __esmMin((() => {
 	NODEJS_TIMEOUT_ERROR_CODES = [
@@ -11265,7 +10246,7 @@ var init_constants$1 = __esmMin((() => {
 		"ETIMEDOUT"
 	];
 }));
-// node_modules/@smithy/node-http-handler/dist-es/get-transformed-headers.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/get-transformed-headers.js
 var getTransformedHeaders;
 var init_get_transformed_headers = __esmMin((() => {
 	init_serde();
@@ -11279,9 +10260,9 @@ var init_get_transformed_headers = __esmMin((() => {
 		return transformedHeaders;
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/node-https.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/node-https.js
 var init_node_https = __esmMin((() => {}));
-// node_modules/@smithy/node-http-handler/dist-es/timing.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/timing.js
 var timing;
 var init_timing = __esmMin((() => {
 	timing = {
@@ -11289,7 +10270,7 @@ var init_timing = __esmMin((() => {
 		clearTimeout: (timeoutId) => clearTimeout(timeoutId)
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-connection-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-connection-timeout.js
 var DEFER_EVENT_LISTENER_TIME$2, setConnectionTimeout;
 var init_set_connection_timeout = __esmMin((() => {
 	init_timing();
@@ -11317,7 +10298,7 @@ var init_set_connection_timeout = __esmMin((() => {
 		return timing.setTimeout(registerTimeout.bind(null, DEFER_EVENT_LISTENER_TIME$2), DEFER_EVENT_LISTENER_TIME$2);
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-request-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-request-timeout.js
 var setRequestTimeout;
 var init_set_request_timeout = __esmMin((() => {
 	init_timing();
@@ -11339,7 +10320,7 @@ var init_set_request_timeout = __esmMin((() => {
 		return -1;
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-socket-keep-alive.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-socket-keep-alive.js
 var DEFER_EVENT_LISTENER_TIME$1, setSocketKeepAlive;
 var init_set_socket_keep_alive = __esmMin((() => {
 	init_timing();
@@ -11359,7 +10340,7 @@ var init_set_socket_keep_alive = __esmMin((() => {
 		return timing.setTimeout(registerListener, deferTimeMs);
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/resolve-default-socket-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/resolve-default-socket-timeout.js
 var resolveDefaultSocketTimeout;
 var init_resolve_default_socket_timeout = __esmMin((() => {
 	resolveDefaultSocketTimeout = (config) => {
@@ -11367,7 +10348,7 @@ var init_resolve_default_socket_timeout = __esmMin((() => {
 		return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : void 0;
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-socket-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-socket-timeout.js
 var DEFER_EVENT_LISTENER_TIME, setSocketTimeout;
 var init_set_socket_timeout = __esmMin((() => {
 	init_timing();
@@ -11403,7 +10384,7 @@ var init_set_socket_timeout = __esmMin((() => {
 		request.once("close", () => timing.clearTimeout(deferralId));
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/write-request-body.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/write-request-body.js
 async function writeRequestBody(httpRequest, request, maxContinueTimeoutMs = MIN_WAIT_TIME, externalAgent = false) {
 	const headers = request.headers;
 	const expect = headers ? headers.Expect || headers.expect : void 0;
@@ -11454,7 +10435,7 @@ var init_write_request_body = __esmMin((() => {
 	init_timing();
 	MIN_WAIT_TIME = 6e3;
 }));
-// node_modules/@smithy/node-http-handler/dist-es/node-http-handler.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/node-http-handler.js
 var hAgent, hRequest, NodeHttpHandler;
 var init_node_http_handler = __esmMin((() => {
 	init_serde();
@@ -11676,8 +10657,8 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 		}
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/index.js
-var init_dist_es$8 = __esmMin((() => {
+// ../main/node_modules/@smithy/node-http-handler/dist-es/index.js
+var init_dist_es$9 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
 	init_get_transformed_headers();
@@ -11685,7 +10666,7 @@ var init_dist_es$8 = __esmMin((() => {
 	init_write_request_body();
 	init_serde();
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/checkUrl.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/checkUrl.js
 var ECS_CONTAINER_HOST, EKS_CONTAINER_HOST_IPv4, EKS_CONTAINER_HOST_IPv6, checkUrl;
 var init_checkUrl = __esmMin((() => {
 	init_config$1();
@@ -11712,7 +10693,7 @@ var init_checkUrl = __esmMin((() => {
   - EKS container host 169.254.170.23 or [fd00:ec2::23]`, { logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/requestHelpers.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/requestHelpers.js
 function createGetRequest(url) {
 	return new HttpRequest({
 		protocol: url.protocol,
@@ -11755,7 +10736,7 @@ var init_requestHelpers = __esmMin((() => {
 	init_protocols$1();
 	init_serde();
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/retry-wrapper.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/retry-wrapper.js
 var retryWrapper;
 var init_retry_wrapper = __esmMin((() => {
 	retryWrapper = (toRetry, maxRetries, delayMs) => {
@@ -11769,12 +10750,12 @@ var init_retry_wrapper = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/fromHttp.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/fromHttp.js
 var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN, fromHttp, validateToken;
 var init_fromHttp = __esmMin((() => {
 	init_client();
 	init_config$1();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_checkUrl();
 	init_requestHelpers();
 	init_retry_wrapper();
@@ -11830,18 +10811,18 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		return token;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
-var init_dist_es$7 = __esmMin((() => {
+var init_dist_es$8 = __esmMin((() => {
 	init_fromHttp();
 }));
-// node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
+// ../main/node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
-	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
 		init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromHttp/fromContainerMetadata");
-		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
+		const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
 		return chain(fromHttp(init), fromContainerMetadata(init));
 	}
 	if (process.env["AWS_EC2_METADATA_DISABLED"] && process.env["AWS_EC2_METADATA_DISABLED"] !== "false") return async () => {
@@ -11850,7 +10831,7 @@ const remoteProvider = async (init) => {
 	init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromInstanceMetadata");
 	return fromInstanceMetadata(init);
 };
-// node_modules/@aws-sdk/credential-provider-node/dist-es/runtime/memoize-chain.js
+// ../main/node_modules/@aws-sdk/credential-provider-node/dist-es/runtime/memoize-chain.js
 function memoizeChain(providers, treatAsExpired) {
 	const chain = internalCreateChain(providers);
 	let activeLock;
@@ -11902,7 +10883,7 @@ const internalCreateChain = (providers) => async (awsIdentityProperties) => {
 	}
 	throw lastProviderError;
 };
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/isSsoProfile.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/isSsoProfile.js
 var isSsoProfile$1;
 var init_isSsoProfile = __esmMin((() => {
 	isSsoProfile$1 = (arg) => arg && (typeof arg.sso_start_url === "string" || typeof arg.sso_account_id === "string" || typeof arg.sso_session === "string" || typeof arg.sso_region === "string" || typeof arg.sso_role_name === "string");
@@ -11910,7 +10891,7 @@ var init_isSsoProfile = __esmMin((() => {
 var init_constants = __esmMin((() => {
 	REFRESH_MESSAGE = `To refresh this SSO session run 'aws sso login' with the corresponding profile.`;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -11924,7 +10905,7 @@ function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$4(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOOIDCHttpAuthSchemeParametersProvider, defaultSSOOIDCHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$7;
@@ -11943,7 +10924,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateToken":
-				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$4(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$7(authParameters));
 		}
@@ -11954,7 +10935,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$7, commonParams$7;
 var init_EndpointParameters$3 = __esmMin((() => {
 	resolveClientEndpointParameters$7 = (options) => {
@@ -11983,9 +10964,9 @@ var init_EndpointParameters$3 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/package.json
+// ../main/node_modules/@aws-sdk/nested-clients/package.json
 var version$6 = "3.998.3";
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
 	init_client$1();
@@ -12098,7 +11079,7 @@ var init_ProtocolLib = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJsonRpcProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJsonRpcProtocol.js
 var AwsJsonRpcProtocol;
 var init_AwsJsonRpcProtocol = __esmMin((() => {
 	init_protocols$1();
@@ -12161,7 +11142,7 @@ var init_AwsJsonRpcProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJson1_1Protocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJson1_1Protocol.js
 var AwsJson1_1Protocol;
 var init_AwsJson1_1Protocol = __esmMin((() => {
 	init_AwsJsonRpcProtocol();
@@ -12186,7 +11167,7 @@ var init_AwsJson1_1Protocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsRestJsonProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsRestJsonProtocol.js
 var AwsRestJsonProtocol;
 var init_AwsRestJsonProtocol = __esmMin((() => {
 	init_protocols$1();
@@ -12264,7 +11245,7 @@ var init_AwsRestJsonProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/xml-builder/dist-es/xml-parser.js
+// ../main/node_modules/@aws-sdk/xml-builder/dist-es/xml-parser.js
 function writeKey$1(obj) {
 	Object.defineProperty(obj, "__proto__", {
 		value: void 0,
@@ -12460,11 +11441,11 @@ var init_xml_parser = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/xml-builder/dist-es/index.js
-var init_dist_es$6 = __esmMin((() => {
+// ../main/node_modules/@aws-sdk/xml-builder/dist-es/index.js
+var init_dist_es$7 = __esmMin((() => {
 	init_xml_parser();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
 var SerdeContextConfig;
 var init_ConfigurableSerdeContext = __esmMin((() => {
 	SerdeContextConfig = class {
@@ -12474,7 +11455,7 @@ var init_ConfigurableSerdeContext = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/UnionSerde.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/UnionSerde.js
 var UnionSerde;
 var init_UnionSerde = __esmMin((() => {
 	UnionSerde = class {
@@ -12504,7 +11485,7 @@ var init_UnionSerde = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/writeKey.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/writeKey.js
 function writeKey(obj) {
 	Object.defineProperty(obj, "__proto__", {
 		value: void 0,
@@ -12513,10 +11494,10 @@ function writeKey(obj) {
 		configurable: true
 	});
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
 var XmlShapeDeserializer;
 var init_XmlShapeDeserializer = __esmMin((() => {
-	init_dist_es$6();
+	init_dist_es$7();
 	init_client$1();
 	init_protocols$1();
 	init_schema();
@@ -12628,7 +11609,7 @@ var init_XmlShapeDeserializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/QueryShapeSerializer.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/QueryShapeSerializer.js
 var QueryShapeSerializer;
 var init_QueryShapeSerializer = __esmMin((() => {
 	init_protocols$1();
@@ -12776,7 +11757,7 @@ var init_QueryShapeSerializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsQueryProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsQueryProtocol.js
 var AwsQueryProtocol;
 var init_AwsQueryProtocol = __esmMin((() => {
 	init_protocols$1();
@@ -12897,7 +11878,7 @@ var init_AwsQueryProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsEc2QueryProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsEc2QueryProtocol.js
 var AwsEc2QueryProtocol;
 var init_AwsEc2QueryProtocol = __esmMin((() => {
 	init_AwsQueryProtocol();
@@ -12921,7 +11902,7 @@ var init_AwsEc2QueryProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/index.js
 var init_protocols = __esmMin((() => {
 	init_serde();
 	init_transport();
@@ -12934,68 +11915,68 @@ var init_protocols = __esmMin((() => {
 	init_AwsEc2QueryProtocol();
 	init_AwsQueryProtocol();
 	init_QueryShapeSerializer();
-	init_dist_es$6();
+	init_dist_es$7();
 	init_client$1();
 	init_ConfigurableSerdeContext();
 	init_XmlShapeDeserializer();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
-var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
+var k$8, a$8, b$8, c$8, d$8, e$8, f$8, g$8, h$8, i$8, j$8, _data$8, root$8, nodes$8, bdd$8;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
-	k$7 = "ref";
-	a$7 = -1;
-	b$7 = true;
-	c$7 = "isSet";
-	d$7 = "PartitionResult";
-	e$7 = "booleanEquals";
-	f$7 = "getAttr";
-	g$7 = { [k$7]: "Endpoint" };
-	h$7 = { [k$7]: d$7 };
-	i$7 = {};
-	j$7 = [{ [k$7]: "Region" }];
-	_data$7 = {
+	k$8 = "ref";
+	a$8 = -1;
+	b$8 = true;
+	c$8 = "isSet";
+	d$8 = "PartitionResult";
+	e$8 = "booleanEquals";
+	f$8 = "getAttr";
+	g$8 = { [k$8]: "Endpoint" };
+	h$8 = { [k$8]: d$8 };
+	i$8 = {};
+	j$8 = [{ [k$8]: "Region" }];
+	_data$8 = {
 		conditions: [
-			[c$7, [g$7]],
-			[c$7, j$7],
+			[c$8, [g$8]],
+			[c$8, j$8],
 			[
 				"aws.partition",
-				j$7,
-				d$7
+				j$8,
+				d$8
 			],
-			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
-			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsDualStack"]
-			}, b$7]],
-			[e$7, [{
-				fn: f$7,
-				argv: [h$7, "supportsFIPS"]
-			}, b$7]],
+			[e$8, [{ [k$8]: "UseFIPS" }, b$8]],
+			[e$8, [{ [k$8]: "UseDualStack" }, b$8]],
+			[e$8, [{
+				fn: f$8,
+				argv: [h$8, "supportsDualStack"]
+			}, b$8]],
+			[e$8, [{
+				fn: f$8,
+				argv: [h$8, "supportsFIPS"]
+			}, b$8]],
 			["stringEquals", [{
-				fn: f$7,
-				argv: [h$7, "name"]
+				fn: f$8,
+				argv: [h$8, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$7],
-			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$7, i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://oidc.{Region}.amazonaws.com", i$7],
-			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "FIPS is enabled but this partition does not support FIPS"],
-			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
-			[a$7, "DualStack is enabled but this partition does not support DualStack"],
-			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$7],
-			[a$7, "Invalid Configuration: Missing Region"]
+			[a$8],
+			[a$8, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$8, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$8, i$8],
+			["https://oidc-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$8],
+			[a$8, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://oidc.{Region}.amazonaws.com", i$8],
+			["https://oidc-fips.{Region}.{PartitionResult#dnsSuffix}", i$8],
+			[a$8, "FIPS is enabled but this partition does not support FIPS"],
+			["https://oidc.{Region}.{PartitionResult#dualStackDnsSuffix}", i$8],
+			[a$8, "DualStack is enabled but this partition does not support DualStack"],
+			["https://oidc.{Region}.{PartitionResult#dnsSuffix}", i$8],
+			[a$8, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$7 = 2;
-	nodes$7 = new Int32Array([
+	root$8 = 2;
+	nodes$8 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -13039,15 +12020,15 @@ var init_bdd$3 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
+	bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
-var cache$7, defaultEndpointResolver$7;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
+var cache$8, defaultEndpointResolver$8;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$3();
-	cache$7 = new EndpointCache({
+	cache$8 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -13056,15 +12037,15 @@ var init_endpointResolver$3 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
-		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
+	defaultEndpointResolver$8 = (endpointParams, context = {}) => {
+		return cache$8.get(endpointParams, () => decideEndpoint(bdd$8, {
 			endpointParams,
 			logger: context.logger
 		}));
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/SSOOIDCServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/SSOOIDCServiceException.js
 var SSOOIDCServiceException;
 var init_SSOOIDCServiceException = __esmMin((() => {
 	init_client$1();
@@ -13076,7 +12057,7 @@ var init_SSOOIDCServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/errors.js
 var AccessDeniedException$2, AuthorizationPendingException, ExpiredTokenException$2, InternalServerException$1, InvalidClientException, InvalidGrantException, InvalidRequestException$1, InvalidScopeException, SlowDownException, UnauthorizedClientException, UnsupportedGrantTypeException;
 var init_errors$3 = __esmMin((() => {
 	init_SSOOIDCServiceException();
@@ -13272,7 +12253,7 @@ var init_errors$3 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
 var _ADE$2, _APE, _AT$1, _CS, _CT$2, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$3, _RT$3, _SDE, _UCE$1, _UGTE, _aT$2, _c$7, _cI$2, _cS, _cV$1, _co$2, _dC, _e$7, _eI$1, _ed, _gT$1, _h$3, _hE$7, _iT$2, _r$2, _rT$1, _rU$1, _s$8, _sc, _se$4, _tT$1, n0$8, _s_registry$8, SSOOIDCServiceException$, n0_registry$7, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$8, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
@@ -13576,7 +12557,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		() => CreateTokenResponse$
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
 var getRuntimeConfig$17;
 var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -13595,7 +12576,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$8,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOOIDCHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -13623,7 +12604,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
 var getRuntimeConfig$16;
 var init_runtimeConfig$3 = __esmMin((() => {
 	init_client();
@@ -13632,7 +12613,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$3();
 	getRuntimeConfig$16 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -13673,7 +12654,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$8, resolveHttpAuthRuntimeConfig$8;
 var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$8 = (runtimeConfig) => {
@@ -13711,7 +12692,7 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
 var resolveRuntimeExtensions$8;
 var init_runtimeExtensions$3 = __esmMin((() => {
 	init_client();
@@ -13724,7 +12705,7 @@ var init_runtimeExtensions$3 = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$8(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
 var SSOOIDCClient;
 var init_SSOOIDCClient = __esmMin((() => {
 	init_client();
@@ -13770,7 +12751,7 @@ var init_SSOOIDCClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
 var command$8, _ep0$8, _mw0$8;
 var init_commandBuilder$3 = __esmMin((() => {
 	init_client$1();
@@ -13780,14 +12761,14 @@ var init_commandBuilder$3 = __esmMin((() => {
 	_ep0$8 = {};
 	_mw0$8 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
 var CreateTokenCommand;
 var init_CreateTokenCommand = __esmMin((() => {
 	init_commandBuilder$3();
 	init_schemas_0$3();
 	CreateTokenCommand = class extends command$8(_ep0$8, _mw0$8, "CreateToken", CreateToken$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
 var commands$3, SSOOIDC;
 var init_SSOOIDC = __esmMin((() => {
 	init_client$1();
@@ -13797,11 +12778,11 @@ var init_SSOOIDC = __esmMin((() => {
 	SSOOIDC = class extends SSOOIDCClient {};
 	createAggregatedClient(commands$3, SSOOIDC);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/index.js
 var init_commands$3 = __esmMin((() => {
 	init_CreateTokenCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/enums.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/enums.js
 var AccessDeniedExceptionReason, InvalidRequestExceptionReason;
 var init_enums$1 = __esmMin((() => {
 	AccessDeniedExceptionReason = { KMS_ACCESS_DENIED: "KMS_AccessDeniedException" };
@@ -13812,7 +12793,7 @@ var init_enums$1 = __esmMin((() => {
 		KMS_KEY_NOT_FOUND: "KMS_NotFoundException"
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/index.js
 var sso_oidc_exports = __exportAll({
 	$Command: () => Command$1,
 	AccessDeniedException: () => AccessDeniedException$2,
@@ -13860,7 +12841,7 @@ var init_sso_oidc = __esmMin((() => {
 	init_errors$3();
 	init_SSOOIDCServiceException();
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/getSsoOidcClient.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/getSsoOidcClient.js
 var getSsoOidcClient;
 var init_getSsoOidcClient = __esmMin((() => {
 	getSsoOidcClient = async (ssoRegion, init = {}, callerClientConfig) => {
@@ -13873,7 +12854,7 @@ var init_getSsoOidcClient = __esmMin((() => {
 		}));
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/getNewSsoOidcToken.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/getNewSsoOidcToken.js
 var getNewSsoOidcToken;
 var init_getNewSsoOidcToken = __esmMin((() => {
 	init_getSsoOidcClient();
@@ -13887,7 +12868,7 @@ var init_getNewSsoOidcToken = __esmMin((() => {
 		}));
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/validateTokenExpiry.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/validateTokenExpiry.js
 var validateTokenExpiry;
 var init_validateTokenExpiry = __esmMin((() => {
 	init_config$1();
@@ -13896,7 +12877,7 @@ var init_validateTokenExpiry = __esmMin((() => {
 		if (token.expiration && token.expiration.getTime() < Date.now()) throw new TokenProviderError(`Token is expired. ${REFRESH_MESSAGE}`, false);
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/validateTokenKey.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/validateTokenKey.js
 var validateTokenKey;
 var init_validateTokenKey = __esmMin((() => {
 	init_config$1();
@@ -13905,7 +12886,7 @@ var init_validateTokenKey = __esmMin((() => {
 		if (typeof value === "undefined") throw new TokenProviderError(`Value not present for '${key}' in SSO Token${forRefresh ? ". Cannot refresh" : ""}. ${REFRESH_MESSAGE}`, false);
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/writeSSOTokenToFile.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/writeSSOTokenToFile.js
 var writeFile$1, writeSSOTokenToFile;
 var init_writeSSOTokenToFile = __esmMin((() => {
 	init_config$1();
@@ -13916,7 +12897,7 @@ var init_writeSSOTokenToFile = __esmMin((() => {
 		return writeFile$1(tokenFilepath, tokenString);
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/fromSso.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/fromSso.js
 var lastRefreshAttemptTimes, inFlightRefreshes, fromSso;
 var init_fromSso = __esmMin((() => {
 	init_config$1();
@@ -13998,14 +12979,14 @@ var init_fromSso = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/index.js
-var init_dist_es$5 = __esmMin((() => {
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/index.js
+var init_dist_es$6 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
 	init_config$1();
 	init_fromSso();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -14019,7 +13000,7 @@ function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$3(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSSOHttpAuthSchemeParametersProvider, defaultSSOHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$6;
@@ -14038,7 +13019,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "GetRoleCredentials":
-				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$3(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$6(authParameters));
 		}
@@ -14049,7 +13030,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$6, commonParams$6;
 var init_EndpointParameters$2 = __esmMin((() => {
 	resolveClientEndpointParameters$6 = (options) => {
@@ -14078,63 +13059,63 @@ var init_EndpointParameters$2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
-var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
+var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
-	k$6 = "ref";
-	a$6 = -1;
-	b$6 = true;
-	c$6 = "isSet";
-	d$6 = "PartitionResult";
-	e$6 = "booleanEquals";
-	f$6 = "getAttr";
-	g$6 = { [k$6]: "Endpoint" };
-	h$6 = { [k$6]: d$6 };
-	i$6 = {};
-	j$6 = [{ [k$6]: "Region" }];
-	_data$6 = {
+	k$7 = "ref";
+	a$7 = -1;
+	b$7 = true;
+	c$7 = "isSet";
+	d$7 = "PartitionResult";
+	e$7 = "booleanEquals";
+	f$7 = "getAttr";
+	g$7 = { [k$7]: "Endpoint" };
+	h$7 = { [k$7]: d$7 };
+	i$7 = {};
+	j$7 = [{ [k$7]: "Region" }];
+	_data$7 = {
 		conditions: [
-			[c$6, [g$6]],
-			[c$6, j$6],
+			[c$7, [g$7]],
+			[c$7, j$7],
 			[
 				"aws.partition",
-				j$6,
-				d$6
+				j$7,
+				d$7
 			],
-			[e$6, [{ [k$6]: "UseFIPS" }, b$6]],
-			[e$6, [{ [k$6]: "UseDualStack" }, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsDualStack"]
-			}, b$6]],
-			[e$6, [{
-				fn: f$6,
-				argv: [h$6, "supportsFIPS"]
-			}, b$6]],
+			[e$7, [{ [k$7]: "UseFIPS" }, b$7]],
+			[e$7, [{ [k$7]: "UseDualStack" }, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsDualStack"]
+			}, b$7]],
+			[e$7, [{
+				fn: f$7,
+				argv: [h$7, "supportsFIPS"]
+			}, b$7]],
 			["stringEquals", [{
-				fn: f$6,
-				argv: [h$6, "name"]
+				fn: f$7,
+				argv: [h$7, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$6],
-			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[g$6, i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://portal.sso.{Region}.amazonaws.com", i$6],
-			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "FIPS is enabled but this partition does not support FIPS"],
-			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$6],
-			[a$6, "DualStack is enabled but this partition does not support DualStack"],
-			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$6],
-			[a$6, "Invalid Configuration: Missing Region"]
+			[a$7],
+			[a$7, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$7, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[g$7, i$7],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://portal.sso.{Region}.amazonaws.com", i$7],
+			["https://portal.sso-fips.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "FIPS is enabled but this partition does not support FIPS"],
+			["https://portal.sso.{Region}.{PartitionResult#dualStackDnsSuffix}", i$7],
+			[a$7, "DualStack is enabled but this partition does not support DualStack"],
+			["https://portal.sso.{Region}.{PartitionResult#dnsSuffix}", i$7],
+			[a$7, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$6 = 2;
-	nodes$6 = new Int32Array([
+	root$7 = 2;
+	nodes$7 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -14178,15 +13159,15 @@ var init_bdd$2 = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
+	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
-var cache$6, defaultEndpointResolver$6;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
+var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$2();
-	cache$6 = new EndpointCache({
+	cache$7 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -14195,15 +13176,15 @@ var init_endpointResolver$2 = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
-		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
+	defaultEndpointResolver$7 = (endpointParams, context = {}) => {
+		return cache$7.get(endpointParams, () => decideEndpoint(bdd$7, {
 			endpointParams,
 			logger: context.logger
 		}));
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/SSOServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/SSOServiceException.js
 var SSOServiceException;
 var init_SSOServiceException = __esmMin((() => {
 	init_client$1();
@@ -14215,7 +13196,7 @@ var init_SSOServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/errors.js
 var InvalidRequestException, ResourceNotFoundException$1, TooManyRequestsException, UnauthorizedException;
 var init_errors$2 = __esmMin((() => {
 	init_SSOServiceException();
@@ -14272,7 +13253,7 @@ var init_errors$2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
 var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$7, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
@@ -14446,7 +13427,7 @@ var init_schemas_0$2 = __esmMin((() => {
 		() => GetRoleCredentialsResponse$
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
 var getRuntimeConfig$15;
 var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -14465,7 +13446,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$7,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSSOHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -14493,7 +13474,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
 var getRuntimeConfig$14;
 var init_runtimeConfig$2 = __esmMin((() => {
 	init_client();
@@ -14502,7 +13483,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$2();
 	getRuntimeConfig$14 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -14543,7 +13524,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
 var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
@@ -14581,7 +13562,7 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
 var resolveRuntimeExtensions$7;
 var init_runtimeExtensions$2 = __esmMin((() => {
 	init_client();
@@ -14594,7 +13575,7 @@ var init_runtimeExtensions$2 = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
 var SSOClient;
 var init_SSOClient = __esmMin((() => {
 	init_client();
@@ -14640,7 +13621,7 @@ var init_SSOClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
 var command$7, _ep0$7, _mw0$7;
 var init_commandBuilder$2 = __esmMin((() => {
 	init_client$1();
@@ -14650,20 +13631,20 @@ var init_commandBuilder$2 = __esmMin((() => {
 	_ep0$7 = {};
 	_mw0$7 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
 var GetRoleCredentialsCommand;
 var init_GetRoleCredentialsCommand = __esmMin((() => {
 	init_commandBuilder$2();
 	init_schemas_0$2();
 	GetRoleCredentialsCommand = class extends command$7(_ep0$7, _mw0$7, "GetRoleCredentials", GetRoleCredentials$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
 var init_SSO = __esmMin((() => {}));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/index.js
 var init_commands$2 = __esmMin((() => {
 	init_GetRoleCredentialsCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/index.js
 var init_sso = __esmMin((() => {
 	init_SSOClient();
 	init_SSO();
@@ -14673,7 +13654,7 @@ var init_sso = __esmMin((() => {
 	init_errors$2();
 	init_SSOServiceException();
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/loadSso.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/loadSso.js
 var loadSso_exports = __exportAll({
 	GetRoleCredentialsCommand: () => GetRoleCredentialsCommand,
 	SSOClient: () => SSOClient
@@ -14681,11 +13662,11 @@ var loadSso_exports = __exportAll({
 var init_loadSso = __esmMin((() => {
 	init_sso();
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/resolveSSOCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/resolveSSOCredentials.js
 var SHOULD_FAIL_CREDENTIAL_CHAIN, resolveSSOCredentials;
 var init_resolveSSOCredentials = __esmMin((() => {
 	init_client();
-	init_dist_es$5();
+	init_dist_es$6();
 	init_config$1();
 	SHOULD_FAIL_CREDENTIAL_CHAIN = false;
 	resolveSSOCredentials = async ({ ssoStartUrl, ssoSession, ssoAccountId, ssoRegion, ssoRoleName, ssoClient, clientConfig, parentClientConfig, callerClientConfig, profile, filepath, configFilepath, ignoreCache, logger }) => {
@@ -14761,7 +13742,7 @@ var init_resolveSSOCredentials = __esmMin((() => {
 		return credentials;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/validateSsoProfile.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/validateSsoProfile.js
 var validateSsoProfile;
 var init_validateSsoProfile = __esmMin((() => {
 	init_config$1();
@@ -14774,7 +13755,7 @@ var init_validateSsoProfile = __esmMin((() => {
 		return profile;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/fromSSO.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/fromSSO.js
 var fromSSO;
 var init_fromSSO = __esmMin((() => {
 	init_config$1();
@@ -14843,18 +13824,18 @@ var init_fromSSO = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/index.js
 var dist_es_exports$4 = __exportAll({
 	fromSSO: () => fromSSO,
 	isSsoProfile: () => isSsoProfile$1,
 	validateSsoProfile: () => validateSsoProfile
 });
-var init_dist_es$4 = __esmMin((() => {
+var init_dist_es$5 = __esmMin((() => {
 	init_fromSSO();
 	init_isSsoProfile();
 	init_validateSsoProfile();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveCredentialSource.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveCredentialSource.js
 var resolveCredentialSource, setNamedProvider;
 var init_resolveCredentialSource = __esmMin((() => {
 	init_client();
@@ -14862,19 +13843,19 @@ var init_resolveCredentialSource = __esmMin((() => {
 	resolveCredentialSource = (credentialSource, profileName, logger) => {
 		const sourceProvidersMap = {
 			EcsContainer: async (options) => {
-				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$7(), dist_es_exports$5));
-				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+				const { fromHttp } = await Promise.resolve().then(() => (init_dist_es$8(), dist_es_exports$5));
+				const { fromContainerMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is EcsContainer");
 				return async () => chain(fromHttp(options ?? {}), fromContainerMetadata(options))().then(setNamedProvider);
 			},
 			Ec2InstanceMetadata: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Ec2InstanceMetadata");
-				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
+				const { fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$6));
 				return async () => fromInstanceMetadata(options)().then(setNamedProvider);
 			},
 			Environment: async (options) => {
 				logger?.debug("@aws-sdk/credential-provider-ini - credential_source is Environment");
-				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$10(), dist_es_exports$7));
+				const { fromEnv } = await Promise.resolve().then(() => (init_dist_es$11(), dist_es_exports$7));
 				return async () => fromEnv(options)().then(setNamedProvider);
 			}
 		};
@@ -14883,96 +13864,212 @@ var init_resolveCredentialSource = __esmMin((() => {
 	};
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
-var q$1, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, _data$5, root$5, nodes$5, bdd$5;
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
+var signatureV4CrtContainer;
+var init_signature_v4_crt_container = __esmMin((() => {
+	signatureV4CrtContainer = { CrtSignerV4: null };
+}));
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
+function getCredentialsWithoutSessionToken(credentials) {
+	return {
+		accessKeyId: credentials.accessKeyId,
+		secretAccessKey: credentials.secretAccessKey,
+		expiration: credentials.expiration
+	};
+}
+function setSingleOverride(privateAccess, credentialsWithoutSessionToken) {
+	const currentCredentialProvider = privateAccess.credentialProvider;
+	privateAccess.credentialProvider = () => {
+		privateAccess.credentialProvider = currentCredentialProvider;
+		return Promise.resolve(credentialsWithoutSessionToken);
+	};
+}
+var SESSION_TOKEN_QUERY_PARAM, SESSION_TOKEN_HEADER, SignatureV4SignWithCredentials;
+var init_SignatureV4SignWithCredentials = __esmMin((() => {
+	init_dist_es$12();
+	SESSION_TOKEN_QUERY_PARAM = "X-Amz-S3session-Token";
+	SESSION_TOKEN_HEADER = SESSION_TOKEN_QUERY_PARAM.toLowerCase();
+	SignatureV4SignWithCredentials = class extends SignatureV4 {
+		async signWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			requestToSign.headers[SESSION_TOKEN_HEADER] = credentials.sessionToken;
+			const privateAccess = this;
+			setSingleOverride(privateAccess, credentialsWithoutSessionToken);
+			return privateAccess.signRequest(requestToSign, options ?? {});
+		}
+		async presignWithCredentials(requestToSign, credentials, options) {
+			const credentialsWithoutSessionToken = getCredentialsWithoutSessionToken(credentials);
+			delete requestToSign.headers[SESSION_TOKEN_HEADER];
+			requestToSign.headers[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			requestToSign.query = requestToSign.query ?? {};
+			requestToSign.query[SESSION_TOKEN_QUERY_PARAM] = credentials.sessionToken;
+			setSingleOverride(this, credentialsWithoutSessionToken);
+			return this.presign(requestToSign, options);
+		}
+	};
+}));
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
+var SignatureV4MultiRegion;
+var init_SignatureV4MultiRegion = __esmMin((() => {
+	init_dist_es$12();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+	SignatureV4MultiRegion = class {
+		sigv4aSigner;
+		sigv4Signer;
+		signerOptions;
+		static sigv4aDependency() {
+			if (typeof signatureV4CrtContainer.CrtSignerV4 === "function") return "crt";
+			else if (typeof signatureV4aContainer.SignatureV4a === "function") return "js";
+			return "none";
+		}
+		constructor(options) {
+			this.sigv4Signer = new SignatureV4SignWithCredentials(options);
+			this.signerOptions = options;
+		}
+		async sign(requestToSign, options = {}) {
+			if (options.signingRegion === "*") return this.getSigv4aSigner().sign(requestToSign, options);
+			return this.sigv4Signer.sign(requestToSign, options);
+		}
+		async signWithCredentials(requestToSign, credentials, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.signWithCredentials(requestToSign, credentials, options);
+				else throw new Error("signWithCredentials with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.signWithCredentials(requestToSign, credentials, options);
+		}
+		async presign(originalRequest, options = {}) {
+			if (options.signingRegion === "*") {
+				const signer = this.getSigv4aSigner();
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				if (CrtSignerV4 && signer instanceof CrtSignerV4) return signer.presign(originalRequest, options);
+				else throw new Error("presign with signingRegion '*' is only supported when using the CRT dependency @aws-sdk/signature-v4-crt. Please check whether you have installed the \"@aws-sdk/signature-v4-crt\" package explicitly. You must also register the package by calling [require(\"@aws-sdk/signature-v4-crt\");] or an ESM equivalent such as [import \"@aws-sdk/signature-v4-crt\";]. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+			}
+			return this.sigv4Signer.presign(originalRequest, options);
+		}
+		async presignWithCredentials(originalRequest, credentials, options = {}) {
+			if (options.signingRegion === "*") throw new Error("Method presignWithCredentials is not supported for [signingRegion=*].");
+			return this.sigv4Signer.presignWithCredentials(originalRequest, credentials, options);
+		}
+		getSigv4aSigner() {
+			if (!this.sigv4aSigner) {
+				const CrtSignerV4 = signatureV4CrtContainer.CrtSignerV4;
+				const JsSigV4aSigner = signatureV4aContainer.SignatureV4a;
+				if (this.signerOptions.runtime === "node") {
+					if (!CrtSignerV4 && !JsSigV4aSigner) throw new Error("Neither CRT nor JS SigV4a implementation is available. Please load either @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a. For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+					if (CrtSignerV4 && typeof CrtSignerV4 === "function") this.sigv4aSigner = new CrtSignerV4({
+						...this.signerOptions,
+						signingAlgorithm: 1
+					});
+					else if (JsSigV4aSigner && typeof JsSigV4aSigner === "function") this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+					else throw new Error("Available SigV4a implementation is not a valid constructor. Please ensure you've properly imported @aws-sdk/signature-v4-crt or @aws-sdk/signature-v4a.For more information please go to https://github.com/aws/aws-sdk-js-v3#functionality-requiring-aws-common-runtime-crt");
+				} else {
+					if (!JsSigV4aSigner || typeof JsSigV4aSigner !== "function") throw new Error("JS SigV4a implementation is not available or not a valid constructor. Please check whether you have installed the @aws-sdk/signature-v4a package explicitly. The CRT implementation is not available for browsers. You must also register the package by calling [require('@aws-sdk/signature-v4a');] or an ESM equivalent such as [import '@aws-sdk/signature-v4a';]. For more information please go to https://github.com/aws/aws-sdk-js-v3#using-javascript-non-crt-implementation-of-sigv4a");
+					this.sigv4aSigner = new JsSigV4aSigner({ ...this.signerOptions });
+				}
+			}
+			return this.sigv4aSigner;
+		}
+	};
+}));
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
+var init_dist_es$4 = __esmMin((() => {
+	init_SignatureV4MultiRegion();
+	init_signature_v4_crt_container();
+	init_SignatureV4SignWithCredentials();
+}));
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
+var q$2, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, k$6, l$2, m$2, n$2, o$2, p$2, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
-	q$1 = "ref";
-	a$5 = -1;
-	b$5 = true;
-	c$5 = "isSet";
-	d$5 = "PartitionResult";
-	e$5 = "booleanEquals";
-	f$5 = "stringEquals";
-	g$5 = "getAttr";
-	h$5 = "us-east-1";
-	i$5 = "sigv4";
-	j$5 = "sts";
-	k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-	l$1 = { [q$1]: "Endpoint" };
-	m$1 = { [q$1]: "Region" };
-	n$1 = { [q$1]: d$5 };
-	o$1 = {};
-	p$1 = [m$1];
-	_data$5 = {
+	q$2 = "ref";
+	a$6 = -1;
+	b$6 = true;
+	c$6 = "isSet";
+	d$6 = "PartitionResult";
+	e$6 = "booleanEquals";
+	f$6 = "stringEquals";
+	g$6 = "getAttr";
+	h$6 = "us-east-1";
+	i$6 = "sigv4";
+	j$6 = "sts";
+	k$6 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+	l$2 = { [q$2]: "Endpoint" };
+	m$2 = { [q$2]: "Region" };
+	n$2 = { [q$2]: d$6 };
+	o$2 = {};
+	p$2 = [m$2];
+	_data$6 = {
 		conditions: [
-			[c$5, [l$1]],
-			[c$5, p$1],
+			[c$6, [l$2]],
+			[c$6, p$2],
 			[
 				"aws.partition",
-				p$1,
-				d$5
+				p$2,
+				d$6
 			],
-			[e$5, [{ [q$1]: "UseFIPS" }, b$5]],
-			[e$5, [{ [q$1]: "UseDualStack" }, b$5]],
-			[f$5, [m$1, "aws-global"]],
-			[e$5, [{ [q$1]: "UseGlobalEndpoint" }, b$5]],
-			[f$5, [m$1, "eu-central-1"]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$1, "supportsDualStack"]
-			}, b$5]],
-			[e$5, [{
-				fn: g$5,
-				argv: [n$1, "supportsFIPS"]
-			}, b$5]],
-			[f$5, [m$1, "ap-south-1"]],
-			[f$5, [m$1, "eu-north-1"]],
-			[f$5, [m$1, "eu-west-1"]],
-			[f$5, [m$1, "eu-west-2"]],
-			[f$5, [m$1, "eu-west-3"]],
-			[f$5, [m$1, "sa-east-1"]],
-			[f$5, [m$1, h$5]],
-			[f$5, [m$1, "us-east-2"]],
-			[f$5, [m$1, "us-west-2"]],
-			[f$5, [m$1, "us-west-1"]],
-			[f$5, [m$1, "ca-central-1"]],
-			[f$5, [m$1, "ap-southeast-1"]],
-			[f$5, [m$1, "ap-northeast-1"]],
-			[f$5, [m$1, "ap-southeast-2"]],
-			[f$5, [{
-				fn: g$5,
-				argv: [n$1, "name"]
+			[e$6, [{ [q$2]: "UseFIPS" }, b$6]],
+			[e$6, [{ [q$2]: "UseDualStack" }, b$6]],
+			[f$6, [m$2, "aws-global"]],
+			[e$6, [{ [q$2]: "UseGlobalEndpoint" }, b$6]],
+			[f$6, [m$2, "eu-central-1"]],
+			[e$6, [{
+				fn: g$6,
+				argv: [n$2, "supportsDualStack"]
+			}, b$6]],
+			[e$6, [{
+				fn: g$6,
+				argv: [n$2, "supportsFIPS"]
+			}, b$6]],
+			[f$6, [m$2, "ap-south-1"]],
+			[f$6, [m$2, "eu-north-1"]],
+			[f$6, [m$2, "eu-west-1"]],
+			[f$6, [m$2, "eu-west-2"]],
+			[f$6, [m$2, "eu-west-3"]],
+			[f$6, [m$2, "sa-east-1"]],
+			[f$6, [m$2, h$6]],
+			[f$6, [m$2, "us-east-2"]],
+			[f$6, [m$2, "us-west-2"]],
+			[f$6, [m$2, "us-west-1"]],
+			[f$6, [m$2, "ca-central-1"]],
+			[f$6, [m$2, "ap-southeast-1"]],
+			[f$6, [m$2, "ap-northeast-1"]],
+			[f$6, [m$2, "ap-southeast-2"]],
+			[f$6, [{
+				fn: g$6,
+				argv: [n$2, "name"]
 			}, "aws-us-gov"]]
 		],
 		results: [
-			[a$5],
+			[a$6],
 			["https://sts.amazonaws.com", { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
-				signingRegion: h$5
+				name: i$6,
+				signingName: j$6,
+				signingRegion: h$6
 			}] }],
-			[k$5, { authSchemes: [{
-				name: i$5,
-				signingName: j$5,
+			[k$6, { authSchemes: [{
+				name: i$6,
+				signingName: j$6,
 				signingRegion: "{Region}"
 			}] }],
-			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[l$1, o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://sts.{Region}.amazonaws.com", o$1],
-			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
-			[a$5, "FIPS is enabled but this partition does not support FIPS"],
-			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-			[a$5, "DualStack is enabled but this partition does not support DualStack"],
-			[k$5, o$1],
-			[a$5, "Invalid Configuration: Missing Region"]
+			[a$6, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$6, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[l$2, o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$6, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://sts.{Region}.amazonaws.com", o$2],
+			["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$2],
+			[a$6, "FIPS is enabled but this partition does not support FIPS"],
+			["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$2],
+			[a$6, "DualStack is enabled but this partition does not support DualStack"],
+			[k$6, o$2],
+			[a$6, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$5 = 2;
-	nodes$5 = new Int32Array([
+	root$6 = 2;
+	nodes$6 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -15067,15 +14164,15 @@ var init_bdd$1 = __esmMin((() => {
 		100000004,
 		100000005
 	]);
-	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
-var cache$5, defaultEndpointResolver$5;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
+var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd$1();
-	cache$5 = new EndpointCache({
+	cache$6 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -15085,15 +14182,15 @@ var init_endpointResolver$1 = __esmMin((() => {
 			"UseGlobalEndpoint"
 		]
 	});
-	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+	defaultEndpointResolver$6 = (endpointParams, context = {}) => {
+		return cache$6.get(endpointParams, () => decideEndpoint(bdd$6, {
 			endpointParams,
 			logger: context.logger
 		}));
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -15107,7 +14204,7 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+function createAwsAuthSigv4aHttpAuthOption$1(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4a",
 		signingProperties: {
@@ -15120,17 +14217,17 @@ function createAwsAuthSigv4aHttpAuthOption(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$2(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
-var createEndpointRuleSetHttpAuthSchemeParametersProvider, _defaultSTSHttpAuthSchemeParametersProvider, defaultSTSHttpAuthSchemeParametersProvider, createEndpointRuleSetHttpAuthSchemeProvider, _defaultSTSHttpAuthSchemeProvider, defaultSTSHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$5;
+var createEndpointRuleSetHttpAuthSchemeParametersProvider$1, _defaultSTSHttpAuthSchemeParametersProvider$1, defaultSTSHttpAuthSchemeParametersProvider$1, createEndpointRuleSetHttpAuthSchemeProvider$1, _defaultSTSHttpAuthSchemeProvider$1, defaultSTSHttpAuthSchemeProvider$1, resolveHttpAuthSchemeConfig$5;
 var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 	init_httpAuthSchemes();
-	init_dist_es$11();
+	init_dist_es$4();
 	init_client$1();
 	init_endpoints();
 	init_endpointResolver$1();
-	createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	createEndpointRuleSetHttpAuthSchemeParametersProvider$1 = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
 		if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
 		const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
 		const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
@@ -15138,7 +14235,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
 		return Object.assign(defaultParameters, endpointParameters);
 	};
-	_defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	_defaultSTSHttpAuthSchemeParametersProvider$1 = async (config, context, input) => {
 		return {
 			operation: getSmithyContext(context).operation,
 			region: await normalizeProvider$1(config.region)() || (() => {
@@ -15146,8 +14243,8 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 			})()
 		};
 	};
-	defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
-	createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	defaultSTSHttpAuthSchemeParametersProvider$1 = createEndpointRuleSetHttpAuthSchemeParametersProvider$1(_defaultSTSHttpAuthSchemeParametersProvider$1);
+	createEndpointRuleSetHttpAuthSchemeProvider$1 = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
 		const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
 			const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
 			if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
@@ -15181,23 +14278,23 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		};
 		return endpointRuleSetHttpAuthSchemeProvider;
 	};
-	_defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	_defaultSTSHttpAuthSchemeProvider$1 = (authParameters) => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "AssumeRoleWithWebIdentity":
-				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$2(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 				break;
 			default:
 				options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
-				options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+				options.push(createAwsAuthSigv4aHttpAuthOption$1(authParameters));
 		}
 		return options;
 	};
-	defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider, {
+	defaultSTSHttpAuthSchemeProvider$1 = createEndpointRuleSetHttpAuthSchemeProvider$1(defaultEndpointResolver$6, _defaultSTSHttpAuthSchemeProvider$1, {
 		"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
-		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
-		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$1
+		"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption$1,
+		"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption$2
 	});
 	resolveHttpAuthSchemeConfig$5 = (config) => {
 		const config_0 = resolveAwsSdkSigV4Config(config);
@@ -15205,7 +14302,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$5, commonParams$5;
 var init_EndpointParameters$1 = __esmMin((() => {
 	resolveClientEndpointParameters$5 = (options) => {
@@ -15239,7 +14336,7 @@ var init_EndpointParameters$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/STSServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/STSServiceException.js
 var STSServiceException$1;
 var init_STSServiceException = __esmMin((() => {
 	init_client$1();
@@ -15251,7 +14348,7 @@ var init_STSServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/errors.js
 var ExpiredTokenException$1, MalformedPolicyDocumentException$2, PackedPolicyTooLargeException$1, RegionDisabledException$1, IDPRejectedClaimException$1, InvalidIdentityTokenException$1, IDPCommunicationErrorException$1;
 var init_errors$1 = __esmMin((() => {
 	init_STSServiceException();
@@ -15348,7 +14445,7 @@ var init_errors$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
 var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$3, _E$3, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$4, _MPDE$2, _MSTS$1, _P$4, _PA$1, _PAr, _PC$2, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$3, _SN$2, _ST$2, _STS$1, _STU$1, _T$4, _TC$1, _TTK$1, _Ta$2, _V$4, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$6, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
@@ -15738,12 +14835,12 @@ var init_schemas_0$1 = __esmMin((() => {
 		() => AssumeRoleWithWebIdentityResponse$$1
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
 var getRuntimeConfig$13;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
 	init_protocols();
-	init_dist_es$11();
+	init_dist_es$4();
 	init_dist_es$13();
 	init_checksum();
 	init_client$1();
@@ -15758,9 +14855,9 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$6,
 			extensions: config?.extensions ?? [],
-			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
+			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [
 				{
 					schemeId: "aws.auth#sigv4",
@@ -15796,7 +14893,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
 var getRuntimeConfig$12;
 var init_runtimeConfig$1 = __esmMin((() => {
 	init_client();
@@ -15806,7 +14903,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared$1();
 	getRuntimeConfig$12 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -15865,7 +14962,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
 var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
@@ -15903,7 +15000,7 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
 var resolveRuntimeExtensions$6;
 var init_runtimeExtensions$1 = __esmMin((() => {
 	init_client();
@@ -15916,7 +15013,7 @@ var init_runtimeExtensions$1 = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
 var STSClient$1;
 var init_STSClient = __esmMin((() => {
 	init_client();
@@ -15952,7 +15049,7 @@ var init_STSClient = __esmMin((() => {
 			this.middlewareStack.use(getLoggerPlugin(this.config));
 			this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 			this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
+				httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
 				identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
 					"aws.auth#sigv4": config.credentials,
 					"aws.auth#sigv4a": config.credentials
@@ -15965,7 +15062,7 @@ var init_STSClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
 var command$6, _ep0$6, _mw0$6;
 var init_commandBuilder$1 = __esmMin((() => {
 	init_client$1();
@@ -15975,21 +15072,21 @@ var init_commandBuilder$1 = __esmMin((() => {
 	_ep0$6 = {};
 	_mw0$6 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
 var AssumeRoleCommand$1;
 var init_AssumeRoleCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
 	AssumeRoleCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRole", AssumeRole$$1) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand$1;
 var init_AssumeRoleWithWebIdentityCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
 	AssumeRoleWithWebIdentityCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
 var commands$2, STS;
 var init_STS = __esmMin((() => {
 	init_client$1();
@@ -16003,12 +15100,12 @@ var init_STS = __esmMin((() => {
 	STS = class extends STSClient$1 {};
 	createAggregatedClient(commands$2, STS);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/index.js
 var init_commands$1 = __esmMin((() => {
 	init_AssumeRoleCommand();
 	init_AssumeRoleWithWebIdentityCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultStsRoleAssumers.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultStsRoleAssumers.js
 var getAccountIdFromAssumedRoleUser, resolveRegion, getDefaultRoleAssumer$1, getDefaultRoleAssumerWithWebIdentity$1, isH2;
 var init_defaultStsRoleAssumers = __esmMin((() => {
 	init_client();
@@ -16104,7 +15201,7 @@ var init_defaultStsRoleAssumers = __esmMin((() => {
 		return requestHandler?.metadata?.handlerProtocol === "h2";
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultRoleAssumers.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultRoleAssumers.js
 var getCustomizableStsClientCtor, getDefaultRoleAssumer, getDefaultRoleAssumerWithWebIdentity, decorateDefaultCredentialProvider;
 var init_defaultRoleAssumers = __esmMin((() => {
 	init_defaultStsRoleAssumers();
@@ -16126,7 +15223,7 @@ var init_defaultRoleAssumers = __esmMin((() => {
 		...input
 	});
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/index.js
 var sts_exports = __exportAll({
 	$Command: () => Command$1,
 	AssumeRole$: () => AssumeRole$$1,
@@ -16176,7 +15273,7 @@ var init_sts = __esmMin((() => {
 	init_defaultRoleAssumers();
 	init_STSServiceException();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveAssumeRoleCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveAssumeRoleCredentials.js
 var isAssumeRoleProfile, isAssumeRoleWithSourceProfile, isCredentialSourceProfile, resolveAssumeRoleCredentials, isCredentialSourceWithoutRoleArn;
 var init_resolveAssumeRoleCredentials = __esmMin((() => {
 	init_client();
@@ -16248,7 +15345,7 @@ var init_resolveAssumeRoleCredentials = __esmMin((() => {
 		return !section.role_arn && !!section.credential_source;
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -16262,7 +15359,7 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 		} })
 	};
 }
-function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+function createSmithyApiNoAuthHttpAuthOption$1(authParameters) {
 	return { schemeId: "smithy.api#noAuth" };
 }
 var defaultSigninHttpAuthSchemeParametersProvider, defaultSigninHttpAuthSchemeProvider, resolveHttpAuthSchemeConfig$4;
@@ -16281,7 +15378,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		const options = [];
 		switch (authParameters.operation) {
 			case "CreateOAuth2Token":
-				options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+				options.push(createSmithyApiNoAuthHttpAuthOption$1(authParameters));
 				break;
 			default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
 		}
@@ -16292,7 +15389,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$4, commonParams$4;
 var init_EndpointParameters = __esmMin((() => {
 	resolveClientEndpointParameters$4 = (options) => {
@@ -16321,105 +15418,105 @@ var init_EndpointParameters = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
-var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l, m, n, o, p, q, _data$4, root$4, nodes$4, bdd$4;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
+var s, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, q$1, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
 	s = "ref";
-	a$4 = -1;
-	b$4 = false;
-	c$4 = true;
-	d$4 = "isSet";
-	e$4 = "booleanEquals";
-	f$4 = "coalesce";
-	g$4 = "PartitionResult";
-	h$4 = "stringEquals";
-	i$4 = "getAttr";
-	j$4 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
-	k$4 = { [s]: "Endpoint" };
-	l = {
-		"fn": i$4,
-		"argv": [{ [s]: g$4 }, "name"]
+	a$5 = -1;
+	b$5 = false;
+	c$5 = true;
+	d$5 = "isSet";
+	e$5 = "booleanEquals";
+	f$5 = "coalesce";
+	g$5 = "PartitionResult";
+	h$5 = "stringEquals";
+	i$5 = "getAttr";
+	j$5 = "https://signin.{Region}.{PartitionResult#dualStackDnsSuffix}";
+	k$5 = { [s]: "Endpoint" };
+	l$1 = {
+		"fn": i$5,
+		"argv": [{ [s]: g$5 }, "name"]
 	};
-	m = { [s]: "Region" };
-	n = { [s]: g$4 };
-	o = { "authSchemes": [{
+	m$1 = { [s]: "Region" };
+	n$1 = { [s]: g$5 };
+	o$1 = { "authSchemes": [{
 		"name": "sigv4",
 		"signingName": "signin",
 		"signingRegion": "{Region}"
 	}] };
-	p = {};
-	q = [m];
-	_data$4 = {
+	p$1 = {};
+	q$1 = [m$1];
+	_data$5 = {
 		conditions: [
-			[d$4, q],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsControlPlane" }, b$4]
-			}, c$4]],
-			[d$4, [k$4]],
+			[d$5, q$1],
+			[e$5, [{
+				fn: f$5,
+				argv: [{ [s]: "IsControlPlane" }, b$5]
+			}, c$5]],
+			[d$5, [k$5]],
 			[
 				"aws.partition",
-				q,
-				g$4
+				q$1,
+				g$5
 			],
-			[e$4, [{ [s]: "UseFIPS" }, c$4]],
-			[h$4, [l, "aws"]],
-			[e$4, [{
-				fn: f$4,
-				argv: [{ [s]: "IsOAuthEndpoint" }, b$4]
-			}, c$4]],
-			[e$4, [{ [s]: "UseDualStack" }, c$4]],
-			[h$4, [l, "aws-cn"]],
-			[h$4, [m, "us-gov-west-1"]],
-			[h$4, [l, "aws-us-gov"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n, "supportsFIPS"]
-			}, c$4]],
-			[h$4, [l, "aws-iso"]],
-			[h$4, [l, "aws-iso-b"]],
-			[h$4, [l, "aws-iso-f"]],
-			[h$4, [l, "aws-iso-e"]],
-			[h$4, [l, "aws-eusc"]],
-			[e$4, [{
-				fn: i$4,
-				argv: [n, "supportsDualStack"]
-			}, c$4]]
+			[e$5, [{ [s]: "UseFIPS" }, c$5]],
+			[h$5, [l$1, "aws"]],
+			[e$5, [{
+				fn: f$5,
+				argv: [{ [s]: "IsOAuthEndpoint" }, b$5]
+			}, c$5]],
+			[e$5, [{ [s]: "UseDualStack" }, c$5]],
+			[h$5, [l$1, "aws-cn"]],
+			[h$5, [m$1, "us-gov-west-1"]],
+			[h$5, [l$1, "aws-us-gov"]],
+			[e$5, [{
+				fn: i$5,
+				argv: [n$1, "supportsFIPS"]
+			}, c$5]],
+			[h$5, [l$1, "aws-iso"]],
+			[h$5, [l$1, "aws-iso-b"]],
+			[h$5, [l$1, "aws-iso-f"]],
+			[h$5, [l$1, "aws-iso-e"]],
+			[h$5, [l$1, "aws-eusc"]],
+			[e$5, [{
+				fn: i$5,
+				argv: [n$1, "supportsDualStack"]
+			}, c$5]]
 		],
 		results: [
-			[a$4],
-			["https://signin.{Region}.api.aws", o],
-			["https://signin.{Region}.api.amazonwebservices.com.cn", o],
-			[j$4, o],
-			[a$4, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
-			["https://{Region}.oauth.signin.aws", o],
-			["https://{Region}.signin.aws.amazon.com", p],
-			["https://{Region}.signin.amazonaws.cn", p],
-			["https://{Region}.signin.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.c2shome.ic.gov", p],
-			["https://{Region}.signin.sc2shome.sgov.gov", p],
-			["https://{Region}.signin.csphome.hci.ic.gov", p],
-			["https://{Region}.signin.csphome.adc-e.uk", p],
-			["https://{Region}.signin.amazonaws-eusc.eu", p],
-			["https://signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin-fips.amazonaws-us-gov.com", p],
-			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p],
-			[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-			[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-			[k$4, p],
-			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p],
-			[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$4, "FIPS is enabled but this partition does not support FIPS"],
-			[j$4, p],
-			[a$4, "DualStack is enabled but this partition does not support DualStack"],
-			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p],
-			[a$4, "Invalid Configuration: Missing Region"]
+			[a$5],
+			["https://signin.{Region}.api.aws", o$1],
+			["https://signin.{Region}.api.amazonwebservices.com.cn", o$1],
+			[j$5, o$1],
+			[a$5, "FIPS endpoints are not supported for OAuth operations. Disable FIPS or use a non-OAuth operation."],
+			["https://{Region}.oauth.signin.aws", o$1],
+			["https://{Region}.signin.aws.amazon.com", p$1],
+			["https://{Region}.signin.amazonaws.cn", p$1],
+			["https://{Region}.signin.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.c2shome.ic.gov", p$1],
+			["https://{Region}.signin.sc2shome.sgov.gov", p$1],
+			["https://{Region}.signin.csphome.hci.ic.gov", p$1],
+			["https://{Region}.signin.csphome.adc-e.uk", p$1],
+			["https://{Region}.signin.amazonaws-eusc.eu", p$1],
+			["https://signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin-fips.amazonaws-us-gov.com", p$1],
+			["https://{Region}.signin.{PartitionResult#dnsSuffix}", p$1],
+			[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+			[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+			[k$5, p$1],
+			["https://signin-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", p$1],
+			[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+			["https://signin-fips.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$5, "FIPS is enabled but this partition does not support FIPS"],
+			[j$5, p$1],
+			[a$5, "DualStack is enabled but this partition does not support DualStack"],
+			["https://signin.{Region}.{PartitionResult#dnsSuffix}", p$1],
+			[a$5, "Invalid Configuration: Missing Region"]
 		]
 	};
-	root$4 = 2;
-	nodes$4 = new Int32Array([
+	root$5 = 2;
+	nodes$5 = new Int32Array([
 		-1,
 		1,
 		-1,
@@ -16541,15 +15638,15 @@ var init_bdd = __esmMin((() => {
 		100000002,
 		100000003
 	]);
-	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
-var cache$4, defaultEndpointResolver$4;
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
+var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
 	init_endpoints();
 	init_bdd();
-	cache$4 = new EndpointCache({
+	cache$5 = new EndpointCache({
 		size: 50,
 		params: [
 			"Endpoint",
@@ -16560,15 +15657,15 @@ var init_endpointResolver = __esmMin((() => {
 			"UseFIPS"
 		]
 	});
-	defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-		return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+	defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+		return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
 			endpointParams,
 			logger: context.logger
 		}));
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/SigninServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/SigninServiceException.js
 var SigninServiceException;
 var init_SigninServiceException = __esmMin((() => {
 	init_client$1();
@@ -16580,7 +15677,7 @@ var init_SigninServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/errors.js
 var AccessDeniedException$1, InternalServerException, TooManyRequestsError, ValidationException$1;
 var init_errors = __esmMin((() => {
 	init_SigninServiceException();
@@ -16645,7 +15742,7 @@ var init_errors = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
 var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$2, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$5, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
@@ -16900,7 +15997,7 @@ var init_schemas_0 = __esmMin((() => {
 		() => CreateOAuth2TokenWithIAMResponse$
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
 var getRuntimeConfig$11;
 var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -16919,7 +16016,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 			base64Decoder: config?.base64Decoder ?? fromBase64,
 			base64Encoder: config?.base64Encoder ?? toBase64$1,
 			disableHostPrefix: config?.disableHostPrefix ?? false,
-			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+			endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
 			extensions: config?.extensions ?? [],
 			httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSigninHttpAuthSchemeProvider,
 			httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -16947,7 +16044,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
 var getRuntimeConfig$10;
 var init_runtimeConfig = __esmMin((() => {
 	init_client();
@@ -16956,7 +16053,7 @@ var init_runtimeConfig = __esmMin((() => {
 	init_config$1();
 	init_retry$1();
 	init_serde();
-	init_dist_es$8();
+	init_dist_es$9();
 	init_runtimeConfig_shared();
 	getRuntimeConfig$10 = (config) => {
 		emitWarningIfUnsupportedVersion(process.version);
@@ -16997,7 +16094,7 @@ var init_runtimeConfig = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
 var init_httpAuthExtensionConfiguration = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
@@ -17035,7 +16132,7 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
 var resolveRuntimeExtensions$5;
 var init_runtimeExtensions = __esmMin((() => {
 	init_client();
@@ -17048,7 +16145,7 @@ var init_runtimeExtensions = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
 var SigninClient;
 var init_SigninClient = __esmMin((() => {
 	init_client();
@@ -17094,7 +16191,7 @@ var init_SigninClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
 var command$5, _ep0$5, _ep1, _mw0$5;
 var init_commandBuilder = __esmMin((() => {
 	init_client$1();
@@ -17111,21 +16208,21 @@ var init_commandBuilder = __esmMin((() => {
 	} };
 	_mw0$5 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
 var CreateOAuth2TokenCommand;
 var init_CreateOAuth2TokenCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
 	CreateOAuth2TokenCommand = class extends command$5(_ep0$5, _mw0$5, "CreateOAuth2Token", CreateOAuth2Token$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
 var CreateOAuth2TokenWithIAMCommand;
 var init_CreateOAuth2TokenWithIAMCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
 	CreateOAuth2TokenWithIAMCommand = class extends command$5(_ep1, _mw0$5, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
 var commands$1, Signin;
 var init_Signin = __esmMin((() => {
 	init_client$1();
@@ -17139,12 +16236,12 @@ var init_Signin = __esmMin((() => {
 	Signin = class extends SigninClient {};
 	createAggregatedClient(commands$1, Signin);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/index.js
 var init_commands = __esmMin((() => {
 	init_CreateOAuth2TokenCommand();
 	init_CreateOAuth2TokenWithIAMCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/enums.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/enums.js
 var OAuth2ErrorCode;
 var init_enums = __esmMin((() => {
 	OAuth2ErrorCode = {
@@ -17166,7 +16263,7 @@ var init_enums = __esmMin((() => {
 		USER_CREDENTIALS_CHANGED: "USER_CREDENTIALS_CHANGED"
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/index.js
 var signin_exports = __exportAll({
 	$Command: () => Command$1,
 	AccessDeniedException: () => AccessDeniedException$1,
@@ -17206,7 +16303,7 @@ var init_signin = __esmMin((() => {
 	init_errors();
 	init_SigninServiceException();
 }));
-// node_modules/@aws-sdk/credential-provider-login/dist-es/LoginCredentialsFetcher.js
+// ../main/node_modules/@aws-sdk/credential-provider-login/dist-es/LoginCredentialsFetcher.js
 var LoginCredentialsFetcher;
 var init_LoginCredentialsFetcher = __esmMin((() => {
 	init_config$1();
@@ -17450,7 +16547,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-login/dist-es/fromLoginCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-login/dist-es/fromLoginCredentials.js
 var fromLoginCredentials;
 var init_fromLoginCredentials = __esmMin((() => {
 	init_client();
@@ -17468,12 +16565,12 @@ var init_fromLoginCredentials = __esmMin((() => {
 		return setCredentialFeature(await new LoginCredentialsFetcher(profile, init, callerClientConfig).loadCredentials(), "CREDENTIALS_LOGIN", "AD");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-login/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-login/dist-es/index.js
 var dist_es_exports$3 = __exportAll({ fromLoginCredentials: () => fromLoginCredentials });
 var init_dist_es$3 = __esmMin((() => {
 	init_fromLoginCredentials();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveLoginCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveLoginCredentials.js
 var isLoginProfile, resolveLoginCredentials;
 var init_resolveLoginCredentials = __esmMin((() => {
 	init_client();
@@ -17488,7 +16585,7 @@ var init_resolveLoginCredentials = __esmMin((() => {
 		})({ callerClientConfig }), "CREDENTIALS_PROFILE_LOGIN", "AC");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/getValidatedProcessCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/getValidatedProcessCredentials.js
 var getValidatedProcessCredentials;
 var init_getValidatedProcessCredentials = __esmMin((() => {
 	init_client();
@@ -17513,7 +16610,7 @@ var init_getValidatedProcessCredentials = __esmMin((() => {
 		return credentials;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/resolveProcessCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/resolveProcessCredentials.js
 var resolveProcessCredentials$1;
 var init_resolveProcessCredentials$1 = __esmMin((() => {
 	init_config$1();
@@ -17540,7 +16637,7 @@ var init_resolveProcessCredentials$1 = __esmMin((() => {
 		} else throw new CredentialsProviderError(`Profile ${profileName} could not be found in shared credentials file.`, { logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/fromProcess.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/fromProcess.js
 var fromProcess;
 var init_fromProcess = __esmMin((() => {
 	init_config$1();
@@ -17551,12 +16648,12 @@ var init_fromProcess = __esmMin((() => {
 		return resolveProcessCredentials$1(getProfileName({ profile: init.profile ?? callerClientConfig?.profile }), profiles, init.logger);
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/index.js
 var dist_es_exports$2 = __exportAll({ fromProcess: () => fromProcess });
 var init_dist_es$2 = __esmMin((() => {
 	init_fromProcess();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProcessCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProcessCredentials.js
 var isProcessProfile, resolveProcessCredentials;
 var init_resolveProcessCredentials = __esmMin((() => {
 	init_client();
@@ -17569,12 +16666,12 @@ var init_resolveProcessCredentials = __esmMin((() => {
 		})(), "CREDENTIALS_PROFILE_PROCESS", "v");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveSsoCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveSsoCredentials.js
 var resolveSsoCredentials, isSsoProfile;
 var init_resolveSsoCredentials = __esmMin((() => {
 	init_client();
 	resolveSsoCredentials = async (profile, profileData, options = {}, callerClientConfig) => {
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
 		return fromSSO({
 			profile,
 			logger: options.logger,
@@ -17587,7 +16684,7 @@ var init_resolveSsoCredentials = __esmMin((() => {
 	};
 	isSsoProfile = (arg) => arg && (typeof arg.sso_start_url === "string" || typeof arg.sso_account_id === "string" || typeof arg.sso_session === "string" || typeof arg.sso_region === "string" || typeof arg.sso_role_name === "string");
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveStaticCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveStaticCredentials.js
 var isStaticCredsProfile, resolveStaticCredentials;
 var init_resolveStaticCredentials = __esmMin((() => {
 	init_client();
@@ -17603,7 +16700,7 @@ var init_resolveStaticCredentials = __esmMin((() => {
 		}, "CREDENTIALS_PROFILE", "n");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromWebToken.js
+// ../main/node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromWebToken.js
 var fromWebToken;
 var init_fromWebToken = __esmMin((() => {
 	fromWebToken = (init) => async (awsIdentityProperties) => {
@@ -17632,7 +16729,7 @@ var init_fromWebToken = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromTokenFile.js
+// ../main/node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromTokenFile.js
 var ENV_TOKEN_FILE, ENV_ROLE_ARN, ENV_ROLE_SESSION_NAME, fromTokenFile;
 var init_fromTokenFile = __esmMin((() => {
 	init_client();
@@ -17657,7 +16754,7 @@ var init_fromTokenFile = __esmMin((() => {
 		return credentials;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-web-identity/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-web-identity/dist-es/index.js
 var dist_es_exports$1 = __exportAll({
 	fromTokenFile: () => fromTokenFile,
 	fromWebToken: () => fromWebToken
@@ -17666,7 +16763,7 @@ var init_dist_es$1 = __esmMin((() => {
 	init_fromTokenFile();
 	init_fromWebToken();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveWebIdentityCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveWebIdentityCredentials.js
 var isWebIdentityProfile, resolveWebIdentityCredentials;
 var init_resolveWebIdentityCredentials = __esmMin((() => {
 	init_client();
@@ -17683,7 +16780,7 @@ var init_resolveWebIdentityCredentials = __esmMin((() => {
 		})({ callerClientConfig }), "CREDENTIALS_PROFILE_STS_WEB_ID_TOKEN", "q");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProfileData.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProfileData.js
 var resolveProfileData;
 var init_resolveProfileData = __esmMin((() => {
 	init_config$1();
@@ -17708,7 +16805,7 @@ var init_resolveProfileData = __esmMin((() => {
 		throw new CredentialsProviderError(`Could not resolve credentials using profile: [${profileName}] in configuration/credentials file(s).`, { logger: options.logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/fromIni.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/fromIni.js
 var fromIni;
 var init_fromIni = __esmMin((() => {
 	init_config$1();
@@ -17719,13 +16816,13 @@ var init_fromIni = __esmMin((() => {
 		return resolveProfileData(getProfileName({ profile: init.profile ?? callerClientConfig?.profile }), profiles, init, callerClientConfig);
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/index.js
 var dist_es_exports = __exportAll({ fromIni: () => fromIni });
 var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
-// node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
-init_dist_es$10();
+// ../main/node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
+init_dist_es$11();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
 const defaultProvider = (init = {}) => memoizeChain([
@@ -17757,7 +16854,7 @@ const defaultProvider = (init = {}) => memoizeChain([
 		init.logger?.debug("@aws-sdk/credential-provider-node - defaultProvider::fromSSO");
 		const { ssoStartUrl, ssoAccountId, ssoRegion, ssoRoleName, ssoSession } = init;
 		if (!ssoStartUrl && !ssoAccountId && !ssoRegion && !ssoRoleName && !ssoSession) throw new CredentialsProviderError("Skipping SSO provider in default chain (inputs do not include SSO fields).", { logger: init.logger });
-		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$4(), dist_es_exports$4));
+		const { fromSSO } = await Promise.resolve().then(() => (init_dist_es$5(), dist_es_exports$4));
 		return fromSSO(init)(awsIdentityProperties);
 	},
 	async (awsIdentityProperties) => {
@@ -17787,1165 +16884,61 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
-// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
-init_client$1();
-var STSServiceException = class STSServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, STSServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
-var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
-	name = "ExpiredTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
-	}
-};
-var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
-	name = "InvalidContextAssertionException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidContextAssertionException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
-	}
-};
-var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
-	name = "MalformedPolicyDocumentException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "MalformedPolicyDocumentException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
-	}
-};
-var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
-	name = "PackedPolicyTooLargeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "PackedPolicyTooLargeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
-	}
-};
-var RegionDisabledException = class RegionDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#RegionDisabledException";
-	name = "RegionDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "RegionDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, RegionDisabledException.prototype);
-	}
-};
-var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
-	name = "IDPRejectedClaimException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "IDPRejectedClaimException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
-	}
-};
-var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
-	name = "InvalidIdentityTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidIdentityTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
-	}
-};
-var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
-	name = "IDPCommunicationErrorException";
-	$fault = "client";
-	$retryable = {};
-	constructor(opts) {
-		super({
-			name: "IDPCommunicationErrorException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
-	}
-};
-var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
-	name = "InvalidAuthorizationMessageException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidAuthorizationMessageException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
-	}
-};
-var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
-	name = "ExpiredTradeInTokenException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ExpiredTradeInTokenException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
-	}
-};
-var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
-	name = "InsufficientSessionLifetimeException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InsufficientSessionLifetimeException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
-	}
-};
-var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
-	name = "InvalidSubjectCredentialsException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidSubjectCredentialsException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
-	}
-};
-var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
-	name = "JWTPayloadSizeExceededException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "JWTPayloadSizeExceededException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
-	}
-};
-var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
-	name = "OutboundWebIdentityFederationDisabledException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "OutboundWebIdentityFederationDisabledException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
-	}
-};
-var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
-	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
-	name = "SessionDurationEscalationException";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "SessionDurationEscalationException",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
-init_schema();
-const _A$1 = "Arn";
-const _AKI = "AccessKeyId";
-const _AR = "AssumeRole";
-const _ARI = "AssumedRoleId";
-const _ARR = "AssumeRoleRequest";
-const _ARRs = "AssumeRoleResponse";
-const _ARU = "AssumedRoleUser";
-const _ARWWI = "AssumeRoleWithWebIdentity";
-const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
-const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
-const _Ac = "Account";
-const _Au = "Audience";
-const _C$1 = "Credentials";
-const _CA = "ContextAssertion";
-const _DS$2 = "DurationSeconds";
-const _E$2 = "Expiration";
-const _EI = "ExternalId";
-const _ETE = "ExpiredTokenException";
-const _ETITE = "ExpiredTradeInTokenException";
-const _FPA = "FederatedProviderArn";
-const _GCI = "GetCallerIdentity";
-const _GCIR = "GetCallerIdentityRequest";
-const _GCIRe = "GetCallerIdentityResponse";
-const _I$3 = "Issuer";
-const _IAME = "InvalidAuthorizationMessageException";
-const _ICAE = "InvalidContextAssertionException";
-const _IDPCEE = "IDPCommunicationErrorException";
-const _IDPRCE = "IDPRejectedClaimException";
-const _IITE$1 = "InvalidIdentityTokenException";
-const _IP$1 = "IdentityProvider";
-const _ISCE = "InvalidSubjectCredentialsException";
-const _ISLE = "InsufficientSessionLifetimeException";
-const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$3 = "Key";
-const _MPDE$1 = "MalformedPolicyDocumentException";
-const _MSTS = "MinimumSessionTokenSize";
-const _OI$1 = "OriginIdentity";
-const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$3 = "Policy";
-const _PA = "PolicyArns";
-const _PAro = "ProviderArn";
-const _PC$1 = "ProvidedContexts";
-const _PCLT = "ProvidedContextsListType";
-const _PCr$1 = "ProvidedContext";
-const _PDT = "PolicyDescriptorType";
-const _PI$1 = "ProviderId";
-const _PPS = "PackedPolicySize";
-const _PPTLE = "PackedPolicyTooLargeException";
-const _Pr = "Provider";
-const _RA = "RoleArn";
-const _RDE = "RegionDisabledException";
-const _RSN = "RoleSessionName";
-const _S$1 = "Subject";
-const _SAK = "SecretAccessKey";
-const _SDEE = "SessionDurationEscalationException";
-const _SFWIT = "SubjectFromWebIdentityToken";
-const _SI$2 = "SourceIdentity";
-const _SN$1 = "SerialNumber";
-const _ST$1 = "SubjectType";
-const _STS = "SessionTokenSize";
-const _STU = "SessionTokenUtilization";
-const _STe = "SessionToken";
-const _T$3 = "Tags";
-const _TC = "TokenCode";
-const _TCr = "TransactionContext";
-const _TIPC = "TrustedIdentityPropagationContext";
-const _TTK = "TransitiveTagKeys";
-const _Ta$1 = "Tag";
-const _UI$1 = "UserId";
-const _V$3 = "Value";
-const _WIT = "WebIdentityToken";
-const _a = "arn";
-const _aKST = "accessKeySecretType";
-const _aQE$3 = "awsQueryError";
-const _c$3 = "client";
-const _cTT = "clientTokenType";
-const _e$3 = "error";
-const _hE$3 = "httpError";
-const _m$4 = "message";
-const _oIIT = "originIdentityIssuerType";
-const _oIST = "originIdentitySubjectType";
-const _oISTT = "originIdentitySubjectTypeType";
-const _pDLT = "policyDescriptorListType";
-const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
-const _tCIPMT = "transactionContextIdentityProviderMapType";
-const _tCVT = "transactionContextValueType";
-const _tLT = "tagListType";
-const n0$4 = "com.amazonaws.sts";
-const _s_registry$4 = new TypeRegistry(_s$4);
-var STSServiceException$ = [
-	-3,
-	_s$4,
-	"STSServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$4.registerError(STSServiceException$, STSServiceException);
-const n0_registry$3 = new TypeRegistry(n0$4);
-var ExpiredTokenException$ = [
-	-3,
-	n0$4,
-	_ETE,
-	{
-		[_aQE$3]: [`ExpiredTokenException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(ExpiredTokenException$, ExpiredTokenException);
-var ExpiredTradeInTokenException$ = [
-	-3,
-	n0$4,
-	_ETITE,
-	{
-		[_aQE$3]: [`ExpiredTradeInTokenException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
-var IDPCommunicationErrorException$ = [
-	-3,
-	n0$4,
-	_IDPCEE,
-	{
-		[_aQE$3]: [`IDPCommunicationError`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
-var IDPRejectedClaimException$ = [
-	-3,
-	n0$4,
-	_IDPRCE,
-	{
-		[_aQE$3]: [`IDPRejectedClaim`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
-var InsufficientSessionLifetimeException$ = [
-	-3,
-	n0$4,
-	_ISLE,
-	{
-		[_aQE$3]: [`InsufficientSessionLifetime`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
-var InvalidAuthorizationMessageException$ = [
-	-3,
-	n0$4,
-	_IAME,
-	{
-		[_aQE$3]: [`InvalidAuthorizationMessageException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
-var InvalidContextAssertionException$ = [
-	-3,
-	n0$4,
-	_ICAE,
-	{
-		[_aQE$3]: [`InvalidContextAssertion`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
-var InvalidIdentityTokenException$ = [
-	-3,
-	n0$4,
-	_IITE$1,
-	{
-		[_aQE$3]: [`InvalidIdentityToken`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
-var InvalidSubjectCredentialsException$ = [
-	-3,
-	n0$4,
-	_ISCE,
-	{
-		[_aQE$3]: [`InvalidSubjectCredentials`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
-var JWTPayloadSizeExceededException$ = [
-	-3,
-	n0$4,
-	_JWTPSEE,
-	{
-		[_aQE$3]: [`JWTPayloadSizeExceededException`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
-var MalformedPolicyDocumentException$$1 = [
-	-3,
-	n0$4,
-	_MPDE$1,
-	{
-		[_aQE$3]: [`MalformedPolicyDocument`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
-var OutboundWebIdentityFederationDisabledException$ = [
-	-3,
-	n0$4,
-	_OWIFDE,
-	{
-		[_aQE$3]: [`OutboundWebIdentityFederationDisabledException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
-var PackedPolicyTooLargeException$ = [
-	-3,
-	n0$4,
-	_PPTLE,
-	{
-		[_aQE$3]: [`PackedPolicyTooLarge`, 400],
-		[_e$3]: _c$3,
-		[_hE$3]: 400
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
-var RegionDisabledException$ = [
-	-3,
-	n0$4,
-	_RDE,
-	{
-		[_aQE$3]: [`RegionDisabledException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(RegionDisabledException$, RegionDisabledException);
-var SessionDurationEscalationException$ = [
-	-3,
-	n0$4,
-	_SDEE,
-	{
-		[_aQE$3]: [`SessionDurationEscalationException`, 403],
-		[_e$3]: _c$3,
-		[_hE$3]: 403
-	},
-	[_m$4],
-	[0]
-];
-n0_registry$3.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
-var accessKeySecretType = [
-	0,
-	n0$4,
-	_aKST,
-	8,
-	0
-];
-var clientTokenType = [
-	0,
-	n0$4,
-	_cTT,
-	8,
-	0
-];
-var originIdentityIssuerType = [
-	0,
-	n0$4,
-	_oIIT,
-	8,
-	0
-];
-var originIdentitySubjectType = [
-	0,
-	n0$4,
-	_oIST,
-	8,
-	0
-];
-var originIdentitySubjectTypeType = [
-	0,
-	n0$4,
-	_oISTT,
-	8,
-	0
-];
-var transactionContextValueType = [
-	0,
-	n0$4,
-	_tCVT,
-	8,
-	0
-];
-var AssumedRoleUser$ = [
-	3,
-	n0$4,
-	_ARU,
-	0,
-	[_ARI, _A$1],
-	[0, 0],
-	2
-];
-var AssumeRoleRequest$ = [
-	3,
-	n0$4,
-	_ARR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_PA,
-		_P$3,
-		_DS$2,
-		_T$3,
-		_TTK,
-		_EI,
-		_SN$1,
-		_TC,
-		_SI$2,
-		_PC$1,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		() => tagListType,
-		64,
-		0,
-		0,
-		0,
-		0,
-		() => ProvidedContextsListType,
-		1
-	],
-	2
-];
-var AssumeRoleResponse$ = [
-	3,
-	n0$4,
-	_ARRs,
-	0,
-	[
-		_C$1,
-		_ARU,
-		_PPS,
-		_SI$2,
-		_STU,
-		_STS
-	],
-	[
-		[() => Credentials$, 0],
-		() => AssumedRoleUser$,
-		1,
-		0,
-		1,
-		1
-	]
-];
-var AssumeRoleWithWebIdentityRequest$ = [
-	3,
-	n0$4,
-	_ARWWIR,
-	0,
-	[
-		_RA,
-		_RSN,
-		_WIT,
-		_PI$1,
-		_PA,
-		_P$3,
-		_DS$2,
-		_MSTS
-	],
-	[
-		0,
-		0,
-		[() => clientTokenType, 0],
-		0,
-		() => policyDescriptorListType,
-		0,
-		1,
-		1
-	],
-	3
-];
-var AssumeRoleWithWebIdentityResponse$ = [
-	3,
-	n0$4,
-	_ARWWIRs,
-	0,
-	[
-		_C$1,
-		_SFWIT,
-		_ARU,
-		_PPS,
-		_Pr,
-		_Au,
-		_SI$2,
-		_STU,
-		_STS,
-		_TIPC
-	],
-	[
-		[() => Credentials$, 0],
-		0,
-		() => AssumedRoleUser$,
-		1,
-		0,
-		0,
-		0,
-		1,
-		1,
-		[() => TrustedIdentityPropagationContext$, 0]
-	]
-];
-var Credentials$ = [
-	3,
-	n0$4,
-	_C$1,
-	0,
-	[
-		_AKI,
-		_SAK,
-		_STe,
-		_E$2
-	],
-	[
-		0,
-		[() => accessKeySecretType, 0],
-		0,
-		4
-	],
-	4
-];
-var GetCallerIdentityRequest$ = [
-	3,
-	n0$4,
-	_GCIR,
-	0,
-	[],
-	[]
-];
-var GetCallerIdentityResponse$ = [
-	3,
-	n0$4,
-	_GCIRe,
-	0,
-	[
-		_UI$1,
-		_Ac,
-		_A$1
-	],
-	[
-		0,
-		0,
-		0
-	]
-];
-var OriginIdentity$ = [
-	3,
-	n0$4,
-	_OI$1,
-	0,
-	[
-		_S$1,
-		_ST$1,
-		_I$3,
-		_FPA
-	],
-	[
-		[() => originIdentitySubjectType, 0],
-		[() => originIdentitySubjectTypeType, 0],
-		[() => originIdentityIssuerType, 0],
-		0
-	]
-];
-var PolicyDescriptorType$ = [
-	3,
-	n0$4,
-	_PDT,
-	0,
-	[_a],
-	[0]
-];
-var ProvidedContext$ = [
-	3,
-	n0$4,
-	_PCr$1,
-	0,
-	[_PAro, _CA],
-	[0, 0]
-];
-var Tag$$2 = [
-	3,
-	n0$4,
-	_Ta$1,
-	0,
-	[_K$3, _V$3],
-	[0, 0],
-	2
-];
-var TransactionContext$ = [
-	3,
-	n0$4,
-	_TCr,
-	0,
-	[_IP$1],
-	[[() => transactionContextIdentityProviderMapType, 0]]
-];
-var TrustedIdentityPropagationContext$ = [
-	3,
-	n0$4,
-	_TIPC,
-	8,
-	[_OI$1, _TCr],
-	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
-];
-var policyDescriptorListType = [
-	1,
-	n0$4,
-	_pDLT,
-	0,
-	() => PolicyDescriptorType$
-];
-var ProvidedContextsListType = [
-	1,
-	n0$4,
-	_PCLT,
-	0,
-	() => ProvidedContext$
-];
-var tagListType = [
-	1,
-	n0$4,
-	_tLT,
-	0,
-	() => Tag$$2
-];
-var transactionContextIdentityProviderMapType = [
-	2,
-	n0$4,
-	_tCIPMT,
-	0,
-	[0, 0],
-	[() => transactionContextValueType, 0]
-];
-var AssumeRole$ = [
-	9,
-	n0$4,
-	_AR,
-	0,
-	() => AssumeRoleRequest$,
-	() => AssumeRoleResponse$
-];
-var AssumeRoleWithWebIdentity$ = [
-	9,
-	n0$4,
-	_ARWWI,
-	0,
-	() => AssumeRoleWithWebIdentityRequest$,
-	() => AssumeRoleWithWebIdentityResponse$
-];
-var GetCallerIdentity$ = [
-	9,
-	n0$4,
-	_GCI,
-	0,
-	() => GetCallerIdentityRequest$,
-	() => GetCallerIdentityResponse$
-];
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
-init_httpAuthSchemes();
-init_protocols();
-init_dist_es$11();
-init_dist_es$13();
-init_checksum();
-init_client$1();
-init_protocols$1();
-init_serde();
-const getRuntimeConfig$9 = (config) => {
-	return {
-		apiVersion: "2011-06-15",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$8,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider$1,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsQueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$4,
-			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
-			version: "2011-06-15",
-			serviceTarget: "AWSSecurityTokenServiceV20110615"
-		},
-		serviceId: config?.serviceId ?? "STS",
-		sha256: config?.sha256 ?? Sha256Node,
-		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
-init_client();
-init_httpAuthSchemes();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_retry$1();
-init_serde();
-init_dist_es$8();
-const getRuntimeConfig$8 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$9(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$7
-		}),
-		httpAuthSchemes: config?.httpAuthSchemes ?? [
-			{
-				schemeId: "aws.auth#sigv4",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
-				signer: new AwsSdkSigV4Signer()
-			},
-			{
-				schemeId: "aws.auth#sigv4a",
-				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
-				signer: new AwsSdkSigV4ASigner()
-			},
-			{
-				schemeId: "smithy.api#noAuth",
-				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
-				signer: new NoAuthSigner()
-			}
-		],
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$4 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-init_client();
-init_client$1();
-init_protocols$1();
-const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
-init_client();
-init_dist_es$13();
-init_client$1();
-init_config$1();
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
-init_protocols$1();
-init_retry$1();
-init_schema();
-var STSClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$8(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$8(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$8(_config_6);
-		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider$1,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
-				"aws.auth#sigv4": config.credentials,
-				"aws.auth#sigv4a": config.credentials
-			})
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-init_client$1();
-init_endpoints();
-const command$4 = makeBuilder(commonParams$8, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$4 = {};
-const _mw0$4 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "GetCallerIdentity", GetCallerIdentity$) {};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_client$1();
-const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "autoscaling",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
-	}
-	return options;
-};
-const resolveHttpAuthSchemeConfig$3 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$3 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "autoscaling"
-	});
-};
-const commonParams$3 = {
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-auto-scaling/package.json
-var version$5 = "3.1169.0";
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
-init_endpoints();
-const k$3 = "ref";
-const a$3 = -1;
-const b$3 = true;
-const c$3 = "isSet";
-const d$3 = "PartitionResult";
-const e$3 = "booleanEquals";
-const f$3 = "getAttr";
-const g$3 = { [k$3]: "Endpoint" };
-const h$3 = { [k$3]: d$3 };
-const i$3 = {};
-const j$3 = [{ [k$3]: "Region" }];
-const _data$3 = {
+const k$4 = "ref";
+const a$4 = -1;
+const b$4 = true;
+const c$4 = "isSet";
+const d$4 = "PartitionResult";
+const e$4 = "booleanEquals";
+const f$4 = "getAttr";
+const g$4 = { [k$4]: "Endpoint" };
+const h$4 = { [k$4]: d$4 };
+const i$4 = {};
+const j$4 = [{ [k$4]: "Region" }];
+const _data$4 = {
 	conditions: [
-		[c$3, [g$3]],
-		[c$3, j$3],
+		[c$4, [g$4]],
+		[c$4, j$4],
 		[
 			"aws.partition",
-			j$3,
-			d$3
+			j$4,
+			d$4
 		],
-		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
-		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsDualStack"]
-		}, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsFIPS"]
-		}, b$3]],
+		[e$4, [{ [k$4]: "UseFIPS" }, b$4]],
+		[e$4, [{ [k$4]: "UseDualStack" }, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsDualStack"]
+		}, b$4]],
+		[e$4, [{
+			fn: f$4,
+			argv: [h$4, "supportsFIPS"]
+		}, b$4]],
 		["stringEquals", [{
-			fn: f$3,
-			argv: [h$3, "name"]
+			fn: f$4,
+			argv: [h$4, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$3],
-		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$3, i$3],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://autoscaling.{Region}.amazonaws.com", i$3],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "FIPS is enabled but this partition does not support FIPS"],
-		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "DualStack is enabled but this partition does not support DualStack"],
-		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "Invalid Configuration: Missing Region"]
+		[a$4],
+		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$4, i$4],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$4],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
+		[a$4, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$4],
+		[a$4, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$3 = 2;
-const nodes$3 = new Int32Array([
+const root$4 = 2;
+const nodes$4 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -18989,11 +16982,11 @@ const nodes$3 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
+const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
-const cache$3 = new EndpointCache({
+const cache$4 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -19002,1724 +16995,14 @@ const cache$3 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
 		endpointParams,
 		logger: context.logger
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/AutoScalingServiceException.js
-init_client$1();
-var AutoScalingServiceException = class AutoScalingServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling#AutoScalingServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, AutoScalingServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/errors.js
-var ActiveInstanceRefreshNotFoundFault = class ActiveInstanceRefreshNotFoundFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#ActiveInstanceRefreshNotFoundFault";
-	name = "ActiveInstanceRefreshNotFoundFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ActiveInstanceRefreshNotFoundFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ActiveInstanceRefreshNotFoundFault.prototype);
-	}
-};
-var AlreadyExistsFault = class AlreadyExistsFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#AlreadyExistsFault";
-	name = "AlreadyExistsFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "AlreadyExistsFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, AlreadyExistsFault.prototype);
-	}
-};
-var ResourceContentionFault = class ResourceContentionFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#ResourceContentionFault";
-	name = "ResourceContentionFault";
-	$fault = "server";
-	constructor(opts) {
-		super({
-			name: "ResourceContentionFault",
-			$fault: "server",
-			...opts
-		});
-		Object.setPrototypeOf(this, ResourceContentionFault.prototype);
-	}
-};
-var ServiceLinkedRoleFailure = class ServiceLinkedRoleFailure extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#ServiceLinkedRoleFailure";
-	name = "ServiceLinkedRoleFailure";
-	$fault = "server";
-	constructor(opts) {
-		super({
-			name: "ServiceLinkedRoleFailure",
-			$fault: "server",
-			...opts
-		});
-		Object.setPrototypeOf(this, ServiceLinkedRoleFailure.prototype);
-	}
-};
-var InstanceRefreshInProgressFault = class InstanceRefreshInProgressFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#InstanceRefreshInProgressFault";
-	name = "InstanceRefreshInProgressFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InstanceRefreshInProgressFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InstanceRefreshInProgressFault.prototype);
-	}
-};
-var LimitExceededFault = class LimitExceededFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#LimitExceededFault";
-	name = "LimitExceededFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "LimitExceededFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, LimitExceededFault.prototype);
-	}
-};
-var ResourceInUseFault = class ResourceInUseFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#ResourceInUseFault";
-	name = "ResourceInUseFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ResourceInUseFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ResourceInUseFault.prototype);
-	}
-};
-var ScalingActivityInProgressFault = class ScalingActivityInProgressFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#ScalingActivityInProgressFault";
-	name = "ScalingActivityInProgressFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "ScalingActivityInProgressFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, ScalingActivityInProgressFault.prototype);
-	}
-};
-var InvalidNextToken$1 = class InvalidNextToken$1 extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#InvalidNextToken";
-	name = "InvalidNextToken";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "InvalidNextToken",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, InvalidNextToken$1.prototype);
-	}
-};
-var IdempotentCallInProgressFault = class IdempotentCallInProgressFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#IdempotentCallInProgressFault";
-	name = "IdempotentCallInProgressFault";
-	$fault = "server";
-	Message;
-	constructor(opts) {
-		super({
-			name: "IdempotentCallInProgressFault",
-			$fault: "server",
-			...opts
-		});
-		Object.setPrototypeOf(this, IdempotentCallInProgressFault.prototype);
-		this.Message = opts.Message;
-	}
-};
-var IdempotentParameterMismatchError = class IdempotentParameterMismatchError extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#IdempotentParameterMismatchError";
-	name = "IdempotentParameterMismatchError";
-	$fault = "client";
-	Message;
-	constructor(opts) {
-		super({
-			name: "IdempotentParameterMismatchError",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IdempotentParameterMismatchError.prototype);
-		this.Message = opts.Message;
-	}
-};
-var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault extends AutoScalingServiceException {
-	static shapeId = "com.amazonaws.autoscaling#IrreversibleInstanceRefreshFault";
-	name = "IrreversibleInstanceRefreshFault";
-	$fault = "client";
-	constructor(opts) {
-		super({
-			name: "IrreversibleInstanceRefreshFault",
-			$fault: "client",
-			...opts
-		});
-		Object.setPrototypeOf(this, IrreversibleInstanceRefreshFault.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
-init_schema();
-const _AC$1 = "AcceleratorCount";
-const _ACR$1 = "AcceleratorCountRequest";
-const _AEF = "AlreadyExistsFault";
-const _AIRNFF = "ActiveInstanceRefreshNotFoundFault";
-const _AIT$1 = "AllowedInstanceTypes";
-const _AM = "AcceleratorManufacturers";
-const _ANc = "AcceleratorNames";
-const _APIA = "AssociatePublicIpAddress";
-const _ASG = "AutoScalingGroup";
-const _ASGARN = "AutoScalingGroupARN";
-const _ASGN = "AutoScalingGroupName";
-const _ASGNT = "AutoScalingGroupNamesType";
-const _ASGNu = "AutoScalingGroupNames";
-const _ASGT = "AutoScalingGroupsType";
-const _ASGu = "AutoScalingGroups";
-const _ATMMB$1 = "AcceleratorTotalMemoryMiB";
-const _ATMMBR$1 = "AcceleratorTotalMemoryMiBRequest";
-const _ATcc$1 = "AcceleratorTypes";
-const _AZ$1 = "AvailabilityZones";
-const _AZD = "AvailabilityZoneDistribution";
-const _AZI$1 = "AvailabilityZoneIds";
-const _AZIP = "AvailabilityZoneImpairmentPolicy";
-const _AZIv$1 = "AvailabilityZoneId";
-const _AZv$1 = "AvailabilityZone";
-const _BDM$1 = "BlockDeviceMapping";
-const _BDMl$1 = "BlockDeviceMappings";
-const _BEBM$1 = "BaselineEbsBandwidthMbps";
-const _BEBMR$1 = "BaselineEbsBandwidthMbpsRequest";
-const _BM$1 = "BareMetal";
-const _BP$1 = "BurstablePerformance";
-const _BPF$1 = "BaselinePerformanceFactors";
-const _BPFR$1 = "BaselinePerformanceFactorsRequest";
-const _CDS = "CapacityDistributionStrategy";
-const _CLVPCI = "ClassicLinkVPCId";
-const _CLVPCSG = "ClassicLinkVPCSecurityGroups";
-const _CM$1 = "CpuManufacturers";
-const _CPFR$1 = "CpuPerformanceFactorRequest";
-const _CR = "CapacityRebalance";
-const _CRI$1 = "CapacityReservationIds";
-const _CRP$1 = "CapacityReservationPreference";
-const _CRRGA$1 = "CapacityReservationResourceGroupArns";
-const _CRS = "CapacityReservationSpecification";
-const _CRT$1 = "CapacityReservationTarget";
-const _CT$1 = "CreatedTime";
-const _Co$1 = "Context";
-const _Cp$1 = "Cpu";
-const _DASGe = "DescribeAutoScalingGroups";
-const _DC = "DesiredCapacity";
-const _DCT = "DesiredCapacityType";
-const _DCe = "DefaultCooldown";
-const _DIW = "DefaultInstanceWarmup";
-const _DLCe = "DescribeLaunchConfigurations";
-const _DN$1 = "DeviceName";
-const _DOT$1 = "DeleteOnTermination";
-const _DP$1 = "DeletionProtection";
-const _DS$1 = "DistributionSegment";
-const _DSi = "DistributionSegments";
-const _E$1 = "Ebs";
-const _EIT = "ExcludedInstanceTypes";
-const _EM$1 = "EnabledMetrics";
-const _EMn = "EnabledMetric";
-const _EO$1 = "EbsOptimized";
-const _En$1 = "Encrypted";
-const _Ena = "Enabled";
-const _F$1 = "Filters";
-const _Fi$2 = "Filter";
-const _Gr$1 = "Granularity";
-const _HCGP = "HealthCheckGracePeriod";
-const _HCT = "HealthCheckType";
-const _HE$1 = "HttpEndpoint";
-const _HPRHL$1 = "HttpPutResponseHopLimit";
-const _HS$1 = "HealthStatus";
-const _HT$1 = "HttpTokens";
-const _I$2 = "Instances";
-const _ICIPF = "IdempotentCallInProgressFault";
-const _ID$2 = "InstancesDistribution";
-const _IF$2 = "InstanceFamily";
-const _IG = "InstanceGenerations";
-const _IIP$1 = "IamInstanceProfile";
-const _IIRF = "IrreversibleInstanceRefreshFault";
-const _IIm$1 = "ImageId";
-const _IIn$1 = "IncludeInstances";
-const _IIns = "InstanceId";
-const _ILP = "InstanceLifecyclePolicy";
-const _IM = "InstanceMonitoring";
-const _IMO$1 = "InstanceMetadataOptions";
-const _IMP = "InstanceMaintenancePolicy";
-const _IMR$1 = "IncludeManagedResources";
-const _INT$1 = "InvalidNextToken";
-const _IPME = "IdempotentParameterMismatchError";
-const _IRIPF = "InstanceRefreshInProgressFault";
-const _IRP = "InstanceReusePolicy";
-const _IRns = "InstanceRequirements";
-const _IT$2 = "InstanceType";
-const _IZHCB = "ImpairedZoneHealthCheckBehavior";
-const _Ide = "Identifier";
-const _In$1 = "Instance";
-const _Io$1 = "Iops";
-const _K$2 = "Key";
-const _KI$3 = "KernelId";
-const _KN$1 = "KeyName";
-const _LBN = "LoadBalancerNames";
-const _LC = "LaunchConfiguration";
-const _LCARN = "LaunchConfigurationARN";
-const _LCN = "LaunchConfigurationName";
-const _LCNT = "LaunchConfigurationNamesType";
-const _LCNa = "LaunchConfigurationNames";
-const _LCT = "LaunchConfigurationsType";
-const _LCa = "LaunchConfigurations";
-const _LEF = "LimitExceededFault";
-const _LS = "LifecycleState";
-const _LST$1 = "LocalStorageTypes";
-const _LSo$1 = "LocalStorage";
-const _LT$2 = "LaunchTemplate";
-const _LTI$1 = "LaunchTemplateId";
-const _LTN$1 = "LaunchTemplateName";
-const _LTO = "LaunchTemplateOverrides";
-const _LTS$1 = "LaunchTemplateSpecification";
-const _M$3 = "Message";
-const _MGBPVC$1 = "MemoryGiBPerVCpu";
-const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
-const _MGPC = "MaxGroupPreparedCapacity";
-const _MHP = "MinHealthyPercentage";
-const _MHPa = "MaxHealthyPercentage";
-const _MIL = "MaxInstanceLifetime";
-const _MIP = "MixedInstancesPolicy";
-const _MMB$1 = "MemoryMiB";
-const _MMBR$1 = "MemoryMiBRequest";
-const _MO$1 = "MetadataOptions";
-const _MR$3 = "MaxRecords";
-const _MS = "MinSize";
-const _MSPAPOOODP$1 = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
-const _MSa = "MaxSize";
-const _Ma$1 = "Max";
-const _Met = "Metric";
-const _Mi = "Min";
-const _N$3 = "Name";
-const _NBG$1 = "NetworkBandwidthGbps";
-const _NBGR$1 = "NetworkBandwidthGbpsRequest";
-const _ND$1 = "NoDevice";
-const _NIC$1 = "NetworkInterfaceCount";
-const _NICR$1 = "NetworkInterfaceCountRequest";
-const _NIPFSI = "NewInstancesProtectedFromScaleIn";
-const _NT$1 = "NextToken";
-const _O$1 = "Operator";
-const _ODAS = "OnDemandAllocationStrategy";
-const _ODBC = "OnDemandBaseCapacity";
-const _ODMPPOLP$1 = "OnDemandMaxPricePercentageOverLowestPrice";
-const _ODPABC = "OnDemandPercentageAboveBaseCapacity";
-const _Ov$1 = "Overrides";
-const _PAL = "PropagateAtLaunch";
-const _PC = "PredictedCapacity";
-const _PFRR$1 = "PerformanceFactorReferenceRequest";
-const _PFRSR$1 = "PerformanceFactorReferenceSetRequest";
-const _PFSI = "ProtectedFromScaleIn";
-const _PG = "PlacementGroup";
-const _PNr = "ProcessName";
-const _PS = "PoolState";
-const _PT$1 = "PlacementTenancy";
-const _Pri = "Principal";
-const _R$2 = "References";
-const _RCF = "ResourceContentionFault";
-const _RHS$1 = "RequireHibernateSupport";
-const _RI$3 = "RamdiskId";
-const _RIUF = "ResourceInUseFault";
-const _RIe$1 = "ResourceId";
-const _ROSI = "ReuseOnScaleIn";
-const _RT$1 = "RetentionTriggers";
-const _RTe$2 = "ResourceType";
-const _Re$1 = "Reference";
-const _S = "Status";
-const _SAIPF = "ScalingActivityInProgressFault";
-const _SAS = "SpotAllocationStrategy";
-const _SG$1 = "SecurityGroups";
-const _SI$1 = "SnapshotId";
-const _SIP = "SpotInstancePools";
-const _SLRARN = "ServiceLinkedRoleARN";
-const _SLRF = "ServiceLinkedRoleFailure";
-const _SMP = "SpotMaxPrice";
-const _SMPPOLP$1 = "SpotMaxPricePercentageOverLowestPrice";
-const _SP = "SuspendedProcesses";
-const _SPp = "SpotPrice";
-const _SPu = "SuspendedProcess";
-const _SRu = "SuspensionReason";
-const _T$2 = "Tags";
-const _TCT = "TargetCapacityTypes";
-const _TD = "TagDescription";
-const _TDL = "TagDescriptionList";
-const _TGARN = "TargetGroupARNs";
-const _THA = "TerminateHookAbandon";
-const _TLSGB$1 = "TotalLocalStorageGB";
-const _TLSGBR$1 = "TotalLocalStorageGBRequest";
-const _TP$1 = "TerminationPolicies";
-const _TS$1 = "TrafficSources";
-const _TSI = "TrafficSourceIdentifier";
-const _Th$1 = "Throughput";
-const _Ty$2 = "Type";
-const _UD$1 = "UserData";
-const _V$2 = "Value";
-const _VCC$1 = "VCpuCount";
-const _VCCR$1 = "VCpuCountRequest";
-const _VN$1 = "VirtualName";
-const _VPCZI = "VPCZoneIdentifier";
-const _VS = "VolumeSize";
-const _VT$2 = "VolumeType";
-const _Va$2 = "Values";
-const _Ve$2 = "Version";
-const _WC$1 = "WeightedCapacity";
-const _WPC = "WarmPoolConfiguration";
-const _WPS = "WarmPoolSize";
-const _ZSE = "ZonalShiftEnabled";
-const _aQE$2 = "awsQueryError";
-const _c$2 = "client";
-const _e$2 = "error";
-const _hE$2 = "httpError";
-const _i$1 = "item";
-const _m$3 = "message";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
-const _se$2 = "server";
-const _xN$2 = "xmlName";
-const n0$3 = "com.amazonaws.autoscaling";
-const _s_registry$3 = new TypeRegistry(_s$3);
-var AutoScalingServiceException$ = [
-	-3,
-	_s$3,
-	"AutoScalingServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$3.registerError(AutoScalingServiceException$, AutoScalingServiceException);
-const n0_registry$2 = new TypeRegistry(n0$3);
-var ActiveInstanceRefreshNotFoundFault$ = [
-	-3,
-	n0$3,
-	_AIRNFF,
-	{
-		[_aQE$2]: [`ActiveInstanceRefreshNotFound`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
-var AlreadyExistsFault$ = [
-	-3,
-	n0$3,
-	_AEF,
-	{
-		[_aQE$2]: [`AlreadyExists`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(AlreadyExistsFault$, AlreadyExistsFault);
-var IdempotentCallInProgressFault$ = [
-	-3,
-	n0$3,
-	_ICIPF,
-	{
-		[_aQE$2]: [`IdempotentCallInProgress`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
-	},
-	[_M$3],
-	[0]
-];
-n0_registry$2.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
-var IdempotentParameterMismatchError$ = [
-	-3,
-	n0$3,
-	_IPME,
-	{
-		[_aQE$2]: [`IdempotentParameterMismatch`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_M$3],
-	[0]
-];
-n0_registry$2.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
-var InstanceRefreshInProgressFault$ = [
-	-3,
-	n0$3,
-	_IRIPF,
-	{
-		[_aQE$2]: [`InstanceRefreshInProgress`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
-var InvalidNextToken$$1 = [
-	-3,
-	n0$3,
-	_INT$1,
-	{
-		[_aQE$2]: [`InvalidNextToken`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(InvalidNextToken$$1, InvalidNextToken$1);
-var IrreversibleInstanceRefreshFault$ = [
-	-3,
-	n0$3,
-	_IIRF,
-	{
-		[_aQE$2]: [`IrreversibleInstanceRefresh`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
-var LimitExceededFault$ = [
-	-3,
-	n0$3,
-	_LEF,
-	{
-		[_aQE$2]: [`LimitExceeded`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(LimitExceededFault$, LimitExceededFault);
-var ResourceContentionFault$ = [
-	-3,
-	n0$3,
-	_RCF,
-	{
-		[_aQE$2]: [`ResourceContention`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ResourceContentionFault$, ResourceContentionFault);
-var ResourceInUseFault$ = [
-	-3,
-	n0$3,
-	_RIUF,
-	{
-		[_aQE$2]: [`ResourceInUse`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ResourceInUseFault$, ResourceInUseFault);
-var ScalingActivityInProgressFault$ = [
-	-3,
-	n0$3,
-	_SAIPF,
-	{
-		[_aQE$2]: [`ScalingActivityInProgress`, 400],
-		[_e$2]: _c$2,
-		[_hE$2]: 400
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
-var ServiceLinkedRoleFailure$ = [
-	-3,
-	n0$3,
-	_SLRF,
-	{
-		[_aQE$2]: [`ServiceLinkedRoleFailure`, 500],
-		[_e$2]: _se$2,
-		[_hE$2]: 500
-	},
-	[_m$3],
-	[0]
-];
-n0_registry$2.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
-const errorTypeRegistries$3 = [_s_registry$3, n0_registry$2];
-var AcceleratorCountRequest$$1 = [
-	3,
-	n0$3,
-	_ACR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var AcceleratorTotalMemoryMiBRequest$$1 = [
-	3,
-	n0$3,
-	_ATMMBR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var AutoScalingGroup$ = [
-	3,
-	n0$3,
-	_ASG,
-	0,
-	[
-		_ASGN,
-		_MS,
-		_MSa,
-		_DC,
-		_DCe,
-		_AZ$1,
-		_HCT,
-		_CT$1,
-		_ASGARN,
-		_LCN,
-		_LT$2,
-		_MIP,
-		_PC,
-		_AZI$1,
-		_LBN,
-		_TGARN,
-		_HCGP,
-		_I$2,
-		_SP,
-		_PG,
-		_VPCZI,
-		_EM$1,
-		_S,
-		_T$2,
-		_TP$1,
-		_NIPFSI,
-		_SLRARN,
-		_MIL,
-		_CR,
-		_WPC,
-		_WPS,
-		_Co$1,
-		_DCT,
-		_DIW,
-		_TS$1,
-		_IMP,
-		_DP$1,
-		_AZD,
-		_AZIP,
-		_CRS,
-		_ILP,
-		_O$1
-	],
-	[
-		0,
-		1,
-		1,
-		1,
-		1,
-		64,
-		0,
-		4,
-		0,
-		0,
-		() => LaunchTemplateSpecification$$1,
-		[() => MixedInstancesPolicy$, 0],
-		1,
-		64,
-		64,
-		64,
-		1,
-		() => Instances,
-		() => SuspendedProcesses,
-		0,
-		0,
-		() => EnabledMetrics,
-		0,
-		() => TagDescriptionList,
-		64,
-		2,
-		0,
-		1,
-		2,
-		() => WarmPoolConfiguration$,
-		1,
-		0,
-		0,
-		1,
-		() => TrafficSources,
-		() => InstanceMaintenancePolicy$,
-		0,
-		() => AvailabilityZoneDistribution$,
-		() => AvailabilityZoneImpairmentPolicy$,
-		() => CapacityReservationSpecification$$1,
-		() => InstanceLifecyclePolicy$,
-		() => Operator$
-	],
-	8
-];
-var AutoScalingGroupNamesType$ = [
-	3,
-	n0$3,
-	_ASGNT,
-	0,
-	[
-		_ASGNu,
-		_IIn$1,
-		_IMR$1,
-		_NT$1,
-		_MR$3,
-		_F$1
-	],
-	[
-		64,
-		2,
-		2,
-		0,
-		1,
-		() => Filters
-	]
-];
-var AutoScalingGroupsType$ = [
-	3,
-	n0$3,
-	_ASGT,
-	0,
-	[_ASGu, _NT$1],
-	[[() => AutoScalingGroups, 0], 0],
-	1
-];
-var AvailabilityZoneDistribution$ = [
-	3,
-	n0$3,
-	_AZD,
-	0,
-	[_CDS],
-	[0]
-];
-var AvailabilityZoneImpairmentPolicy$ = [
-	3,
-	n0$3,
-	_AZIP,
-	0,
-	[_ZSE, _IZHCB],
-	[2, 0]
-];
-var BaselineEbsBandwidthMbpsRequest$$1 = [
-	3,
-	n0$3,
-	_BEBMR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var BaselinePerformanceFactorsRequest$$1 = [
-	3,
-	n0$3,
-	_BPFR$1,
-	0,
-	[_Cp$1],
-	[[() => CpuPerformanceFactorRequest$$1, 0]]
-];
-var BlockDeviceMapping$$1 = [
-	3,
-	n0$3,
-	_BDM$1,
-	0,
-	[
-		_DN$1,
-		_VN$1,
-		_E$1,
-		_ND$1
-	],
-	[
-		0,
-		0,
-		() => Ebs$,
-		2
-	],
-	1
-];
-var CapacityReservationSpecification$$1 = [
-	3,
-	n0$3,
-	_CRS,
-	0,
-	[_CRP$1, _CRT$1],
-	[0, () => CapacityReservationTarget$$1]
-];
-var CapacityReservationTarget$$1 = [
-	3,
-	n0$3,
-	_CRT$1,
-	0,
-	[_CRI$1, _CRRGA$1],
-	[64, 64]
-];
-var CpuPerformanceFactorRequest$$1 = [
-	3,
-	n0$3,
-	_CPFR$1,
-	0,
-	[_R$2],
-	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Re$1 }]]
-];
-var DistributionSegment$ = [
-	3,
-	n0$3,
-	_DS$1,
-	0,
-	[_TCT],
-	[64]
-];
-var Ebs$ = [
-	3,
-	n0$3,
-	_E$1,
-	0,
-	[
-		_SI$1,
-		_VS,
-		_VT$2,
-		_DOT$1,
-		_Io$1,
-		_En$1,
-		_Th$1
-	],
-	[
-		0,
-		1,
-		0,
-		2,
-		1,
-		2,
-		1
-	]
-];
-var EnabledMetric$ = [
-	3,
-	n0$3,
-	_EMn,
-	0,
-	[_Met, _Gr$1],
-	[0, 0]
-];
-var Filter$$1 = [
-	3,
-	n0$3,
-	_Fi$2,
-	0,
-	[_N$3, _Va$2],
-	[0, 64]
-];
-var Instance$$1 = [
-	3,
-	n0$3,
-	_In$1,
-	0,
-	[
-		_IIns,
-		_AZv$1,
-		_LS,
-		_HS$1,
-		_PFSI,
-		_IT$2,
-		_AZIv$1,
-		_LCN,
-		_LT$2,
-		_IIm$1,
-		_WC$1
-	],
-	[
-		0,
-		0,
-		0,
-		0,
-		2,
-		0,
-		0,
-		0,
-		() => LaunchTemplateSpecification$$1,
-		0,
-		0
-	],
-	5
-];
-var InstanceLifecyclePolicy$ = [
-	3,
-	n0$3,
-	_ILP,
-	0,
-	[_RT$1],
-	[() => RetentionTriggers$]
-];
-var InstanceMaintenancePolicy$ = [
-	3,
-	n0$3,
-	_IMP,
-	0,
-	[_MHP, _MHPa],
-	[1, 1]
-];
-var InstanceMetadataOptions$ = [
-	3,
-	n0$3,
-	_IMO$1,
-	0,
-	[
-		_HT$1,
-		_HPRHL$1,
-		_HE$1
-	],
-	[
-		0,
-		1,
-		0
-	]
-];
-var InstanceMonitoring$ = [
-	3,
-	n0$3,
-	_IM,
-	0,
-	[_Ena],
-	[2]
-];
-var InstanceRequirements$$1 = [
-	3,
-	n0$3,
-	_IRns,
-	0,
-	[
-		_VCC$1,
-		_MMB$1,
-		_CM$1,
-		_MGBPVC$1,
-		_EIT,
-		_IG,
-		_SMPPOLP$1,
-		_MSPAPOOODP$1,
-		_ODMPPOLP$1,
-		_BM$1,
-		_BP$1,
-		_RHS$1,
-		_NIC$1,
-		_LSo$1,
-		_LST$1,
-		_TLSGB$1,
-		_BEBM$1,
-		_ATcc$1,
-		_AC$1,
-		_AM,
-		_ANc,
-		_ATMMB$1,
-		_NBG$1,
-		_AIT$1,
-		_BPF$1
-	],
-	[
-		() => VCpuCountRequest$,
-		() => MemoryMiBRequest$$1,
-		64,
-		() => MemoryGiBPerVCpuRequest$$1,
-		64,
-		64,
-		1,
-		1,
-		1,
-		0,
-		0,
-		2,
-		() => NetworkInterfaceCountRequest$$1,
-		0,
-		64,
-		() => TotalLocalStorageGBRequest$$1,
-		() => BaselineEbsBandwidthMbpsRequest$$1,
-		64,
-		() => AcceleratorCountRequest$$1,
-		64,
-		64,
-		() => AcceleratorTotalMemoryMiBRequest$$1,
-		() => NetworkBandwidthGbpsRequest$$1,
-		64,
-		[() => BaselinePerformanceFactorsRequest$$1, 0]
-	],
-	2
-];
-var InstanceReusePolicy$ = [
-	3,
-	n0$3,
-	_IRP,
-	0,
-	[_ROSI],
-	[2]
-];
-var InstancesDistribution$ = [
-	3,
-	n0$3,
-	_ID$2,
-	0,
-	[
-		_ODAS,
-		_ODBC,
-		_ODPABC,
-		_SAS,
-		_SIP,
-		_SMP,
-		_DSi
-	],
-	[
-		0,
-		1,
-		1,
-		0,
-		1,
-		0,
-		() => DistributionSegments
-	]
-];
-var LaunchConfiguration$ = [
-	3,
-	n0$3,
-	_LC,
-	0,
-	[
-		_LCN,
-		_IIm$1,
-		_IT$2,
-		_CT$1,
-		_LCARN,
-		_KN$1,
-		_SG$1,
-		_CLVPCI,
-		_CLVPCSG,
-		_UD$1,
-		_KI$3,
-		_RI$3,
-		_BDMl$1,
-		_IM,
-		_SPp,
-		_IIP$1,
-		_EO$1,
-		_APIA,
-		_PT$1,
-		_MO$1
-	],
-	[
-		0,
-		0,
-		0,
-		4,
-		0,
-		0,
-		64,
-		0,
-		64,
-		0,
-		0,
-		0,
-		() => BlockDeviceMappings,
-		() => InstanceMonitoring$,
-		0,
-		0,
-		2,
-		2,
-		0,
-		() => InstanceMetadataOptions$
-	],
-	4
-];
-var LaunchConfigurationNamesType$ = [
-	3,
-	n0$3,
-	_LCNT,
-	0,
-	[
-		_LCNa,
-		_NT$1,
-		_MR$3
-	],
-	[
-		64,
-		0,
-		1
-	]
-];
-var LaunchConfigurationsType$ = [
-	3,
-	n0$3,
-	_LCT,
-	0,
-	[_LCa, _NT$1],
-	[() => LaunchConfigurations, 0],
-	1
-];
-var LaunchTemplate$$1 = [
-	3,
-	n0$3,
-	_LT$2,
-	0,
-	[_LTS$1, _Ov$1],
-	[() => LaunchTemplateSpecification$$1, [() => Overrides, 0]]
-];
-var LaunchTemplateOverrides$ = [
-	3,
-	n0$3,
-	_LTO,
-	0,
-	[
-		_IT$2,
-		_WC$1,
-		_LTS$1,
-		_IRns,
-		_IIm$1
-	],
-	[
-		0,
-		0,
-		() => LaunchTemplateSpecification$$1,
-		[() => InstanceRequirements$$1, 0],
-		0
-	]
-];
-var LaunchTemplateSpecification$$1 = [
-	3,
-	n0$3,
-	_LTS$1,
-	0,
-	[
-		_LTI$1,
-		_LTN$1,
-		_Ve$2
-	],
-	[
-		0,
-		0,
-		0
-	]
-];
-var MemoryGiBPerVCpuRequest$$1 = [
-	3,
-	n0$3,
-	_MGBPVCR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var MemoryMiBRequest$$1 = [
-	3,
-	n0$3,
-	_MMBR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1],
-	1
-];
-var MixedInstancesPolicy$ = [
-	3,
-	n0$3,
-	_MIP,
-	0,
-	[_LT$2, _ID$2],
-	[[() => LaunchTemplate$$1, 0], () => InstancesDistribution$]
-];
-var NetworkBandwidthGbpsRequest$$1 = [
-	3,
-	n0$3,
-	_NBGR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var NetworkInterfaceCountRequest$$1 = [
-	3,
-	n0$3,
-	_NICR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var Operator$ = [
-	3,
-	n0$3,
-	_O$1,
-	0,
-	[_Pri],
-	[0],
-	1
-];
-var PerformanceFactorReferenceRequest$$1 = [
-	3,
-	n0$3,
-	_PFRR$1,
-	0,
-	[_IF$2],
-	[0]
-];
-var RetentionTriggers$ = [
-	3,
-	n0$3,
-	_RT$1,
-	0,
-	[_THA],
-	[0]
-];
-var SuspendedProcess$ = [
-	3,
-	n0$3,
-	_SPu,
-	0,
-	[_PNr, _SRu],
-	[0, 0]
-];
-var TagDescription$ = [
-	3,
-	n0$3,
-	_TD,
-	0,
-	[
-		_RIe$1,
-		_RTe$2,
-		_K$2,
-		_V$2,
-		_PAL
-	],
-	[
-		0,
-		0,
-		0,
-		0,
-		2
-	]
-];
-var TotalLocalStorageGBRequest$$1 = [
-	3,
-	n0$3,
-	_TLSGBR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1]
-];
-var TrafficSourceIdentifier$ = [
-	3,
-	n0$3,
-	_TSI,
-	0,
-	[_Ide, _Ty$2],
-	[0, 0],
-	1
-];
-var VCpuCountRequest$ = [
-	3,
-	n0$3,
-	_VCCR$1,
-	0,
-	[_Mi, _Ma$1],
-	[1, 1],
-	1
-];
-var WarmPoolConfiguration$ = [
-	3,
-	n0$3,
-	_WPC,
-	0,
-	[
-		_MGPC,
-		_MS,
-		_PS,
-		_S,
-		_IRP
-	],
-	[
-		1,
-		1,
-		0,
-		0,
-		() => InstanceReusePolicy$
-	]
-];
-var AutoScalingGroups = [
-	1,
-	n0$3,
-	_ASGu,
-	0,
-	[() => AutoScalingGroup$, 0]
-];
-var BlockDeviceMappings = [
-	1,
-	n0$3,
-	_BDMl$1,
-	0,
-	() => BlockDeviceMapping$$1
-];
-var DistributionSegments = [
-	1,
-	n0$3,
-	_DSi,
-	0,
-	() => DistributionSegment$
-];
-var EnabledMetrics = [
-	1,
-	n0$3,
-	_EM$1,
-	0,
-	() => EnabledMetric$
-];
-var Filters = [
-	1,
-	n0$3,
-	_F$1,
-	0,
-	() => Filter$$1
-];
-var Instances = [
-	1,
-	n0$3,
-	_I$2,
-	0,
-	() => Instance$$1
-];
-var LaunchConfigurations = [
-	1,
-	n0$3,
-	_LCa,
-	0,
-	() => LaunchConfiguration$
-];
-var Overrides = [
-	1,
-	n0$3,
-	_Ov$1,
-	0,
-	[() => LaunchTemplateOverrides$, 0]
-];
-var PerformanceFactorReferenceSetRequest$1 = [
-	1,
-	n0$3,
-	_PFRSR$1,
-	0,
-	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _i$1 }]
-];
-var SuspendedProcesses = [
-	1,
-	n0$3,
-	_SP,
-	0,
-	() => SuspendedProcess$
-];
-var TagDescriptionList = [
-	1,
-	n0$3,
-	_TDL,
-	0,
-	() => TagDescription$
-];
-var TrafficSources = [
-	1,
-	n0$3,
-	_TS$1,
-	0,
-	() => TrafficSourceIdentifier$
-];
-var DescribeAutoScalingGroups$ = [
-	9,
-	n0$3,
-	_DASGe,
-	0,
-	() => AutoScalingGroupNamesType$,
-	() => AutoScalingGroupsType$
-];
-var DescribeLaunchConfigurations$ = [
-	9,
-	n0$3,
-	_DLCe,
-	0,
-	() => LaunchConfigurationNamesType$,
-	() => LaunchConfigurationsType$
-];
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
-init_httpAuthSchemes();
-init_protocols();
-init_checksum();
-init_client$1();
-init_protocols$1();
-init_serde();
-const getRuntimeConfig$7 = (config) => {
-	return {
-		apiVersion: "2011-01-01",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [{
-			schemeId: "aws.auth#sigv4",
-			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-			signer: new AwsSdkSigV4Signer()
-		}],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsQueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.autoscaling",
-			errorTypeRegistries: errorTypeRegistries$3,
-			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
-			version: "2011-01-01",
-			serviceTarget: "AutoScaling_2011_01_01"
-		},
-		serviceId: config?.serviceId ?? "Auto Scaling",
-		sha256: config?.sha256 ?? Sha256Node,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
-init_client();
-init_httpAuthSchemes();
-init_client$1();
-init_config$1();
-init_retry$1();
-init_serde();
-init_dist_es$8();
-const getRuntimeConfig$6 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$7(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
-		}),
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$3 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
-init_client();
-init_client$1();
-init_protocols$1();
-const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
-init_client();
-init_dist_es$13();
-init_client$1();
-init_config$1();
-init_endpoints();
-init_protocols$1();
-init_retry$1();
-init_schema();
-var AutoScalingClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$6(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
-		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultAutoScalingHttpAuthSchemeParametersProvider,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
-init_client$1();
-init_endpoints();
-const command$3 = makeBuilder(commonParams$3, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
-const _ep0$3 = {};
-const _mw0$3 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
-var DescribeAutoScalingGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
-var DescribeLaunchConfigurationsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
-init_httpAuthSchemes();
-init_client$1();
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "ec2",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
-	}
-	return options;
-};
-const resolveHttpAuthSchemeConfig$2 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$2 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
-	});
-};
-const commonParams$2 = {
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$4 = "3.1169.0";
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
-init_endpoints();
-const k$2 = "ref";
-const a$2 = -1;
-const b$2 = true;
-const c$2 = "isSet";
-const d$2 = "PartitionResult";
-const e$2 = "booleanEquals";
-const f$2 = "getAttr";
-const g$2 = { [k$2]: "Endpoint" };
-const h$2 = { [k$2]: d$2 };
-const i$2 = {};
-const j$2 = [{ [k$2]: "Region" }];
-const _data$2 = {
-	conditions: [
-		[c$2, [g$2]],
-		[c$2, j$2],
-		[
-			"aws.partition",
-			j$2,
-			d$2
-		],
-		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
-		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsDualStack"]
-		}, b$2]],
-		[e$2, [{
-			fn: f$2,
-			argv: [h$2, "supportsFIPS"]
-		}, b$2]],
-		["stringEquals", [{
-			fn: f$2,
-			argv: [h$2, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$2],
-		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$2, i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$2],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
-		[a$2, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$2],
-		[a$2, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$2 = 2;
-const nodes$2 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	13,
-	3,
-	1,
-	4,
-	100000012,
-	2,
-	5,
-	100000012,
-	3,
-	8,
-	6,
-	4,
-	7,
-	100000011,
-	5,
-	100000009,
-	100000010,
-	4,
-	11,
-	9,
-	6,
-	10,
-	100000008,
-	7,
-	100000006,
-	100000007,
-	5,
-	12,
-	100000005,
-	6,
-	100000004,
-	100000005,
-	3,
-	100000001,
-	14,
-	4,
-	100000002,
-	100000003
-]);
-const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
-init_client();
-init_endpoints();
-const cache$2 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS"
-	]
-});
-const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
-	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
 init_client$1();
 var EC2ServiceException = class EC2ServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ec2#EC2ServiceException";
@@ -20728,17 +17011,17 @@ var EC2ServiceException = class EC2ServiceException extends ServiceException {
 		Object.setPrototypeOf(this, EC2ServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
 init_schema();
 const _AAZ = "AllAvailabilityZones";
-const _AC = "AcceleratorCount";
+const _AC$1 = "AcceleratorCount";
 const _ACIA = "AssociateCarrierIpAddress";
-const _ACR = "AcceleratorCountRequest";
+const _ACR$1 = "AcceleratorCountRequest";
 const _AES = "AttachedEbsStatus";
 const _AFNI = "AdditionalFlexibleNetworkInterfaces";
 const _AIAC = "AvailableIpAddressCount";
 const _AIAOC = "AssignIpv6AddressOnCreation";
-const _AIT = "AllowedInstanceTypes";
+const _AIT$1 = "AllowedInstanceTypes";
 const _AITS = "AllowedInstanceTypeSet";
 const _AITl = "AllowedInstanceType";
 const _AIc = "AccountId";
@@ -20763,26 +17046,26 @@ const _AS$1 = "ApplicationStatus";
 const _ASS = "ApplicationStatusSummary";
 const _ASSm = "AmdSevSnp";
 const _ATLr = "ArchitectureTypeList";
-const _ATMMB = "AcceleratorTotalMemoryMiB";
-const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
+const _ATMMB$1 = "AcceleratorTotalMemoryMiB";
+const _ATMMBR$1 = "AcceleratorTotalMemoryMiBRequest";
 const _ATSc = "AcceleratorTypeSet";
 const _ATc = "AcceleratorTypes";
-const _ATcc = "AcceleratorType";
+const _ATcc$1 = "AcceleratorType";
 const _ATtt = "AttachTime";
 const _AVt = "AttributeValue";
-const _AZ = "AvailabilityZone";
+const _AZ$1 = "AvailabilityZone";
 const _AZG = "AvailabilityZoneGeography";
 const _AZGL = "AvailabilityZoneGeographyList";
-const _AZI = "AvailabilityZoneId";
+const _AZI$1 = "AvailabilityZoneId";
 const _AZISL = "AvailabilityZoneIdStringList";
-const _AZIv = "AvailabilityZoneIds";
+const _AZIv$1 = "AvailabilityZoneIds";
 const _AZL = "AvailabilityZoneList";
 const _AZM = "AvailabilityZoneMessage";
 const _AZML = "AvailabilityZoneMessageList";
 const _AZSG = "AvailabilityZoneSubGeography";
 const _AZSGL = "AvailabilityZoneSubGeographyList";
 const _AZSL = "AvailabilityZoneStringList";
-const _AZv = "AvailabilityZones";
+const _AZv$1 = "AvailabilityZones";
 const _Acc = "Accelerators";
 const _Ad = "Add";
 const _Af = "Affinity";
@@ -20794,22 +17077,22 @@ const _Att = "Attachment";
 const _Atta = "Attachments";
 const _BBIG = "BaselineBandwidthInGbps";
 const _BBIM = "BaselineBandwidthInMbps";
-const _BDM = "BlockDeviceMapping";
+const _BDM$1 = "BlockDeviceMapping";
 const _BDML = "BlockDeviceMappingList";
 const _BDMRL = "BlockDeviceMappingRequestList";
-const _BDMl = "BlockDeviceMappings";
+const _BDMl$1 = "BlockDeviceMappings";
 const _BDMlo = "BlockDurationMinutes";
-const _BEBM = "BaselineEbsBandwidthMbps";
-const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
+const _BEBM$1 = "BaselineEbsBandwidthMbps";
+const _BEBMR$1 = "BaselineEbsBandwidthMbpsRequest";
 const _BIa = "BaselineIops";
-const _BM = "BootMode";
+const _BM$1 = "BootMode";
 const _BMO = "BootModeOverride";
 const _BMTL = "BootModeTypeList";
 const _BMa = "BareMetal";
-const _BP = "BurstablePerformance";
+const _BP$1 = "BurstablePerformance";
 const _BPAS = "BlockPublicAccessStates";
-const _BPF = "BaselinePerformanceFactors";
-const _BPFR = "BaselinePerformanceFactorsRequest";
+const _BPF$1 = "BaselinePerformanceFactors";
+const _BPFR$1 = "BaselinePerformanceFactorsRequest";
 const _BPL = "BillingProductList";
 const _BPS = "BurstablePerformanceSupported";
 const _BPi = "BillingProducts";
@@ -20847,7 +17130,7 @@ const _CIr = "CreateImage";
 const _CLTV = "CreateLaunchTemplateVersion";
 const _CLTVR = "CreateLaunchTemplateVersionRequest";
 const _CLTVRr = "CreateLaunchTemplateVersionResult";
-const _CM = "CpuManufacturers";
+const _CM$1 = "CpuManufacturers";
 const _CMSp = "CpuManufacturerSet";
 const _CMp = "CpuManufacturer";
 const _CO = "CpuOptions";
@@ -20857,13 +17140,13 @@ const _COP = "CoolOffPeriod";
 const _COPEO = "CoolOffPeriodExpiresOn";
 const _COR = "CpuOptionsRequest";
 const _CPF = "CpuPerformanceFactor";
-const _CPFR = "CpuPerformanceFactorRequest";
-const _CRI = "CapacityReservationId";
-const _CRP = "CapacityReservationPreference";
-const _CRRGA = "CapacityReservationResourceGroupArn";
+const _CPFR$1 = "CpuPerformanceFactorRequest";
+const _CRI$1 = "CapacityReservationId";
+const _CRP$1 = "CapacityReservationPreference";
+const _CRRGA$1 = "CapacityReservationResourceGroupArn";
 const _CRSR = "CapacityReservationSpecificationResponse";
 const _CRSa = "CapacityReservationSpecification";
-const _CRT = "CapacityReservationTarget";
+const _CRT$1 = "CapacityReservationTarget";
 const _CRTR = "CapacityReservationTargetResponse";
 const _CSR = "CopySnapshotRequest";
 const _CSRPSU = "CopySnapshotRequestPSU";
@@ -20872,7 +17155,7 @@ const _CSRred = "CreditSpecificationRequest";
 const _CSop = "CopySnapshot";
 const _CSr = "CreditSpecification";
 const _CSu = "CurrentState";
-const _CT = "ClientToken";
+const _CT$1 = "ClientToken";
 const _CTC = "ConnectionTrackingConfiguration";
 const _CTR = "CreateTagsRequest";
 const _CTS = "ConnectionTrackingSpecification";
@@ -20886,10 +17169,10 @@ const _CVP = "CreateVolumePermission";
 const _CVPL = "CreateVolumePermissionList";
 const _CVPM = "CreateVolumePermissionModifications";
 const _CVPr = "CreateVolumePermissions";
-const _Co = "Code";
+const _Co$1 = "Code";
 const _Conf = "Configured";
 const _Cou = "Count";
-const _Cp = "Cpu";
+const _Cp$1 = "Cpu";
 const _DAS = "DeleteAssociatedSnapshots";
 const _DASi = "DisableApiStop";
 const _DAT = "DisableApiTermination";
@@ -20967,10 +17250,10 @@ const _DLTVRe = "DeleteLaunchTemplateVersionsResult";
 const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
 const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
 const _DLTVe = "DescribeLaunchTemplateVersions";
-const _DN = "DeviceName";
+const _DN$1 = "DeviceName";
 const _DNCI = "DefaultNetworkCardIndex";
 const _DOA = "DestinationOutpostArn";
-const _DOT = "DeleteOnTermination";
+const _DOT$1 = "DeleteOnTermination";
 const _DPer = "DeregistrationProtection";
 const _DR$1 = "DryRun";
 const _DRRe = "DescribeRegionsRequest";
@@ -21071,7 +17354,7 @@ const _EIb = "EbsInfo";
 const _EIf = "EfaInfo";
 const _EIna = "EnableImage";
 const _ELADI = "EnableLniAtDeviceIndex";
-const _EO = "EbsOptimized";
+const _EO$1 = "EbsOptimized";
 const _EOI = "EbsOptimizedInfo";
 const _EOR = "EnclaveOptionsRequest";
 const _EOS = "EbsOptimizedSupport";
@@ -21099,13 +17382,13 @@ const _ETna = "EnablingTime";
 const _ETnab = "EnabledTime";
 const _EU = "ExecutableUsers";
 const _Eb = "Ebs";
-const _En = "Enabled";
+const _En$1 = "Enabled";
 const _Enc = "Encrypted";
 const _Endp = "Endpoint";
 const _Er = "Error";
 const _Err = "Errors";
 const _Ev = "Events";
-const _F = "Force";
+const _F$1 = "Force";
 const _FAi = "FixAvailable";
 const _FDI = "FpgaDeviceInfo";
 const _FDIL = "FpgaDeviceInfoList";
@@ -21121,7 +17404,7 @@ const _FSR = "FastSnapshotRestores";
 const _FSRSE = "FastSnapshotRestoreStateErrors";
 const _FSSIB = "FullSnapshotSizeInBytes";
 const _FTE = "FreeTierEligible";
-const _Fi$1 = "Filters";
+const _Fi$2 = "Filters";
 const _Fil = "Filter";
 const _Fp = "Fpgas";
 const _G$1 = "Groups";
@@ -21163,22 +17446,22 @@ const _GNr = "GroupNames";
 const _GPS = "GpuPartitionSize";
 const _Ge = "Geography";
 const _Gp = "Gpus";
-const _Gr = "Group";
+const _Gr$1 = "Group";
 const _HBD = "HiddenByDefault";
-const _HE = "HttpEndpoint";
+const _HE$1 = "HttpEndpoint";
 const _HFAS = "HighFixAvailableSince";
 const _HFSL = "HighestFindingSeverityLabel";
 const _HIo = "HostId";
 const _HO = "HibernationOptions";
 const _HOR = "HibernationOptionsRequest";
 const _HPI = "HttpProtocolIpv6";
-const _HPRHL = "HttpPutResponseHopLimit";
+const _HPRHL$1 = "HttpPutResponseHopLimit";
 const _HRGA = "HostResourceGroupArn";
-const _HS = "HibernationSupported";
-const _HT = "HttpTokens";
+const _HS$1 = "HibernationSupported";
+const _HT$1 = "HttpTokens";
 const _HTo = "HostnameType";
 const _Hy = "Hypervisor";
-const _I$1 = "Id";
+const _I$3 = "Id";
 const _IA$2 = "Ipv6Addresses";
 const _IAA = "Ipv6AddressAttribute";
 const _IAC = "Ipv6AddressCount";
@@ -21204,14 +17487,14 @@ const _ICBS = "Ipv6CidrBlockState";
 const _ICL = "ImageCriterionList";
 const _ICm = "ImageCriteria";
 const _ICma = "ImageCriterion";
-const _ID$1 = "IncludeDeprecated";
+const _ID$2 = "IncludeDeprecated";
 const _IDI = "InferenceDeviceInfo";
 const _IDIL = "InferenceDeviceInfoList";
 const _IDMI = "InferenceDeviceMemoryInfo";
 const _IDm = "ImageData";
 const _IDn = "IncludeDisabled";
 const _IEI = "InstanceEventId";
-const _IF$1 = "InstanceFamily";
+const _IF$2 = "InstanceFamily";
 const _IFAS = "InformationalFixAvailableSince";
 const _IFPS = "ImageFindingPathSet";
 const _IFm = "ImageFindings";
@@ -21226,7 +17509,7 @@ const _IIAL = "InstanceIpv6AddressList";
 const _IIALR = "InstanceIpv6AddressListRequest";
 const _IIAR = "InstanceIpv6AddressRequest";
 const _IIB = "InstanceInterruptionBehavior";
-const _IIP = "IamInstanceProfile";
+const _IIP$1 = "IamInstanceProfile";
 const _IIPL = "InstanceIpv4PrefixList";
 const _IIPLn = "InstanceIpv6PrefixList";
 const _IIPS = "IamInstanceProfileSpecification";
@@ -21235,20 +17518,20 @@ const _IIPns = "InstanceIpv6Prefix";
 const _IISB = "InstanceInitiatedShutdownBehavior";
 const _IISL = "ImageIdStringList";
 const _IISLn = "InstanceIdStringList";
-const _IIm = "ImageId";
+const _IIm$1 = "ImageId";
 const _IIma = "ImageIds";
-const _IIn = "InstanceIds";
+const _IIn$1 = "InstanceIds";
 const _IL = "ImageLocation";
 const _ILm = "ImageList";
 const _ILn = "InstanceLifecycle";
 const _ILns = "InstanceList";
-const _IMO = "InstanceMaintenanceOptions";
+const _IMO$1 = "InstanceMaintenanceOptions";
 const _IMOR = "InstanceMaintenanceOptionsRequest";
 const _IMORn = "InstanceMarketOptionsRequest";
 const _IMORns = "InstanceMetadataOptionsRequest";
 const _IMORnst = "InstanceMetadataOptionsResponse";
 const _IMOns = "InstanceMarketOptions";
-const _IMR = "IncludeManagedResources";
+const _IMR$1 = "IncludeManagedResources";
 const _IMT = "InstanceMetadataTags";
 const _IN = "Ipv6Native";
 const _INI = "InstanceNetworkInterface";
@@ -21328,7 +17611,7 @@ const _ISnsta = "InstanceState";
 const _ISnstan = "InstanceStatus";
 const _ISpo = "IpSource";
 const _ISpvu = "Ipv6Supported";
-const _IT$1 = "InstanceType";
+const _IT$2 = "InstanceType";
 const _ITILn = "InstanceTypeInfoList";
 const _ITIn = "InstanceTypeInfo";
 const _ITIns = "InstanceTypeItem";
@@ -21366,14 +17649,14 @@ const _IWL = "ImageWatermarkList";
 const _IWm = "ImageWatermark";
 const _Im = "Images";
 const _Ima = "Image";
-const _In = "Instance";
+const _In$1 = "Instance";
 const _Ins = "Instances";
-const _Io = "Iops";
+const _Io$1 = "Iops";
 const _It = "Item";
-const _K$1 = "Key";
-const _KI$2 = "KernelId";
+const _K$3 = "Key";
+const _KI$3 = "KernelId";
 const _KKI = "KmsKeyId";
-const _KN = "KeyName";
+const _KN$1 = "KeyName";
 const _LCA = "LicenseConfigurationArn";
 const _LCO = "LockCreatedOn";
 const _LCR = "LicenseConfigurationRequest";
@@ -21395,14 +17678,14 @@ const _LPau = "LaunchPermission";
 const _LSI = "LockedSnapshotsInfo";
 const _LSIL = "LockedSnapshotsInfoList";
 const _LSLR = "LicenseSpecificationListRequest";
-const _LST = "LocalStorageTypes";
+const _LST$1 = "LocalStorageTypes";
 const _LSTS = "LocalStorageTypeSet";
 const _LSTo = "LocalStorageType";
 const _LSi = "LicenseSpecifications";
 const _LSic = "LicenseSpecification";
-const _LSo = "LocalStorage";
+const _LSo$1 = "LocalStorage";
 const _LSoc = "LockState";
-const _LT$1 = "LaunchTemplate";
+const _LT$2 = "LaunchTemplate";
 const _LTBDM = "LaunchTemplateBlockDeviceMapping";
 const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
 const _LTBDMR = "LaunchTemplateBlockDeviceMappingRequest";
@@ -21424,7 +17707,7 @@ const _LTESS = "LaunchTemplateEnaSrdSpecification";
 const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
 const _LTHO = "LaunchTemplateHibernationOptions";
 const _LTHOR = "LaunchTemplateHibernationOptionsRequest";
-const _LTI = "LaunchTemplateId";
+const _LTI$1 = "LaunchTemplateId";
 const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
 const _LTIIPSR = "LaunchTemplateIamInstanceProfileSpecificationRequest";
 const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
@@ -21447,14 +17730,14 @@ const _LTLL = "LaunchTemplateLicenseList";
 const _LTLSLR = "LaunchTemplateLicenseSpecificationListRequest";
 const _LTM = "LaunchTemplatesMonitoring";
 const _LTMR = "LaunchTemplatesMonitoringRequest";
-const _LTN = "LaunchTemplateName";
+const _LTN$1 = "LaunchTemplateName";
 const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
 const _LTNPOR = "LaunchTemplateNetworkPerformanceOptionsRequest";
 const _LTP = "LaunchTemplatePlacement";
 const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
 const _LTPDNOR = "LaunchTemplatePrivateDnsNameOptionsRequest";
 const _LTPR = "LaunchTemplatePlacementRequest";
-const _LTS = "LaunchTemplateSpecification";
+const _LTS$1 = "LaunchTemplateSpecification";
 const _LTSMO = "LaunchTemplateSpotMarketOptions";
 const _LTSMOR = "LaunchTemplateSpotMarketOptionsRequest";
 const _LTTS = "LaunchTemplateTagSpecification";
@@ -21470,7 +17753,7 @@ const _LVN = "LatestVersionNumber";
 const _La$1 = "Latest";
 const _Lic = "Licenses";
 const _Loc = "Location";
-const _M$2 = "Min";
+const _M$3 = "Min";
 const _MAE = "MultiAttachEnabled";
 const _MAIe = "MediaAcceleratorInfo";
 const _MAa$1 = "MacAddress";
@@ -21501,8 +17784,8 @@ const _MEI = "MaximumEfaInterfaces";
 const _MEQC = "MaximumEnaQueueCount";
 const _MEQCPI = "MaximumEnaQueueCountPerInterface";
 const _MFAS = "MediumFixAvailableSince";
-const _MGBPVC = "MemoryGiBPerVCpu";
-const _MGBPVCR = "MemoryGiBPerVCpuRequest";
+const _MGBPVC$1 = "MemoryGiBPerVCpu";
+const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
 const _MI = "MaximumIops";
 const _MIA = "ModifyImageAttribute";
 const _MIAR = "ModifyImageAttributeRequest";
@@ -21510,53 +17793,53 @@ const _MIe = "MemoryInfo";
 const _MLT = "ModifyLaunchTemplate";
 const _MLTR = "ModifyLaunchTemplateRequest";
 const _MLTRo = "ModifyLaunchTemplateResult";
-const _MMB = "MemoryMiB";
-const _MMBR = "MemoryMiBRequest";
+const _MMB$1 = "MemoryMiB";
+const _MMBR$1 = "MemoryMiBRequest";
 const _MNC = "MaximumNetworkCards";
 const _MNI = "MaximumNetworkInterfaces";
-const _MO = "MetadataOptions";
+const _MO$1 = "MetadataOptions";
 const _MOa = "MaintenanceOptions";
 const _MPC = "MarketplaceProductCodes";
 const _MPCL = "MarketplaceProductCodeList";
 const _MPIOL = "MapPublicIpOnLaunch";
 const _MPax = "MaxPrice";
-const _MR$2 = "MaxResults";
+const _MR$3 = "MaxResults";
 const _MSA = "ModifySnapshotAttribute";
 const _MSAR = "ModifySnapshotAttributeRequest";
 const _MSL = "MaximumSeverityLabel";
 const _MSNI = "MaximumSecondaryNetworkInterfaces";
-const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MSPAPOOODP$1 = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
 const _MTIMB = "MaximumThroughputInMBps";
 const _MTa = "MarketType";
 const _MV = "MinVersion";
 const _MVa = "MaxVersion";
-const _Ma = "Max";
+const _Ma$1 = "Max";
 const _Man = "Manufacturer";
 const _Mana = "Managed";
 const _Me = "Message";
 const _Mes = "Messages";
 const _Mon = "Monitoring";
-const _N$2 = "Name";
+const _N$3 = "Name";
 const _NAo = "NotAfter";
 const _NB = "NotBefore";
 const _NBD = "NotBeforeDeadline";
-const _NBG = "NetworkBorderGroup";
-const _NBGR = "NetworkBandwidthGbpsRequest";
+const _NBG$1 = "NetworkBorderGroup";
+const _NBGR$1 = "NetworkBandwidthGbpsRequest";
 const _NBGe = "NetworkBandwidthGbps";
 const _NC = "NetworkCards";
 const _NCI = "NetworkCardIndex";
 const _NCIL = "NetworkCardInfoList";
 const _NCITL = "NetworkCardInterfaceTypeList";
 const _NCIe = "NetworkCardInfo";
-const _ND = "NoDevice";
+const _ND$1 = "NoDevice";
 const _NDCI = "NeuronDeviceCoreInfo";
 const _NDI = "NeuronDeviceInfo";
 const _NDIL = "NeuronDeviceInfoList";
 const _NDMI = "NeuronDeviceMemoryInfo";
 const _NDe = "NeuronDevices";
 const _NES = "NitroEnclavesSupport";
-const _NIC = "NetworkInterfaceCount";
-const _NICR = "NetworkInterfaceCountRequest";
+const _NIC$1 = "NetworkInterfaceCount";
+const _NICR$1 = "NetworkInterfaceCountRequest";
 const _NII = "NetworkInterfaceId";
 const _NIe = "NetworkInterface";
 const _NIet = "NetworkInterfaces";
@@ -21576,8 +17859,8 @@ const _OASL = "OrganizationArnStringList";
 const _OArg = "OrganizationArn";
 const _OArga = "OrganizationArns";
 const _OAw = "OwnerAlias";
-const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
-const _OI = "OwnerId";
+const _ODMPPOLP$1 = "OnDemandMaxPricePercentageOverLowestPrice";
+const _OI$1 = "OwnerId";
 const _OIS = "OptInStatus";
 const _OIw = "OwnerIds";
 const _ON = "OptionName";
@@ -21595,13 +17878,13 @@ const _Op = "Operator";
 const _Ou = "Output";
 const _Ow = "Owners";
 const _Own = "Owner";
-const _P$2 = "Principal";
+const _P$3 = "Principal";
 const _PBIG = "PeakBandwidthInGbps";
 const _PCIr = "ProductCodeId";
 const _PCLr = "ProductCodeList";
 const _PCSL = "ProductCodeStringList";
 const _PCT = "ProductCodeType";
-const _PCr = "ProductCode";
+const _PCr$1 = "ProductCode";
 const _PCro = "ProductCodes";
 const _PDN = "PrivateDnsName";
 const _PDNO = "PrivateDnsNameOptions";
@@ -21611,12 +17894,12 @@ const _PDNORr = "PrivateDnsNameOptionsResponse";
 const _PDNub = "PublicDnsName";
 const _PDl = "PlatformDetails";
 const _PFR = "PerformanceFactorReference";
-const _PFRR = "PerformanceFactorReferenceRequest";
+const _PFRR$1 = "PerformanceFactorReferenceRequest";
 const _PFRS = "PerformanceFactorReferenceSet";
-const _PFRSR = "PerformanceFactorReferenceSetRequest";
+const _PFRSR$1 = "PerformanceFactorReferenceSetRequest";
 const _PGIl = "PlacementGroupInfo";
 const _PGSL = "PlacementGroupStrategyList";
-const _PI = "PublicIp";
+const _PI$1 = "PublicIp";
 const _PIAC = "PrivateIpAddressCount";
 const _PIAS = "PrivateIpAddressSpecification";
 const _PIASL = "PrivateIpAddressSpecificationList";
@@ -21644,7 +17927,7 @@ const _Pla = "Placement";
 const _Prim = "Primary";
 const _Pro = "Progress";
 const _Pu = "Public";
-const _R$1 = "Return";
+const _R$2 = "Return";
 const _RAeso = "ResolveAlias";
 const _RBET = "RecycleBinEnterTime";
 const _RBETe = "RecycleBinExitTime";
@@ -21661,8 +17944,8 @@ const _RETe = "RestoreExpiryTime";
 const _REe = "ResponseError";
 const _RGL = "RegionGeographyList";
 const _RGe$1 = "RegionGeography";
-const _RHS = "RequireHibernateSupport";
-const _RI$2 = "ReportId";
+const _RHS$1 = "RequireHibernateSupport";
+const _RI$3 = "ReportId";
 const _RIFRB = "RestoreImageFromRecycleBin";
 const _RIFRBR = "RestoreImageFromRecycleBinRequest";
 const _RIFRBRe = "RestoreImageFromRecycleBinResult";
@@ -21675,7 +17958,7 @@ const _RIReg = "RegisterImageResult";
 const _RIRu = "RunInstancesRequest";
 const _RIUD = "RunInstancesUserData";
 const _RIa = "RamdiskId";
-const _RIe = "ReservationId";
+const _RIe$1 = "ReservationId";
 const _RIegi = "RegisterImage";
 const _RIep = "ReportIds";
 const _RIeq = "RequesterId";
@@ -21695,7 +17978,7 @@ const _RTOL = "ResourceTypeOptionList";
 const _RTOe = "ResourceTypeOption";
 const _RTRL = "ResourceTypeRequestList";
 const _RTRe = "ResourceTypeRequest";
-const _RTe$1 = "ResourceType";
+const _RTe$2 = "ResourceType";
 const _RTes = "ResourceTypes";
 const _RV = "ReturnValue";
 const _Ref = "References";
@@ -21719,7 +18002,7 @@ const _SDLTV = "SuccessfullyDeletedLaunchTemplateVersions";
 const _SDV = "SetDefaultVersion";
 const _SDp = "SpreadDomain";
 const _SF = "SupportedFeatures";
-const _SG = "SubGeography";
+const _SG$1 = "SubGeography";
 const _SGA = "SecurityGroupArn";
 const _SGI = "SecurityGroupId";
 const _SGISL = "SecurityGroupIdStringList";
@@ -21728,7 +18011,7 @@ const _SGL = "SecurityGroupList";
 const _SGSL = "SecurityGroupStringList";
 const _SGe = "SecurityGroups";
 const _SGec = "SecurityGroup";
-const _SI = "SubnetIds";
+const _SI$2 = "SubnetIds";
 const _SICBA = "SubnetIpv6CidrBlockAssociation";
 const _SICBAS = "SubnetIpv6CidrBlockAssociationSet";
 const _SICT = "SourceImageCreationTime";
@@ -21761,7 +18044,7 @@ const _SLe = "SeverityLabel";
 const _SLn = "SnapshotList";
 const _SLu = "SubnetList";
 const _SMO = "SpotMarketOptions";
-const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
+const _SMPPOLP$1 = "SpotMaxPricePercentageOverLowestPrice";
 const _SMt = "StatusMessage";
 const _SMta = "StateMessage";
 const _SNI = "SecondaryNetworkId";
@@ -21799,7 +18082,7 @@ const _Sta = "Status";
 const _Su = "Subnet";
 const _Subn = "Subnets";
 const _Suc = "Successful";
-const _T$1 = "Tags";
+const _T$3 = "Tags";
 const _TET = "TcpEstablishedTimeout";
 const _TFMIMB = "TotalFpgaMemoryInMiB";
 const _TGMIMB = "TotalGpuMemoryInMiB";
@@ -21809,36 +18092,36 @@ const _TIR = "TerminateInstancesRequest";
 const _TIRe = "TerminateInstancesResult";
 const _TIer = "TerminatingInstances";
 const _TL = "TagList";
-const _TLSGB = "TotalLocalStorageGB";
-const _TLSGBR = "TotalLocalStorageGBRequest";
+const _TLSGB$1 = "TotalLocalStorageGB";
+const _TLSGBR$1 = "TotalLocalStorageGBRequest";
 const _TMMIMB = "TotalMediaMemoryInMiB";
 const _TNDMIMB = "TotalNeuronDeviceMemoryInMiB";
-const _TP = "ToPort";
+const _TP$1 = "ToPort";
 const _TPC = "ThreadsPerCore";
 const _TPCL = "ThreadsPerCoreList";
-const _TS = "TagSpecifications";
+const _TS$1 = "TagSpecifications";
 const _TSIGB = "TotalSizeInGB";
 const _TSL = "TagSpecificationList";
 const _TSa = "TagSpecification";
 const _TSp = "TpmSupport";
 const _TTr = "TransferType";
-const _Ta = "Tag";
+const _Ta$1 = "Tag";
 const _Te = "Tenancy";
-const _Th = "Throughput";
+const _Th$1 = "Throughput";
 const _Tim = "Timestamp";
 const _Tit = "Title";
-const _Ty$1 = "Type";
+const _Ty$2 = "Type";
 const _U = "Unsuccessful";
 const _UA = "UpdatedAt";
 const _UCTL = "UsageClassTypeList";
 const _UCs = "UsageCount";
-const _UD = "UefiData";
+const _UD$1 = "UefiData";
 const _UDLTV = "UnsuccessfullyDeletedLaunchTemplateVersions";
 const _UDs = "UserData";
 const _UG = "UserGroups";
 const _UGSL = "UserGroupStringList";
 const _UGs = "UserGroup";
-const _UI = "UserId";
+const _UI$1 = "UserId";
 const _UIGP = "UserIdGroupPairs";
 const _UIGPL = "UserIdGroupPairList";
 const _UIGPs = "UserIdGroupPair";
@@ -21853,12 +18136,12 @@ const _UO = "UsageOperation";
 const _UOUT = "UsageOperationUpdateTime";
 const _UST = "UdpStreamTimeout";
 const _UTd = "UdpTimeout";
-const _V$1 = "Value";
+const _V$3 = "Value";
 const _VALo = "VolumeAttachmentList";
 const _VAo = "VolumeArn";
 const _VAol = "VolumeAttachment";
-const _VCC = "VCpuCount";
-const _VCCR = "VCpuCountRange";
+const _VCC$1 = "VCpuCount";
+const _VCCR$1 = "VCpuCountRange";
 const _VCCRR = "VCpuCountRangeRequest";
 const _VCIpu = "VCpuInfo";
 const _VCa = "ValidCores";
@@ -21870,26 +18153,26 @@ const _VISL = "VolumeIdStringList";
 const _VIo = "VolumeId";
 const _VIol = "VolumeIds";
 const _VLo = "VolumeList";
-const _VN = "VirtualName";
+const _VN$1 = "VirtualName";
 const _VNe = "VersionNumber";
 const _VOI = "VolumeOwnerId";
 const _VPCI = "VpcPeeringConnectionId";
 const _VSL = "ValueStringList";
 const _VSLe = "VersionStringList";
 const _VSo = "VolumeSize";
-const _VT$1 = "VolumeType";
+const _VT$2 = "VolumeType";
 const _VTLi = "VirtualizationTypeList";
 const _VTPC = "ValidThreadsPerCore";
 const _VTir = "VirtualizationType";
 const _VU = "ValidUntil";
 const _VW = "ValidationWarning";
-const _Va$1 = "Values";
-const _Ve$1 = "Versions";
+const _Va$2 = "Values";
+const _Ve$2 = "Versions";
 const _Ver = "Version";
 const _Vo = "Volumes";
 const _Vol = "Volume";
 const _W = "Warning";
-const _WC = "WithCooldown";
+const _WC$1 = "WithCooldown";
 const _WCT = "WatermarkCreationTime";
 const _WK = "WatermarkKey";
 const _WL = "WorkloadsList";
@@ -22094,7 +18377,7 @@ const _gp = "gpus";
 const _gr = "groups";
 const _h = "hypervisor";
 const _hBD = "hiddenByDefault";
-const _hE$1 = "httpEndpoint";
+const _hE$3 = "httpEndpoint";
 const _hFAS = "highFixAvailableSince";
 const _hFSL = "highestFindingSeverityLabel";
 const _hI = "hostId";
@@ -22105,7 +18388,7 @@ const _hRGA = "hostResourceGroupArn";
 const _hSi = "hibernationSupported";
 const _hT = "httpTokens";
 const _hTo = "hostnameType";
-const _i = "id";
+const _i$1 = "id";
 const _iAA = "ipv6AddressAttribute";
 const _iAC = "ipv6AddressCount";
 const _iAES = "imageAncestryEntrySet";
@@ -22214,7 +18497,7 @@ const _lTau = "launchTime";
 const _lTo = "locationType";
 const _lVN = "latestVersionNumber";
 const _lo = "location";
-const _m$2 = "min";
+const _m$4 = "min";
 const _mAE = "multiAttachEnabled";
 const _mAIe = "mediaAcceleratorInfo";
 const _mAa = "macAddress";
@@ -22362,7 +18645,7 @@ const _rV = "returnValue";
 const _ra = "ramdisk";
 const _re = "reason";
 const _rem = "remediation";
-const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
 const _sAu = "supportedArchitectures";
 const _sAub = "subnetArn";
 const _sBM = "supportedBootModes";
@@ -22476,124 +18759,124 @@ const _w = "warning";
 const _wCT = "watermarkCreationTime";
 const _wK = "watermarkKey";
 const _wS = "workloadSet";
-const _xN$1 = "xmlName";
+const _xN$2 = "xmlName";
 const _zI = "zoneId";
 const _zN = "zoneName";
 const _zS = "zoneState";
 const _zT = "zoneType";
-const n0$2 = "com.amazonaws.ec2";
-const _s_registry$2 = new TypeRegistry(_s$2);
+const n0$4 = "com.amazonaws.ec2";
+const _s_registry$4 = new TypeRegistry(_s$4);
 var EC2ServiceException$ = [
 	-3,
-	_s$2,
+	_s$4,
 	"EC2ServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$2.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$2 = [_s_registry$2];
+_s_registry$4.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$4 = [_s_registry$4];
 var CopySnapshotRequestPSU = [
 	0,
-	n0$2,
+	n0$4,
 	_CSRPSU,
 	8,
 	0
 ];
 var ImageUefiDataRequest = [
 	0,
-	n0$2,
+	n0$4,
 	_IUDR,
 	8,
 	0
 ];
 var RunInstancesUserData = [
 	0,
-	n0$2,
+	n0$4,
 	_RIUD,
 	8,
 	0
 ];
 var SensitiveUserData = [
 	0,
-	n0$2,
+	n0$4,
 	_SUD,
 	8,
 	0
 ];
 var AcceleratorCount$ = [
 	3,
-	n0$2,
-	_AC,
+	n0$4,
+	_AC$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var AcceleratorCountRequest$ = [
+var AcceleratorCountRequest$$1 = [
 	3,
-	n0$2,
-	_ACR,
+	n0$4,
+	_ACR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var AcceleratorTotalMemoryMiB$ = [
 	3,
-	n0$2,
-	_ATMMB,
+	n0$4,
+	_ATMMB$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var AcceleratorTotalMemoryMiBRequest$ = [
+var AcceleratorTotalMemoryMiBRequest$$1 = [
 	3,
-	n0$2,
-	_ATMMBR,
+	n0$4,
+	_ATMMBR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var ApplicationStatusSummary$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ASS,
 	0,
 	[_Sta, _ISm],
 	[[0, {
 		[_eQN]: `Status`,
-		[_xN$1]: _sta
+		[_xN$2]: _sta
 	}], [4, {
 		[_eQN]: `ImpairedSince`,
-		[_xN$1]: _iSm
+		[_xN$2]: _iSm
 	}]]
 ];
 var AttributeValue$ = [
 	3,
-	n0$2,
+	n0$4,
 	_AVt,
 	0,
-	[_V$1],
+	[_V$3],
 	[[0, {
 		[_eQN]: `Value`,
-		[_xN$1]: _v
+		[_xN$2]: _v
 	}]]
 ];
 var AvailabilityZone$ = [
 	3,
-	n0$2,
-	_AZ,
+	n0$4,
+	_AZ$1,
 	0,
 	[
 		_OIS,
@@ -22602,236 +18885,236 @@ var AvailabilityZone$ = [
 		_ZN,
 		_ZI,
 		_GN,
-		_NBG,
+		_NBG$1,
 		_ZT,
 		_PZN,
 		_PZI,
 		_GLN,
 		_Ge,
-		_SG,
+		_SG$1,
 		_St
 	],
 	[
 		[0, {
 			[_eQN]: `OptInStatus`,
-			[_xN$1]: _oIS
+			[_xN$2]: _oIS
 		}],
 		[() => AvailabilityZoneMessageList, {
 			[_eQN]: `MessageSet`,
-			[_xN$1]: _mS
+			[_xN$2]: _mS
 		}],
 		[0, {
 			[_eQN]: `RegionName`,
-			[_xN$1]: _rNe
+			[_xN$2]: _rNe
 		}],
 		[0, {
 			[_eQN]: `ZoneName`,
-			[_xN$1]: _zN
+			[_xN$2]: _zN
 		}],
 		[0, {
 			[_eQN]: `ZoneId`,
-			[_xN$1]: _zI
+			[_xN$2]: _zI
 		}],
 		[0, {
 			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
+			[_xN$2]: _gN
 		}],
 		[0, {
 			[_eQN]: `NetworkBorderGroup`,
-			[_xN$1]: _nBG
+			[_xN$2]: _nBG
 		}],
 		[0, {
 			[_eQN]: `ZoneType`,
-			[_xN$1]: _zT
+			[_xN$2]: _zT
 		}],
 		[0, {
 			[_eQN]: `ParentZoneName`,
-			[_xN$1]: _pZN
+			[_xN$2]: _pZN
 		}],
 		[0, {
 			[_eQN]: `ParentZoneId`,
-			[_xN$1]: _pZI
+			[_xN$2]: _pZI
 		}],
 		[0, {
 			[_eQN]: `GroupLongName`,
-			[_xN$1]: _gLN
+			[_xN$2]: _gLN
 		}],
 		[() => AvailabilityZoneGeographyList, {
 			[_eQN]: `GeographySet`,
-			[_xN$1]: _gS
+			[_xN$2]: _gS
 		}],
 		[() => AvailabilityZoneSubGeographyList, {
 			[_eQN]: `SubGeographySet`,
-			[_xN$1]: _sGS
+			[_xN$2]: _sGS
 		}],
 		[0, {
 			[_eQN]: `ZoneState`,
-			[_xN$1]: _zS
+			[_xN$2]: _zS
 		}]
 	]
 ];
 var AvailabilityZoneGeography$ = [
 	3,
-	n0$2,
+	n0$4,
 	_AZG,
 	0,
-	[_N$2],
+	[_N$3],
 	[[0, {
 		[_eQN]: `Name`,
-		[_xN$1]: _n
+		[_xN$2]: _n
 	}]]
 ];
 var AvailabilityZoneMessage$ = [
 	3,
-	n0$2,
+	n0$4,
 	_AZM,
 	0,
 	[_Me],
 	[[0, {
 		[_eQN]: `Message`,
-		[_xN$1]: _me
+		[_xN$2]: _me
 	}]]
 ];
 var AvailabilityZoneSubGeography$ = [
 	3,
-	n0$2,
+	n0$4,
 	_AZSG,
 	0,
-	[_N$2],
+	[_N$3],
 	[[0, {
 		[_eQN]: `Name`,
-		[_xN$1]: _n
+		[_xN$2]: _n
 	}]]
 ];
 var BaselineEbsBandwidthMbps$ = [
 	3,
-	n0$2,
-	_BEBM,
+	n0$4,
+	_BEBM$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var BaselineEbsBandwidthMbpsRequest$ = [
+var BaselineEbsBandwidthMbpsRequest$$1 = [
 	3,
-	n0$2,
-	_BEBMR,
+	n0$4,
+	_BEBMR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var BaselinePerformanceFactors$ = [
 	3,
-	n0$2,
-	_BPF,
+	n0$4,
+	_BPF$1,
 	0,
-	[_Cp],
+	[_Cp$1],
 	[[() => CpuPerformanceFactor$, {
 		[_eQN]: `Cpu`,
-		[_xN$1]: _cp
+		[_xN$2]: _cp
 	}]]
 ];
-var BaselinePerformanceFactorsRequest$ = [
+var BaselinePerformanceFactorsRequest$$1 = [
 	3,
-	n0$2,
-	_BPFR,
+	n0$4,
+	_BPFR$1,
 	0,
-	[_Cp],
-	[[() => CpuPerformanceFactorRequest$, 0]]
+	[_Cp$1],
+	[[() => CpuPerformanceFactorRequest$$1, 0]]
 ];
-var BlockDeviceMapping$ = [
+var BlockDeviceMapping$$1 = [
 	3,
-	n0$2,
-	_BDM,
+	n0$4,
+	_BDM$1,
 	0,
 	[
 		_Eb,
-		_ND,
-		_DN,
-		_VN
+		_ND$1,
+		_DN$1,
+		_VN$1
 	],
 	[
 		[() => EbsBlockDevice$, {
 			[_eQN]: `Ebs`,
-			[_xN$1]: _eb
+			[_xN$2]: _eb
 		}],
 		[0, {
 			[_eQN]: `NoDevice`,
-			[_xN$1]: _nD
+			[_xN$2]: _nD
 		}],
 		[0, {
 			[_eQN]: `DeviceName`,
-			[_xN$1]: _dN
+			[_xN$2]: _dN
 		}],
 		[0, {
 			[_eQN]: `VirtualName`,
-			[_xN$1]: _vN
+			[_xN$2]: _vN
 		}]
 	]
 ];
 var BlockPublicAccessStates$ = [
 	3,
-	n0$2,
+	n0$4,
 	_BPAS,
 	0,
 	[_IGBM],
 	[[0, {
 		[_eQN]: `InternetGatewayBlockMode`,
-		[_xN$1]: _iGBM
+		[_xN$2]: _iGBM
 	}]]
 ];
-var CapacityReservationSpecification$ = [
+var CapacityReservationSpecification$$1 = [
 	3,
-	n0$2,
+	n0$4,
 	_CRSa,
 	0,
-	[_CRP, _CRT],
-	[0, () => CapacityReservationTarget$]
+	[_CRP$1, _CRT$1],
+	[0, () => CapacityReservationTarget$$1]
 ];
 var CapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CRSR,
 	0,
-	[_CRP, _CRT],
+	[_CRP$1, _CRT$1],
 	[[0, {
 		[_eQN]: `CapacityReservationPreference`,
-		[_xN$1]: _cRP
+		[_xN$2]: _cRP
 	}], [() => CapacityReservationTargetResponse$, {
 		[_eQN]: `CapacityReservationTarget`,
-		[_xN$1]: _cRT
+		[_xN$2]: _cRT
 	}]]
 ];
-var CapacityReservationTarget$ = [
+var CapacityReservationTarget$$1 = [
 	3,
-	n0$2,
-	_CRT,
+	n0$4,
+	_CRT$1,
 	0,
-	[_CRI, _CRRGA],
+	[_CRI$1, _CRRGA$1],
 	[0, 0]
 ];
 var CapacityReservationTargetResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CRTR,
 	0,
-	[_CRI, _CRRGA],
+	[_CRI$1, _CRRGA$1],
 	[[0, {
 		[_eQN]: `CapacityReservationId`,
-		[_xN$1]: _cRI
+		[_xN$2]: _cRI
 	}], [0, {
 		[_eQN]: `CapacityReservationResourceGroupArn`,
-		[_xN$1]: _cRRGA
+		[_xN$2]: _cRRGA
 	}]]
 ];
 var ConnectionTrackingSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CTS,
 	0,
 	[
@@ -22842,21 +19125,21 @@ var ConnectionTrackingSpecification$ = [
 	[
 		[1, {
 			[_eQN]: `TcpEstablishedTimeout`,
-			[_xN$1]: _tET
+			[_xN$2]: _tET
 		}],
 		[1, {
 			[_eQN]: `UdpTimeout`,
-			[_xN$1]: _uTd
+			[_xN$2]: _uTd
 		}],
 		[1, {
 			[_eQN]: `UdpStreamTimeout`,
-			[_xN$1]: _uST
+			[_xN$2]: _uST
 		}]
 	]
 ];
 var ConnectionTrackingSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CTSR,
 	0,
 	[
@@ -22872,7 +19155,7 @@ var ConnectionTrackingSpecificationRequest$ = [
 ];
 var ConnectionTrackingSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CTSRo,
 	0,
 	[
@@ -22883,34 +19166,34 @@ var ConnectionTrackingSpecificationResponse$ = [
 	[
 		[1, {
 			[_eQN]: `TcpEstablishedTimeout`,
-			[_xN$1]: _tET
+			[_xN$2]: _tET
 		}],
 		[1, {
 			[_eQN]: `UdpStreamTimeout`,
-			[_xN$1]: _uST
+			[_xN$2]: _uST
 		}],
 		[1, {
 			[_eQN]: `UdpTimeout`,
-			[_xN$1]: _uTd
+			[_xN$2]: _uTd
 		}]
 	]
 ];
 var CopyImageRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CIR,
 	0,
 	[
-		_N$2,
+		_N$3,
 		_SII,
 		_SRo$1,
-		_CT,
+		_CT$1,
 		_De,
 		_Enc,
 		_KKI,
 		_DOA,
 		_CIT,
-		_TS,
+		_TS$1,
 		_SCCDM,
 		_DAZ,
 		_DAZI,
@@ -22924,39 +19207,39 @@ var CopyImageRequest$ = [
 		0,
 		[2, {
 			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
+			[_xN$2]: _enc
 		}],
 		[0, {
 			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
+			[_xN$2]: _kKI
 		}],
 		0,
 		2,
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
 		1,
 		0,
 		0,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	3
 ];
 var CopyImageResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CIRo,
 	0,
-	[_IIm],
+	[_IIm$1],
 	[[0, {
 		[_eQN]: `ImageId`,
-		[_xN$1]: _iIma
+		[_xN$2]: _iIma
 	}]]
 ];
 var CopySnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CSR,
 	0,
 	[
@@ -22968,7 +19251,7 @@ var CopySnapshotRequest$ = [
 		_Enc,
 		_KKI,
 		_PU,
-		_TS,
+		_TS$1,
 		_CDM,
 		_DAZ,
 		_DR$1
@@ -22980,47 +19263,47 @@ var CopySnapshotRequest$ = [
 		0,
 		[0, {
 			[_eQN]: `DestinationRegion`,
-			[_xN$1]: _dRe
+			[_xN$2]: _dRe
 		}],
 		[2, {
 			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
+			[_xN$2]: _enc
 		}],
 		[0, {
 			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
+			[_xN$2]: _kKI
 		}],
 		[() => CopySnapshotRequestPSU, {
 			[_eQN]: `PresignedUrl`,
-			[_xN$1]: _pU
+			[_xN$2]: _pU
 		}],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
 		1,
 		0,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	2
 ];
 var CopySnapshotResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CSRo,
 	0,
-	[_T$1, _SIn],
+	[_T$3, _SIn],
 	[[() => TagList$1, {
 		[_eQN]: `TagSet`,
-		[_xN$1]: _tS
+		[_xN$2]: _tS
 	}], [0, {
 		[_eQN]: `SnapshotId`,
-		[_xN$1]: _sIn
+		[_xN$2]: _sIn
 	}]]
 ];
 var CpuOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CO,
 	0,
 	[
@@ -23032,25 +19315,25 @@ var CpuOptions$ = [
 	[
 		[1, {
 			[_eQN]: `CoreCount`,
-			[_xN$1]: _cCo
+			[_xN$2]: _cCo
 		}],
 		[1, {
 			[_eQN]: `ThreadsPerCore`,
-			[_xN$1]: _tPC
+			[_xN$2]: _tPC
 		}],
 		[0, {
 			[_eQN]: `AmdSevSnp`,
-			[_xN$1]: _aSS
+			[_xN$2]: _aSS
 		}],
 		[0, {
 			[_eQN]: `NestedVirtualization`,
-			[_xN$1]: _nV
+			[_xN$2]: _nV
 		}]
 	]
 ];
 var CpuOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_COR,
 	0,
 	[
@@ -23068,126 +19351,126 @@ var CpuOptionsRequest$ = [
 ];
 var CpuPerformanceFactor$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CPF,
 	0,
 	[_Ref],
 	[[() => PerformanceFactorReferenceSet, {
 		[_eQN]: `ReferenceSet`,
-		[_xN$1]: _rSe
+		[_xN$2]: _rSe
 	}]]
 ];
-var CpuPerformanceFactorRequest$ = [
+var CpuPerformanceFactorRequest$$1 = [
 	3,
-	n0$2,
-	_CPFR,
+	n0$4,
+	_CPFR$1,
 	0,
 	[_Ref],
-	[[() => PerformanceFactorReferenceSetRequest, { [_xN$1]: _Refe }]]
+	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Refe }]]
 ];
 var CreateImageRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CIRr,
 	0,
 	[
 		_II$1,
-		_N$2,
-		_TS,
+		_N$3,
+		_TS$1,
 		_SL,
 		_BMO,
 		_DR$1,
 		_De,
 		_NR,
-		_BDMl
+		_BDMl$1
 	],
 	[
 		[0, {
 			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
+			[_xN$2]: _iI
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
 		0,
 		0,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[2, {
 			[_eQN]: `NoReboot`,
-			[_xN$1]: _nR
+			[_xN$2]: _nR
 		}],
 		[() => BlockDeviceMappingRequestList, {
 			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
+			[_xN$2]: _bDM
 		}]
 	],
 	2
 ];
 var CreateImageResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CIRre,
 	0,
-	[_IIm],
+	[_IIm$1],
 	[[0, {
 		[_eQN]: `ImageId`,
-		[_xN$1]: _iIma
+		[_xN$2]: _iIma
 	}]]
 ];
 var CreateImageUsageReportRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CIURR,
 	0,
 	[
-		_IIm,
+		_IIm$1,
 		_RTes,
 		_DR$1,
 		_AIcc,
-		_CT,
-		_TS
+		_CT$1,
+		_TS$1
 	],
 	[
 		0,
-		[() => ImageUsageResourceTypeRequestList, { [_xN$1]: _RTe$1 }],
+		[() => ImageUsageResourceTypeRequestList, { [_xN$2]: _RTe$2 }],
 		2,
-		[() => ImageUsageReportUserIdStringList, { [_xN$1]: _AIc }],
+		[() => ImageUsageReportUserIdStringList, { [_xN$2]: _AIc }],
 		[0, 4],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }]
+		[() => TagSpecificationList, { [_xN$2]: _TSa }]
 	],
 	2
 ];
 var CreateImageUsageReportResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CIURRr,
 	0,
-	[_RI$2],
+	[_RI$3],
 	[[0, {
 		[_eQN]: `ReportId`,
-		[_xN$1]: _rIe
+		[_xN$2]: _rIe
 	}]]
 ];
 var CreateLaunchTemplateVersionRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CLTVR,
 	0,
 	[
 		_LTD,
 		_DR$1,
-		_CT,
-		_LTI,
-		_LTN,
+		_CT$1,
+		_LTI$1,
+		_LTN$1,
 		_SV,
 		_VD,
 		_RAeso
@@ -23206,55 +19489,55 @@ var CreateLaunchTemplateVersionRequest$ = [
 ];
 var CreateLaunchTemplateVersionResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CLTVRr,
 	0,
 	[_LTV, _W],
 	[[() => LaunchTemplateVersion$, {
 		[_eQN]: `LaunchTemplateVersion`,
-		[_xN$1]: _lTV
+		[_xN$2]: _lTV
 	}], [() => ValidationWarning$, {
 		[_eQN]: `Warning`,
-		[_xN$1]: _w
+		[_xN$2]: _w
 	}]]
 ];
 var CreateTagsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CTR,
 	0,
 	[
 		_Res,
-		_T$1,
+		_T$3,
 		_DR$1
 	],
 	[
-		[64, { [_xN$1]: _RIeso }],
-		[() => TagList$1, { [_xN$1]: _Ta }],
+		[64, { [_xN$2]: _RIeso }],
+		[() => TagList$1, { [_xN$2]: _Ta$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	2
 ];
 var CreateVolumePermission$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CVP,
 	0,
-	[_UI, _Gr],
+	[_UI$1, _Gr$1],
 	[[0, {
 		[_eQN]: `UserId`,
-		[_xN$1]: _uI
+		[_xN$2]: _uI
 	}], [0, {
 		[_eQN]: `Group`,
-		[_xN$1]: _g
+		[_xN$2]: _g
 	}]]
 ];
 var CreateVolumePermissionModifications$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CVPM,
 	0,
 	[_Ad, _Rem],
@@ -23262,29 +19545,29 @@ var CreateVolumePermissionModifications$ = [
 ];
 var CreationDateCondition$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CDC,
 	0,
 	[_MDSC],
 	[[1, {
 		[_eQN]: `MaximumDaysSinceCreated`,
-		[_xN$1]: _mDSC
+		[_xN$2]: _mDSC
 	}]]
 ];
 var CreditSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CSr,
 	0,
 	[_CCp],
 	[[0, {
 		[_eQN]: `CpuCredits`,
-		[_xN$1]: _cCp
+		[_xN$2]: _cCp
 	}]]
 ];
 var CreditSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_CSRred,
 	0,
 	[_CCp],
@@ -23293,7 +19576,7 @@ var CreditSpecificationRequest$ = [
 ];
 var DefaultConnectionTrackingConfiguration$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DCTC,
 	0,
 	[
@@ -23304,51 +19587,51 @@ var DefaultConnectionTrackingConfiguration$ = [
 	[
 		[1, {
 			[_eQN]: `DefaultTcpEstablishedTimeout`,
-			[_xN$1]: _dTET
+			[_xN$2]: _dTET
 		}],
 		[1, {
 			[_eQN]: `DefaultUdpTimeout`,
-			[_xN$1]: _dUT
+			[_xN$2]: _dUT
 		}],
 		[1, {
 			[_eQN]: `DefaultUdpStreamTimeout`,
-			[_xN$1]: _dUST
+			[_xN$2]: _dUST
 		}]
 	]
 ];
 var DeleteImageUsageReportRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIURR,
 	0,
-	[_RI$2, _DR$1],
+	[_RI$3, _DR$1],
 	[0, 2],
 	1
 ];
 var DeleteImageUsageReportResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIURRe,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var DeleteLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLTVR,
 	0,
 	[
-		_Ve$1,
+		_Ve$2,
 		_DR$1,
-		_LTI,
-		_LTN
+		_LTI$1,
+		_LTN$1
 	],
 	[
-		[() => VersionStringList, { [_xN$1]: _LTV }],
+		[() => VersionStringList, { [_xN$2]: _LTV }],
 		2,
 		0,
 		0
@@ -23357,143 +19640,143 @@ var DeleteLaunchTemplateVersionsRequest$ = [
 ];
 var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLTVREI,
 	0,
 	[
-		_LTI,
-		_LTN,
+		_LTI$1,
+		_LTN$1,
 		_VNe,
 		_REe
 	],
 	[
 		[0, {
 			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
+			[_xN$2]: _lTI
 		}],
 		[0, {
 			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
+			[_xN$2]: _lTN
 		}],
 		[1, {
 			[_eQN]: `VersionNumber`,
-			[_xN$1]: _vNe
+			[_xN$2]: _vNe
 		}],
 		[() => ResponseError$, {
 			[_eQN]: `ResponseError`,
-			[_xN$1]: _rE
+			[_xN$2]: _rE
 		}]
 	]
 ];
 var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLTVRSI,
 	0,
 	[
-		_LTI,
-		_LTN,
+		_LTI$1,
+		_LTN$1,
 		_VNe
 	],
 	[
 		[0, {
 			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
+			[_xN$2]: _lTI
 		}],
 		[0, {
 			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
+			[_xN$2]: _lTN
 		}],
 		[1, {
 			[_eQN]: `VersionNumber`,
-			[_xN$1]: _vNe
+			[_xN$2]: _vNe
 		}]
 	]
 ];
 var DeleteLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLTVRe,
 	0,
 	[_SDLTV, _UDLTV],
 	[[() => DeleteLaunchTemplateVersionsResponseSuccessSet, {
 		[_eQN]: `SuccessfullyDeletedLaunchTemplateVersionSet`,
-		[_xN$1]: _sDLTVS
+		[_xN$2]: _sDLTVS
 	}], [() => DeleteLaunchTemplateVersionsResponseErrorSet, {
 		[_eQN]: `UnsuccessfullyDeletedLaunchTemplateVersionSet`,
-		[_xN$1]: _uDLTVS
+		[_xN$2]: _uDLTVS
 	}]]
 ];
 var DeleteSnapshotRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSR,
 	0,
 	[_SIn, _DR$1],
 	[0, [2, {
 		[_eQN]: `DryRun`,
-		[_xN$1]: _dR
+		[_xN$2]: _dR
 	}]],
 	1
 ];
 var DeleteSnapshotReturnCode$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSRC,
 	0,
 	[_SIn, _RC$1],
 	[[0, {
 		[_eQN]: `SnapshotId`,
-		[_xN$1]: _sIn
+		[_xN$2]: _sIn
 	}], [0, {
 		[_eQN]: `ReturnCode`,
-		[_xN$1]: _rC
+		[_xN$2]: _rC
 	}]]
 ];
 var DeleteTagsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DTR,
 	0,
 	[
 		_Res,
 		_DR$1,
-		_T$1
+		_T$3
 	],
 	[
 		[64, {
 			[_eQN]: `ResourceId`,
-			[_xN$1]: _rIes
+			[_xN$2]: _rIes
 		}],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
 		[() => TagList$1, {
 			[_eQN]: `Tag`,
-			[_xN$1]: _ta
+			[_xN$2]: _ta
 		}]
 	],
 	1
 ];
 var DeprecationTimeCondition$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DTC,
 	0,
 	[_MDSD],
 	[[1, {
 		[_eQN]: `MaximumDaysSinceDeprecated`,
-		[_xN$1]: _mDSD
+		[_xN$2]: _mDSD
 	}]]
 ];
 var DeregisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRer,
 	0,
 	[
-		_IIm,
+		_IIm$1,
 		_DAS,
 		_DR$1
 	],
@@ -23502,28 +19785,28 @@ var DeregisterImageRequest$ = [
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	1
 ];
 var DeregisterImageResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRere,
 	0,
-	[_R$1, _DSRel],
+	[_R$2, _DSRel],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}], [() => DeleteSnapshotResultSet, {
 		[_eQN]: `DeleteSnapshotResultSet`,
-		[_xN$1]: _dSRS
+		[_xN$2]: _dSRS
 	}]]
 ];
 var DescribeAvailabilityZonesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DAZR,
 	0,
 	[
@@ -23531,43 +19814,43 @@ var DescribeAvailabilityZonesRequest$ = [
 		_ZIo,
 		_AAZ,
 		_DR$1,
-		_Fi$1
+		_Fi$2
 	],
 	[
-		[() => ZoneNameStringList, { [_xN$1]: _ZN }],
-		[() => ZoneIdStringList, { [_xN$1]: _ZI }],
+		[() => ZoneNameStringList, { [_xN$2]: _ZN }],
+		[() => ZoneIdStringList, { [_xN$2]: _ZI }],
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
+		[() => FilterList, { [_xN$2]: _Fil }]
 	]
 ];
 var DescribeAvailabilityZonesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DAZRe,
 	0,
-	[_AZv],
+	[_AZv$1],
 	[[() => AvailabilityZoneList, {
 		[_eQN]: `AvailabilityZoneInfo`,
-		[_xN$1]: _aZIv
+		[_xN$2]: _aZIv
 	}]]
 ];
 var DescribeFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DFSRR,
 	0,
 	[
-		_Fi$1,
-		_MR$2,
+		_Fi$2,
+		_MR$3,
 		_NTe,
 		_DR$1
 	],
 	[
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		1,
 		0,
 		2
@@ -23575,30 +19858,30 @@ var DescribeFastSnapshotRestoresRequest$ = [
 ];
 var DescribeFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DFSRRe,
 	0,
 	[_FSR, _NTe],
 	[[() => DescribeFastSnapshotRestoreSuccessSet, {
 		[_eQN]: `FastSnapshotRestoreSet`,
-		[_xN$1]: _fSRS
+		[_xN$2]: _fSRS
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var DescribeFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DFSRSI,
 	0,
 	[
 		_SIn,
-		_AZ,
-		_AZI,
+		_AZ$1,
+		_AZI$1,
 		_St,
 		_STR,
-		_OI,
+		_OI$1,
 		_OAw,
 		_ETna,
 		_OT,
@@ -23609,62 +19892,62 @@ var DescribeFastSnapshotRestoreSuccessItem$ = [
 	[
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[0, {
 			[_eQN]: `StateTransitionReason`,
-			[_xN$1]: _sTR
+			[_xN$2]: _sTR
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `OwnerAlias`,
-			[_xN$1]: _oAw
+			[_xN$2]: _oAw
 		}],
 		[4, {
 			[_eQN]: `EnablingTime`,
-			[_xN$1]: _eTna
+			[_xN$2]: _eTna
 		}],
 		[4, {
 			[_eQN]: `OptimizingTime`,
-			[_xN$1]: _oT
+			[_xN$2]: _oT
 		}],
 		[4, {
 			[_eQN]: `EnabledTime`,
-			[_xN$1]: _eTnab
+			[_xN$2]: _eTnab
 		}],
 		[4, {
 			[_eQN]: `DisablingTime`,
-			[_xN$1]: _dTi
+			[_xN$2]: _dTi
 		}],
 		[4, {
 			[_eQN]: `DisabledTime`,
-			[_xN$1]: _dTis
+			[_xN$2]: _dTis
 		}]
 	]
 ];
 var DescribeImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIAR,
 	0,
 	[
 		_At,
-		_IIm,
+		_IIm$1,
 		_DR$1
 	],
 	[
@@ -23672,14 +19955,14 @@ var DescribeImageAttributeRequest$ = [
 		0,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	2
 ];
 var DescribeImageReferencesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRR,
 	0,
 	[
@@ -23688,12 +19971,12 @@ var DescribeImageReferencesRequest$ = [
 		_RTes,
 		_NTe,
 		_DR$1,
-		_MR$2
+		_MR$3
 	],
 	[
-		[64, { [_xN$1]: _IIm }],
+		[64, { [_xN$2]: _IIm$1 }],
 		2,
-		[() => ResourceTypeRequestList, { [_xN$1]: _RTe$1 }],
+		[() => ResourceTypeRequestList, { [_xN$2]: _RTe$2 }],
 		0,
 		2,
 		1
@@ -23702,275 +19985,275 @@ var DescribeImageReferencesRequest$ = [
 ];
 var DescribeImageReferencesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRRe,
 	0,
 	[_NTe, _IRm],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => ImageReferenceList, {
 		[_eQN]: `ImageReferenceSet`,
-		[_xN$1]: _iRS
+		[_xN$2]: _iRS
 	}]]
 ];
 var DescribeImagesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRes,
 	0,
 	[
 		_EU,
 		_IIma,
 		_Ow,
-		_ID$1,
+		_ID$2,
 		_IDn,
-		_MR$2,
+		_MR$3,
 		_NTe,
 		_DR$1,
-		_Fi$1
+		_Fi$2
 	],
 	[
-		[() => ExecutableByStringList, { [_xN$1]: _EBx }],
-		[() => ImageIdStringList, { [_xN$1]: _IIm }],
-		[() => OwnerStringList, { [_xN$1]: _Own }],
+		[() => ExecutableByStringList, { [_xN$2]: _EBx }],
+		[() => ImageIdStringList, { [_xN$2]: _IIm$1 }],
+		[() => OwnerStringList, { [_xN$2]: _Own }],
 		2,
 		2,
 		1,
 		0,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
+		[() => FilterList, { [_xN$2]: _Fil }]
 	]
 ];
 var DescribeImagesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIResc,
 	0,
 	[_NTe, _Im],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => ImageList, {
 		[_eQN]: `ImagesSet`,
-		[_xN$1]: _iSma
+		[_xN$2]: _iSma
 	}]]
 ];
 var DescribeImageUsageReportEntriesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIURER,
 	0,
 	[
 		_IIma,
 		_RIep,
 		_NTe,
-		_Fi$1,
+		_Fi$2,
 		_DR$1,
-		_MR$2
+		_MR$3
 	],
 	[
-		[64, { [_xN$1]: _IIm }],
-		[64, { [_xN$1]: _RI$2 }],
+		[64, { [_xN$2]: _IIm$1 }],
+		[64, { [_xN$2]: _RI$3 }],
 		0,
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		2,
 		1
 	]
 ];
 var DescribeImageUsageReportEntriesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIURERe,
 	0,
 	[_NTe, _IURE],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => ImageUsageReportEntryList, {
 		[_eQN]: `ImageUsageReportEntrySet`,
-		[_xN$1]: _iURES
+		[_xN$2]: _iURES
 	}]]
 ];
 var DescribeImageUsageReportsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIURRes,
 	0,
 	[
 		_IIma,
 		_RIep,
 		_NTe,
-		_Fi$1,
+		_Fi$2,
 		_DR$1,
-		_MR$2
+		_MR$3
 	],
 	[
-		[64, { [_xN$1]: _IIm }],
-		[64, { [_xN$1]: _RI$2 }],
+		[64, { [_xN$2]: _IIm$1 }],
+		[64, { [_xN$2]: _RI$3 }],
 		0,
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		2,
 		1
 	]
 ];
 var DescribeImageUsageReportsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIURResc,
 	0,
 	[_NTe, _IUR],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => ImageUsageReportList, {
 		[_eQN]: `ImageUsageReportSet`,
-		[_xN$1]: _iURS
+		[_xN$2]: _iURS
 	}]]
 ];
 var DescribeInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRescr,
 	0,
 	[
-		_IIn,
-		_IMR,
+		_IIn$1,
+		_IMR$1,
 		_DR$1,
-		_Fi$1,
+		_Fi$2,
 		_NTe,
-		_MR$2
+		_MR$3
 	],
 	[
-		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
+		[() => InstanceIdStringList, { [_xN$2]: _II$1 }],
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		[0, {
 			[_eQN]: `NextToken`,
-			[_xN$1]: _nTe
+			[_xN$2]: _nTe
 		}],
 		[1, {
 			[_eQN]: `MaxResults`,
-			[_xN$1]: _mR
+			[_xN$2]: _mR
 		}]
 	]
 ];
 var DescribeInstancesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRescri,
 	0,
 	[_NTe, _Rese],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => ReservationList, {
 		[_eQN]: `ReservationSet`,
-		[_xN$1]: _rSes
+		[_xN$2]: _rSes
 	}]]
 ];
 var DescribeInstanceStatusRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DISRes,
 	0,
 	[
-		_IIn,
-		_MR$2,
+		_IIn$1,
+		_MR$3,
 		_NTe,
-		_IMR,
+		_IMR$1,
 		_DR$1,
-		_Fi$1,
+		_Fi$2,
 		_IAI$1
 	],
 	[
-		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
+		[() => InstanceIdStringList, { [_xN$2]: _II$1 }],
 		1,
 		0,
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		[2, {
 			[_eQN]: `IncludeAllInstances`,
-			[_xN$1]: _iAI
+			[_xN$2]: _iAI
 		}]
 	]
 ];
 var DescribeInstanceStatusResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DISResc,
 	0,
 	[_ISnst, _NTe],
 	[[() => InstanceStatusList, {
 		[_eQN]: `InstanceStatusSet`,
-		[_xN$1]: _iSS
+		[_xN$2]: _iSS
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var DescribeInstanceTypeOfferingsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DITOR,
 	0,
 	[
 		_DR$1,
 		_LTo,
-		_Fi$1,
-		_MR$2,
+		_Fi$2,
+		_MR$3,
 		_NTe
 	],
 	[
 		2,
 		0,
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		1,
 		0
 	]
 ];
 var DescribeInstanceTypeOfferingsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DITORe,
 	0,
 	[_ITO, _NTe],
 	[[() => InstanceTypeOfferingsList, {
 		[_eQN]: `InstanceTypeOfferingSet`,
-		[_xN$1]: _iTOS
+		[_xN$2]: _iTOS
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var DescribeInstanceTypesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DITRes,
 	0,
 	[
 		_DR$1,
 		_ITnst,
-		_Fi$1,
-		_MR$2,
+		_Fi$2,
+		_MR$3,
 		_NTe,
 		_IUIR
 	],
 	[
 		2,
-		[64, { [_xN$1]: _IT$1 }],
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[64, { [_xN$2]: _IT$2 }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		1,
 		0,
 		2
@@ -23978,172 +20261,172 @@ var DescribeInstanceTypesRequest$ = [
 ];
 var DescribeInstanceTypesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DITResc,
 	0,
 	[_ITnst, _NTe],
 	[[() => InstanceTypeInfoList, {
 		[_eQN]: `InstanceTypeSet`,
-		[_xN$1]: _iTS
+		[_xN$2]: _iTS
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var DescribeLaunchTemplateVersionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLTVRes,
 	0,
 	[
 		_DR$1,
-		_LTI,
-		_LTN,
-		_Ve$1,
+		_LTI$1,
+		_LTN$1,
+		_Ve$2,
 		_MV,
 		_MVa,
 		_NTe,
-		_MR$2,
-		_Fi$1,
+		_MR$3,
+		_Fi$2,
 		_RAeso,
-		_IMR
+		_IMR$1
 	],
 	[
 		2,
 		0,
 		0,
-		[() => VersionStringList, { [_xN$1]: _LTV }],
+		[() => VersionStringList, { [_xN$2]: _LTV }],
 		0,
 		0,
 		0,
 		1,
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		2,
 		2
 	]
 ];
 var DescribeLaunchTemplateVersionsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLTVResc,
 	0,
 	[_LTVa, _NTe],
 	[[() => LaunchTemplateVersionSet, {
 		[_eQN]: `LaunchTemplateVersionSet`,
-		[_xN$1]: _lTVS
+		[_xN$2]: _lTVS
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var DescribeLockedSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLSR,
 	0,
 	[
-		_Fi$1,
-		_MR$2,
+		_Fi$2,
+		_MR$3,
 		_NTe,
 		_SIna,
 		_DR$1
 	],
 	[
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		1,
 		0,
-		[() => SnapshotIdStringList, { [_xN$1]: _SIn }],
+		[() => SnapshotIdStringList, { [_xN$2]: _SIn }],
 		2
 	]
 ];
 var DescribeLockedSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DLSRe,
 	0,
 	[_Sn, _NTe],
 	[[() => LockedSnapshotsInfoList, {
 		[_eQN]: `SnapshotSet`,
-		[_xN$1]: _sSn
+		[_xN$2]: _sSn
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var DescribeRegionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DRRe,
 	0,
 	[
 		_RNe,
 		_ARll,
 		_DR$1,
-		_Fi$1
+		_Fi$2
 	],
 	[
-		[() => RegionNameStringList, { [_xN$1]: _RN }],
+		[() => RegionNameStringList, { [_xN$2]: _RN }],
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
+		[() => FilterList, { [_xN$2]: _Fil }]
 	]
 ];
 var DescribeRegionsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DRRes,
 	0,
 	[_Reg],
 	[[() => RegionList, {
 		[_eQN]: `RegionInfo`,
-		[_xN$1]: _rIeg
+		[_xN$2]: _rIeg
 	}]]
 ];
 var DescribeSecurityGroupsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSGRes,
 	0,
 	[
 		_GIro,
 		_GNr,
 		_NTe,
-		_MR$2,
+		_MR$3,
 		_DR$1,
-		_Fi$1
+		_Fi$2
 	],
 	[
-		[() => GroupIdStringList, { [_xN$1]: _GIr }],
-		[() => GroupNameStringList, { [_xN$1]: _GN }],
+		[() => GroupIdStringList, { [_xN$2]: _GIr }],
+		[() => GroupNameStringList, { [_xN$2]: _GN }],
 		0,
 		1,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
+		[() => FilterList, { [_xN$2]: _Fil }]
 	]
 ];
 var DescribeSecurityGroupsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSGResc,
 	0,
 	[_NTe, _SGe],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => SecurityGroupList, {
 		[_eQN]: `SecurityGroupInfo`,
-		[_xN$1]: _sGIec
+		[_xN$2]: _sGIec
 	}]]
 ];
 var DescribeSnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSAR,
 	0,
 	[
@@ -24156,14 +20439,14 @@ var DescribeSnapshotAttributeRequest$ = [
 		0,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	2
 ];
 var DescribeSnapshotAttributeResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSARe,
 	0,
 	[
@@ -24174,286 +20457,286 @@ var DescribeSnapshotAttributeResult$ = [
 	[
 		[() => ProductCodeList, {
 			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
+			[_xN$2]: _pC
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[() => CreateVolumePermissionList, {
 			[_eQN]: `CreateVolumePermission`,
-			[_xN$1]: _cVP
+			[_xN$2]: _cVP
 		}]
 	]
 ];
 var DescribeSnapshotsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSRes,
 	0,
 	[
-		_MR$2,
+		_MR$3,
 		_NTe,
 		_OIw,
 		_RBUI,
 		_SIna,
 		_DR$1,
-		_Fi$1
+		_Fi$2
 	],
 	[
 		1,
 		0,
-		[() => OwnerStringList, { [_xN$1]: _Own }],
-		[64, { [_xN$1]: _RBe }],
-		[() => SnapshotIdStringList, { [_xN$1]: _SIn }],
+		[() => OwnerStringList, { [_xN$2]: _Own }],
+		[64, { [_xN$2]: _RBe }],
+		[() => SnapshotIdStringList, { [_xN$2]: _SIn }],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
+		[() => FilterList, { [_xN$2]: _Fil }]
 	]
 ];
 var DescribeSnapshotsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSResc,
 	0,
 	[_NTe, _Sn],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => SnapshotList, {
 		[_eQN]: `SnapshotSet`,
-		[_xN$1]: _sSn
+		[_xN$2]: _sSn
 	}]]
 ];
 var DescribeSubnetsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSRescr,
 	0,
 	[
-		_Fi$1,
-		_SI,
+		_Fi$2,
+		_SI$2,
 		_NTe,
-		_MR$2,
+		_MR$3,
 		_DR$1
 	],
 	[
-		[() => FilterList, { [_xN$1]: _Fil }],
-		[() => SubnetIdStringList, { [_xN$1]: _SIu }],
+		[() => FilterList, { [_xN$2]: _Fil }],
+		[() => SubnetIdStringList, { [_xN$2]: _SIu }],
 		0,
 		1,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	]
 ];
 var DescribeSubnetsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DSRescri,
 	0,
 	[_NTe, _Subn],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => SubnetList, {
 		[_eQN]: `SubnetSet`,
-		[_xN$1]: _sSub
+		[_xN$2]: _sSub
 	}]]
 ];
 var DescribeVolumesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DVRes,
 	0,
 	[
 		_VIol,
-		_IMR,
+		_IMR$1,
 		_DR$1,
-		_Fi$1,
+		_Fi$2,
 		_NTe,
-		_MR$2
+		_MR$3
 	],
 	[
-		[() => VolumeIdStringList, { [_xN$1]: _VIo }],
+		[() => VolumeIdStringList, { [_xN$2]: _VIo }],
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
-		[() => FilterList, { [_xN$1]: _Fil }],
+		[() => FilterList, { [_xN$2]: _Fil }],
 		[0, {
 			[_eQN]: `NextToken`,
-			[_xN$1]: _nTe
+			[_xN$2]: _nTe
 		}],
 		[1, {
 			[_eQN]: `MaxResults`,
-			[_xN$1]: _mR
+			[_xN$2]: _mR
 		}]
 	]
 ];
 var DescribeVolumesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DVResc,
 	0,
 	[_NTe, _Vo],
 	[[0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}], [() => VolumeList, {
 		[_eQN]: `VolumeSet`,
-		[_xN$1]: _vS$1
+		[_xN$2]: _vS$1
 	}]]
 ];
 var DisableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIDR,
 	0,
-	[_IIm, _DR$1],
+	[_IIm$1, _DR$1],
 	[0, 2],
 	1
 ];
 var DisableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIDRi,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var DisableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIDPR,
 	0,
-	[_IIm, _DR$1],
+	[_IIm$1, _DR$1],
 	[0, 2],
 	1
 ];
 var DisableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIDPRi,
 	0,
-	[_R$1],
+	[_R$2],
 	[[0, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var DisableImageRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRi,
 	0,
-	[_IIm, _DR$1],
+	[_IIm$1, _DR$1],
 	[0, 2],
 	1
 ];
 var DisableImageResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIRis,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var DiskInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_DIisk,
 	0,
 	[
 		_SIGB,
 		_Cou,
-		_Ty$1
+		_Ty$2
 	],
 	[
 		[1, {
 			[_eQN]: `SizeInGB`,
-			[_xN$1]: _sIGB
+			[_xN$2]: _sIGB
 		}],
 		[1, {
 			[_eQN]: `Count`,
-			[_xN$1]: _cou
+			[_xN$2]: _cou
 		}],
 		[0, {
 			[_eQN]: `Type`,
-			[_xN$1]: _ty
+			[_xN$2]: _ty
 		}]
 	]
 ];
 var EbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EBD,
 	0,
 	[
-		_DOT,
-		_Io,
+		_DOT$1,
+		_Io$1,
 		_SIn,
 		_VSo,
-		_VT$1,
+		_VT$2,
 		_KKI,
-		_Th,
+		_Th$1,
 		_OA,
-		_AZ,
+		_AZ$1,
 		_Enc,
 		_VIR,
-		_AZI,
+		_AZI$1,
 		_ECI
 	],
 	[
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[1, {
 			[_eQN]: `Iops`,
-			[_xN$1]: _io
+			[_xN$2]: _io
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[1, {
 			[_eQN]: `VolumeSize`,
-			[_xN$1]: _vSo
+			[_xN$2]: _vSo
 		}],
 		[0, {
 			[_eQN]: `VolumeType`,
-			[_xN$1]: _vT
+			[_xN$2]: _vT
 		}],
 		[0, {
 			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
+			[_xN$2]: _kKI
 		}],
 		[1, {
 			[_eQN]: `Throughput`,
-			[_xN$1]: _th
+			[_xN$2]: _th
 		}],
 		[0, {
 			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
+			[_xN$2]: _oA
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[2, {
 			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
+			[_xN$2]: _enc
 		}],
 		1,
 		0,
@@ -24462,7 +20745,7 @@ var EbsBlockDevice$ = [
 ];
 var EbsCardInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ECIb,
 	0,
 	[
@@ -24477,37 +20760,37 @@ var EbsCardInfo$ = [
 	[
 		[1, {
 			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
+			[_xN$2]: _eCI
 		}],
 		[1, {
 			[_eQN]: `BaselineBandwidthInMbps`,
-			[_xN$1]: _bBIM
+			[_xN$2]: _bBIM
 		}],
 		[1, {
 			[_eQN]: `BaselineThroughputInMBps`,
-			[_xN$1]: _bTIMB
+			[_xN$2]: _bTIMB
 		}],
 		[1, {
 			[_eQN]: `BaselineIops`,
-			[_xN$1]: _bIa
+			[_xN$2]: _bIa
 		}],
 		[1, {
 			[_eQN]: `MaximumBandwidthInMbps`,
-			[_xN$1]: _mBIM
+			[_xN$2]: _mBIM
 		}],
 		[1, {
 			[_eQN]: `MaximumThroughputInMBps`,
-			[_xN$1]: _mTIMB
+			[_xN$2]: _mTIMB
 		}],
 		[1, {
 			[_eQN]: `MaximumIops`,
-			[_xN$1]: _mI
+			[_xN$2]: _mI
 		}]
 	]
 ];
 var EbsInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIb,
 	0,
 	[
@@ -24523,46 +20806,46 @@ var EbsInfo$ = [
 	[
 		[0, {
 			[_eQN]: `EbsOptimizedSupport`,
-			[_xN$1]: _eOS
+			[_xN$2]: _eOS
 		}],
 		[0, {
 			[_eQN]: `EncryptionSupport`,
-			[_xN$1]: _eSn
+			[_xN$2]: _eSn
 		}],
 		[() => EbsOptimizedInfo$, {
 			[_eQN]: `EbsOptimizedInfo`,
-			[_xN$1]: _eOI
+			[_xN$2]: _eOI
 		}],
 		[0, {
 			[_eQN]: `NvmeSupport`,
-			[_xN$1]: _nS
+			[_xN$2]: _nS
 		}],
 		[1, {
 			[_eQN]: `MaximumEbsAttachments`,
-			[_xN$1]: _mEA
+			[_xN$2]: _mEA
 		}],
 		[0, {
 			[_eQN]: `AttachmentLimitType`,
-			[_xN$1]: _aLT
+			[_xN$2]: _aLT
 		}],
 		[1, {
 			[_eQN]: `MaximumEbsCards`,
-			[_xN$1]: _mEC
+			[_xN$2]: _mEC
 		}],
 		[() => EbsCardInfoList, {
 			[_eQN]: `EbsCardSet`,
-			[_xN$1]: _eCS
+			[_xN$2]: _eCS
 		}]
 	]
 ];
 var EbsInstanceBlockDevice$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIBD,
 	0,
 	[
 		_ATtt,
-		_DOT,
+		_DOT$1,
 		_Sta,
 		_VIo,
 		_ARss,
@@ -24573,41 +20856,41 @@ var EbsInstanceBlockDevice$ = [
 	[
 		[4, {
 			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
+			[_xN$2]: _aTt
 		}],
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[0, {
 			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
+			[_xN$2]: _vIo
 		}],
 		[0, {
 			[_eQN]: `AssociatedResource`,
-			[_xN$1]: _aRs
+			[_xN$2]: _aRs
 		}],
 		[0, {
 			[_eQN]: `VolumeOwnerId`,
-			[_xN$1]: _vOI
+			[_xN$2]: _vOI
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}],
 		[1, {
 			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
+			[_xN$2]: _eCI
 		}]
 	]
 ];
 var EbsOptimizedInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EOI,
 	0,
 	[
@@ -24621,83 +20904,83 @@ var EbsOptimizedInfo$ = [
 	[
 		[1, {
 			[_eQN]: `BaselineBandwidthInMbps`,
-			[_xN$1]: _bBIM
+			[_xN$2]: _bBIM
 		}],
 		[1, {
 			[_eQN]: `BaselineThroughputInMBps`,
-			[_xN$1]: _bTIMB
+			[_xN$2]: _bTIMB
 		}],
 		[1, {
 			[_eQN]: `BaselineIops`,
-			[_xN$1]: _bIa
+			[_xN$2]: _bIa
 		}],
 		[1, {
 			[_eQN]: `MaximumBandwidthInMbps`,
-			[_xN$1]: _mBIM
+			[_xN$2]: _mBIM
 		}],
 		[1, {
 			[_eQN]: `MaximumThroughputInMBps`,
-			[_xN$1]: _mTIMB
+			[_xN$2]: _mTIMB
 		}],
 		[1, {
 			[_eQN]: `MaximumIops`,
-			[_xN$1]: _mI
+			[_xN$2]: _mI
 		}]
 	]
 ];
 var EbsStatusDetails$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ESD,
 	0,
 	[
 		_ISm,
-		_N$2,
+		_N$3,
 		_Sta
 	],
 	[
 		[4, {
 			[_eQN]: `ImpairedSince`,
-			[_xN$1]: _iSm
+			[_xN$2]: _iSm
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}]
 	]
 ];
 var EbsStatusSummary$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ESSb,
 	0,
 	[_Det, _Sta],
 	[[() => EbsStatusDetailsList, {
 		[_eQN]: `Details`,
-		[_xN$1]: _det
+		[_xN$2]: _det
 	}], [0, {
 		[_eQN]: `Status`,
-		[_xN$1]: _sta
+		[_xN$2]: _sta
 	}]]
 ];
 var EfaInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIf,
 	0,
 	[_MEI],
 	[[1, {
 		[_eQN]: `MaximumEfaInterfaces`,
-		[_xN$1]: _mEI
+		[_xN$2]: _mEI
 	}]]
 ];
 var ElasticGpuAssociation$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EGA,
 	0,
 	[
@@ -24709,54 +20992,54 @@ var ElasticGpuAssociation$ = [
 	[
 		[0, {
 			[_eQN]: `ElasticGpuId`,
-			[_xN$1]: _eGI
+			[_xN$2]: _eGI
 		}],
 		[0, {
 			[_eQN]: `ElasticGpuAssociationId`,
-			[_xN$1]: _eGAI
+			[_xN$2]: _eGAI
 		}],
 		[0, {
 			[_eQN]: `ElasticGpuAssociationState`,
-			[_xN$1]: _eGAS
+			[_xN$2]: _eGAS
 		}],
 		[0, {
 			[_eQN]: `ElasticGpuAssociationTime`,
-			[_xN$1]: _eGAT
+			[_xN$2]: _eGAT
 		}]
 	]
 ];
 var ElasticGpuSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EGSla,
 	0,
-	[_Ty$1],
+	[_Ty$2],
 	[0],
 	1
 ];
 var ElasticGpuSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EGSR,
 	0,
-	[_Ty$1],
+	[_Ty$2],
 	[[0, {
 		[_eQN]: `Type`,
-		[_xN$1]: _ty
+		[_xN$2]: _ty
 	}]]
 ];
 var ElasticInferenceAccelerator$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIA,
 	0,
-	[_Ty$1, _Cou],
+	[_Ty$2, _Cou],
 	[0, 1],
 	1
 ];
 var ElasticInferenceAcceleratorAssociation$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIAA,
 	0,
 	[
@@ -24768,120 +21051,120 @@ var ElasticInferenceAcceleratorAssociation$ = [
 	[
 		[0, {
 			[_eQN]: `ElasticInferenceAcceleratorArn`,
-			[_xN$1]: _eIAA
+			[_xN$2]: _eIAA
 		}],
 		[0, {
 			[_eQN]: `ElasticInferenceAcceleratorAssociationId`,
-			[_xN$1]: _eIAAI
+			[_xN$2]: _eIAAI
 		}],
 		[0, {
 			[_eQN]: `ElasticInferenceAcceleratorAssociationState`,
-			[_xN$1]: _eIAAS
+			[_xN$2]: _eIAAS
 		}],
 		[4, {
 			[_eQN]: `ElasticInferenceAcceleratorAssociationTime`,
-			[_xN$1]: _eIAAT
+			[_xN$2]: _eIAAT
 		}]
 	]
 ];
 var EnableFastSnapshotRestoreErrorItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EFSREI,
 	0,
 	[_SIn, _FSRSE],
 	[[0, {
 		[_eQN]: `SnapshotId`,
-		[_xN$1]: _sIn
+		[_xN$2]: _sIn
 	}], [() => EnableFastSnapshotRestoreStateErrorSet, {
 		[_eQN]: `FastSnapshotRestoreStateErrorSet`,
-		[_xN$1]: _fSRSES
+		[_xN$2]: _fSRSES
 	}]]
 ];
 var EnableFastSnapshotRestoresRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EFSRR,
 	0,
 	[
 		_SSIo,
-		_AZv,
-		_AZIv,
+		_AZv$1,
+		_AZIv$1,
 		_DR$1
 	],
 	[
-		[() => SnapshotIdStringList, { [_xN$1]: _SSI }],
-		[() => AvailabilityZoneStringList, { [_xN$1]: _AZ }],
-		[() => AvailabilityZoneIdStringList, { [_xN$1]: _AZI }],
+		[() => SnapshotIdStringList, { [_xN$2]: _SSI }],
+		[() => AvailabilityZoneStringList, { [_xN$2]: _AZ$1 }],
+		[() => AvailabilityZoneIdStringList, { [_xN$2]: _AZI$1 }],
 		2
 	],
 	1
 ];
 var EnableFastSnapshotRestoresResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EFSRRn,
 	0,
 	[_Suc, _U],
 	[[() => EnableFastSnapshotRestoreSuccessSet, {
 		[_eQN]: `Successful`,
-		[_xN$1]: _suc
+		[_xN$2]: _suc
 	}], [() => EnableFastSnapshotRestoreErrorSet, {
 		[_eQN]: `Unsuccessful`,
-		[_xN$1]: _u
+		[_xN$2]: _u
 	}]]
 ];
 var EnableFastSnapshotRestoreStateError$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EFSRSE,
 	0,
-	[_Co, _Me],
+	[_Co$1, _Me],
 	[[0, {
 		[_eQN]: `Code`,
-		[_xN$1]: _co
+		[_xN$2]: _co
 	}], [0, {
 		[_eQN]: `Message`,
-		[_xN$1]: _me
+		[_xN$2]: _me
 	}]]
 ];
 var EnableFastSnapshotRestoreStateErrorItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EFSRSEI,
 	0,
 	[
-		_AZ,
-		_AZI,
+		_AZ$1,
+		_AZI$1,
 		_Er
 	],
 	[
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[() => EnableFastSnapshotRestoreStateError$, {
 			[_eQN]: `Error`,
-			[_xN$1]: _er
+			[_xN$2]: _er
 		}]
 	]
 ];
 var EnableFastSnapshotRestoreSuccessItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EFSRSI,
 	0,
 	[
 		_SIn,
-		_AZ,
-		_AZI,
+		_AZ$1,
+		_AZI$1,
 		_St,
 		_STR,
-		_OI,
+		_OI$1,
 		_OAw,
 		_ETna,
 		_OT,
@@ -24892,61 +21175,61 @@ var EnableFastSnapshotRestoreSuccessItem$ = [
 	[
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[0, {
 			[_eQN]: `StateTransitionReason`,
-			[_xN$1]: _sTR
+			[_xN$2]: _sTR
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `OwnerAlias`,
-			[_xN$1]: _oAw
+			[_xN$2]: _oAw
 		}],
 		[4, {
 			[_eQN]: `EnablingTime`,
-			[_xN$1]: _eTna
+			[_xN$2]: _eTna
 		}],
 		[4, {
 			[_eQN]: `OptimizingTime`,
-			[_xN$1]: _oT
+			[_xN$2]: _oT
 		}],
 		[4, {
 			[_eQN]: `EnabledTime`,
-			[_xN$1]: _eTnab
+			[_xN$2]: _eTnab
 		}],
 		[4, {
 			[_eQN]: `DisablingTime`,
-			[_xN$1]: _dTi
+			[_xN$2]: _dTi
 		}],
 		[4, {
 			[_eQN]: `DisabledTime`,
-			[_xN$1]: _dTis
+			[_xN$2]: _dTis
 		}]
 	]
 ];
 var EnableImageDeprecationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIDR,
 	0,
 	[
-		_IIm,
+		_IIm$1,
 		_DAep,
 		_DR$1
 	],
@@ -24959,23 +21242,23 @@ var EnableImageDeprecationRequest$ = [
 ];
 var EnableImageDeprecationResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIDRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var EnableImageDeregistrationProtectionRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIDPR,
 	0,
 	[
-		_IIm,
-		_WC,
+		_IIm$1,
+		_WC$1,
 		_DR$1
 	],
 	[
@@ -24987,38 +21270,38 @@ var EnableImageDeregistrationProtectionRequest$ = [
 ];
 var EnableImageDeregistrationProtectionResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIDPRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[0, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var EnableImageRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIR,
 	0,
-	[_IIm, _DR$1],
+	[_IIm$1, _DR$1],
 	[0, 2],
 	1
 ];
 var EnableImageResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EIRn,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var EnaSrdSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ESSR,
 	0,
 	[_ESE, _ESUS],
@@ -25026,7 +21309,7 @@ var EnaSrdSpecificationRequest$ = [
 ];
 var EnaSrdUdpSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ESUSR,
 	0,
 	[_ESUE],
@@ -25034,38 +21317,38 @@ var EnaSrdUdpSpecificationRequest$ = [
 ];
 var EnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EOn,
 	0,
-	[_En],
+	[_En$1],
 	[[2, {
 		[_eQN]: `Enabled`,
-		[_xN$1]: _en
+		[_xN$2]: _en
 	}]]
 ];
 var EnclaveOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_EOR,
 	0,
-	[_En],
+	[_En$1],
 	[2]
 ];
-var Filter$ = [
+var Filter$$1 = [
 	3,
-	n0$2,
+	n0$4,
 	_Fil,
 	0,
-	[_N$2, _Va$1],
-	[0, [() => ValueStringList, { [_xN$1]: _V$1 }]]
+	[_N$3, _Va$2],
+	[0, [() => ValueStringList, { [_xN$2]: _V$3 }]]
 ];
 var FpgaDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_FDI,
 	0,
 	[
-		_N$2,
+		_N$3,
 		_Man,
 		_Cou,
 		_MIe
@@ -25073,50 +21356,50 @@ var FpgaDeviceInfo$ = [
 	[
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
+			[_xN$2]: _man
 		}],
 		[1, {
 			[_eQN]: `Count`,
-			[_xN$1]: _cou
+			[_xN$2]: _cou
 		}],
 		[() => FpgaDeviceMemoryInfo$, {
 			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
+			[_xN$2]: _mIe
 		}]
 	]
 ];
 var FpgaDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_FDMI,
 	0,
 	[_SIMB],
 	[[1, {
 		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
+		[_xN$2]: _sIMB
 	}]]
 ];
 var FpgaInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_FIpga,
 	0,
 	[_Fp, _TFMIMB],
 	[[() => FpgaDeviceInfoList, {
 		[_eQN]: `Fpgas`,
-		[_xN$1]: _fp
+		[_xN$2]: _fp
 	}], [1, {
 		[_eQN]: `TotalFpgaMemoryInMiB`,
-		[_xN$1]: _tFMIMB
+		[_xN$2]: _tFMIMB
 	}]]
 ];
 var GetAllowedImagesSettingsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GAISR,
 	0,
 	[_DR$1],
@@ -25124,7 +21407,7 @@ var GetAllowedImagesSettingsRequest$ = [
 ];
 var GetAllowedImagesSettingsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GAISRe,
 	0,
 	[
@@ -25135,21 +21418,21 @@ var GetAllowedImagesSettingsResult$ = [
 	[
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[() => ImageCriterionList, {
 			[_eQN]: `ImageCriterionSet`,
-			[_xN$1]: _iCS
+			[_xN$2]: _iCS
 		}],
 		[0, {
 			[_eQN]: `ManagedBy`,
-			[_xN$1]: _mB
+			[_xN$2]: _mB
 		}]
 	]
 ];
 var GetConsoleOutputRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GCOR,
 	0,
 	[
@@ -25162,14 +21445,14 @@ var GetConsoleOutputRequest$ = [
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	1
 ];
 var GetConsoleOutputResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GCORe,
 	0,
 	[
@@ -25180,21 +21463,21 @@ var GetConsoleOutputResult$ = [
 	[
 		[0, {
 			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
+			[_xN$2]: _iI
 		}],
 		[4, {
 			[_eQN]: `Timestamp`,
-			[_xN$1]: _ti
+			[_xN$2]: _ti
 		}],
 		[0, {
 			[_eQN]: `Output`,
-			[_xN$1]: _ou
+			[_xN$2]: _ou
 		}]
 	]
 ];
 var GetConsoleScreenshotRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GCSR,
 	0,
 	[
@@ -25211,21 +21494,21 @@ var GetConsoleScreenshotRequest$ = [
 ];
 var GetConsoleScreenshotResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GCSRe,
 	0,
 	[_IDm, _II$1],
 	[[0, {
 		[_eQN]: `ImageData`,
-		[_xN$1]: _iD
+		[_xN$2]: _iD
 	}], [0, {
 		[_eQN]: `InstanceId`,
-		[_xN$1]: _iI
+		[_xN$2]: _iI
 	}]]
 ];
 var GetEbsDefaultKmsKeyIdRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GEDKKIR,
 	0,
 	[_DR$1],
@@ -25233,18 +21516,18 @@ var GetEbsDefaultKmsKeyIdRequest$ = [
 ];
 var GetEbsDefaultKmsKeyIdResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GEDKKIRe,
 	0,
 	[_KKI],
 	[[0, {
 		[_eQN]: `KmsKeyId`,
-		[_xN$1]: _kKI
+		[_xN$2]: _kKI
 	}]]
 ];
 var GetEbsEncryptionByDefaultRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GEEBDR,
 	0,
 	[_DR$1],
@@ -25252,46 +21535,46 @@ var GetEbsEncryptionByDefaultRequest$ = [
 ];
 var GetEbsEncryptionByDefaultResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GEEBDRe,
 	0,
 	[_EEBD, _STs],
 	[[2, {
 		[_eQN]: `EbsEncryptionByDefault`,
-		[_xN$1]: _eEBD
+		[_xN$2]: _eEBD
 	}], [0, {
 		[_eQN]: `SseType`,
-		[_xN$1]: _sTs
+		[_xN$2]: _sTs
 	}]]
 ];
 var GetImageAncestryRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GIAR,
 	0,
-	[_IIm, _DR$1],
+	[_IIm$1, _DR$1],
 	[0, 2],
 	1
 ];
 var GetImageAncestryResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GIARe,
 	0,
 	[_IAE$2],
 	[[() => ImageAncestryEntryList, {
 		[_eQN]: `ImageAncestryEntrySet`,
-		[_xN$1]: _iAES
+		[_xN$2]: _iAES
 	}]]
 ];
 var GetImageFindingsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GIFR,
 	0,
 	[
-		_IIm,
-		_MR$2,
+		_IIm$1,
+		_MR$3,
 		_NTe,
 		_DR$1
 	],
@@ -25305,25 +21588,25 @@ var GetImageFindingsRequest$ = [
 ];
 var GetImageFindingsResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GIFRe,
 	0,
 	[_IFm, _NTe],
 	[[() => GetImageFindingsEntrySet, {
 		[_eQN]: `ImageFindingSet`,
-		[_xN$1]: _iFS
+		[_xN$2]: _iFS
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var GpuDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GDI,
 	0,
 	[
-		_N$2,
+		_N$3,
 		_Man,
 		_Cou,
 		_LGC,
@@ -25334,87 +21617,87 @@ var GpuDeviceInfo$ = [
 	[
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
+			[_xN$2]: _man
 		}],
 		[1, {
 			[_eQN]: `Count`,
-			[_xN$1]: _cou
+			[_xN$2]: _cou
 		}],
 		[1, {
 			[_eQN]: `LogicalGpuCount`,
-			[_xN$1]: _lGC
+			[_xN$2]: _lGC
 		}],
 		[1, {
 			[_eQN]: `GpuPartitionSize`,
-			[_xN$1]: _gPS
+			[_xN$2]: _gPS
 		}],
 		[() => WorkloadsList, {
 			[_eQN]: `WorkloadSet`,
-			[_xN$1]: _wS
+			[_xN$2]: _wS
 		}],
 		[() => GpuDeviceMemoryInfo$, {
 			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
+			[_xN$2]: _mIe
 		}]
 	]
 ];
 var GpuDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GDMI,
 	0,
 	[_SIMB],
 	[[1, {
 		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
+		[_xN$2]: _sIMB
 	}]]
 ];
 var GpuInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GIp,
 	0,
 	[_Gp, _TGMIMB],
 	[[() => GpuDeviceInfoList, {
 		[_eQN]: `Gpus`,
-		[_xN$1]: _gp
+		[_xN$2]: _gp
 	}], [1, {
 		[_eQN]: `TotalGpuMemoryInMiB`,
-		[_xN$1]: _tGMIMB
+		[_xN$2]: _tGMIMB
 	}]]
 ];
 var GroupIdentifier$ = [
 	3,
-	n0$2,
+	n0$4,
 	_GIrou,
 	0,
 	[_GIr, _GN],
 	[[0, {
 		[_eQN]: `GroupId`,
-		[_xN$1]: _gIr
+		[_xN$2]: _gIr
 	}], [0, {
 		[_eQN]: `GroupName`,
-		[_xN$1]: _gN
+		[_xN$2]: _gN
 	}]]
 ];
 var HibernationOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_HO,
 	0,
 	[_Conf],
 	[[2, {
 		[_eQN]: `Configured`,
-		[_xN$1]: _conf
+		[_xN$2]: _conf
 	}]]
 ];
 var HibernationOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_HOR,
 	0,
 	[_Conf],
@@ -25422,53 +21705,53 @@ var HibernationOptionsRequest$ = [
 ];
 var IamInstanceProfile$ = [
 	3,
-	n0$2,
-	_IIP,
+	n0$4,
+	_IIP$1,
 	0,
-	[_Ar, _I$1],
+	[_Ar, _I$3],
 	[[0, {
 		[_eQN]: `Arn`,
-		[_xN$1]: _ar
+		[_xN$2]: _ar
 	}], [0, {
 		[_eQN]: `Id`,
-		[_xN$1]: _i
+		[_xN$2]: _i$1
 	}]]
 ];
 var IamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IIPS,
 	0,
-	[_Ar, _N$2],
+	[_Ar, _N$3],
 	[[0, {
 		[_eQN]: `Arn`,
-		[_xN$1]: _ar
+		[_xN$2]: _ar
 	}], [0, {
 		[_eQN]: `Name`,
-		[_xN$1]: _n
+		[_xN$2]: _n
 	}]]
 ];
 var Image$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Ima,
 	0,
 	[
 		_PDl,
 		_UO,
-		_BDMl,
+		_BDMl$1,
 		_De,
 		_ESna,
 		_Hy,
 		_IOA,
-		_N$2,
+		_N$3,
 		_RDN,
 		_RDT,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$3,
 		_VTir,
-		_BM,
+		_BM$1,
 		_TSp,
 		_DTe,
 		_ISmd,
@@ -25483,194 +21766,194 @@ var Image$ = [
 		_IW,
 		_SRc,
 		_ITSn,
-		_IIm,
+		_IIm$1,
 		_IL,
 		_St,
-		_OI,
+		_OI$1,
 		_CDr,
 		_Pu,
 		_PCro,
 		_Arc,
 		_ITm,
-		_KI$2,
+		_KI$3,
 		_RIa,
 		_Pl$1
 	],
 	[
 		[0, {
 			[_eQN]: `PlatformDetails`,
-			[_xN$1]: _pDl
+			[_xN$2]: _pDl
 		}],
 		[0, {
 			[_eQN]: `UsageOperation`,
-			[_xN$1]: _uO
+			[_xN$2]: _uO
 		}],
 		[() => BlockDeviceMappingList, {
 			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
+			[_xN$2]: _bDM
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[2, {
 			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
+			[_xN$2]: _eSna
 		}],
 		[0, {
 			[_eQN]: `Hypervisor`,
-			[_xN$1]: _h
+			[_xN$2]: _h
 		}],
 		[0, {
 			[_eQN]: `ImageOwnerAlias`,
-			[_xN$1]: _iOA
+			[_xN$2]: _iOA
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `RootDeviceName`,
-			[_xN$1]: _rDN
+			[_xN$2]: _rDN
 		}],
 		[0, {
 			[_eQN]: `RootDeviceType`,
-			[_xN$1]: _rDT
+			[_xN$2]: _rDT
 		}],
 		[0, {
 			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
+			[_xN$2]: _sNSr
 		}],
 		[() => StateReason$, {
 			[_eQN]: `StateReason`,
-			[_xN$1]: _sRt
+			[_xN$2]: _sRt
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[0, {
 			[_eQN]: `VirtualizationType`,
-			[_xN$1]: _vTi
+			[_xN$2]: _vTi
 		}],
 		[0, {
 			[_eQN]: `BootMode`,
-			[_xN$1]: _bM
+			[_xN$2]: _bM
 		}],
 		[0, {
 			[_eQN]: `TpmSupport`,
-			[_xN$1]: _tSp
+			[_xN$2]: _tSp
 		}],
 		[0, {
 			[_eQN]: `DeprecationTime`,
-			[_xN$1]: _dTe
+			[_xN$2]: _dTe
 		}],
 		[0, {
 			[_eQN]: `ImdsSupport`,
-			[_xN$1]: _iSmd
+			[_xN$2]: _iSmd
 		}],
 		[0, {
 			[_eQN]: `SourceInstanceId`,
-			[_xN$1]: _sII
+			[_xN$2]: _sII
 		}],
 		[0, {
 			[_eQN]: `DeregistrationProtection`,
-			[_xN$1]: _dPe
+			[_xN$2]: _dPe
 		}],
 		[0, {
 			[_eQN]: `LastLaunchedTime`,
-			[_xN$1]: _lLT
+			[_xN$2]: _lLT
 		}],
 		[2, {
 			[_eQN]: `ImageAllowed`,
-			[_xN$1]: _iAm
+			[_xN$2]: _iAm
 		}],
 		[0, {
 			[_eQN]: `SourceImageId`,
-			[_xN$1]: _sIIo
+			[_xN$2]: _sIIo
 		}],
 		[0, {
 			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
+			[_xN$2]: _sIR
 		}],
 		[2, {
 			[_eQN]: `FreeTierEligible`,
-			[_xN$1]: _fTE
+			[_xN$2]: _fTE
 		}],
 		[0, {
 			[_eQN]: `PublicSsmParameterName`,
-			[_xN$1]: _pSPN
+			[_xN$2]: _pSPN
 		}],
 		[() => ImageWatermarkList, {
 			[_eQN]: `ImageWatermarkSet`,
-			[_xN$1]: _iWS
+			[_xN$2]: _iWS
 		}],
 		[() => ScanResults$, {
 			[_eQN]: `ScanResults`,
-			[_xN$1]: _sRc
+			[_xN$2]: _sRc
 		}],
 		[() => InstanceTypeSpecification$, {
 			[_eQN]: `InstanceTypeSpecification`,
-			[_xN$1]: _iTSn
+			[_xN$2]: _iTSn
 		}],
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[0, {
 			[_eQN]: `ImageLocation`,
-			[_xN$1]: _iL
+			[_xN$2]: _iL
 		}],
 		[0, {
 			[_eQN]: `ImageState`,
-			[_xN$1]: _iSmag
+			[_xN$2]: _iSmag
 		}],
 		[0, {
 			[_eQN]: `ImageOwnerId`,
-			[_xN$1]: _iOI
+			[_xN$2]: _iOI
 		}],
 		[0, {
 			[_eQN]: `CreationDate`,
-			[_xN$1]: _cDr
+			[_xN$2]: _cDr
 		}],
 		[2, {
 			[_eQN]: `IsPublic`,
-			[_xN$1]: _iPs
+			[_xN$2]: _iPs
 		}],
 		[() => ProductCodeList, {
 			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
+			[_xN$2]: _pC
 		}],
 		[0, {
 			[_eQN]: `Architecture`,
-			[_xN$1]: _arc
+			[_xN$2]: _arc
 		}],
 		[0, {
 			[_eQN]: `ImageType`,
-			[_xN$1]: _iTm
+			[_xN$2]: _iTm
 		}],
 		[0, {
 			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
+			[_xN$2]: _kI
 		}],
 		[0, {
 			[_eQN]: `RamdiskId`,
-			[_xN$1]: _rIa
+			[_xN$2]: _rIa
 		}],
 		[0, {
 			[_eQN]: `Platform`,
-			[_xN$1]: _pl
+			[_xN$2]: _pl
 		}]
 	]
 ];
 var ImageAncestryEntry$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IAEm,
 	0,
 	[
 		_CDr,
-		_IIm,
+		_IIm$1,
 		_IOA,
 		_SII,
 		_SIRo
@@ -25678,109 +21961,109 @@ var ImageAncestryEntry$ = [
 	[
 		[4, {
 			[_eQN]: `CreationDate`,
-			[_xN$1]: _cDr
+			[_xN$2]: _cDr
 		}],
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[0, {
 			[_eQN]: `ImageOwnerAlias`,
-			[_xN$1]: _iOA
+			[_xN$2]: _iOA
 		}],
 		[0, {
 			[_eQN]: `SourceImageId`,
-			[_xN$1]: _sIIo
+			[_xN$2]: _sIIo
 		}],
 		[0, {
 			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
+			[_xN$2]: _sIR
 		}]
 	]
 ];
 var ImageAttribute$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IAma,
 	0,
 	[
 		_De,
-		_KI$2,
+		_KI$3,
 		_RIa,
 		_SNS,
-		_BM,
+		_BM$1,
 		_TSp,
-		_UD,
+		_UD$1,
 		_LLT,
 		_ISmd,
 		_DPer,
-		_IIm,
+		_IIm$1,
 		_LPa,
 		_PCro,
-		_BDMl
+		_BDMl$1
 	],
 	[
 		[() => AttributeValue$, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `Kernel`,
-			[_xN$1]: _ke
+			[_xN$2]: _ke
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `Ramdisk`,
-			[_xN$1]: _ra
+			[_xN$2]: _ra
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
+			[_xN$2]: _sNSr
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `BootMode`,
-			[_xN$1]: _bM
+			[_xN$2]: _bM
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `TpmSupport`,
-			[_xN$1]: _tSp
+			[_xN$2]: _tSp
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `UefiData`,
-			[_xN$1]: _uD
+			[_xN$2]: _uD
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `LastLaunchedTime`,
-			[_xN$1]: _lLT
+			[_xN$2]: _lLT
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `ImdsSupport`,
-			[_xN$1]: _iSmd
+			[_xN$2]: _iSmd
 		}],
 		[() => AttributeValue$, {
 			[_eQN]: `DeregistrationProtection`,
-			[_xN$1]: _dPe
+			[_xN$2]: _dPe
 		}],
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[() => LaunchPermissionList, {
 			[_eQN]: `LaunchPermission`,
-			[_xN$1]: _lPa
+			[_xN$2]: _lPa
 		}],
 		[() => ProductCodeList, {
 			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
+			[_xN$2]: _pC
 		}],
 		[() => BlockDeviceMappingList, {
 			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
+			[_xN$2]: _bDM
 		}]
 	]
 ];
 var ImageCriterion$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ICma,
 	0,
 	[
@@ -25795,37 +22078,37 @@ var ImageCriterion$ = [
 	[
 		[() => ImageProviderList, {
 			[_eQN]: `ImageProviderSet`,
-			[_xN$1]: _iPSm
+			[_xN$2]: _iPSm
 		}],
 		[() => MarketplaceProductCodeList, {
 			[_eQN]: `MarketplaceProductCodeSet`,
-			[_xN$1]: _mPCS
+			[_xN$2]: _mPCS
 		}],
 		[() => ImageNameList, {
 			[_eQN]: `ImageNameSet`,
-			[_xN$1]: _iNS
+			[_xN$2]: _iNS
 		}],
 		[() => DeprecationTimeCondition$, {
 			[_eQN]: `DeprecationTimeCondition`,
-			[_xN$1]: _dTC
+			[_xN$2]: _dTC
 		}],
 		[() => CreationDateCondition$, {
 			[_eQN]: `CreationDateCondition`,
-			[_xN$1]: _cDC
+			[_xN$2]: _cDC
 		}],
 		[() => ImageWatermarkFilterResponseList, {
 			[_eQN]: `ImageWatermarkSet`,
-			[_xN$1]: _iWS
+			[_xN$2]: _iWS
 		}],
 		[() => ScanResultCondition$, {
 			[_eQN]: `ScanResultCondition`,
-			[_xN$1]: _sRC
+			[_xN$2]: _sRC
 		}]
 	]
 ];
 var ImageFinding$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IFma,
 	0,
 	[
@@ -25841,46 +22124,46 @@ var ImageFinding$ = [
 	[
 		[2, {
 			[_eQN]: `FixAvailable`,
-			[_xN$1]: _fAi
+			[_xN$2]: _fAi
 		}],
 		[1, {
 			[_eQN]: `Score`,
-			[_xN$1]: _sco
+			[_xN$2]: _sco
 		}],
 		[4, {
 			[_eQN]: `FirstObservedAt`,
-			[_xN$1]: _fOA
+			[_xN$2]: _fOA
 		}],
 		[4, {
 			[_eQN]: `UpdatedAt`,
-			[_xN$1]: _uA
+			[_xN$2]: _uA
 		}],
 		[0, {
 			[_eQN]: `Title`,
-			[_xN$1]: _tit
+			[_xN$2]: _tit
 		}],
 		[() => ImageFindingPathSet, {
 			[_eQN]: `PathSet`,
-			[_xN$1]: _pSa
+			[_xN$2]: _pSa
 		}],
 		[0, {
 			[_eQN]: `SeverityLabel`,
-			[_xN$1]: _sLe
+			[_xN$2]: _sLe
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}]
 	]
 ];
 var ImageRecycleBinInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IRBI,
 	0,
 	[
-		_IIm,
-		_N$2,
+		_IIm$1,
+		_N$3,
 		_De,
 		_RBET,
 		_RBETe
@@ -25888,193 +22171,193 @@ var ImageRecycleBinInfo$ = [
 	[
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[4, {
 			[_eQN]: `RecycleBinEnterTime`,
-			[_xN$1]: _rBET
+			[_xN$2]: _rBET
 		}],
 		[4, {
 			[_eQN]: `RecycleBinExitTime`,
-			[_xN$1]: _rBETe
+			[_xN$2]: _rBETe
 		}]
 	]
 ];
 var ImageReference$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IRma,
 	0,
 	[
-		_IIm,
-		_RTe$1,
+		_IIm$1,
+		_RTe$2,
 		_Ar
 	],
 	[
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[0, {
 			[_eQN]: `ResourceType`,
-			[_xN$1]: _rTe
+			[_xN$2]: _rTe
 		}],
 		[0, {
 			[_eQN]: `Arn`,
-			[_xN$1]: _ar
+			[_xN$2]: _ar
 		}]
 	]
 ];
 var ImageUsageReport$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IURm,
 	0,
 	[
-		_IIm,
-		_RI$2,
+		_IIm$1,
+		_RI$3,
 		_RTes,
 		_AIcc,
 		_St,
 		_SRt,
 		_CTr,
 		_ET,
-		_T$1
+		_T$3
 	],
 	[
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[0, {
 			[_eQN]: `ReportId`,
-			[_xN$1]: _rIe
+			[_xN$2]: _rIe
 		}],
 		[() => ImageUsageResourceTypeList, {
 			[_eQN]: `ResourceTypeSet`,
-			[_xN$1]: _rTSe
+			[_xN$2]: _rTSe
 		}],
 		[() => UserIdList, {
 			[_eQN]: `AccountIdSet`,
-			[_xN$1]: _aISc
+			[_xN$2]: _aISc
 		}],
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[0, {
 			[_eQN]: `StateReason`,
-			[_xN$1]: _sRt
+			[_xN$2]: _sRt
 		}],
 		[4, {
 			[_eQN]: `CreationTime`,
-			[_xN$1]: _cTr
+			[_xN$2]: _cTr
 		}],
 		[4, {
 			[_eQN]: `ExpirationTime`,
-			[_xN$1]: _eT
+			[_xN$2]: _eT
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}]
 	]
 ];
 var ImageUsageReportEntry$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IUREm,
 	0,
 	[
-		_RTe$1,
-		_RI$2,
+		_RTe$2,
+		_RI$3,
 		_UCs,
 		_AIc,
-		_IIm,
+		_IIm$1,
 		_RCTe
 	],
 	[
 		[0, {
 			[_eQN]: `ResourceType`,
-			[_xN$1]: _rTe
+			[_xN$2]: _rTe
 		}],
 		[0, {
 			[_eQN]: `ReportId`,
-			[_xN$1]: _rIe
+			[_xN$2]: _rIe
 		}],
 		[1, {
 			[_eQN]: `UsageCount`,
-			[_xN$1]: _uCs
+			[_xN$2]: _uCs
 		}],
 		[0, {
 			[_eQN]: `AccountId`,
-			[_xN$1]: _aIc
+			[_xN$2]: _aIc
 		}],
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[4, {
 			[_eQN]: `ReportCreationTime`,
-			[_xN$1]: _rCTe
+			[_xN$2]: _rCTe
 		}]
 	]
 ];
 var ImageUsageResourceType$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IURT,
 	0,
-	[_RTe$1, _RTO],
+	[_RTe$2, _RTO],
 	[[0, {
 		[_eQN]: `ResourceType`,
-		[_xN$1]: _rTe
+		[_xN$2]: _rTe
 	}], [() => ImageUsageResourceTypeOptionList, {
 		[_eQN]: `ResourceTypeOptionSet`,
-		[_xN$1]: _rTOS
+		[_xN$2]: _rTOS
 	}]]
 ];
 var ImageUsageResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IURTO,
 	0,
 	[_ON, _OV],
 	[[0, {
 		[_eQN]: `OptionName`,
-		[_xN$1]: _oN
+		[_xN$2]: _oN
 	}], [() => ImageUsageResourceTypeOptionValuesList, {
 		[_eQN]: `OptionValueSet`,
-		[_xN$1]: _oVS
+		[_xN$2]: _oVS
 	}]]
 ];
 var ImageUsageResourceTypeOptionRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IURTOR,
 	0,
 	[_ON, _OV],
-	[0, [() => ImageUsageResourceTypeOptionValuesList, { [_xN$1]: _OVp }]]
+	[0, [() => ImageUsageResourceTypeOptionValuesList, { [_xN$2]: _OVp }]]
 ];
 var ImageUsageResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IURTR,
 	0,
-	[_RTe$1, _RTO],
-	[0, [() => ImageUsageResourceTypeOptionRequestList, { [_xN$1]: _RTOe }]]
+	[_RTe$2, _RTO],
+	[0, [() => ImageUsageResourceTypeOptionRequestList, { [_xN$2]: _RTOe }]]
 ];
 var ImageWatermark$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IWm,
 	0,
 	[
@@ -26087,29 +22370,29 @@ var ImageWatermark$ = [
 	[
 		[0, {
 			[_eQN]: `WatermarkKey`,
-			[_xN$1]: _wK
+			[_xN$2]: _wK
 		}],
 		[0, {
 			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
+			[_xN$2]: _sIR
 		}],
 		[0, {
 			[_eQN]: `SourceImageId`,
-			[_xN$1]: _sIIo
+			[_xN$2]: _sIIo
 		}],
 		[4, {
 			[_eQN]: `SourceImageCreationTime`,
-			[_xN$1]: _sICT
+			[_xN$2]: _sICT
 		}],
 		[4, {
 			[_eQN]: `WatermarkCreationTime`,
-			[_xN$1]: _wCT
+			[_xN$2]: _wCT
 		}]
 	]
 ];
 var ImageWatermarkFilterResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IWFRm,
 	0,
 	[
@@ -26121,90 +22404,90 @@ var ImageWatermarkFilterResponse$ = [
 	[
 		[0, {
 			[_eQN]: `WatermarkKey`,
-			[_xN$1]: _wK
+			[_xN$2]: _wK
 		}],
 		[0, {
 			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
+			[_xN$2]: _sIR
 		}],
 		[1, {
 			[_eQN]: `MaximumDaysSinceSourceImageCreated`,
-			[_xN$1]: _mDSSIC
+			[_xN$2]: _mDSSIC
 		}],
 		[1, {
 			[_eQN]: `MaximumDaysSinceWatermarkCreated`,
-			[_xN$1]: _mDSWC
+			[_xN$2]: _mDSWC
 		}]
 	]
 ];
 var InferenceAcceleratorInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IAIn,
 	0,
 	[_Acc, _TIMIMB],
 	[[() => InferenceDeviceInfoList, {
 		[_eQN]: `Accelerators`,
-		[_xN$1]: _acc
+		[_xN$2]: _acc
 	}], [1, {
 		[_eQN]: `TotalInferenceMemoryInMiB`,
-		[_xN$1]: _tIMIMB
+		[_xN$2]: _tIMIMB
 	}]]
 ];
 var InferenceDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IDI,
 	0,
 	[
 		_Cou,
-		_N$2,
+		_N$3,
 		_Man,
 		_MIe
 	],
 	[
 		[1, {
 			[_eQN]: `Count`,
-			[_xN$1]: _cou
+			[_xN$2]: _cou
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
+			[_xN$2]: _man
 		}],
 		[() => InferenceDeviceMemoryInfo$, {
 			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
+			[_xN$2]: _mIe
 		}]
 	]
 ];
 var InferenceDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IDMI,
 	0,
 	[_SIMB],
 	[[1, {
 		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
+		[_xN$2]: _sIMB
 	}]]
 ];
-var Instance$ = [
+var Instance$$1 = [
 	3,
-	n0$2,
-	_In,
+	n0$4,
+	_In$1,
 	0,
 	[
 		_Arc,
-		_BDMl,
-		_CT,
-		_EO,
+		_BDMl$1,
+		_CT$1,
+		_EO$1,
 		_ESna,
 		_Hy,
-		_IIP,
+		_IIP$1,
 		_ILn,
 		_EGAl,
 		_EIAAla,
@@ -26217,17 +22500,17 @@ var Instance$ = [
 		_SIRI,
 		_SNS,
 		_SRt,
-		_T$1,
+		_T$3,
 		_VTir,
 		_CO,
 		_CBI,
-		_CRI,
+		_CRI$1,
 		_CRSa,
 		_HO,
 		_Lic,
-		_MO,
+		_MO$1,
 		_EOn,
-		_BM,
+		_BM$1,
 		_PDl,
 		_UO,
 		_UOUT,
@@ -26240,18 +22523,18 @@ var Instance$ = [
 		_Op,
 		_SIec,
 		_II$1,
-		_IIm,
+		_IIm$1,
 		_St,
 		_PDN,
 		_PDNub,
 		_STR,
-		_KN,
+		_KN$1,
 		_ALI,
 		_PCro,
-		_IT$1,
+		_IT$2,
 		_LTau,
 		_Pla,
-		_KI$2,
+		_KI$3,
 		_RIa,
 		_Pl$1,
 		_Mon,
@@ -26263,317 +22546,317 @@ var Instance$ = [
 	[
 		[0, {
 			[_eQN]: `Architecture`,
-			[_xN$1]: _arc
+			[_xN$2]: _arc
 		}],
 		[() => InstanceBlockDeviceMappingList, {
 			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
+			[_xN$2]: _bDM
 		}],
 		[0, {
 			[_eQN]: `ClientToken`,
-			[_xN$1]: _cT
+			[_xN$2]: _cT
 		}],
 		[2, {
 			[_eQN]: `EbsOptimized`,
-			[_xN$1]: _eO
+			[_xN$2]: _eO
 		}],
 		[2, {
 			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
+			[_xN$2]: _eSna
 		}],
 		[0, {
 			[_eQN]: `Hypervisor`,
-			[_xN$1]: _h
+			[_xN$2]: _h
 		}],
 		[() => IamInstanceProfile$, {
 			[_eQN]: `IamInstanceProfile`,
-			[_xN$1]: _iIP
+			[_xN$2]: _iIP
 		}],
 		[0, {
 			[_eQN]: `InstanceLifecycle`,
-			[_xN$1]: _iLn
+			[_xN$2]: _iLn
 		}],
 		[() => ElasticGpuAssociationList, {
 			[_eQN]: `ElasticGpuAssociationSet`,
-			[_xN$1]: _eGASl
+			[_xN$2]: _eGASl
 		}],
 		[() => ElasticInferenceAcceleratorAssociationList, {
 			[_eQN]: `ElasticInferenceAcceleratorAssociationSet`,
-			[_xN$1]: _eIAASl
+			[_xN$2]: _eIAASl
 		}],
 		[() => InstanceNetworkInterfaceList, {
 			[_eQN]: `NetworkInterfaceSet`,
-			[_xN$1]: _nIS
+			[_xN$2]: _nIS
 		}],
 		[0, {
 			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
+			[_xN$2]: _oA
 		}],
 		[0, {
 			[_eQN]: `RootDeviceName`,
-			[_xN$1]: _rDN
+			[_xN$2]: _rDN
 		}],
 		[0, {
 			[_eQN]: `RootDeviceType`,
-			[_xN$1]: _rDT
+			[_xN$2]: _rDT
 		}],
 		[() => GroupIdentifierList, {
 			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
+			[_xN$2]: _gSr
 		}],
 		[2, {
 			[_eQN]: `SourceDestCheck`,
-			[_xN$1]: _sDC
+			[_xN$2]: _sDC
 		}],
 		[0, {
 			[_eQN]: `SpotInstanceRequestId`,
-			[_xN$1]: _sIRI
+			[_xN$2]: _sIRI
 		}],
 		[0, {
 			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
+			[_xN$2]: _sNSr
 		}],
 		[() => StateReason$, {
 			[_eQN]: `StateReason`,
-			[_xN$1]: _sRt
+			[_xN$2]: _sRt
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[0, {
 			[_eQN]: `VirtualizationType`,
-			[_xN$1]: _vTi
+			[_xN$2]: _vTi
 		}],
 		[() => CpuOptions$, {
 			[_eQN]: `CpuOptions`,
-			[_xN$1]: _cO
+			[_xN$2]: _cO
 		}],
 		[0, {
 			[_eQN]: `CapacityBlockId`,
-			[_xN$1]: _cBI
+			[_xN$2]: _cBI
 		}],
 		[0, {
 			[_eQN]: `CapacityReservationId`,
-			[_xN$1]: _cRI
+			[_xN$2]: _cRI
 		}],
 		[() => CapacityReservationSpecificationResponse$, {
 			[_eQN]: `CapacityReservationSpecification`,
-			[_xN$1]: _cRSa
+			[_xN$2]: _cRSa
 		}],
 		[() => HibernationOptions$, {
 			[_eQN]: `HibernationOptions`,
-			[_xN$1]: _hO
+			[_xN$2]: _hO
 		}],
 		[() => LicenseList, {
 			[_eQN]: `LicenseSet`,
-			[_xN$1]: _lSic
+			[_xN$2]: _lSic
 		}],
 		[() => InstanceMetadataOptionsResponse$, {
 			[_eQN]: `MetadataOptions`,
-			[_xN$1]: _mO
+			[_xN$2]: _mO
 		}],
 		[() => EnclaveOptions$, {
 			[_eQN]: `EnclaveOptions`,
-			[_xN$1]: _eOn
+			[_xN$2]: _eOn
 		}],
 		[0, {
 			[_eQN]: `BootMode`,
-			[_xN$1]: _bM
+			[_xN$2]: _bM
 		}],
 		[0, {
 			[_eQN]: `PlatformDetails`,
-			[_xN$1]: _pDl
+			[_xN$2]: _pDl
 		}],
 		[0, {
 			[_eQN]: `UsageOperation`,
-			[_xN$1]: _uO
+			[_xN$2]: _uO
 		}],
 		[4, {
 			[_eQN]: `UsageOperationUpdateTime`,
-			[_xN$1]: _uOUT
+			[_xN$2]: _uOUT
 		}],
 		[() => PrivateDnsNameOptionsResponse$, {
 			[_eQN]: `PrivateDnsNameOptions`,
-			[_xN$1]: _pDNO
+			[_xN$2]: _pDNO
 		}],
 		[0, {
 			[_eQN]: `Ipv6Address`,
-			[_xN$1]: _iApv
+			[_xN$2]: _iApv
 		}],
 		[0, {
 			[_eQN]: `TpmSupport`,
-			[_xN$1]: _tSp
+			[_xN$2]: _tSp
 		}],
 		[() => InstanceMaintenanceOptions$, {
 			[_eQN]: `MaintenanceOptions`,
-			[_xN$1]: _mOa
+			[_xN$2]: _mOa
 		}],
 		[0, {
 			[_eQN]: `CurrentInstanceBootMode`,
-			[_xN$1]: _cIBM
+			[_xN$2]: _cIBM
 		}],
 		[() => InstanceNetworkPerformanceOptions$, {
 			[_eQN]: `NetworkPerformanceOptions`,
-			[_xN$1]: _nPO
+			[_xN$2]: _nPO
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}],
 		[() => InstanceSecondaryInterfaceList, {
 			[_eQN]: `SecondaryInterfaceSet`,
-			[_xN$1]: _sISe
+			[_xN$2]: _sISe
 		}],
 		[0, {
 			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
+			[_xN$2]: _iI
 		}],
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[() => InstanceState$, {
 			[_eQN]: `InstanceState`,
-			[_xN$1]: _iSnst
+			[_xN$2]: _iSnst
 		}],
 		[0, {
 			[_eQN]: `PrivateDnsName`,
-			[_xN$1]: _pDNr
+			[_xN$2]: _pDNr
 		}],
 		[0, {
 			[_eQN]: `DnsName`,
-			[_xN$1]: _dNn
+			[_xN$2]: _dNn
 		}],
 		[0, {
 			[_eQN]: `Reason`,
-			[_xN$1]: _re
+			[_xN$2]: _re
 		}],
 		[0, {
 			[_eQN]: `KeyName`,
-			[_xN$1]: _kN
+			[_xN$2]: _kN
 		}],
 		[1, {
 			[_eQN]: `AmiLaunchIndex`,
-			[_xN$1]: _aLI
+			[_xN$2]: _aLI
 		}],
 		[() => ProductCodeList, {
 			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
+			[_xN$2]: _pC
 		}],
 		[0, {
 			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
+			[_xN$2]: _iT
 		}],
 		[4, {
 			[_eQN]: `LaunchTime`,
-			[_xN$1]: _lTau
+			[_xN$2]: _lTau
 		}],
 		[() => Placement$, {
 			[_eQN]: `Placement`,
-			[_xN$1]: _pla
+			[_xN$2]: _pla
 		}],
 		[0, {
 			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
+			[_xN$2]: _kI
 		}],
 		[0, {
 			[_eQN]: `RamdiskId`,
-			[_xN$1]: _rIa
+			[_xN$2]: _rIa
 		}],
 		[0, {
 			[_eQN]: `Platform`,
-			[_xN$1]: _pl
+			[_xN$2]: _pl
 		}],
 		[() => Monitoring$, {
 			[_eQN]: `Monitoring`,
-			[_xN$1]: _mon
+			[_xN$2]: _mon
 		}],
 		[0, {
 			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
+			[_xN$2]: _sIu
 		}],
 		[0, {
 			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
+			[_xN$2]: _vI
 		}],
 		[0, {
 			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
+			[_xN$2]: _pIAr
 		}],
 		[0, {
 			[_eQN]: `IpAddress`,
-			[_xN$1]: _iAp
+			[_xN$2]: _iAp
 		}]
 	]
 ];
 var InstanceAttachmentEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IAESS,
 	0,
 	[_ESE, _ESUS],
 	[[2, {
 		[_eQN]: `EnaSrdEnabled`,
-		[_xN$1]: _eSE
+		[_xN$2]: _eSE
 	}], [() => InstanceAttachmentEnaSrdUdpSpecification$, {
 		[_eQN]: `EnaSrdUdpSpecification`,
-		[_xN$1]: _eSUS
+		[_xN$2]: _eSUS
 	}]]
 ];
 var InstanceAttachmentEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IAESUS,
 	0,
 	[_ESUE],
 	[[2, {
 		[_eQN]: `EnaSrdUdpEnabled`,
-		[_xN$1]: _eSUE
+		[_xN$2]: _eSUE
 	}]]
 ];
 var InstanceBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IBDM,
 	0,
-	[_DN, _Eb],
+	[_DN$1, _Eb],
 	[[0, {
 		[_eQN]: `DeviceName`,
-		[_xN$1]: _dN
+		[_xN$2]: _dN
 	}], [() => EbsInstanceBlockDevice$, {
 		[_eQN]: `Ebs`,
-		[_xN$1]: _eb
+		[_xN$2]: _eb
 	}]]
 ];
 var InstanceIpv4Prefix$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IIPn,
 	0,
 	[_IPpvre],
 	[[0, {
 		[_eQN]: `Ipv4Prefix`,
-		[_xN$1]: _iPpv
+		[_xN$2]: _iPpv
 	}]]
 ];
 var InstanceIpv6Address$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IIA,
 	0,
 	[_IApv, _IPIs],
 	[[0, {
 		[_eQN]: `Ipv6Address`,
-		[_xN$1]: _iApv
+		[_xN$2]: _iApv
 	}], [2, {
 		[_eQN]: `IsPrimaryIpv6`,
-		[_xN$1]: _iPIs
+		[_xN$2]: _iPIs
 	}]]
 ];
 var InstanceIpv6AddressRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IIAR,
 	0,
 	[_IApv],
@@ -26581,32 +22864,32 @@ var InstanceIpv6AddressRequest$ = [
 ];
 var InstanceIpv6Prefix$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IIPns,
 	0,
 	[_IPpv],
 	[[0, {
 		[_eQN]: `Ipv6Prefix`,
-		[_xN$1]: _iPpvr
+		[_xN$2]: _iPpvr
 	}]]
 ];
 var InstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
-	_IMO,
+	n0$4,
+	_IMO$1,
 	0,
 	[_ARuto, _RMe],
 	[[0, {
 		[_eQN]: `AutoRecovery`,
-		[_xN$1]: _aRut
+		[_xN$2]: _aRut
 	}], [0, {
 		[_eQN]: `RebootMigration`,
-		[_xN$1]: _rMe
+		[_xN$2]: _rMe
 	}]]
 ];
 var InstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IMOR,
 	0,
 	[_ARuto],
@@ -26614,7 +22897,7 @@ var InstanceMaintenanceOptionsRequest$ = [
 ];
 var InstanceMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IMORn,
 	0,
 	[_MTa, _SO],
@@ -26622,13 +22905,13 @@ var InstanceMarketOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IMORns,
 	0,
 	[
-		_HT,
-		_HPRHL,
-		_HE,
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
 		_HPI,
 		_IMT
 	],
@@ -26642,47 +22925,47 @@ var InstanceMetadataOptionsRequest$ = [
 ];
 var InstanceMetadataOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IMORnst,
 	0,
 	[
 		_St,
-		_HT,
-		_HPRHL,
-		_HE,
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
 		_HPI,
 		_IMT
 	],
 	[
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[0, {
 			[_eQN]: `HttpTokens`,
-			[_xN$1]: _hT
+			[_xN$2]: _hT
 		}],
 		[1, {
 			[_eQN]: `HttpPutResponseHopLimit`,
-			[_xN$1]: _hPRHL
+			[_xN$2]: _hPRHL
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$1
+			[_xN$2]: _hE$3
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
-			[_xN$1]: _hPI
+			[_xN$2]: _hPI
 		}],
 		[0, {
 			[_eQN]: `InstanceMetadataTags`,
-			[_xN$1]: _iMT
+			[_xN$2]: _iMT
 		}]
 	]
 ];
 var InstanceNetworkInterface$ = [
 	3,
-	n0$2,
+	n0$4,
 	_INI,
 	0,
 	[
@@ -26693,7 +22976,7 @@ var InstanceNetworkInterface$ = [
 		_IA$2,
 		_MAa$1,
 		_NII,
-		_OI,
+		_OI$1,
 		_PDN,
 		_PIAr,
 		_PIAri,
@@ -26710,89 +22993,89 @@ var InstanceNetworkInterface$ = [
 	[
 		[() => InstanceNetworkInterfaceAssociation$, {
 			[_eQN]: `Association`,
-			[_xN$1]: _ass
+			[_xN$2]: _ass
 		}],
 		[() => InstanceNetworkInterfaceAttachment$, {
 			[_eQN]: `Attachment`,
-			[_xN$1]: _at
+			[_xN$2]: _at
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[() => GroupIdentifierList, {
 			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
+			[_xN$2]: _gSr
 		}],
 		[() => InstanceIpv6AddressList, {
 			[_eQN]: `Ipv6AddressesSet`,
-			[_xN$1]: _iASp
+			[_xN$2]: _iASp
 		}],
 		[0, {
 			[_eQN]: `MacAddress`,
-			[_xN$1]: _mAa
+			[_xN$2]: _mAa
 		}],
 		[0, {
 			[_eQN]: `NetworkInterfaceId`,
-			[_xN$1]: _nII
+			[_xN$2]: _nII
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `PrivateDnsName`,
-			[_xN$1]: _pDNr
+			[_xN$2]: _pDNr
 		}],
 		[0, {
 			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
+			[_xN$2]: _pIAr
 		}],
 		[() => InstancePrivateIpAddressList, {
 			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN$1]: _pIAS
+			[_xN$2]: _pIAS
 		}],
 		[2, {
 			[_eQN]: `SourceDestCheck`,
-			[_xN$1]: _sDC
+			[_xN$2]: _sDC
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[0, {
 			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
+			[_xN$2]: _sIu
 		}],
 		[0, {
 			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
+			[_xN$2]: _vI
 		}],
 		[0, {
 			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
+			[_xN$2]: _iTnt
 		}],
 		[() => InstanceIpv4PrefixList, {
 			[_eQN]: `Ipv4PrefixSet`,
-			[_xN$1]: _iPSpvr
+			[_xN$2]: _iPSpvr
 		}],
 		[() => InstanceIpv6PrefixList, {
 			[_eQN]: `Ipv6PrefixSet`,
-			[_xN$1]: _iPSpvre
+			[_xN$2]: _iPSpvre
 		}],
 		[() => ConnectionTrackingSpecificationResponse$, {
 			[_eQN]: `ConnectionTrackingConfiguration`,
-			[_xN$1]: _cTC
+			[_xN$2]: _cTC
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}]
 	]
 ];
 var InstanceNetworkInterfaceAssociation$ = [
 	3,
-	n0$2,
+	n0$4,
 	_INIA,
 	0,
 	[
@@ -26800,40 +23083,40 @@ var InstanceNetworkInterfaceAssociation$ = [
 		_COI,
 		_IOI,
 		_PDNub,
-		_PI
+		_PI$1
 	],
 	[
 		[0, {
 			[_eQN]: `CarrierIp`,
-			[_xN$1]: _cI
+			[_xN$2]: _cI
 		}],
 		[0, {
 			[_eQN]: `CustomerOwnedIp`,
-			[_xN$1]: _cOI
+			[_xN$2]: _cOI
 		}],
 		[0, {
 			[_eQN]: `IpOwnerId`,
-			[_xN$1]: _iOIp
+			[_xN$2]: _iOIp
 		}],
 		[0, {
 			[_eQN]: `PublicDnsName`,
-			[_xN$1]: _pDNu
+			[_xN$2]: _pDNu
 		}],
 		[0, {
 			[_eQN]: `PublicIp`,
-			[_xN$1]: _pI
+			[_xN$2]: _pI
 		}]
 	]
 ];
 var InstanceNetworkInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$4,
 	_INIAn,
 	0,
 	[
 		_ATtt,
 		_AItt,
-		_DOT,
+		_DOT$1,
 		_DI,
 		_Sta,
 		_NCI,
@@ -26843,46 +23126,46 @@ var InstanceNetworkInterfaceAttachment$ = [
 	[
 		[4, {
 			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
+			[_xN$2]: _aTt
 		}],
 		[0, {
 			[_eQN]: `AttachmentId`,
-			[_xN$1]: _aIt
+			[_xN$2]: _aIt
 		}],
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[1, {
 			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
+			[_xN$2]: _dI
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[1, {
 			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
+			[_xN$2]: _nCI
 		}],
 		[() => InstanceAttachmentEnaSrdSpecification$, {
 			[_eQN]: `EnaSrdSpecification`,
-			[_xN$1]: _eSS
+			[_xN$2]: _eSS
 		}],
 		[1, {
 			[_eQN]: `EnaQueueCount`,
-			[_xN$1]: _eQC
+			[_xN$2]: _eQC
 		}]
 	]
 ];
 var InstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_INIS,
 	0,
 	[
 		_APIAss,
-		_DOT,
+		_DOT$1,
 		_De,
 		_DI,
 		_G$1,
@@ -26908,55 +23191,55 @@ var InstanceNetworkInterfaceSpecification$ = [
 	[
 		[2, {
 			[_eQN]: `AssociatePublicIpAddress`,
-			[_xN$1]: _aPIA
+			[_xN$2]: _aPIA
 		}],
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[1, {
 			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
+			[_xN$2]: _dI
 		}],
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
 		[1, {
 			[_eQN]: `Ipv6AddressCount`,
-			[_xN$1]: _iAC
+			[_xN$2]: _iAC
 		}],
 		[() => InstanceIpv6AddressList, {
 			[_eQN]: `Ipv6Addresses`,
-			[_xN$1]: _iASp
+			[_xN$2]: _iASp
 		}],
 		[0, {
 			[_eQN]: `NetworkInterfaceId`,
-			[_xN$1]: _nII
+			[_xN$2]: _nII
 		}],
 		[0, {
 			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
+			[_xN$2]: _pIAr
 		}],
 		[() => PrivateIpAddressSpecificationList, {
 			[_eQN]: `PrivateIpAddresses`,
-			[_xN$1]: _pIAS
+			[_xN$2]: _pIAS
 		}],
 		[1, {
 			[_eQN]: `SecondaryPrivateIpAddressCount`,
-			[_xN$1]: _sPIAC
+			[_xN$2]: _sPIAC
 		}],
 		[0, {
 			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
+			[_xN$2]: _sIu
 		}],
 		2,
 		0,
 		1,
-		[() => Ipv4PrefixList, { [_xN$1]: _IPpvre }],
+		[() => Ipv4PrefixList, { [_xN$2]: _IPpvre }],
 		1,
-		[() => Ipv6PrefixList, { [_xN$1]: _IPpv }],
+		[() => Ipv6PrefixList, { [_xN$2]: _IPpv }],
 		1,
 		2,
 		() => EnaSrdSpecificationRequest$,
@@ -26966,18 +23249,18 @@ var InstanceNetworkInterfaceSpecification$ = [
 ];
 var InstanceNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_INPO,
 	0,
 	[_BW],
 	[[0, {
 		[_eQN]: `BandwidthWeighting`,
-		[_xN$1]: _bW
+		[_xN$2]: _bW
 	}]]
 ];
 var InstanceNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_INPOR,
 	0,
 	[_BW],
@@ -26985,7 +23268,7 @@ var InstanceNetworkPerformanceOptionsRequest$ = [
 ];
 var InstancePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IPIA,
 	0,
 	[
@@ -26997,235 +23280,235 @@ var InstancePrivateIpAddress$ = [
 	[
 		[() => InstanceNetworkInterfaceAssociation$, {
 			[_eQN]: `Association`,
-			[_xN$1]: _ass
+			[_xN$2]: _ass
 		}],
 		[2, {
 			[_eQN]: `Primary`,
-			[_xN$1]: _prim
+			[_xN$2]: _prim
 		}],
 		[0, {
 			[_eQN]: `PrivateDnsName`,
-			[_xN$1]: _pDNr
+			[_xN$2]: _pDNr
 		}],
 		[0, {
 			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
+			[_xN$2]: _pIAr
 		}]
 	]
 ];
-var InstanceRequirements$ = [
+var InstanceRequirements$$1 = [
 	3,
-	n0$2,
+	n0$4,
 	_IR$1,
 	0,
 	[
-		_VCC,
-		_MMB,
-		_CM,
-		_MGBPVC,
+		_VCC$1,
+		_MMB$1,
+		_CM$1,
+		_MGBPVC$1,
 		_EITxc,
 		_IGns,
-		_SMPPOLP,
-		_ODMPPOLP,
+		_SMPPOLP$1,
+		_ODMPPOLP$1,
 		_BMa,
-		_BP,
-		_RHS,
-		_NIC,
-		_LSo,
-		_LST,
-		_TLSGB,
-		_BEBM,
+		_BP$1,
+		_RHS$1,
+		_NIC$1,
+		_LSo$1,
+		_LST$1,
+		_TLSGB$1,
+		_BEBM$1,
 		_ATc,
-		_AC,
+		_AC$1,
 		_AMc,
 		_ANcc,
-		_ATMMB,
+		_ATMMB$1,
 		_NBGe,
-		_AIT,
-		_MSPAPOOODP,
-		_BPF,
+		_AIT$1,
+		_MSPAPOOODP$1,
+		_BPF$1,
 		_REIT
 	],
 	[
 		[() => VCpuCountRange$, {
 			[_eQN]: `VCpuCount`,
-			[_xN$1]: _vCC
+			[_xN$2]: _vCC
 		}],
 		[() => MemoryMiB$, {
 			[_eQN]: `MemoryMiB`,
-			[_xN$1]: _mMB
+			[_xN$2]: _mMB
 		}],
 		[() => CpuManufacturerSet, {
 			[_eQN]: `CpuManufacturerSet`,
-			[_xN$1]: _cMSp
+			[_xN$2]: _cMSp
 		}],
 		[() => MemoryGiBPerVCpu$, {
 			[_eQN]: `MemoryGiBPerVCpu`,
-			[_xN$1]: _mGBPVC
+			[_xN$2]: _mGBPVC
 		}],
 		[() => ExcludedInstanceTypeSet, {
 			[_eQN]: `ExcludedInstanceTypeSet`,
-			[_xN$1]: _eITSx
+			[_xN$2]: _eITSx
 		}],
 		[() => InstanceGenerationSet, {
 			[_eQN]: `InstanceGenerationSet`,
-			[_xN$1]: _iGSn
+			[_xN$2]: _iGSn
 		}],
 		[1, {
 			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
-			[_xN$1]: _sMPPOLP
+			[_xN$2]: _sMPPOLP
 		}],
 		[1, {
 			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
-			[_xN$1]: _oDMPPOLP
+			[_xN$2]: _oDMPPOLP
 		}],
 		[0, {
 			[_eQN]: `BareMetal`,
-			[_xN$1]: _bMa
+			[_xN$2]: _bMa
 		}],
 		[0, {
 			[_eQN]: `BurstablePerformance`,
-			[_xN$1]: _bP
+			[_xN$2]: _bP
 		}],
 		[2, {
 			[_eQN]: `RequireHibernateSupport`,
-			[_xN$1]: _rHS
+			[_xN$2]: _rHS
 		}],
 		[() => NetworkInterfaceCount$, {
 			[_eQN]: `NetworkInterfaceCount`,
-			[_xN$1]: _nIC
+			[_xN$2]: _nIC
 		}],
 		[0, {
 			[_eQN]: `LocalStorage`,
-			[_xN$1]: _lSo
+			[_xN$2]: _lSo
 		}],
 		[() => LocalStorageTypeSet, {
 			[_eQN]: `LocalStorageTypeSet`,
-			[_xN$1]: _lSTS
+			[_xN$2]: _lSTS
 		}],
 		[() => TotalLocalStorageGB$, {
 			[_eQN]: `TotalLocalStorageGB`,
-			[_xN$1]: _tLSGB
+			[_xN$2]: _tLSGB
 		}],
 		[() => BaselineEbsBandwidthMbps$, {
 			[_eQN]: `BaselineEbsBandwidthMbps`,
-			[_xN$1]: _bEBM
+			[_xN$2]: _bEBM
 		}],
 		[() => AcceleratorTypeSet, {
 			[_eQN]: `AcceleratorTypeSet`,
-			[_xN$1]: _aTSc
+			[_xN$2]: _aTSc
 		}],
 		[() => AcceleratorCount$, {
 			[_eQN]: `AcceleratorCount`,
-			[_xN$1]: _aCc
+			[_xN$2]: _aCc
 		}],
 		[() => AcceleratorManufacturerSet, {
 			[_eQN]: `AcceleratorManufacturerSet`,
-			[_xN$1]: _aMS
+			[_xN$2]: _aMS
 		}],
 		[() => AcceleratorNameSet, {
 			[_eQN]: `AcceleratorNameSet`,
-			[_xN$1]: _aNS
+			[_xN$2]: _aNS
 		}],
 		[() => AcceleratorTotalMemoryMiB$, {
 			[_eQN]: `AcceleratorTotalMemoryMiB`,
-			[_xN$1]: _aTMMB
+			[_xN$2]: _aTMMB
 		}],
 		[() => NetworkBandwidthGbps$, {
 			[_eQN]: `NetworkBandwidthGbps`,
-			[_xN$1]: _nBGe
+			[_xN$2]: _nBGe
 		}],
 		[() => AllowedInstanceTypeSet, {
 			[_eQN]: `AllowedInstanceTypeSet`,
-			[_xN$1]: _aITS
+			[_xN$2]: _aITS
 		}],
 		[1, {
 			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
-			[_xN$1]: _mSPAPOOODP
+			[_xN$2]: _mSPAPOOODP
 		}],
 		[() => BaselinePerformanceFactors$, {
 			[_eQN]: `BaselinePerformanceFactors`,
-			[_xN$1]: _bPF
+			[_xN$2]: _bPF
 		}],
 		[2, {
 			[_eQN]: `RequireEncryptionInTransit`,
-			[_xN$1]: _rEIT
+			[_xN$2]: _rEIT
 		}]
 	]
 ];
 var InstanceRequirementsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IRR,
 	0,
 	[
-		_VCC,
-		_MMB,
-		_CM,
-		_MGBPVC,
+		_VCC$1,
+		_MMB$1,
+		_CM$1,
+		_MGBPVC$1,
 		_EITxc,
 		_IGns,
-		_SMPPOLP,
-		_ODMPPOLP,
+		_SMPPOLP$1,
+		_ODMPPOLP$1,
 		_BMa,
-		_BP,
-		_RHS,
-		_NIC,
-		_LSo,
-		_LST,
-		_TLSGB,
-		_BEBM,
+		_BP$1,
+		_RHS$1,
+		_NIC$1,
+		_LSo$1,
+		_LST$1,
+		_TLSGB$1,
+		_BEBM$1,
 		_ATc,
-		_AC,
+		_AC$1,
 		_AMc,
 		_ANcc,
-		_ATMMB,
+		_ATMMB$1,
 		_NBGe,
-		_AIT,
-		_MSPAPOOODP,
-		_BPF,
+		_AIT$1,
+		_MSPAPOOODP$1,
+		_BPF$1,
 		_REIT
 	],
 	[
 		() => VCpuCountRangeRequest$,
-		() => MemoryMiBRequest$,
-		[() => CpuManufacturerSet, { [_xN$1]: _CMp }],
-		() => MemoryGiBPerVCpuRequest$,
-		[() => ExcludedInstanceTypeSet, { [_xN$1]: _EITxcl }],
-		[() => InstanceGenerationSet, { [_xN$1]: _IGnst }],
+		() => MemoryMiBRequest$$1,
+		[() => CpuManufacturerSet, { [_xN$2]: _CMp }],
+		() => MemoryGiBPerVCpuRequest$$1,
+		[() => ExcludedInstanceTypeSet, { [_xN$2]: _EITxcl }],
+		[() => InstanceGenerationSet, { [_xN$2]: _IGnst }],
 		1,
 		1,
 		0,
 		0,
 		2,
-		() => NetworkInterfaceCountRequest$,
+		() => NetworkInterfaceCountRequest$$1,
 		0,
-		[() => LocalStorageTypeSet, { [_xN$1]: _LSTo }],
-		() => TotalLocalStorageGBRequest$,
-		() => BaselineEbsBandwidthMbpsRequest$,
-		[() => AcceleratorTypeSet, { [_xN$1]: _ATcc }],
-		() => AcceleratorCountRequest$,
-		[() => AcceleratorManufacturerSet, { [_xN$1]: _AMcc }],
-		[() => AcceleratorNameSet, { [_xN$1]: _ANcce }],
-		() => AcceleratorTotalMemoryMiBRequest$,
-		() => NetworkBandwidthGbpsRequest$,
-		[() => AllowedInstanceTypeSet, { [_xN$1]: _AITl }],
+		[() => LocalStorageTypeSet, { [_xN$2]: _LSTo }],
+		() => TotalLocalStorageGBRequest$$1,
+		() => BaselineEbsBandwidthMbpsRequest$$1,
+		[() => AcceleratorTypeSet, { [_xN$2]: _ATcc$1 }],
+		() => AcceleratorCountRequest$$1,
+		[() => AcceleratorManufacturerSet, { [_xN$2]: _AMcc }],
+		[() => AcceleratorNameSet, { [_xN$2]: _ANcce }],
+		() => AcceleratorTotalMemoryMiBRequest$$1,
+		() => NetworkBandwidthGbpsRequest$$1,
+		[() => AllowedInstanceTypeSet, { [_xN$2]: _AITl }],
 		1,
-		[() => BaselinePerformanceFactorsRequest$, 0],
+		[() => BaselinePerformanceFactorsRequest$$1, 0],
 		2
 	],
 	2
 ];
 var InstanceSecondaryInterface$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISIn,
 	0,
 	[
 		_Att,
 		_MAa$1,
 		_SIIec,
-		_OI,
+		_OI$1,
 		_PIAri,
 		_SDC,
 		_Sta,
@@ -27236,55 +23519,55 @@ var InstanceSecondaryInterface$ = [
 	[
 		[() => InstanceSecondaryInterfaceAttachment$, {
 			[_eQN]: `Attachment`,
-			[_xN$1]: _at
+			[_xN$2]: _at
 		}],
 		[0, {
 			[_eQN]: `MacAddress`,
-			[_xN$1]: _mAa
+			[_xN$2]: _mAa
 		}],
 		[0, {
 			[_eQN]: `SecondaryInterfaceId`,
-			[_xN$1]: _sIIe
+			[_xN$2]: _sIIe
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[() => InstanceSecondaryInterfacePrivateIpAddressList, {
 			[_eQN]: `PrivateIpAddressSet`,
-			[_xN$1]: _pIASr
+			[_xN$2]: _pIASr
 		}],
 		[2, {
 			[_eQN]: `SourceDestCheck`,
-			[_xN$1]: _sDC
+			[_xN$2]: _sDC
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[0, {
 			[_eQN]: `SecondarySubnetId`,
-			[_xN$1]: _sSI
+			[_xN$2]: _sSI
 		}],
 		[0, {
 			[_eQN]: `SecondaryNetworkId`,
-			[_xN$1]: _sNI
+			[_xN$2]: _sNI
 		}],
 		[0, {
 			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
+			[_xN$2]: _iTnt
 		}]
 	]
 ];
 var InstanceSecondaryInterfaceAttachment$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISIA,
 	0,
 	[
 		_ATtt,
 		_AItt,
-		_DOT,
+		_DOT$1,
 		_DI,
 		_Sta,
 		_NCI
@@ -27292,44 +23575,44 @@ var InstanceSecondaryInterfaceAttachment$ = [
 	[
 		[4, {
 			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
+			[_xN$2]: _aTt
 		}],
 		[0, {
 			[_eQN]: `AttachmentId`,
-			[_xN$1]: _aIt
+			[_xN$2]: _aIt
 		}],
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[1, {
 			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
+			[_xN$2]: _dI
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[1, {
 			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
+			[_xN$2]: _nCI
 		}]
 	]
 ];
 var InstanceSecondaryInterfacePrivateIpAddress$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISIPIA,
 	0,
 	[_PIAr],
 	[[0, {
 		[_eQN]: `PrivateIpAddress`,
-		[_xN$1]: _pIAr
+		[_xN$2]: _pIAr
 	}]]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISIPIAR,
 	0,
 	[_PIAr],
@@ -27338,11 +23621,11 @@ var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
 ];
 var InstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISISR,
 	0,
 	[
-		_DOT,
+		_DOT$1,
 		_DI,
 		_PIAri,
 		_PIAC,
@@ -27353,7 +23636,7 @@ var InstanceSecondaryInterfaceSpecificationRequest$ = [
 	[
 		2,
 		1,
-		[() => InstanceSecondaryInterfacePrivateIpAddressListRequest, { [_xN$1]: _PIAr }],
+		[() => InstanceSecondaryInterfacePrivateIpAddressListRequest, { [_xN$2]: _PIAr }],
 		1,
 		0,
 		0,
@@ -27362,21 +23645,21 @@ var InstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var InstanceState$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISnsta,
 	0,
-	[_Co, _N$2],
+	[_Co$1, _N$3],
 	[[1, {
 		[_eQN]: `Code`,
-		[_xN$1]: _co
+		[_xN$2]: _co
 	}], [0, {
 		[_eQN]: `Name`,
-		[_xN$1]: _n
+		[_xN$2]: _n
 	}]]
 ];
 var InstanceStateChange$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISC,
 	0,
 	[
@@ -27387,26 +23670,26 @@ var InstanceStateChange$ = [
 	[
 		[0, {
 			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
+			[_xN$2]: _iI
 		}],
 		[() => InstanceState$, {
 			[_eQN]: `CurrentState`,
-			[_xN$1]: _cSu
+			[_xN$2]: _cSu
 		}],
 		[() => InstanceState$, {
 			[_eQN]: `PreviousState`,
-			[_xN$1]: _pSr
+			[_xN$2]: _pSr
 		}]
 	]
 ];
 var InstanceStatus$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISnstan,
 	0,
 	[
-		_AZ,
-		_AZI,
+		_AZ$1,
+		_AZI$1,
 		_OA,
 		_Op,
 		_Ev,
@@ -27421,87 +23704,87 @@ var InstanceStatus$ = [
 	[
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[0, {
 			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
+			[_xN$2]: _oA
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}],
 		[() => InstanceStatusEventList, {
 			[_eQN]: `EventsSet`,
-			[_xN$1]: _eSv
+			[_xN$2]: _eSv
 		}],
 		[0, {
 			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
+			[_xN$2]: _iI
 		}],
 		[() => InstanceState$, {
 			[_eQN]: `InstanceState`,
-			[_xN$1]: _iSnst
+			[_xN$2]: _iSnst
 		}],
 		[() => InstanceStatusSummary$, {
 			[_eQN]: `InstanceStatus`,
-			[_xN$1]: _iSnsta
+			[_xN$2]: _iSnsta
 		}],
 		[() => InstanceStatusSummary$, {
 			[_eQN]: `SystemStatus`,
-			[_xN$1]: _sSy
+			[_xN$2]: _sSy
 		}],
 		[() => EbsStatusSummary$, {
 			[_eQN]: `AttachedEbsStatus`,
-			[_xN$1]: _aES
+			[_xN$2]: _aES
 		}],
 		[() => ApplicationStatusSummary$, {
 			[_eQN]: `ApplicationStatus`,
-			[_xN$1]: _aSp
+			[_xN$2]: _aSp
 		}],
 		[() => PerformanceStatusSummary$, {
 			[_eQN]: `PerformanceStatus`,
-			[_xN$1]: _pSe
+			[_xN$2]: _pSe
 		}]
 	]
 ];
 var InstanceStatusDetails$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISDn,
 	0,
 	[
 		_ISm,
-		_N$2,
+		_N$3,
 		_Sta
 	],
 	[
 		[4, {
 			[_eQN]: `ImpairedSince`,
-			[_xN$1]: _iSm
+			[_xN$2]: _iSm
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}]
 	]
 ];
 var InstanceStatusEvent$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISE$1,
 	0,
 	[
 		_IEI,
-		_Co,
+		_Co$1,
 		_De,
 		_NAo,
 		_NB,
@@ -27510,47 +23793,47 @@ var InstanceStatusEvent$ = [
 	[
 		[0, {
 			[_eQN]: `InstanceEventId`,
-			[_xN$1]: _iEI
+			[_xN$2]: _iEI
 		}],
 		[0, {
 			[_eQN]: `Code`,
-			[_xN$1]: _co
+			[_xN$2]: _co
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[4, {
 			[_eQN]: `NotAfter`,
-			[_xN$1]: _nAo
+			[_xN$2]: _nAo
 		}],
 		[4, {
 			[_eQN]: `NotBefore`,
-			[_xN$1]: _nB
+			[_xN$2]: _nB
 		}],
 		[4, {
 			[_eQN]: `NotBeforeDeadline`,
-			[_xN$1]: _nBD
+			[_xN$2]: _nBD
 		}]
 	]
 ];
 var InstanceStatusSummary$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISS,
 	0,
 	[_Det, _Sta],
 	[[() => InstanceStatusDetailsList, {
 		[_eQN]: `Details`,
-		[_xN$1]: _det
+		[_xN$2]: _det
 	}], [0, {
 		[_eQN]: `Status`,
-		[_xN$1]: _sta
+		[_xN$2]: _sta
 	}]]
 ];
 var InstanceStorageInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ISIns,
 	0,
 	[
@@ -27562,29 +23845,29 @@ var InstanceStorageInfo$ = [
 	[
 		[1, {
 			[_eQN]: `TotalSizeInGB`,
-			[_xN$1]: _tSIGB
+			[_xN$2]: _tSIGB
 		}],
 		[() => DiskInfoList, {
 			[_eQN]: `Disks`,
-			[_xN$1]: _dis
+			[_xN$2]: _dis
 		}],
 		[0, {
 			[_eQN]: `NvmeSupport`,
-			[_xN$1]: _nS
+			[_xN$2]: _nS
 		}],
 		[0, {
 			[_eQN]: `EncryptionSupport`,
-			[_xN$1]: _eSn
+			[_xN$2]: _eSn
 		}]
 	]
 ];
 var InstanceTypeInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ITIn,
 	0,
 	[
-		_IT$1,
+		_IT$2,
 		_CGur,
 		_FTE,
 		_SUC,
@@ -27603,7 +23886,7 @@ var InstanceTypeInfo$ = [
 		_FIpga,
 		_PGIl,
 		_IAIn,
-		_HS,
+		_HS$1,
 		_BPS,
 		_DHS,
 		_ARS,
@@ -27620,201 +23903,201 @@ var InstanceTypeInfo$ = [
 	[
 		[0, {
 			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
+			[_xN$2]: _iT
 		}],
 		[2, {
 			[_eQN]: `CurrentGeneration`,
-			[_xN$1]: _cGur
+			[_xN$2]: _cGur
 		}],
 		[2, {
 			[_eQN]: `FreeTierEligible`,
-			[_xN$1]: _fTE
+			[_xN$2]: _fTE
 		}],
 		[() => UsageClassTypeList, {
 			[_eQN]: `SupportedUsageClasses`,
-			[_xN$1]: _sUC
+			[_xN$2]: _sUC
 		}],
 		[() => RootDeviceTypeList, {
 			[_eQN]: `SupportedRootDeviceTypes`,
-			[_xN$1]: _sRDT
+			[_xN$2]: _sRDT
 		}],
 		[() => VirtualizationTypeList, {
 			[_eQN]: `SupportedVirtualizationTypes`,
-			[_xN$1]: _sVT
+			[_xN$2]: _sVT
 		}],
 		[2, {
 			[_eQN]: `BareMetal`,
-			[_xN$1]: _bMa
+			[_xN$2]: _bMa
 		}],
 		[0, {
 			[_eQN]: `Hypervisor`,
-			[_xN$1]: _h
+			[_xN$2]: _h
 		}],
 		[() => ProcessorInfo$, {
 			[_eQN]: `ProcessorInfo`,
-			[_xN$1]: _pIr
+			[_xN$2]: _pIr
 		}],
 		[() => VCpuInfo$, {
 			[_eQN]: `VCpuInfo`,
-			[_xN$1]: _vCIp
+			[_xN$2]: _vCIp
 		}],
 		[() => MemoryInfo$, {
 			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
+			[_xN$2]: _mIe
 		}],
 		[2, {
 			[_eQN]: `InstanceStorageSupported`,
-			[_xN$1]: _iSSn
+			[_xN$2]: _iSSn
 		}],
 		[() => InstanceStorageInfo$, {
 			[_eQN]: `InstanceStorageInfo`,
-			[_xN$1]: _iSI
+			[_xN$2]: _iSI
 		}],
 		[() => EbsInfo$, {
 			[_eQN]: `EbsInfo`,
-			[_xN$1]: _eIb
+			[_xN$2]: _eIb
 		}],
 		[() => NetworkInfo$, {
 			[_eQN]: `NetworkInfo`,
-			[_xN$1]: _nIet
+			[_xN$2]: _nIet
 		}],
 		[() => GpuInfo$, {
 			[_eQN]: `GpuInfo`,
-			[_xN$1]: _gIp
+			[_xN$2]: _gIp
 		}],
 		[() => FpgaInfo$, {
 			[_eQN]: `FpgaInfo`,
-			[_xN$1]: _fIp
+			[_xN$2]: _fIp
 		}],
 		[() => PlacementGroupInfo$, {
 			[_eQN]: `PlacementGroupInfo`,
-			[_xN$1]: _pGI
+			[_xN$2]: _pGI
 		}],
 		[() => InferenceAcceleratorInfo$, {
 			[_eQN]: `InferenceAcceleratorInfo`,
-			[_xN$1]: _iAIn
+			[_xN$2]: _iAIn
 		}],
 		[2, {
 			[_eQN]: `HibernationSupported`,
-			[_xN$1]: _hSi
+			[_xN$2]: _hSi
 		}],
 		[2, {
 			[_eQN]: `BurstablePerformanceSupported`,
-			[_xN$1]: _bPS
+			[_xN$2]: _bPS
 		}],
 		[2, {
 			[_eQN]: `DedicatedHostsSupported`,
-			[_xN$1]: _dHS
+			[_xN$2]: _dHS
 		}],
 		[2, {
 			[_eQN]: `AutoRecoverySupported`,
-			[_xN$1]: _aRSu
+			[_xN$2]: _aRSu
 		}],
 		[() => BootModeTypeList, {
 			[_eQN]: `SupportedBootModes`,
-			[_xN$1]: _sBM
+			[_xN$2]: _sBM
 		}],
 		[0, {
 			[_eQN]: `NitroEnclavesSupport`,
-			[_xN$1]: _nES
+			[_xN$2]: _nES
 		}],
 		[0, {
 			[_eQN]: `NitroTpmSupport`,
-			[_xN$1]: _nTS
+			[_xN$2]: _nTS
 		}],
 		[() => NitroTpmInfo$, {
 			[_eQN]: `NitroTpmInfo`,
-			[_xN$1]: _nTI
+			[_xN$2]: _nTI
 		}],
 		[() => MediaAcceleratorInfo$, {
 			[_eQN]: `MediaAcceleratorInfo`,
-			[_xN$1]: _mAIe
+			[_xN$2]: _mAIe
 		}],
 		[() => NeuronInfo$, {
 			[_eQN]: `NeuronInfo`,
-			[_xN$1]: _nIeu
+			[_xN$2]: _nIeu
 		}],
 		[0, {
 			[_eQN]: `PhcSupport`,
-			[_xN$1]: _pSh
+			[_xN$2]: _pSh
 		}],
 		[0, {
 			[_eQN]: `RebootMigrationSupport`,
-			[_xN$1]: _rMS
+			[_xN$2]: _rMS
 		}],
 		[2, {
 			[_eQN]: `SupportedInRegion`,
-			[_xN$1]: _sIRu
+			[_xN$2]: _sIRu
 		}]
 	]
 ];
 var InstanceTypeItem$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ITIns,
 	0,
-	[_IT$1],
+	[_IT$2],
 	[[0, {
 		[_eQN]: `InstanceType`,
-		[_xN$1]: _iT
+		[_xN$2]: _iT
 	}]]
 ];
 var InstanceTypeOffering$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ITOn,
 	0,
 	[
-		_IT$1,
+		_IT$2,
 		_LTo,
 		_Loc
 	],
 	[
 		[0, {
 			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
+			[_xN$2]: _iT
 		}],
 		[0, {
 			[_eQN]: `LocationType`,
-			[_xN$1]: _lTo
+			[_xN$2]: _lTo
 		}],
 		[0, {
 			[_eQN]: `Location`,
-			[_xN$1]: _lo
+			[_xN$2]: _lo
 		}]
 	]
 ];
 var InstanceTypeSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ITSn,
 	0,
 	[_SIT, _UIT],
 	[[() => SupportedInstanceTypeSet, {
 		[_eQN]: `SupportedInstanceTypeSet`,
-		[_xN$1]: _sITS
+		[_xN$2]: _sITS
 	}], [() => UnsupportedInstanceTypeSet, {
 		[_eQN]: `UnsupportedInstanceTypeSet`,
-		[_xN$1]: _uITS
+		[_xN$2]: _uITS
 	}]]
 ];
 var InstanceTypeSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ITSR,
 	0,
 	[_SIT, _UIT],
-	[[() => SupportedInstanceTypeRequestSet, { [_xN$1]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN$1]: _UITn }]]
+	[[() => SupportedInstanceTypeRequestSet, { [_xN$2]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN$2]: _UITn }]]
 ];
 var IpPermission$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IPper,
 	0,
 	[
 		_IPpr,
 		_FP,
-		_TP,
+		_TP$1,
 		_UIGP,
 		_IRpa,
 		_IRpv,
@@ -27823,51 +24106,51 @@ var IpPermission$ = [
 	[
 		[0, {
 			[_eQN]: `IpProtocol`,
-			[_xN$1]: _iPp
+			[_xN$2]: _iPp
 		}],
 		[1, {
 			[_eQN]: `FromPort`,
-			[_xN$1]: _fP
+			[_xN$2]: _fP
 		}],
 		[1, {
 			[_eQN]: `ToPort`,
-			[_xN$1]: _tP
+			[_xN$2]: _tP
 		}],
 		[() => UserIdGroupPairList, {
 			[_eQN]: `Groups`,
-			[_xN$1]: _gr
+			[_xN$2]: _gr
 		}],
 		[() => IpRangeList, {
 			[_eQN]: `IpRanges`,
-			[_xN$1]: _iRpa
+			[_xN$2]: _iRpa
 		}],
 		[() => Ipv6RangeList, {
 			[_eQN]: `Ipv6Ranges`,
-			[_xN$1]: _iRpv
+			[_xN$2]: _iRpv
 		}],
 		[() => PrefixListIdList, {
 			[_eQN]: `PrefixListIds`,
-			[_xN$1]: _pLIr
+			[_xN$2]: _pLIr
 		}]
 	]
 ];
 var IpRange$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IRpan,
 	0,
 	[_De, _CIi],
 	[[0, {
 		[_eQN]: `Description`,
-		[_xN$1]: _de
+		[_xN$2]: _de
 	}], [0, {
 		[_eQN]: `CidrIp`,
-		[_xN$1]: _cIi
+		[_xN$2]: _cIi
 	}]]
 ];
 var Ipv4PrefixSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IPSRp,
 	0,
 	[_IPpvre],
@@ -27875,18 +24158,18 @@ var Ipv4PrefixSpecificationRequest$ = [
 ];
 var Ipv4PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IPSRpv,
 	0,
 	[_IPpvre],
 	[[0, {
 		[_eQN]: `Ipv4Prefix`,
-		[_xN$1]: _iPpv
+		[_xN$2]: _iPpv
 	}]]
 ];
 var Ipv6PrefixSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IPSRpvr,
 	0,
 	[_IPpv],
@@ -27894,157 +24177,157 @@ var Ipv6PrefixSpecificationRequest$ = [
 ];
 var Ipv6PrefixSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IPSRpvre,
 	0,
 	[_IPpv],
 	[[0, {
 		[_eQN]: `Ipv6Prefix`,
-		[_xN$1]: _iPpvr
+		[_xN$2]: _iPpvr
 	}]]
 ];
 var Ipv6Range$ = [
 	3,
-	n0$2,
+	n0$4,
 	_IRpva,
 	0,
 	[_De, _CIid],
 	[[0, {
 		[_eQN]: `Description`,
-		[_xN$1]: _de
+		[_xN$2]: _de
 	}], [0, {
 		[_eQN]: `CidrIpv6`,
-		[_xN$1]: _cIid
+		[_xN$2]: _cIid
 	}]]
 ];
 var LaunchPermission$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LPau,
 	0,
 	[
 		_OArg,
 		_OUA,
-		_UI,
-		_Gr
+		_UI$1,
+		_Gr$1
 	],
 	[
 		[0, {
 			[_eQN]: `OrganizationArn`,
-			[_xN$1]: _oArg
+			[_xN$2]: _oArg
 		}],
 		[0, {
 			[_eQN]: `OrganizationalUnitArn`,
-			[_xN$1]: _oUA
+			[_xN$2]: _oUA
 		}],
 		[0, {
 			[_eQN]: `UserId`,
-			[_xN$1]: _uI
+			[_xN$2]: _uI
 		}],
 		[0, {
 			[_eQN]: `Group`,
-			[_xN$1]: _g
+			[_xN$2]: _g
 		}]
 	]
 ];
 var LaunchPermissionModifications$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LPM,
 	0,
 	[_Ad, _Rem],
 	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
 ];
-var LaunchTemplate$ = [
+var LaunchTemplate$$1 = [
 	3,
-	n0$2,
-	_LT$1,
+	n0$4,
+	_LT$2,
 	0,
 	[
-		_LTI,
-		_LTN,
+		_LTI$1,
+		_LTN$1,
 		_CTre,
 		_CBr,
 		_DVN,
 		_LVN,
-		_T$1,
+		_T$3,
 		_Op
 	],
 	[
 		[0, {
 			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
+			[_xN$2]: _lTI
 		}],
 		[0, {
 			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
+			[_xN$2]: _lTN
 		}],
 		[4, {
 			[_eQN]: `CreateTime`,
-			[_xN$1]: _cTre
+			[_xN$2]: _cTre
 		}],
 		[0, {
 			[_eQN]: `CreatedBy`,
-			[_xN$1]: _cBr
+			[_xN$2]: _cBr
 		}],
 		[1, {
 			[_eQN]: `DefaultVersionNumber`,
-			[_xN$1]: _dVN
+			[_xN$2]: _dVN
 		}],
 		[1, {
 			[_eQN]: `LatestVersionNumber`,
-			[_xN$1]: _lVN
+			[_xN$2]: _lVN
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}]
 	]
 ];
 var LaunchTemplateBlockDeviceMapping$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTBDM,
 	0,
 	[
-		_DN,
-		_VN,
+		_DN$1,
+		_VN$1,
 		_Eb,
-		_ND
+		_ND$1
 	],
 	[
 		[0, {
 			[_eQN]: `DeviceName`,
-			[_xN$1]: _dN
+			[_xN$2]: _dN
 		}],
 		[0, {
 			[_eQN]: `VirtualName`,
-			[_xN$1]: _vN
+			[_xN$2]: _vN
 		}],
 		[() => LaunchTemplateEbsBlockDevice$, {
 			[_eQN]: `Ebs`,
-			[_xN$1]: _eb
+			[_xN$2]: _eb
 		}],
 		[0, {
 			[_eQN]: `NoDevice`,
-			[_xN$1]: _nD
+			[_xN$2]: _nD
 		}]
 	]
 ];
 var LaunchTemplateBlockDeviceMappingRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTBDMR,
 	0,
 	[
-		_DN,
-		_VN,
+		_DN$1,
+		_VN$1,
 		_Eb,
-		_ND
+		_ND$1
 	],
 	[
 		0,
@@ -28055,29 +24338,29 @@ var LaunchTemplateBlockDeviceMappingRequest$ = [
 ];
 var LaunchTemplateCapacityReservationSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTCRSR,
 	0,
-	[_CRP, _CRT],
-	[0, () => CapacityReservationTarget$]
+	[_CRP$1, _CRT$1],
+	[0, () => CapacityReservationTarget$$1]
 ];
 var LaunchTemplateCapacityReservationSpecificationResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTCRSRa,
 	0,
-	[_CRP, _CRT],
+	[_CRP$1, _CRT$1],
 	[[0, {
 		[_eQN]: `CapacityReservationPreference`,
-		[_xN$1]: _cRP
+		[_xN$2]: _cRP
 	}], [() => CapacityReservationTargetResponse$, {
 		[_eQN]: `CapacityReservationTarget`,
-		[_xN$1]: _cRT
+		[_xN$2]: _cRT
 	}]]
 ];
 var LaunchTemplateCpuOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTCO,
 	0,
 	[
@@ -28089,25 +24372,25 @@ var LaunchTemplateCpuOptions$ = [
 	[
 		[1, {
 			[_eQN]: `CoreCount`,
-			[_xN$1]: _cCo
+			[_xN$2]: _cCo
 		}],
 		[1, {
 			[_eQN]: `ThreadsPerCore`,
-			[_xN$1]: _tPC
+			[_xN$2]: _tPC
 		}],
 		[0, {
 			[_eQN]: `AmdSevSnp`,
-			[_xN$1]: _aSS
+			[_xN$2]: _aSS
 		}],
 		[0, {
 			[_eQN]: `NestedVirtualization`,
-			[_xN$1]: _nV
+			[_xN$2]: _nV
 		}]
 	]
 ];
 var LaunchTemplateCpuOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTCOR,
 	0,
 	[
@@ -28125,78 +24408,78 @@ var LaunchTemplateCpuOptionsRequest$ = [
 ];
 var LaunchTemplateEbsBlockDevice$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTEBD,
 	0,
 	[
 		_Enc,
-		_DOT,
-		_Io,
+		_DOT$1,
+		_Io$1,
 		_KKI,
 		_SIn,
 		_VSo,
-		_VT$1,
-		_Th,
+		_VT$2,
+		_Th$1,
 		_VIR,
 		_ECI
 	],
 	[
 		[2, {
 			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
+			[_xN$2]: _enc
 		}],
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[1, {
 			[_eQN]: `Iops`,
-			[_xN$1]: _io
+			[_xN$2]: _io
 		}],
 		[0, {
 			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
+			[_xN$2]: _kKI
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[1, {
 			[_eQN]: `VolumeSize`,
-			[_xN$1]: _vSo
+			[_xN$2]: _vSo
 		}],
 		[0, {
 			[_eQN]: `VolumeType`,
-			[_xN$1]: _vT
+			[_xN$2]: _vT
 		}],
 		[1, {
 			[_eQN]: `Throughput`,
-			[_xN$1]: _th
+			[_xN$2]: _th
 		}],
 		[1, {
 			[_eQN]: `VolumeInitializationRate`,
-			[_xN$1]: _vIR
+			[_xN$2]: _vIR
 		}],
 		[1, {
 			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
+			[_xN$2]: _eCI
 		}]
 	]
 ];
 var LaunchTemplateEbsBlockDeviceRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTEBDR,
 	0,
 	[
 		_Enc,
-		_DOT,
-		_Io,
+		_DOT$1,
+		_Io$1,
 		_KKI,
 		_SIn,
 		_VSo,
-		_VT$1,
-		_Th,
+		_VT$2,
+		_Th$1,
 		_VIR,
 		_ECI
 	],
@@ -28215,85 +24498,85 @@ var LaunchTemplateEbsBlockDeviceRequest$ = [
 ];
 var LaunchTemplateElasticInferenceAccelerator$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTEIA,
 	0,
-	[_Ty$1, _Cou],
+	[_Ty$2, _Cou],
 	[0, 1],
 	1
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTEIAR,
 	0,
-	[_Ty$1, _Cou],
+	[_Ty$2, _Cou],
 	[[0, {
 		[_eQN]: `Type`,
-		[_xN$1]: _ty
+		[_xN$2]: _ty
 	}], [1, {
 		[_eQN]: `Count`,
-		[_xN$1]: _cou
+		[_xN$2]: _cou
 	}]]
 ];
 var LaunchTemplateEnaSrdSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTESS,
 	0,
 	[_ESE, _ESUS],
 	[[2, {
 		[_eQN]: `EnaSrdEnabled`,
-		[_xN$1]: _eSE
+		[_xN$2]: _eSE
 	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
 		[_eQN]: `EnaSrdUdpSpecification`,
-		[_xN$1]: _eSUS
+		[_xN$2]: _eSUS
 	}]]
 ];
 var LaunchTemplateEnaSrdUdpSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTESUS,
 	0,
 	[_ESUE],
 	[[2, {
 		[_eQN]: `EnaSrdUdpEnabled`,
-		[_xN$1]: _eSUE
+		[_xN$2]: _eSUE
 	}]]
 ];
 var LaunchTemplateEnclaveOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTEO,
 	0,
-	[_En],
+	[_En$1],
 	[[2, {
 		[_eQN]: `Enabled`,
-		[_xN$1]: _en
+		[_xN$2]: _en
 	}]]
 ];
 var LaunchTemplateEnclaveOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTEOR,
 	0,
-	[_En],
+	[_En$1],
 	[2]
 ];
 var LaunchTemplateHibernationOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTHO,
 	0,
 	[_Conf],
 	[[2, {
 		[_eQN]: `Configured`,
-		[_xN$1]: _conf
+		[_xN$2]: _conf
 	}]]
 ];
 var LaunchTemplateHibernationOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTHOR,
 	0,
 	[_Conf],
@@ -28301,40 +24584,40 @@ var LaunchTemplateHibernationOptionsRequest$ = [
 ];
 var LaunchTemplateIamInstanceProfileSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIIPS,
 	0,
-	[_Ar, _N$2],
+	[_Ar, _N$3],
 	[[0, {
 		[_eQN]: `Arn`,
-		[_xN$1]: _ar
+		[_xN$2]: _ar
 	}], [0, {
 		[_eQN]: `Name`,
-		[_xN$1]: _n
+		[_xN$2]: _n
 	}]]
 ];
 var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIIPSR,
 	0,
-	[_Ar, _N$2],
+	[_Ar, _N$3],
 	[0, 0]
 ];
 var LaunchTemplateInstanceMaintenanceOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIMO,
 	0,
 	[_ARuto],
 	[[0, {
 		[_eQN]: `AutoRecovery`,
-		[_xN$1]: _aRut
+		[_xN$2]: _aRut
 	}]]
 ];
 var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIMOR,
 	0,
 	[_ARuto],
@@ -28342,21 +24625,21 @@ var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceMarketOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIMOa,
 	0,
 	[_MTa, _SO],
 	[[0, {
 		[_eQN]: `MarketType`,
-		[_xN$1]: _mTa
+		[_xN$2]: _mTa
 	}], [() => LaunchTemplateSpotMarketOptions$, {
 		[_eQN]: `SpotOptions`,
-		[_xN$1]: _sO
+		[_xN$2]: _sO
 	}]]
 ];
 var LaunchTemplateInstanceMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIMORa,
 	0,
 	[_MTa, _SO],
@@ -28364,53 +24647,53 @@ var LaunchTemplateInstanceMarketOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceMetadataOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIMOau,
 	0,
 	[
 		_St,
-		_HT,
-		_HPRHL,
-		_HE,
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
 		_HPI,
 		_IMT
 	],
 	[
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[0, {
 			[_eQN]: `HttpTokens`,
-			[_xN$1]: _hT
+			[_xN$2]: _hT
 		}],
 		[1, {
 			[_eQN]: `HttpPutResponseHopLimit`,
-			[_xN$1]: _hPRHL
+			[_xN$2]: _hPRHL
 		}],
 		[0, {
 			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$1
+			[_xN$2]: _hE$3
 		}],
 		[0, {
 			[_eQN]: `HttpProtocolIpv6`,
-			[_xN$1]: _hPI
+			[_xN$2]: _hPI
 		}],
 		[0, {
 			[_eQN]: `InstanceMetadataTags`,
-			[_xN$1]: _iMT
+			[_xN$2]: _iMT
 		}]
 	]
 ];
 var LaunchTemplateInstanceMetadataOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTIMORau,
 	0,
 	[
-		_HT,
-		_HPRHL,
-		_HE,
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
 		_HPI,
 		_IMT
 	],
@@ -28424,13 +24707,13 @@ var LaunchTemplateInstanceMetadataOptionsRequest$ = [
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTINIS,
 	0,
 	[
 		_ACIA,
 		_APIAss,
-		_DOT,
+		_DOT$1,
 		_De,
 		_DI,
 		_G$1,
@@ -28455,107 +24738,107 @@ var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
 	[
 		[2, {
 			[_eQN]: `AssociateCarrierIpAddress`,
-			[_xN$1]: _aCIA
+			[_xN$2]: _aCIA
 		}],
 		[2, {
 			[_eQN]: `AssociatePublicIpAddress`,
-			[_xN$1]: _aPIA
+			[_xN$2]: _aPIA
 		}],
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[1, {
 			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
+			[_xN$2]: _dI
 		}],
 		[() => GroupIdStringList, {
 			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
+			[_xN$2]: _gSr
 		}],
 		[0, {
 			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
+			[_xN$2]: _iTnt
 		}],
 		[1, {
 			[_eQN]: `Ipv6AddressCount`,
-			[_xN$1]: _iAC
+			[_xN$2]: _iAC
 		}],
 		[() => InstanceIpv6AddressList, {
 			[_eQN]: `Ipv6AddressesSet`,
-			[_xN$1]: _iASp
+			[_xN$2]: _iASp
 		}],
 		[0, {
 			[_eQN]: `NetworkInterfaceId`,
-			[_xN$1]: _nII
+			[_xN$2]: _nII
 		}],
 		[0, {
 			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
+			[_xN$2]: _pIAr
 		}],
 		[() => PrivateIpAddressSpecificationList, {
 			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN$1]: _pIAS
+			[_xN$2]: _pIAS
 		}],
 		[1, {
 			[_eQN]: `SecondaryPrivateIpAddressCount`,
-			[_xN$1]: _sPIAC
+			[_xN$2]: _sPIAC
 		}],
 		[0, {
 			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
+			[_xN$2]: _sIu
 		}],
 		[1, {
 			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
+			[_xN$2]: _nCI
 		}],
 		[() => Ipv4PrefixListResponse, {
 			[_eQN]: `Ipv4PrefixSet`,
-			[_xN$1]: _iPSpvr
+			[_xN$2]: _iPSpvr
 		}],
 		[1, {
 			[_eQN]: `Ipv4PrefixCount`,
-			[_xN$1]: _iPCp
+			[_xN$2]: _iPCp
 		}],
 		[() => Ipv6PrefixListResponse, {
 			[_eQN]: `Ipv6PrefixSet`,
-			[_xN$1]: _iPSpvre
+			[_xN$2]: _iPSpvre
 		}],
 		[1, {
 			[_eQN]: `Ipv6PrefixCount`,
-			[_xN$1]: _iPCpv
+			[_xN$2]: _iPCpv
 		}],
 		[2, {
 			[_eQN]: `PrimaryIpv6`,
-			[_xN$1]: _pIri
+			[_xN$2]: _pIri
 		}],
 		[() => LaunchTemplateEnaSrdSpecification$, {
 			[_eQN]: `EnaSrdSpecification`,
-			[_xN$1]: _eSS
+			[_xN$2]: _eSS
 		}],
 		[() => ConnectionTrackingSpecification$, {
 			[_eQN]: `ConnectionTrackingSpecification`,
-			[_xN$1]: _cTSo
+			[_xN$2]: _cTSo
 		}],
 		[1, {
 			[_eQN]: `EnaQueueCount`,
-			[_xN$1]: _eQC
+			[_xN$2]: _eQC
 		}]
 	]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTINISR,
 	0,
 	[
 		_ACIA,
 		_APIAss,
-		_DOT,
+		_DOT$1,
 		_De,
 		_DI,
 		_G$1,
@@ -28583,7 +24866,7 @@ var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 		2,
 		0,
 		1,
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
 		0,
 		1,
 		[() => InstanceIpv6AddressListRequest, 0],
@@ -28593,9 +24876,9 @@ var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 		1,
 		0,
 		1,
-		[() => Ipv4PrefixList, { [_xN$1]: _IPpvre }],
+		[() => Ipv4PrefixList, { [_xN$2]: _IPpvre }],
 		1,
-		[() => Ipv6PrefixList, { [_xN$1]: _IPpv }],
+		[() => Ipv6PrefixList, { [_xN$2]: _IPpv }],
 		1,
 		2,
 		() => EnaSrdSpecificationRequest$,
@@ -28605,11 +24888,11 @@ var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTISIS,
 	0,
 	[
-		_DOT,
+		_DOT$1,
 		_DI,
 		_PIAri,
 		_PIAC,
@@ -28620,41 +24903,41 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
 	[
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[1, {
 			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
+			[_xN$2]: _dI
 		}],
 		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
 			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN$1]: _pIAS
+			[_xN$2]: _pIAS
 		}],
 		[1, {
 			[_eQN]: `PrivateIpAddressCount`,
-			[_xN$1]: _pIAC
+			[_xN$2]: _pIAC
 		}],
 		[0, {
 			[_eQN]: `SecondarySubnetId`,
-			[_xN$1]: _sSI
+			[_xN$2]: _sSI
 		}],
 		[0, {
 			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
+			[_xN$2]: _iTnt
 		}],
 		[1, {
 			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
+			[_xN$2]: _nCI
 		}]
 	]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTISISR,
 	0,
 	[
-		_DOT,
+		_DOT$1,
 		_DI,
 		_PIAri,
 		_PIAC,
@@ -28665,7 +24948,7 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 	[
 		2,
 		1,
-		[() => SecondaryInterfacePrivateIpAddressSpecificationListRequest, { [_xN$1]: _PIAr }],
+		[() => SecondaryInterfacePrivateIpAddressSpecificationListRequest, { [_xN$2]: _PIAr }],
 		1,
 		0,
 		0,
@@ -28674,18 +24957,18 @@ var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
 ];
 var LaunchTemplateLicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTLC,
 	0,
 	[_LCA],
 	[[0, {
 		[_eQN]: `LicenseConfigurationArn`,
-		[_xN$1]: _lCA
+		[_xN$2]: _lCA
 	}]]
 ];
 var LaunchTemplateLicenseConfigurationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTLCR,
 	0,
 	[_LCA],
@@ -28693,18 +24976,18 @@ var LaunchTemplateLicenseConfigurationRequest$ = [
 ];
 var LaunchTemplateNetworkPerformanceOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTNPO,
 	0,
 	[_BW],
 	[[0, {
 		[_eQN]: `BandwidthWeighting`,
-		[_xN$1]: _bW
+		[_xN$2]: _bW
 	}]]
 ];
 var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTNPOR,
 	0,
 	[_BW],
@@ -28712,12 +24995,12 @@ var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
 ];
 var LaunchTemplatePlacement$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTP,
 	0,
 	[
-		_AZ,
-		_AZI,
+		_AZ$1,
+		_AZI$1,
 		_Af,
 		_GN,
 		_HIo,
@@ -28730,54 +25013,54 @@ var LaunchTemplatePlacement$ = [
 	[
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[0, {
 			[_eQN]: `Affinity`,
-			[_xN$1]: _af
+			[_xN$2]: _af
 		}],
 		[0, {
 			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
+			[_xN$2]: _gN
 		}],
 		[0, {
 			[_eQN]: `HostId`,
-			[_xN$1]: _hI
+			[_xN$2]: _hI
 		}],
 		[0, {
 			[_eQN]: `Tenancy`,
-			[_xN$1]: _te
+			[_xN$2]: _te
 		}],
 		[0, {
 			[_eQN]: `SpreadDomain`,
-			[_xN$1]: _sDp
+			[_xN$2]: _sDp
 		}],
 		[0, {
 			[_eQN]: `HostResourceGroupArn`,
-			[_xN$1]: _hRGA
+			[_xN$2]: _hRGA
 		}],
 		[1, {
 			[_eQN]: `PartitionNumber`,
-			[_xN$1]: _pN
+			[_xN$2]: _pN
 		}],
 		[0, {
 			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
+			[_xN$2]: _gIr
 		}]
 	]
 ];
 var LaunchTemplatePlacementRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTPR,
 	0,
 	[
-		_AZ,
-		_AZI,
+		_AZ$1,
+		_AZI$1,
 		_Af,
 		_GN,
 		_HIo,
@@ -28802,7 +25085,7 @@ var LaunchTemplatePlacementRequest$ = [
 ];
 var LaunchTemplatePrivateDnsNameOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTPDNO,
 	0,
 	[
@@ -28813,21 +25096,21 @@ var LaunchTemplatePrivateDnsNameOptions$ = [
 	[
 		[0, {
 			[_eQN]: `HostnameType`,
-			[_xN$1]: _hTo
+			[_xN$2]: _hTo
 		}],
 		[2, {
 			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN$1]: _eRNDAR
+			[_xN$2]: _eRNDAR
 		}],
 		[2, {
 			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN$1]: _eRNDAAAAR
+			[_xN$2]: _eRNDAAAAR
 		}]
 	]
 ];
 var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTPDNOR,
 	0,
 	[
@@ -28843,34 +25126,34 @@ var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
 ];
 var LaunchTemplatesMonitoring$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTM,
 	0,
-	[_En, _MCIe],
+	[_En$1, _MCIe],
 	[[2, {
 		[_eQN]: `Enabled`,
-		[_xN$1]: _en
+		[_xN$2]: _en
 	}], [() => MetricCategoryIdList, {
 		[_eQN]: `MetricCategoryIdSet`,
-		[_xN$1]: _mCIS
+		[_xN$2]: _mCIS
 	}]]
 ];
 var LaunchTemplatesMonitoringRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTMR,
 	0,
-	[_En, _MCIe],
-	[2, [() => MetricCategoryIdList, { [_xN$1]: _MCI }]]
+	[_En$1, _MCIe],
+	[2, [() => MetricCategoryIdList, { [_xN$2]: _MCI }]]
 ];
-var LaunchTemplateSpecification$ = [
+var LaunchTemplateSpecification$$1 = [
 	3,
-	n0$2,
-	_LTS,
+	n0$4,
+	_LTS$1,
 	0,
 	[
-		_LTI,
-		_LTN,
+		_LTI$1,
+		_LTN$1,
 		_Ver
 	],
 	[
@@ -28881,7 +25164,7 @@ var LaunchTemplateSpecification$ = [
 ];
 var LaunchTemplateSpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTSMO,
 	0,
 	[
@@ -28894,29 +25177,29 @@ var LaunchTemplateSpotMarketOptions$ = [
 	[
 		[0, {
 			[_eQN]: `MaxPrice`,
-			[_xN$1]: _mP
+			[_xN$2]: _mP
 		}],
 		[0, {
 			[_eQN]: `SpotInstanceType`,
-			[_xN$1]: _sIT
+			[_xN$2]: _sIT
 		}],
 		[1, {
 			[_eQN]: `BlockDurationMinutes`,
-			[_xN$1]: _bDMl
+			[_xN$2]: _bDMl
 		}],
 		[4, {
 			[_eQN]: `ValidUntil`,
-			[_xN$1]: _vU
+			[_xN$2]: _vU
 		}],
 		[0, {
 			[_eQN]: `InstanceInterruptionBehavior`,
-			[_xN$1]: _iIB
+			[_xN$2]: _iIB
 		}]
 	]
 ];
 var LaunchTemplateSpotMarketOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTSMOR,
 	0,
 	[
@@ -28936,34 +25219,34 @@ var LaunchTemplateSpotMarketOptionsRequest$ = [
 ];
 var LaunchTemplateTagSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTTS,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$2, _T$3],
 	[[0, {
 		[_eQN]: `ResourceType`,
-		[_xN$1]: _rTe
+		[_xN$2]: _rTe
 	}], [() => TagList$1, {
 		[_eQN]: `TagSet`,
-		[_xN$1]: _tS
+		[_xN$2]: _tS
 	}]]
 ];
 var LaunchTemplateTagSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTTSR,
 	0,
-	[_RTe$1, _T$1],
-	[0, [() => TagList$1, { [_xN$1]: _Ta }]]
+	[_RTe$2, _T$3],
+	[0, [() => TagList$1, { [_xN$2]: _Ta$1 }]]
 ];
 var LaunchTemplateVersion$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LTV,
 	0,
 	[
-		_LTI,
-		_LTN,
+		_LTI$1,
+		_LTN$1,
 		_VNe,
 		_VD,
 		_CTre,
@@ -28975,56 +25258,56 @@ var LaunchTemplateVersion$ = [
 	[
 		[0, {
 			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
+			[_xN$2]: _lTI
 		}],
 		[0, {
 			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
+			[_xN$2]: _lTN
 		}],
 		[1, {
 			[_eQN]: `VersionNumber`,
-			[_xN$1]: _vNe
+			[_xN$2]: _vNe
 		}],
 		[0, {
 			[_eQN]: `VersionDescription`,
-			[_xN$1]: _vD
+			[_xN$2]: _vD
 		}],
 		[4, {
 			[_eQN]: `CreateTime`,
-			[_xN$1]: _cTre
+			[_xN$2]: _cTre
 		}],
 		[0, {
 			[_eQN]: `CreatedBy`,
-			[_xN$1]: _cBr
+			[_xN$2]: _cBr
 		}],
 		[2, {
 			[_eQN]: `DefaultVersion`,
-			[_xN$1]: _dVef
+			[_xN$2]: _dVef
 		}],
 		[() => ResponseLaunchTemplateData$, {
 			[_eQN]: `LaunchTemplateData`,
-			[_xN$1]: _lTD
+			[_xN$2]: _lTD
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}]
 	]
 ];
 var LicenseConfiguration$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LCi,
 	0,
 	[_LCA],
 	[[0, {
 		[_eQN]: `LicenseConfigurationArn`,
-		[_xN$1]: _lCA
+		[_xN$2]: _lCA
 	}]]
 ];
 var LicenseConfigurationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LCR,
 	0,
 	[_LCA],
@@ -29032,17 +25315,17 @@ var LicenseConfigurationRequest$ = [
 ];
 var ListImagesInRecycleBinRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LIIRBR,
 	0,
 	[
 		_IIma,
 		_NTe,
-		_MR$2,
+		_MR$3,
 		_DR$1
 	],
 	[
-		[() => ImageIdStringList, { [_xN$1]: _IIm }],
+		[() => ImageIdStringList, { [_xN$2]: _IIm$1 }],
 		0,
 		1,
 		2
@@ -29050,25 +25333,25 @@ var ListImagesInRecycleBinRequest$ = [
 ];
 var ListImagesInRecycleBinResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LIIRBRi,
 	0,
 	[_Im, _NTe],
 	[[() => ImageRecycleBinInfoList, {
 		[_eQN]: `ImageSet`,
-		[_xN$1]: _iSmage
+		[_xN$2]: _iSmage
 	}], [0, {
 		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
+		[_xN$2]: _nTe
 	}]]
 ];
 var LockedSnapshotsInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_LSI,
 	0,
 	[
-		_OI,
+		_OI$1,
 		_SIn,
 		_LSoc,
 		_LDo,
@@ -29081,160 +25364,160 @@ var LockedSnapshotsInfo$ = [
 	[
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[0, {
 			[_eQN]: `LockState`,
-			[_xN$1]: _lSoc
+			[_xN$2]: _lSoc
 		}],
 		[1, {
 			[_eQN]: `LockDuration`,
-			[_xN$1]: _lDo
+			[_xN$2]: _lDo
 		}],
 		[1, {
 			[_eQN]: `CoolOffPeriod`,
-			[_xN$1]: _cOP
+			[_xN$2]: _cOP
 		}],
 		[4, {
 			[_eQN]: `CoolOffPeriodExpiresOn`,
-			[_xN$1]: _cOPEO
+			[_xN$2]: _cOPEO
 		}],
 		[4, {
 			[_eQN]: `LockCreatedOn`,
-			[_xN$1]: _lCO
+			[_xN$2]: _lCO
 		}],
 		[4, {
 			[_eQN]: `LockDurationStartTime`,
-			[_xN$1]: _lDST
+			[_xN$2]: _lDST
 		}],
 		[4, {
 			[_eQN]: `LockExpiresOn`,
-			[_xN$1]: _lEO
+			[_xN$2]: _lEO
 		}]
 	]
 ];
 var MediaAcceleratorInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MAIe,
 	0,
 	[_Acc, _TMMIMB],
 	[[() => MediaDeviceInfoList, {
 		[_eQN]: `Accelerators`,
-		[_xN$1]: _acc
+		[_xN$2]: _acc
 	}], [1, {
 		[_eQN]: `TotalMediaMemoryInMiB`,
-		[_xN$1]: _tMMIMB
+		[_xN$2]: _tMMIMB
 	}]]
 ];
 var MediaDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MDI,
 	0,
 	[
 		_Cou,
-		_N$2,
+		_N$3,
 		_Man,
 		_MIe
 	],
 	[
 		[1, {
 			[_eQN]: `Count`,
-			[_xN$1]: _cou
+			[_xN$2]: _cou
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[0, {
 			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
+			[_xN$2]: _man
 		}],
 		[() => MediaDeviceMemoryInfo$, {
 			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
+			[_xN$2]: _mIe
 		}]
 	]
 ];
 var MediaDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MDMI,
 	0,
 	[_SIMB],
 	[[1, {
 		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
+		[_xN$2]: _sIMB
 	}]]
 ];
 var MemoryGiBPerVCpu$ = [
 	3,
-	n0$2,
-	_MGBPVC,
+	n0$4,
+	_MGBPVC$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var MemoryGiBPerVCpuRequest$ = [
+var MemoryGiBPerVCpuRequest$$1 = [
 	3,
-	n0$2,
-	_MGBPVCR,
+	n0$4,
+	_MGBPVCR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var MemoryInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MIe,
 	0,
 	[_SIMB],
 	[[1, {
 		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
+		[_xN$2]: _sIMB
 	}]]
 ];
 var MemoryMiB$ = [
 	3,
-	n0$2,
-	_MMB,
+	n0$4,
+	_MMB$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var MemoryMiBRequest$ = [
+var MemoryMiBRequest$$1 = [
 	3,
-	n0$2,
-	_MMBR,
+	n0$4,
+	_MMBR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1],
 	1
 ];
 var ModifyImageAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MIAR,
 	0,
 	[
-		_IIm,
+		_IIm$1,
 		_At,
 		_De,
 		_LPau,
@@ -29242,7 +25525,7 @@ var ModifyImageAttributeRequest$ = [
 		_PCro,
 		_UG,
 		_UIs,
-		_V$1,
+		_V$3,
 		_OArga,
 		_OUAr,
 		_ISmd,
@@ -29254,30 +25537,30 @@ var ModifyImageAttributeRequest$ = [
 		[() => AttributeValue$, 0],
 		[() => LaunchPermissionModifications$, 0],
 		0,
-		[() => ProductCodeStringList, { [_xN$1]: _PCr }],
-		[() => UserGroupStringList, { [_xN$1]: _UGs }],
-		[() => UserIdStringList, { [_xN$1]: _UI }],
+		[() => ProductCodeStringList, { [_xN$2]: _PCr$1 }],
+		[() => UserGroupStringList, { [_xN$2]: _UGs }],
+		[() => UserIdStringList, { [_xN$2]: _UI$1 }],
 		0,
-		[() => OrganizationArnStringList, { [_xN$1]: _OArg }],
-		[() => OrganizationalUnitArnStringList, { [_xN$1]: _OUA }],
+		[() => OrganizationArnStringList, { [_xN$2]: _OArg }],
+		[() => OrganizationalUnitArnStringList, { [_xN$2]: _OUA }],
 		[() => AttributeValue$, 0],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	1
 ];
 var ModifyLaunchTemplateRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MLTR,
 	0,
 	[
 		_DR$1,
-		_CT,
-		_LTI,
-		_LTN,
+		_CT$1,
+		_LTI$1,
+		_LTN$1,
 		_DVef
 	],
 	[
@@ -29285,23 +25568,23 @@ var ModifyLaunchTemplateRequest$ = [
 		[0, 4],
 		0,
 		0,
-		[0, { [_xN$1]: _SDV }]
+		[0, { [_xN$2]: _SDV }]
 	]
 ];
 var ModifyLaunchTemplateResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MLTRo,
 	0,
-	[_LT$1],
-	[[() => LaunchTemplate$, {
+	[_LT$2],
+	[[() => LaunchTemplate$$1, {
 		[_eQN]: `LaunchTemplate`,
-		[_xN$1]: _lT
+		[_xN$2]: _lT
 	}]]
 ];
 var ModifySnapshotAttributeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_MSAR,
 	0,
 	[
@@ -29317,55 +25600,55 @@ var ModifySnapshotAttributeRequest$ = [
 		0,
 		0,
 		[() => CreateVolumePermissionModifications$, 0],
-		[() => GroupNameStringList, { [_xN$1]: _UGs }],
+		[() => GroupNameStringList, { [_xN$2]: _UGs }],
 		0,
-		[() => UserIdStringList, { [_xN$1]: _UI }],
+		[() => UserIdStringList, { [_xN$2]: _UI$1 }],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	1
 ];
 var Monitoring$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Mon,
 	0,
 	[_MCIe, _St],
 	[[() => MetricCategoryIdList, {
 		[_eQN]: `MetricCategoryIdSet`,
-		[_xN$1]: _mCIS
+		[_xN$2]: _mCIS
 	}], [0, {
 		[_eQN]: `State`,
-		[_xN$1]: _st
+		[_xN$2]: _st
 	}]]
 ];
 var NetworkBandwidthGbps$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NBGe,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var NetworkBandwidthGbpsRequest$ = [
+var NetworkBandwidthGbpsRequest$$1 = [
 	3,
-	n0$2,
-	_NBGR,
+	n0$4,
+	_NBGR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var NetworkCardInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NCIe,
 	0,
 	[
@@ -29383,49 +25666,49 @@ var NetworkCardInfo$ = [
 	[
 		[1, {
 			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
+			[_xN$2]: _nCI
 		}],
 		[0, {
 			[_eQN]: `NetworkPerformance`,
-			[_xN$1]: _nPe
+			[_xN$2]: _nPe
 		}],
 		[1, {
 			[_eQN]: `MaximumNetworkInterfaces`,
-			[_xN$1]: _mNI
+			[_xN$2]: _mNI
 		}],
 		[1, {
 			[_eQN]: `AdditionalFlexibleNetworkInterfaces`,
-			[_xN$1]: _aFNI
+			[_xN$2]: _aFNI
 		}],
 		[1, {
 			[_eQN]: `BaselineBandwidthInGbps`,
-			[_xN$1]: _bBIG
+			[_xN$2]: _bBIG
 		}],
 		[1, {
 			[_eQN]: `PeakBandwidthInGbps`,
-			[_xN$1]: _pBIG
+			[_xN$2]: _pBIG
 		}],
 		[1, {
 			[_eQN]: `DefaultEnaQueueCountPerInterface`,
-			[_xN$1]: _dEQCPI
+			[_xN$2]: _dEQCPI
 		}],
 		[1, {
 			[_eQN]: `MaximumEnaQueueCount`,
-			[_xN$1]: _mEQC
+			[_xN$2]: _mEQC
 		}],
 		[1, {
 			[_eQN]: `MaximumEnaQueueCountPerInterface`,
-			[_xN$1]: _mEQCPI
+			[_xN$2]: _mEQCPI
 		}],
 		[() => NetworkCardInterfaceTypeList, {
 			[_eQN]: `InterfaceTypeSet`,
-			[_xN$1]: _iTSnt
+			[_xN$2]: _iTSnt
 		}]
 	]
 ];
 var NetworkInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NIetw,
 	0,
 	[
@@ -29452,239 +25735,239 @@ var NetworkInfo$ = [
 	[
 		[0, {
 			[_eQN]: `NetworkPerformance`,
-			[_xN$1]: _nPe
+			[_xN$2]: _nPe
 		}],
 		[1, {
 			[_eQN]: `MaximumNetworkInterfaces`,
-			[_xN$1]: _mNI
+			[_xN$2]: _mNI
 		}],
 		[1, {
 			[_eQN]: `MaximumNetworkCards`,
-			[_xN$1]: _mNC
+			[_xN$2]: _mNC
 		}],
 		[1, {
 			[_eQN]: `DefaultNetworkCardIndex`,
-			[_xN$1]: _dNCI
+			[_xN$2]: _dNCI
 		}],
 		[() => NetworkCardInfoList, {
 			[_eQN]: `NetworkCards`,
-			[_xN$1]: _nC
+			[_xN$2]: _nC
 		}],
 		[1, {
 			[_eQN]: `Ipv4AddressesPerInterface`,
-			[_xN$1]: _iAPI
+			[_xN$2]: _iAPI
 		}],
 		[1, {
 			[_eQN]: `Ipv6AddressesPerInterface`,
-			[_xN$1]: _iAPIp
+			[_xN$2]: _iAPIp
 		}],
 		[2, {
 			[_eQN]: `Ipv6Supported`,
-			[_xN$1]: _iSpv
+			[_xN$2]: _iSpv
 		}],
 		[0, {
 			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
+			[_xN$2]: _eSna
 		}],
 		[2, {
 			[_eQN]: `EfaSupported`,
-			[_xN$1]: _eSf
+			[_xN$2]: _eSf
 		}],
 		[() => EfaInfo$, {
 			[_eQN]: `EfaInfo`,
-			[_xN$1]: _eIf
+			[_xN$2]: _eIf
 		}],
 		[2, {
 			[_eQN]: `EncryptionInTransitSupported`,
-			[_xN$1]: _eITSn
+			[_xN$2]: _eITSn
 		}],
 		[2, {
 			[_eQN]: `EnaSrdSupported`,
-			[_xN$1]: _eSSn
+			[_xN$2]: _eSSn
 		}],
 		[() => BandwidthWeightingTypeList, {
 			[_eQN]: `BandwidthWeightings`,
-			[_xN$1]: _bWa
+			[_xN$2]: _bWa
 		}],
 		[0, {
 			[_eQN]: `FlexibleEnaQueuesSupport`,
-			[_xN$1]: _fEQS
+			[_xN$2]: _fEQS
 		}],
 		[() => DefaultConnectionTrackingConfiguration$, {
 			[_eQN]: `ConnectionTrackingConfiguration`,
-			[_xN$1]: _cTC
+			[_xN$2]: _cTC
 		}],
 		[2, {
 			[_eQN]: `SecondaryNetworkSupported`,
-			[_xN$1]: _sNSec
+			[_xN$2]: _sNSec
 		}],
 		[1, {
 			[_eQN]: `MaximumSecondaryNetworkInterfaces`,
-			[_xN$1]: _mSNI
+			[_xN$2]: _mSNI
 		}],
 		[1, {
 			[_eQN]: `Ipv4AddressesPerSecondaryInterface`,
-			[_xN$1]: _iAPSI
+			[_xN$2]: _iAPSI
 		}]
 	]
 ];
 var NetworkInterfaceCount$ = [
 	3,
-	n0$2,
-	_NIC,
+	n0$4,
+	_NIC$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var NetworkInterfaceCountRequest$ = [
+var NetworkInterfaceCountRequest$$1 = [
 	3,
-	n0$2,
-	_NICR,
+	n0$4,
+	_NICR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var NeuronDeviceCoreInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NDCI,
 	0,
 	[_Cou, _Ver],
 	[[1, {
 		[_eQN]: `Count`,
-		[_xN$1]: _cou
+		[_xN$2]: _cou
 	}], [1, {
 		[_eQN]: `Version`,
-		[_xN$1]: _ve
+		[_xN$2]: _ve
 	}]]
 ];
 var NeuronDeviceInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NDI,
 	0,
 	[
 		_Cou,
-		_N$2,
+		_N$3,
 		_CIor,
 		_MIe
 	],
 	[
 		[1, {
 			[_eQN]: `Count`,
-			[_xN$1]: _cou
+			[_xN$2]: _cou
 		}],
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		[() => NeuronDeviceCoreInfo$, {
 			[_eQN]: `CoreInfo`,
-			[_xN$1]: _cIor
+			[_xN$2]: _cIor
 		}],
 		[() => NeuronDeviceMemoryInfo$, {
 			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
+			[_xN$2]: _mIe
 		}]
 	]
 ];
 var NeuronDeviceMemoryInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NDMI,
 	0,
 	[_SIMB],
 	[[1, {
 		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
+		[_xN$2]: _sIMB
 	}]]
 ];
 var NeuronInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NIeu,
 	0,
 	[_NDe, _TNDMIMB],
 	[[() => NeuronDeviceInfoList, {
 		[_eQN]: `NeuronDevices`,
-		[_xN$1]: _nDe
+		[_xN$2]: _nDe
 	}], [1, {
 		[_eQN]: `TotalNeuronDeviceMemoryInMiB`,
-		[_xN$1]: _tNDMIMB
+		[_xN$2]: _tNDMIMB
 	}]]
 ];
 var NitroTpmInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_NTI,
 	0,
 	[_SVu],
 	[[() => NitroTpmSupportedVersionsList, {
 		[_eQN]: `SupportedVersions`,
-		[_xN$1]: _sVu
+		[_xN$2]: _sVu
 	}]]
 ];
 var OperatorRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ORpe,
 	0,
-	[_P$2],
+	[_P$3],
 	[0]
 ];
 var OperatorResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_ORper,
 	0,
 	[
 		_Mana,
-		_P$2,
+		_P$3,
 		_HBD
 	],
 	[
 		[2, {
 			[_eQN]: `Managed`,
-			[_xN$1]: _mana
+			[_xN$2]: _mana
 		}],
 		[0, {
 			[_eQN]: `Principal`,
-			[_xN$1]: _p
+			[_xN$2]: _p
 		}],
 		[2, {
 			[_eQN]: `HiddenByDefault`,
-			[_xN$1]: _hBD
+			[_xN$2]: _hBD
 		}]
 	]
 ];
 var PerformanceFactorReference$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PFR,
 	0,
-	[_IF$1],
+	[_IF$2],
 	[[0, {
 		[_eQN]: `InstanceFamily`,
-		[_xN$1]: _iF
+		[_xN$2]: _iF
 	}]]
 ];
-var PerformanceFactorReferenceRequest$ = [
+var PerformanceFactorReferenceRequest$$1 = [
 	3,
-	n0$2,
-	_PFRR,
+	n0$4,
+	_PFRR$1,
 	0,
-	[_IF$1],
+	[_IF$2],
 	[0]
 ];
 var PerformanceStatusSummary$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PSS,
 	0,
 	[
@@ -29695,25 +25978,25 @@ var PerformanceStatusSummary$ = [
 	[
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[4, {
 			[_eQN]: `ImpairedSince`,
-			[_xN$1]: _iSm
+			[_xN$2]: _iSm
 		}],
 		[0, {
 			[_eQN]: `Remediation`,
-			[_xN$1]: _rem
+			[_xN$2]: _rem
 		}]
 	]
 ];
 var Placement$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Pla,
 	0,
 	[
-		_AZI,
+		_AZI$1,
 		_Af,
 		_GN,
 		_PN$2,
@@ -29722,79 +26005,79 @@ var Placement$ = [
 		_SDp,
 		_HRGA,
 		_GIr,
-		_AZ
+		_AZ$1
 	],
 	[
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[0, {
 			[_eQN]: `Affinity`,
-			[_xN$1]: _af
+			[_xN$2]: _af
 		}],
 		[0, {
 			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
+			[_xN$2]: _gN
 		}],
 		[1, {
 			[_eQN]: `PartitionNumber`,
-			[_xN$1]: _pN
+			[_xN$2]: _pN
 		}],
 		[0, {
 			[_eQN]: `HostId`,
-			[_xN$1]: _hI
+			[_xN$2]: _hI
 		}],
 		[0, {
 			[_eQN]: `Tenancy`,
-			[_xN$1]: _te
+			[_xN$2]: _te
 		}],
 		[0, {
 			[_eQN]: `SpreadDomain`,
-			[_xN$1]: _sDp
+			[_xN$2]: _sDp
 		}],
 		[0, {
 			[_eQN]: `HostResourceGroupArn`,
-			[_xN$1]: _hRGA
+			[_xN$2]: _hRGA
 		}],
 		[0, {
 			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
+			[_xN$2]: _gIr
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}]
 	]
 ];
 var PlacementGroupInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PGIl,
 	0,
 	[_SSu],
 	[[() => PlacementGroupStrategyList, {
 		[_eQN]: `SupportedStrategies`,
-		[_xN$1]: _sSup
+		[_xN$2]: _sSup
 	}]]
 ];
 var PrefixListId$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PLI,
 	0,
 	[_De, _PLI],
 	[[0, {
 		[_eQN]: `Description`,
-		[_xN$1]: _de
+		[_xN$2]: _de
 	}], [0, {
 		[_eQN]: `PrefixListId`,
-		[_xN$1]: _pLI
+		[_xN$2]: _pLI
 	}]]
 ];
 var PrivateDnsNameOptionsOnLaunch$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PDNOOL,
 	0,
 	[
@@ -29805,21 +26088,21 @@ var PrivateDnsNameOptionsOnLaunch$ = [
 	[
 		[0, {
 			[_eQN]: `HostnameType`,
-			[_xN$1]: _hTo
+			[_xN$2]: _hTo
 		}],
 		[2, {
 			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN$1]: _eRNDAR
+			[_xN$2]: _eRNDAR
 		}],
 		[2, {
 			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN$1]: _eRNDAAAAR
+			[_xN$2]: _eRNDAAAAR
 		}]
 	]
 ];
 var PrivateDnsNameOptionsRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PDNOR,
 	0,
 	[
@@ -29835,7 +26118,7 @@ var PrivateDnsNameOptionsRequest$ = [
 ];
 var PrivateDnsNameOptionsResponse$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PDNORr,
 	0,
 	[
@@ -29846,35 +26129,35 @@ var PrivateDnsNameOptionsResponse$ = [
 	[
 		[0, {
 			[_eQN]: `HostnameType`,
-			[_xN$1]: _hTo
+			[_xN$2]: _hTo
 		}],
 		[2, {
 			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN$1]: _eRNDAR
+			[_xN$2]: _eRNDAR
 		}],
 		[2, {
 			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN$1]: _eRNDAAAAR
+			[_xN$2]: _eRNDAAAAR
 		}]
 	]
 ];
 var PrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PIAS,
 	0,
 	[_Prim, _PIAr],
 	[[2, {
 		[_eQN]: `Primary`,
-		[_xN$1]: _prim
+		[_xN$2]: _prim
 	}], [0, {
 		[_eQN]: `PrivateIpAddress`,
-		[_xN$1]: _pIAr
+		[_xN$2]: _pIAr
 	}]]
 ];
 var ProcessorInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_PIro,
 	0,
 	[
@@ -29886,39 +26169,39 @@ var ProcessorInfo$ = [
 	[
 		[() => ArchitectureTypeList, {
 			[_eQN]: `SupportedArchitectures`,
-			[_xN$1]: _sAu
+			[_xN$2]: _sAu
 		}],
 		[1, {
 			[_eQN]: `SustainedClockSpeedInGhz`,
-			[_xN$1]: _sCSIG
+			[_xN$2]: _sCSIG
 		}],
 		[() => SupportedAdditionalProcessorFeatureList, {
 			[_eQN]: `SupportedFeatures`,
-			[_xN$1]: _sF
+			[_xN$2]: _sF
 		}],
 		[0, {
 			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
+			[_xN$2]: _man
 		}]
 	]
 ];
 var ProductCode$ = [
 	3,
-	n0$2,
-	_PCr,
+	n0$4,
+	_PCr$1,
 	0,
 	[_PCIr, _PCT],
 	[[0, {
 		[_eQN]: `ProductCode`,
-		[_xN$1]: _pCr
+		[_xN$2]: _pCr
 	}], [0, {
 		[_eQN]: `Type`,
-		[_xN$1]: _ty
+		[_xN$2]: _ty
 	}]]
 ];
 var Region$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Regi,
 	0,
 	[
@@ -29930,54 +26213,54 @@ var Region$ = [
 	[
 		[0, {
 			[_eQN]: `OptInStatus`,
-			[_xN$1]: _oIS
+			[_xN$2]: _oIS
 		}],
 		[() => RegionGeographyList, {
 			[_eQN]: `GeographySet`,
-			[_xN$1]: _gS
+			[_xN$2]: _gS
 		}],
 		[0, {
 			[_eQN]: `RegionName`,
-			[_xN$1]: _rNe
+			[_xN$2]: _rNe
 		}],
 		[0, {
 			[_eQN]: `RegionEndpoint`,
-			[_xN$1]: _rEe
+			[_xN$2]: _rEe
 		}]
 	]
 ];
 var RegionGeography$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RGe$1,
 	0,
-	[_N$2],
+	[_N$3],
 	[[0, {
 		[_eQN]: `Name`,
-		[_xN$1]: _n
+		[_xN$2]: _n
 	}]]
 ];
 var RegisterImageRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIRe,
 	0,
 	[
-		_N$2,
+		_N$3,
 		_IL,
 		_BPi,
-		_BM,
+		_BM$1,
 		_TSp,
-		_UD,
+		_UD$1,
 		_ISmd,
-		_TS,
+		_TS$1,
 		_DR$1,
 		_De,
 		_Arc,
-		_KI$2,
+		_KI$3,
 		_RIa,
 		_RDN,
-		_BDMl,
+		_BDMl$1,
 		_VTir,
 		_SNS,
 		_ESna
@@ -29985,73 +26268,73 @@ var RegisterImageRequest$ = [
 	[
 		[0, {
 			[_eQN]: `Name`,
-			[_xN$1]: _n
+			[_xN$2]: _n
 		}],
 		0,
-		[() => BillingProductList, { [_xN$1]: _BPil }],
+		[() => BillingProductList, { [_xN$2]: _BPil }],
 		0,
 		0,
 		[() => ImageUefiDataRequest, 0],
 		0,
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[0, {
 			[_eQN]: `Architecture`,
-			[_xN$1]: _arc
+			[_xN$2]: _arc
 		}],
 		[0, {
 			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
+			[_xN$2]: _kI
 		}],
 		[0, {
 			[_eQN]: `RamdiskId`,
-			[_xN$1]: _rIa
+			[_xN$2]: _rIa
 		}],
 		[0, {
 			[_eQN]: `RootDeviceName`,
-			[_xN$1]: _rDN
+			[_xN$2]: _rDN
 		}],
-		[() => BlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
+		[() => BlockDeviceMappingRequestList, { [_xN$2]: _BDM$1 }],
 		[0, {
 			[_eQN]: `VirtualizationType`,
-			[_xN$1]: _vTi
+			[_xN$2]: _vTi
 		}],
 		[0, {
 			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
+			[_xN$2]: _sNSr
 		}],
 		[2, {
 			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
+			[_xN$2]: _eSna
 		}]
 	],
 	1
 ];
 var RegisterImageResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIReg,
 	0,
-	[_IIm],
+	[_IIm$1],
 	[[0, {
 		[_eQN]: `ImageId`,
-		[_xN$1]: _iIma
+		[_xN$2]: _iIma
 	}]]
 ];
 var ReplaceImageInstanceTypeSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIITSR,
 	0,
 	[
-		_IIm,
+		_IIm$1,
 		_ITSn,
 		_DR$1
 	],
@@ -30064,36 +26347,36 @@ var ReplaceImageInstanceTypeSpecificationRequest$ = [
 ];
 var ReplaceImageInstanceTypeSpecificationResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIITSRe,
 	0,
 	[_RV],
 	[[2, {
 		[_eQN]: `ReturnValue`,
-		[_xN$1]: _rV
+		[_xN$2]: _rV
 	}]]
 ];
 var RequestLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RLTD,
 	0,
 	[
-		_KI$2,
-		_EO,
-		_IIP,
-		_BDMl,
+		_KI$3,
+		_EO$1,
+		_IIP$1,
+		_BDMl$1,
 		_NIet,
-		_IIm,
-		_IT$1,
-		_KN,
+		_IIm$1,
+		_IT$2,
+		_KN$1,
 		_Mon,
 		_Pla,
 		_RDI,
 		_DAT,
 		_IISB,
 		_UDs,
-		_TS,
+		_TS$1,
 		_EGSlas,
 		_EIAl,
 		_SGIe,
@@ -30104,7 +26387,7 @@ var RequestLaunchTemplateData$ = [
 		_CRSa,
 		_LSi,
 		_HO,
-		_MO,
+		_MO$1,
 		_EOn,
 		_IR$1,
 		_PDNO,
@@ -30118,8 +26401,8 @@ var RequestLaunchTemplateData$ = [
 		0,
 		2,
 		() => LaunchTemplateIamInstanceProfileSpecificationRequest$,
-		[() => LaunchTemplateBlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
-		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList, { [_xN$1]: _NIe }],
+		[() => LaunchTemplateBlockDeviceMappingRequestList, { [_xN$2]: _BDM$1 }],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList, { [_xN$2]: _NIe }],
 		0,
 		0,
 		0,
@@ -30129,16 +26412,16 @@ var RequestLaunchTemplateData$ = [
 		2,
 		0,
 		[() => SensitiveUserData, 0],
-		[() => LaunchTemplateTagSpecificationRequestList, { [_xN$1]: _TSa }],
-		[() => ElasticGpuSpecificationList, { [_xN$1]: _EGSla }],
-		[() => LaunchTemplateElasticInferenceAcceleratorList, { [_xN$1]: _EIA }],
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
-		[() => SecurityGroupStringList, { [_xN$1]: _SGec }],
+		[() => LaunchTemplateTagSpecificationRequestList, { [_xN$2]: _TSa }],
+		[() => ElasticGpuSpecificationList, { [_xN$2]: _EGSla }],
+		[() => LaunchTemplateElasticInferenceAcceleratorList, { [_xN$2]: _EIA }],
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
+		[() => SecurityGroupStringList, { [_xN$2]: _SGec }],
 		() => LaunchTemplateInstanceMarketOptionsRequest$,
 		() => CreditSpecificationRequest$,
 		() => LaunchTemplateCpuOptionsRequest$,
 		() => LaunchTemplateCapacityReservationSpecificationRequest$,
-		[() => LaunchTemplateLicenseSpecificationListRequest, { [_xN$1]: _LSic }],
+		[() => LaunchTemplateLicenseSpecificationListRequest, { [_xN$2]: _LSic }],
 		() => LaunchTemplateHibernationOptionsRequest$,
 		() => LaunchTemplateInstanceMetadataOptionsRequest$,
 		() => LaunchTemplateEnclaveOptionsRequest$,
@@ -30148,17 +26431,17 @@ var RequestLaunchTemplateData$ = [
 		2,
 		() => OperatorRequest$,
 		() => LaunchTemplateNetworkPerformanceOptionsRequest$,
-		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList, { [_xN$1]: _SIeco }]
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList, { [_xN$2]: _SIeco }]
 	]
 ];
 var Reservation$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Reser,
 	0,
 	[
-		_RIe,
-		_OI,
+		_RIe$1,
+		_OI$1,
 		_RIeq,
 		_G$1,
 		_Ins
@@ -30166,77 +26449,77 @@ var Reservation$ = [
 	[
 		[0, {
 			[_eQN]: `ReservationId`,
-			[_xN$1]: _rI
+			[_xN$2]: _rI
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `RequesterId`,
-			[_xN$1]: _rIeq
+			[_xN$2]: _rIeq
 		}],
 		[() => GroupIdentifierList, {
 			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
+			[_xN$2]: _gSr
 		}],
 		[() => InstanceList, {
 			[_eQN]: `InstancesSet`,
-			[_xN$1]: _iSns
+			[_xN$2]: _iSns
 		}]
 	]
 ];
 var ResourceTypeOption$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RTOe,
 	0,
 	[_ON, _OV],
-	[0, [64, { [_xN$1]: _OVp }]]
+	[0, [64, { [_xN$2]: _OVp }]]
 ];
 var ResourceTypeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RTRe,
 	0,
-	[_RTe$1, _RTO],
-	[0, [() => ResourceTypeOptionList, { [_xN$1]: _RTOe }]]
+	[_RTe$2, _RTO],
+	[0, [() => ResourceTypeOptionList, { [_xN$2]: _RTOe }]]
 ];
 var ResponseError$ = [
 	3,
-	n0$2,
+	n0$4,
 	_REe,
 	0,
-	[_Co, _Me],
+	[_Co$1, _Me],
 	[[0, {
 		[_eQN]: `Code`,
-		[_xN$1]: _co
+		[_xN$2]: _co
 	}], [0, {
 		[_eQN]: `Message`,
-		[_xN$1]: _me
+		[_xN$2]: _me
 	}]]
 ];
 var ResponseLaunchTemplateData$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RLTDe,
 	0,
 	[
-		_KI$2,
-		_EO,
-		_IIP,
-		_BDMl,
+		_KI$3,
+		_EO$1,
+		_IIP$1,
+		_BDMl$1,
 		_NIet,
-		_IIm,
-		_IT$1,
-		_KN,
+		_IIm$1,
+		_IT$2,
+		_KN$1,
 		_Mon,
 		_Pla,
 		_RDI,
 		_DAT,
 		_IISB,
 		_UDs,
-		_TS,
+		_TS$1,
 		_EGSlas,
 		_EIAl,
 		_SGIe,
@@ -30247,7 +26530,7 @@ var ResponseLaunchTemplateData$ = [
 		_CRSa,
 		_LSi,
 		_HO,
-		_MO,
+		_MO$1,
 		_EOn,
 		_IR$1,
 		_PDNO,
@@ -30260,189 +26543,189 @@ var ResponseLaunchTemplateData$ = [
 	[
 		[0, {
 			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
+			[_xN$2]: _kI
 		}],
 		[2, {
 			[_eQN]: `EbsOptimized`,
-			[_xN$1]: _eO
+			[_xN$2]: _eO
 		}],
 		[() => LaunchTemplateIamInstanceProfileSpecification$, {
 			[_eQN]: `IamInstanceProfile`,
-			[_xN$1]: _iIP
+			[_xN$2]: _iIP
 		}],
 		[() => LaunchTemplateBlockDeviceMappingList, {
 			[_eQN]: `BlockDeviceMappingSet`,
-			[_xN$1]: _bDMS
+			[_xN$2]: _bDMS
 		}],
 		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
 			[_eQN]: `NetworkInterfaceSet`,
-			[_xN$1]: _nIS
+			[_xN$2]: _nIS
 		}],
 		[0, {
 			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
+			[_xN$2]: _iIma
 		}],
 		[0, {
 			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
+			[_xN$2]: _iT
 		}],
 		[0, {
 			[_eQN]: `KeyName`,
-			[_xN$1]: _kN
+			[_xN$2]: _kN
 		}],
 		[() => LaunchTemplatesMonitoring$, {
 			[_eQN]: `Monitoring`,
-			[_xN$1]: _mon
+			[_xN$2]: _mon
 		}],
 		[() => LaunchTemplatePlacement$, {
 			[_eQN]: `Placement`,
-			[_xN$1]: _pla
+			[_xN$2]: _pla
 		}],
 		[0, {
 			[_eQN]: `RamDiskId`,
-			[_xN$1]: _rDI
+			[_xN$2]: _rDI
 		}],
 		[2, {
 			[_eQN]: `DisableApiTermination`,
-			[_xN$1]: _dAT
+			[_xN$2]: _dAT
 		}],
 		[0, {
 			[_eQN]: `InstanceInitiatedShutdownBehavior`,
-			[_xN$1]: _iISB
+			[_xN$2]: _iISB
 		}],
 		[() => SensitiveUserData, {
 			[_eQN]: `UserData`,
-			[_xN$1]: _uDs
+			[_xN$2]: _uDs
 		}],
 		[() => LaunchTemplateTagSpecificationList, {
 			[_eQN]: `TagSpecificationSet`,
-			[_xN$1]: _tSS
+			[_xN$2]: _tSS
 		}],
 		[() => ElasticGpuSpecificationResponseList, {
 			[_eQN]: `ElasticGpuSpecificationSet`,
-			[_xN$1]: _eGSS
+			[_xN$2]: _eGSS
 		}],
 		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
 			[_eQN]: `ElasticInferenceAcceleratorSet`,
-			[_xN$1]: _eIAS
+			[_xN$2]: _eIAS
 		}],
 		[() => ValueStringList, {
 			[_eQN]: `SecurityGroupIdSet`,
-			[_xN$1]: _sGIS
+			[_xN$2]: _sGIS
 		}],
 		[() => ValueStringList, {
 			[_eQN]: `SecurityGroupSet`,
-			[_xN$1]: _sGSe
+			[_xN$2]: _sGSe
 		}],
 		[() => LaunchTemplateInstanceMarketOptions$, {
 			[_eQN]: `InstanceMarketOptions`,
-			[_xN$1]: _iMOn
+			[_xN$2]: _iMOn
 		}],
 		[() => CreditSpecification$, {
 			[_eQN]: `CreditSpecification`,
-			[_xN$1]: _cSr
+			[_xN$2]: _cSr
 		}],
 		[() => LaunchTemplateCpuOptions$, {
 			[_eQN]: `CpuOptions`,
-			[_xN$1]: _cO
+			[_xN$2]: _cO
 		}],
 		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
 			[_eQN]: `CapacityReservationSpecification`,
-			[_xN$1]: _cRSa
+			[_xN$2]: _cRSa
 		}],
 		[() => LaunchTemplateLicenseList, {
 			[_eQN]: `LicenseSet`,
-			[_xN$1]: _lSic
+			[_xN$2]: _lSic
 		}],
 		[() => LaunchTemplateHibernationOptions$, {
 			[_eQN]: `HibernationOptions`,
-			[_xN$1]: _hO
+			[_xN$2]: _hO
 		}],
 		[() => LaunchTemplateInstanceMetadataOptions$, {
 			[_eQN]: `MetadataOptions`,
-			[_xN$1]: _mO
+			[_xN$2]: _mO
 		}],
 		[() => LaunchTemplateEnclaveOptions$, {
 			[_eQN]: `EnclaveOptions`,
-			[_xN$1]: _eOn
+			[_xN$2]: _eOn
 		}],
-		[() => InstanceRequirements$, {
+		[() => InstanceRequirements$$1, {
 			[_eQN]: `InstanceRequirements`,
-			[_xN$1]: _iR
+			[_xN$2]: _iR
 		}],
 		[() => LaunchTemplatePrivateDnsNameOptions$, {
 			[_eQN]: `PrivateDnsNameOptions`,
-			[_xN$1]: _pDNO
+			[_xN$2]: _pDNO
 		}],
 		[() => LaunchTemplateInstanceMaintenanceOptions$, {
 			[_eQN]: `MaintenanceOptions`,
-			[_xN$1]: _mOa
+			[_xN$2]: _mOa
 		}],
 		[2, {
 			[_eQN]: `DisableApiStop`,
-			[_xN$1]: _dASi
+			[_xN$2]: _dASi
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}],
 		[() => LaunchTemplateNetworkPerformanceOptions$, {
 			[_eQN]: `NetworkPerformanceOptions`,
-			[_xN$1]: _nPO
+			[_xN$2]: _nPO
 		}],
 		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
 			[_eQN]: `SecondaryInterfaceSet`,
-			[_xN$1]: _sISe
+			[_xN$2]: _sISe
 		}]
 	]
 ];
 var RestoreImageFromRecycleBinRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIFRBR,
 	0,
-	[_IIm, _DR$1],
+	[_IIm$1, _DR$1],
 	[0, 2],
 	1
 ];
 var RestoreImageFromRecycleBinResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIFRBRe,
 	0,
-	[_R$1],
+	[_R$2],
 	[[2, {
 		[_eQN]: `Return`,
-		[_xN$1]: _r
+		[_xN$2]: _r
 	}]]
 ];
 var RunInstancesMonitoringEnabled$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIME,
 	0,
-	[_En, _MCIe],
+	[_En$1, _MCIe],
 	[[2, {
 		[_eQN]: `Enabled`,
-		[_xN$1]: _en
-	}], [() => MetricCategoryIdList, { [_xN$1]: _MCI }]],
+		[_xN$2]: _en
+	}], [() => MetricCategoryIdList, { [_xN$2]: _MCI }]],
 	1
 ];
 var RunInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_RIRu,
 	0,
 	[
 		_MCa,
 		_MCin,
-		_BDMl,
-		_IIm,
-		_IT$1,
+		_BDMl$1,
+		_IIm$1,
+		_IT$2,
 		_IAC,
 		_IA$2,
-		_KI$2,
-		_KN,
+		_KI$3,
+		_KN$1,
 		_Mon,
 		_Pla,
 		_RIa,
@@ -30452,15 +26735,15 @@ var RunInstancesRequest$ = [
 		_UDs,
 		_EGSla,
 		_EIAl,
-		_TS,
-		_LT$1,
+		_TS$1,
+		_LT$2,
 		_IMOns,
 		_CSr,
 		_CO,
 		_CRSa,
 		_HO,
 		_LSi,
-		_MO,
+		_MO$1,
 		_EOn,
 		_PDNO,
 		_MOa,
@@ -30473,39 +26756,39 @@ var RunInstancesRequest$ = [
 		_DAT,
 		_IISB,
 		_PIAr,
-		_CT,
+		_CT$1,
 		_AId,
 		_NIet,
-		_IIP,
-		_EO
+		_IIP$1,
+		_EO$1
 	],
 	[
 		1,
 		1,
-		[() => BlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
+		[() => BlockDeviceMappingRequestList, { [_xN$2]: _BDM$1 }],
 		0,
 		0,
 		1,
-		[() => InstanceIpv6AddressList, { [_xN$1]: _IApv }],
+		[() => InstanceIpv6AddressList, { [_xN$2]: _IApv }],
 		0,
 		0,
 		[() => RunInstancesMonitoringEnabled$, 0],
 		[() => Placement$, 0],
 		0,
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
-		[() => SecurityGroupStringList, { [_xN$1]: _SGec }],
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
+		[() => SecurityGroupStringList, { [_xN$2]: _SGec }],
 		0,
 		[() => RunInstancesUserData, 0],
 		[() => ElasticGpuSpecifications, 0],
-		[() => ElasticInferenceAccelerators, { [_xN$1]: _EIA }],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
-		() => LaunchTemplateSpecification$,
+		[() => ElasticInferenceAccelerators, { [_xN$2]: _EIA }],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
+		() => LaunchTemplateSpecification$$1,
 		() => InstanceMarketOptionsRequest$,
 		() => CreditSpecificationRequest$,
 		() => CpuOptionsRequest$,
-		() => CapacityReservationSpecification$,
+		() => CapacityReservationSpecification$$1,
 		() => HibernationOptionsRequest$,
-		[() => LicenseSpecificationListRequest, { [_xN$1]: _LSic }],
+		[() => LicenseSpecificationListRequest, { [_xN$2]: _LSic }],
 		() => InstanceMetadataOptionsRequest$,
 		() => EnclaveOptionsRequest$,
 		() => PrivateDnsNameOptionsRequest$,
@@ -30514,50 +26797,50 @@ var RunInstancesRequest$ = [
 		2,
 		() => InstanceNetworkPerformanceOptionsRequest$,
 		() => OperatorRequest$,
-		[() => InstanceSecondaryInterfaceSpecificationListRequest, { [_xN$1]: _SIeco }],
+		[() => InstanceSecondaryInterfaceSpecificationListRequest, { [_xN$2]: _SIeco }],
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}],
 		[2, {
 			[_eQN]: `DisableApiTermination`,
-			[_xN$1]: _dAT
+			[_xN$2]: _dAT
 		}],
 		[0, {
 			[_eQN]: `InstanceInitiatedShutdownBehavior`,
-			[_xN$1]: _iISB
+			[_xN$2]: _iISB
 		}],
 		[0, {
 			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
+			[_xN$2]: _pIAr
 		}],
 		[0, {
 			[_eQN]: `ClientToken`,
 			[_iTd]: 1,
-			[_xN$1]: _cT
+			[_xN$2]: _cT
 		}],
 		[0, {
 			[_eQN]: `AdditionalInfo`,
-			[_xN$1]: _aId
+			[_xN$2]: _aId
 		}],
 		[() => InstanceNetworkInterfaceSpecificationList, {
 			[_eQN]: `NetworkInterface`,
-			[_xN$1]: _nIe
+			[_xN$2]: _nIe
 		}],
 		[() => IamInstanceProfileSpecification$, {
 			[_eQN]: `IamInstanceProfile`,
-			[_xN$1]: _iIP
+			[_xN$2]: _iIP
 		}],
 		[2, {
 			[_eQN]: `EbsOptimized`,
-			[_xN$1]: _eO
+			[_xN$2]: _eO
 		}]
 	],
 	2
 ];
 var ScanResultCondition$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SRC,
 	0,
 	[
@@ -30572,37 +26855,37 @@ var ScanResultCondition$ = [
 	[
 		[1, {
 			[_eQN]: `MaxDaysSinceLastFindingScan`,
-			[_xN$1]: _mDSLFS
+			[_xN$2]: _mDSLFS
 		}],
 		[0, {
 			[_eQN]: `MaximumSeverityLabel`,
-			[_xN$1]: _mSL
+			[_xN$2]: _mSL
 		}],
 		[1, {
 			[_eQN]: `MaxDaysSinceInformationalFixAvailable`,
-			[_xN$1]: _mDSIFA
+			[_xN$2]: _mDSIFA
 		}],
 		[1, {
 			[_eQN]: `MaxDaysSinceLowFixAvailable`,
-			[_xN$1]: _mDSLFA
+			[_xN$2]: _mDSLFA
 		}],
 		[1, {
 			[_eQN]: `MaxDaysSinceMediumFixAvailable`,
-			[_xN$1]: _mDSMFA
+			[_xN$2]: _mDSMFA
 		}],
 		[1, {
 			[_eQN]: `MaxDaysSinceHighFixAvailable`,
-			[_xN$1]: _mDSHFA
+			[_xN$2]: _mDSHFA
 		}],
 		[1, {
 			[_eQN]: `MaxDaysSinceCriticalFixAvailable`,
-			[_xN$1]: _mDSCFA
+			[_xN$2]: _mDSCFA
 		}]
 	]
 ];
 var ScanResults$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SRc,
 	0,
 	[
@@ -30617,48 +26900,48 @@ var ScanResults$ = [
 	[
 		[0, {
 			[_eQN]: `HighestFindingSeverityLabel`,
-			[_xN$1]: _hFSL
+			[_xN$2]: _hFSL
 		}],
 		[4, {
 			[_eQN]: `FindingScanDate`,
-			[_xN$1]: _fSD
+			[_xN$2]: _fSD
 		}],
 		[4, {
 			[_eQN]: `InformationalFixAvailableSince`,
-			[_xN$1]: _iFAS
+			[_xN$2]: _iFAS
 		}],
 		[4, {
 			[_eQN]: `LowFixAvailableSince`,
-			[_xN$1]: _lFAS
+			[_xN$2]: _lFAS
 		}],
 		[4, {
 			[_eQN]: `MediumFixAvailableSince`,
-			[_xN$1]: _mFAS
+			[_xN$2]: _mFAS
 		}],
 		[4, {
 			[_eQN]: `HighFixAvailableSince`,
-			[_xN$1]: _hFAS
+			[_xN$2]: _hFAS
 		}],
 		[4, {
 			[_eQN]: `CriticalFixAvailableSince`,
-			[_xN$1]: _cFAS
+			[_xN$2]: _cFAS
 		}]
 	]
 ];
 var SecondaryInterfacePrivateIpAddressSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SIPIAS,
 	0,
 	[_PIAr],
 	[[0, {
 		[_eQN]: `PrivateIpAddress`,
-		[_xN$1]: _pIAr
+		[_xN$2]: _pIAr
 	}]]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SIPIASR,
 	0,
 	[_PIAr],
@@ -30666,16 +26949,16 @@ var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
 ];
 var SecurityGroup$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SGec,
 	0,
 	[
 		_GIr,
 		_IPEp,
-		_T$1,
+		_T$3,
 		_VI,
 		_SGA,
-		_OI,
+		_OI$1,
 		_GN,
 		_De,
 		_IPpe
@@ -30683,55 +26966,55 @@ var SecurityGroup$ = [
 	[
 		[0, {
 			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
+			[_xN$2]: _gIr
 		}],
 		[() => IpPermissionList, {
 			[_eQN]: `IpPermissionsEgress`,
-			[_xN$1]: _iPEp
+			[_xN$2]: _iPEp
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[0, {
 			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
+			[_xN$2]: _vI
 		}],
 		[0, {
 			[_eQN]: `SecurityGroupArn`,
-			[_xN$1]: _sGA
+			[_xN$2]: _sGA
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
+			[_xN$2]: _gN
 		}],
 		[0, {
 			[_eQN]: `GroupDescription`,
-			[_xN$1]: _gD
+			[_xN$2]: _gD
 		}],
 		[() => IpPermissionList, {
 			[_eQN]: `IpPermissions`,
-			[_xN$1]: _iPpe
+			[_xN$2]: _iPpe
 		}]
 	]
 ];
 var Snapshot$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Sna,
 	0,
 	[
 		_OAw,
 		_OA,
-		_T$1,
+		_T$3,
 		_STto,
 		_RETe,
 		_STs,
-		_AZ,
+		_AZ$1,
 		_TTr,
 		_CDM,
 		_CTomp,
@@ -30742,7 +27025,7 @@ var Snapshot$ = [
 		_SMta,
 		_STt,
 		_Pro,
-		_OI,
+		_OI$1,
 		_De,
 		_VSo,
 		_Enc,
@@ -30752,101 +27035,101 @@ var Snapshot$ = [
 	[
 		[0, {
 			[_eQN]: `OwnerAlias`,
-			[_xN$1]: _oAw
+			[_xN$2]: _oAw
 		}],
 		[0, {
 			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
+			[_xN$2]: _oA
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[0, {
 			[_eQN]: `StorageTier`,
-			[_xN$1]: _sTto
+			[_xN$2]: _sTto
 		}],
 		[4, {
 			[_eQN]: `RestoreExpiryTime`,
-			[_xN$1]: _rETe
+			[_xN$2]: _rETe
 		}],
 		[0, {
 			[_eQN]: `SseType`,
-			[_xN$1]: _sTs
+			[_xN$2]: _sTs
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `TransferType`,
-			[_xN$1]: _tTr
+			[_xN$2]: _tTr
 		}],
 		[1, {
 			[_eQN]: `CompletionDurationMinutes`,
-			[_xN$1]: _cDM
+			[_xN$2]: _cDM
 		}],
 		[4, {
 			[_eQN]: `CompletionTime`,
-			[_xN$1]: _cTomp
+			[_xN$2]: _cTomp
 		}],
 		[1, {
 			[_eQN]: `FullSnapshotSizeInBytes`,
-			[_xN$1]: _fSSIB
+			[_xN$2]: _fSSIB
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[0, {
 			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
+			[_xN$2]: _vIo
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[0, {
 			[_eQN]: `StatusMessage`,
-			[_xN$1]: _sMt
+			[_xN$2]: _sMt
 		}],
 		[4, {
 			[_eQN]: `StartTime`,
-			[_xN$1]: _sTt
+			[_xN$2]: _sTt
 		}],
 		[0, {
 			[_eQN]: `Progress`,
-			[_xN$1]: _pro
+			[_xN$2]: _pro
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[1, {
 			[_eQN]: `VolumeSize`,
-			[_xN$1]: _vSo
+			[_xN$2]: _vSo
 		}],
 		[2, {
 			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
+			[_xN$2]: _enc
 		}],
 		[0, {
 			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
+			[_xN$2]: _kKI
 		}],
 		[0, {
 			[_eQN]: `DataEncryptionKeyId`,
-			[_xN$1]: _dEKI
+			[_xN$2]: _dEKI
 		}]
 	]
 ];
 var SpotMarketOptions$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SMO,
 	0,
 	[
@@ -30866,160 +27149,160 @@ var SpotMarketOptions$ = [
 ];
 var StateReason$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SRt,
 	0,
-	[_Co, _Me],
+	[_Co$1, _Me],
 	[[0, {
 		[_eQN]: `Code`,
-		[_xN$1]: _co
+		[_xN$2]: _co
 	}], [0, {
 		[_eQN]: `Message`,
-		[_xN$1]: _me
+		[_xN$2]: _me
 	}]]
 ];
 var Subnet$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Su,
 	0,
 	[
-		_AZI,
+		_AZI$1,
 		_ELADI,
 		_MCOIOL,
 		_COIP,
-		_OI,
+		_OI$1,
 		_AIAOC,
 		_ICBAS,
-		_T$1,
+		_T$3,
 		_SAub,
 		_OA,
 		_EDn,
 		_IN,
 		_PDNOOL,
 		_BPAS,
-		_Ty$1,
+		_Ty$2,
 		_SIu,
 		_St,
 		_VI,
 		_CB$1,
 		_AIAC,
-		_AZ,
+		_AZ$1,
 		_DFA,
 		_MPIOL
 	],
 	[
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[1, {
 			[_eQN]: `EnableLniAtDeviceIndex`,
-			[_xN$1]: _eLADI
+			[_xN$2]: _eLADI
 		}],
 		[2, {
 			[_eQN]: `MapCustomerOwnedIpOnLaunch`,
-			[_xN$1]: _mCOIOL
+			[_xN$2]: _mCOIOL
 		}],
 		[0, {
 			[_eQN]: `CustomerOwnedIpv4Pool`,
-			[_xN$1]: _cOIP
+			[_xN$2]: _cOIP
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[2, {
 			[_eQN]: `AssignIpv6AddressOnCreation`,
-			[_xN$1]: _aIAOC
+			[_xN$2]: _aIAOC
 		}],
 		[() => SubnetIpv6CidrBlockAssociationSet, {
 			[_eQN]: `Ipv6CidrBlockAssociationSet`,
-			[_xN$1]: _iCBASp
+			[_xN$2]: _iCBASp
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[0, {
 			[_eQN]: `SubnetArn`,
-			[_xN$1]: _sAub
+			[_xN$2]: _sAub
 		}],
 		[0, {
 			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
+			[_xN$2]: _oA
 		}],
 		[2, {
 			[_eQN]: `EnableDns64`,
-			[_xN$1]: _eDn
+			[_xN$2]: _eDn
 		}],
 		[2, {
 			[_eQN]: `Ipv6Native`,
-			[_xN$1]: _iN
+			[_xN$2]: _iN
 		}],
 		[() => PrivateDnsNameOptionsOnLaunch$, {
 			[_eQN]: `PrivateDnsNameOptionsOnLaunch`,
-			[_xN$1]: _pDNOOL
+			[_xN$2]: _pDNOOL
 		}],
 		[() => BlockPublicAccessStates$, {
 			[_eQN]: `BlockPublicAccessStates`,
-			[_xN$1]: _bPAS
+			[_xN$2]: _bPAS
 		}],
 		[0, {
 			[_eQN]: `Type`,
-			[_xN$1]: _ty
+			[_xN$2]: _ty
 		}],
 		[0, {
 			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
+			[_xN$2]: _sIu
 		}],
 		[0, {
 			[_eQN]: `State`,
-			[_xN$1]: _st
+			[_xN$2]: _st
 		}],
 		[0, {
 			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
+			[_xN$2]: _vI
 		}],
 		[0, {
 			[_eQN]: `CidrBlock`,
-			[_xN$1]: _cB
+			[_xN$2]: _cB
 		}],
 		[1, {
 			[_eQN]: `AvailableIpAddressCount`,
-			[_xN$1]: _aIAC
+			[_xN$2]: _aIAC
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[2, {
 			[_eQN]: `DefaultForAz`,
-			[_xN$1]: _dFA
+			[_xN$2]: _dFA
 		}],
 		[2, {
 			[_eQN]: `MapPublicIpOnLaunch`,
-			[_xN$1]: _mPIOL
+			[_xN$2]: _mPIOL
 		}]
 	]
 ];
 var SubnetCidrBlockState$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SCBS,
 	0,
 	[_St, _SMt],
 	[[0, {
 		[_eQN]: `State`,
-		[_xN$1]: _st
+		[_xN$2]: _st
 	}], [0, {
 		[_eQN]: `StatusMessage`,
-		[_xN$1]: _sMt
+		[_xN$2]: _sMt
 	}]]
 ];
 var SubnetIpv6CidrBlockAssociation$ = [
 	3,
-	n0$2,
+	n0$4,
 	_SICBA,
 	0,
 	[
@@ -31032,114 +27315,114 @@ var SubnetIpv6CidrBlockAssociation$ = [
 	[
 		[0, {
 			[_eQN]: `AssociationId`,
-			[_xN$1]: _aIs
+			[_xN$2]: _aIs
 		}],
 		[0, {
 			[_eQN]: `Ipv6CidrBlock`,
-			[_xN$1]: _iCB
+			[_xN$2]: _iCB
 		}],
 		[() => SubnetCidrBlockState$, {
 			[_eQN]: `Ipv6CidrBlockState`,
-			[_xN$1]: _iCBS
+			[_xN$2]: _iCBS
 		}],
 		[0, {
 			[_eQN]: `Ipv6AddressAttribute`,
-			[_xN$1]: _iAA
+			[_xN$2]: _iAA
 		}],
 		[0, {
 			[_eQN]: `IpSource`,
-			[_xN$1]: _iSpo
+			[_xN$2]: _iSpo
 		}]
 	]
 ];
-var Tag$$1 = [
+var Tag$$2 = [
 	3,
-	n0$2,
-	_Ta,
+	n0$4,
+	_Ta$1,
 	0,
-	[_K$1, _V$1],
+	[_K$3, _V$3],
 	[[0, {
 		[_eQN]: `Key`,
-		[_xN$1]: _k$1
+		[_xN$2]: _k$1
 	}], [0, {
 		[_eQN]: `Value`,
-		[_xN$1]: _v
+		[_xN$2]: _v
 	}]]
 ];
 var TagSpecification$ = [
 	3,
-	n0$2,
+	n0$4,
 	_TSa,
 	0,
-	[_RTe$1, _T$1],
+	[_RTe$2, _T$3],
 	[[0, {
 		[_eQN]: `ResourceType`,
-		[_xN$1]: _rTe
-	}], [() => TagList$1, { [_xN$1]: _Ta }]]
+		[_xN$2]: _rTe
+	}], [() => TagList$1, { [_xN$2]: _Ta$1 }]]
 ];
 var TerminateInstancesRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_TIR,
 	0,
 	[
-		_IIn,
-		_F,
+		_IIn$1,
+		_F$1,
 		_SOS,
 		_DR$1
 	],
 	[
-		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
+		[() => InstanceIdStringList, { [_xN$2]: _II$1 }],
 		2,
 		2,
 		[2, {
 			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
+			[_xN$2]: _dR
 		}]
 	],
 	1
 ];
 var TerminateInstancesResult$ = [
 	3,
-	n0$2,
+	n0$4,
 	_TIRe,
 	0,
 	[_TIer],
 	[[() => InstanceStateChangeList, {
 		[_eQN]: `InstancesSet`,
-		[_xN$1]: _iSns
+		[_xN$2]: _iSns
 	}]]
 ];
 var TotalLocalStorageGB$ = [
 	3,
-	n0$2,
-	_TLSGB,
+	n0$4,
+	_TLSGB$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
-var TotalLocalStorageGBRequest$ = [
+var TotalLocalStorageGBRequest$$1 = [
 	3,
-	n0$2,
-	_TLSGBR,
+	n0$4,
+	_TLSGBR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1]
 ];
 var UserIdGroupPair$ = [
 	3,
-	n0$2,
+	n0$4,
 	_UIGPs,
 	0,
 	[
 		_De,
-		_UI,
+		_UI$1,
 		_GN,
 		_GIr,
 		_VI,
@@ -31149,85 +27432,85 @@ var UserIdGroupPair$ = [
 	[
 		[0, {
 			[_eQN]: `Description`,
-			[_xN$1]: _de
+			[_xN$2]: _de
 		}],
 		[0, {
 			[_eQN]: `UserId`,
-			[_xN$1]: _uI
+			[_xN$2]: _uI
 		}],
 		[0, {
 			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
+			[_xN$2]: _gN
 		}],
 		[0, {
 			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
+			[_xN$2]: _gIr
 		}],
 		[0, {
 			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
+			[_xN$2]: _vI
 		}],
 		[0, {
 			[_eQN]: `VpcPeeringConnectionId`,
-			[_xN$1]: _vPCI
+			[_xN$2]: _vPCI
 		}],
 		[0, {
 			[_eQN]: `PeeringStatus`,
-			[_xN$1]: _pSee
+			[_xN$2]: _pSee
 		}]
 	]
 ];
 var ValidationError$ = [
 	3,
-	n0$2,
+	n0$4,
 	_VEa,
 	0,
-	[_Co, _Me],
+	[_Co$1, _Me],
 	[[0, {
 		[_eQN]: `Code`,
-		[_xN$1]: _co
+		[_xN$2]: _co
 	}], [0, {
 		[_eQN]: `Message`,
-		[_xN$1]: _me
+		[_xN$2]: _me
 	}]]
 ];
 var ValidationWarning$ = [
 	3,
-	n0$2,
+	n0$4,
 	_VW,
 	0,
 	[_Err],
 	[[() => ErrorSet, {
 		[_eQN]: `ErrorSet`,
-		[_xN$1]: _eSr
+		[_xN$2]: _eSr
 	}]]
 ];
 var VCpuCountRange$ = [
 	3,
-	n0$2,
-	_VCCR,
+	n0$4,
+	_VCCR$1,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[[1, {
 		[_eQN]: `Min`,
-		[_xN$1]: _m$2
+		[_xN$2]: _m$4
 	}], [1, {
 		[_eQN]: `Max`,
-		[_xN$1]: _ma
+		[_xN$2]: _ma
 	}]]
 ];
 var VCpuCountRangeRequest$ = [
 	3,
-	n0$2,
+	n0$4,
 	_VCCRR,
 	0,
-	[_M$2, _Ma],
+	[_M$3, _Ma$1],
 	[1, 1],
 	1
 ];
 var VCpuInfo$ = [
 	3,
-	n0$2,
+	n0$4,
 	_VCIpu,
 	0,
 	[
@@ -31240,50 +27523,50 @@ var VCpuInfo$ = [
 	[
 		[1, {
 			[_eQN]: `DefaultVCpus`,
-			[_xN$1]: _dVC
+			[_xN$2]: _dVC
 		}],
 		[1, {
 			[_eQN]: `DefaultCores`,
-			[_xN$1]: _dCe
+			[_xN$2]: _dCe
 		}],
 		[1, {
 			[_eQN]: `DefaultThreadsPerCore`,
-			[_xN$1]: _dTPC
+			[_xN$2]: _dTPC
 		}],
 		[() => CoreCountList, {
 			[_eQN]: `ValidCores`,
-			[_xN$1]: _vCa
+			[_xN$2]: _vCa
 		}],
 		[() => ThreadsPerCoreList, {
 			[_eQN]: `ValidThreadsPerCore`,
-			[_xN$1]: _vTPC
+			[_xN$2]: _vTPC
 		}]
 	]
 ];
 var Volume$ = [
 	3,
-	n0$2,
+	n0$4,
 	_Vol,
 	0,
 	[
-		_AZI,
+		_AZI$1,
 		_OA,
 		_SVI,
-		_Io,
-		_T$1,
-		_VT$1,
+		_Io$1,
+		_T$3,
+		_VT$2,
 		_FRa,
 		_MAE,
-		_Th,
+		_Th$1,
 		_STs,
 		_Op,
 		_VIR,
 		_VAo,
-		_OI,
+		_OI$1,
 		_VIo,
 		_Siz,
 		_SIn,
-		_AZ,
+		_AZ$1,
 		_St,
 		_CTre,
 		_Atta,
@@ -31293,105 +27576,105 @@ var Volume$ = [
 	[
 		[0, {
 			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
+			[_xN$2]: _aZI
 		}],
 		[0, {
 			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
+			[_xN$2]: _oA
 		}],
 		[0, {
 			[_eQN]: `SourceVolumeId`,
-			[_xN$1]: _sVI
+			[_xN$2]: _sVI
 		}],
 		[1, {
 			[_eQN]: `Iops`,
-			[_xN$1]: _io
+			[_xN$2]: _io
 		}],
 		[() => TagList$1, {
 			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
+			[_xN$2]: _tS
 		}],
 		[0, {
 			[_eQN]: `VolumeType`,
-			[_xN$1]: _vT
+			[_xN$2]: _vT
 		}],
 		[2, {
 			[_eQN]: `FastRestored`,
-			[_xN$1]: _fRa
+			[_xN$2]: _fRa
 		}],
 		[2, {
 			[_eQN]: `MultiAttachEnabled`,
-			[_xN$1]: _mAE
+			[_xN$2]: _mAE
 		}],
 		[1, {
 			[_eQN]: `Throughput`,
-			[_xN$1]: _th
+			[_xN$2]: _th
 		}],
 		[0, {
 			[_eQN]: `SseType`,
-			[_xN$1]: _sTs
+			[_xN$2]: _sTs
 		}],
 		[() => OperatorResponse$, {
 			[_eQN]: `Operator`,
-			[_xN$1]: _ope
+			[_xN$2]: _ope
 		}],
 		[1, {
 			[_eQN]: `VolumeInitializationRate`,
-			[_xN$1]: _vIR
+			[_xN$2]: _vIR
 		}],
 		[0, {
 			[_eQN]: `VolumeArn`,
-			[_xN$1]: _vA
+			[_xN$2]: _vA
 		}],
 		[0, {
 			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
+			[_xN$2]: _oI
 		}],
 		[0, {
 			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
+			[_xN$2]: _vIo
 		}],
 		[1, {
 			[_eQN]: `Size`,
-			[_xN$1]: _si
+			[_xN$2]: _si
 		}],
 		[0, {
 			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
+			[_xN$2]: _sIn
 		}],
 		[0, {
 			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
+			[_xN$2]: _aZ
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[4, {
 			[_eQN]: `CreateTime`,
-			[_xN$1]: _cTre
+			[_xN$2]: _cTre
 		}],
 		[() => VolumeAttachmentList, {
 			[_eQN]: `AttachmentSet`,
-			[_xN$1]: _aSt
+			[_xN$2]: _aSt
 		}],
 		[2, {
 			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
+			[_xN$2]: _enc
 		}],
 		[0, {
 			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
+			[_xN$2]: _kKI
 		}]
 	]
 ];
 var VolumeAttachment$ = [
 	3,
-	n0$2,
+	n0$4,
 	_VAol,
 	0,
 	[
-		_DOT,
+		_DOT$1,
 		_ARss,
 		_IOS,
 		_ECI,
@@ -31404,1215 +27687,1215 @@ var VolumeAttachment$ = [
 	[
 		[2, {
 			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
+			[_xN$2]: _dOT
 		}],
 		[0, {
 			[_eQN]: `AssociatedResource`,
-			[_xN$1]: _aRs
+			[_xN$2]: _aRs
 		}],
 		[0, {
 			[_eQN]: `InstanceOwningService`,
-			[_xN$1]: _iOS
+			[_xN$2]: _iOS
 		}],
 		[1, {
 			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
+			[_xN$2]: _eCI
 		}],
 		[0, {
 			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
+			[_xN$2]: _vIo
 		}],
 		[0, {
 			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
+			[_xN$2]: _iI
 		}],
 		[0, {
 			[_eQN]: `Device`,
-			[_xN$1]: _dev
+			[_xN$2]: _dev
 		}],
 		[0, {
 			[_eQN]: `Status`,
-			[_xN$1]: _sta
+			[_xN$2]: _sta
 		}],
 		[4, {
 			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
+			[_xN$2]: _aTt
 		}]
 	]
 ];
 var __Unit$1 = "unit";
 var AcceleratorManufacturerSet = [
 	1,
-	n0$2,
+	n0$4,
 	_AMSc,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var AcceleratorNameSet = [
 	1,
-	n0$2,
+	n0$4,
 	_ANSc,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var AcceleratorTypeSet = [
 	1,
-	n0$2,
+	n0$4,
 	_ATSc,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var AllowedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$4,
 	_AITS,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ArchitectureTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_ATLr,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var AvailabilityZoneGeographyList = [
 	1,
-	n0$2,
+	n0$4,
 	_AZGL,
 	0,
-	[() => AvailabilityZoneGeography$, { [_xN$1]: _it }]
+	[() => AvailabilityZoneGeography$, { [_xN$2]: _it }]
 ];
 var AvailabilityZoneIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_AZISL,
 	0,
-	[0, { [_xN$1]: _AZI }]
+	[0, { [_xN$2]: _AZI$1 }]
 ];
 var AvailabilityZoneList = [
 	1,
-	n0$2,
+	n0$4,
 	_AZL,
 	0,
-	[() => AvailabilityZone$, { [_xN$1]: _it }]
+	[() => AvailabilityZone$, { [_xN$2]: _it }]
 ];
 var AvailabilityZoneMessageList = [
 	1,
-	n0$2,
+	n0$4,
 	_AZML,
 	0,
-	[() => AvailabilityZoneMessage$, { [_xN$1]: _it }]
+	[() => AvailabilityZoneMessage$, { [_xN$2]: _it }]
 ];
 var AvailabilityZoneStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_AZSL,
 	0,
-	[0, { [_xN$1]: _AZ }]
+	[0, { [_xN$2]: _AZ$1 }]
 ];
 var AvailabilityZoneSubGeographyList = [
 	1,
-	n0$2,
+	n0$4,
 	_AZSGL,
 	0,
-	[() => AvailabilityZoneSubGeography$, { [_xN$1]: _it }]
+	[() => AvailabilityZoneSubGeography$, { [_xN$2]: _it }]
 ];
 var BandwidthWeightingTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_BWTL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var BillingProductList = [
 	1,
-	n0$2,
+	n0$4,
 	_BPL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var BlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$4,
 	_BDML,
 	0,
-	[() => BlockDeviceMapping$, { [_xN$1]: _it }]
+	[() => BlockDeviceMapping$$1, { [_xN$2]: _it }]
 ];
 var BlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_BDMRL,
 	0,
-	[() => BlockDeviceMapping$, { [_xN$1]: _BDM }]
+	[() => BlockDeviceMapping$$1, { [_xN$2]: _BDM$1 }]
 ];
 var BootModeTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_BMTL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var CoreCountList = [
 	1,
-	n0$2,
+	n0$4,
 	_CCL,
 	0,
-	[1, { [_xN$1]: _it }]
+	[1, { [_xN$2]: _it }]
 ];
 var CpuManufacturerSet = [
 	1,
-	n0$2,
+	n0$4,
 	_CMSp,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var CreateVolumePermissionList = [
 	1,
-	n0$2,
+	n0$4,
 	_CVPL,
 	0,
-	[() => CreateVolumePermission$, { [_xN$1]: _it }]
+	[() => CreateVolumePermission$, { [_xN$2]: _it }]
 ];
 var DeleteLaunchTemplateVersionsResponseErrorSet = [
 	1,
-	n0$2,
+	n0$4,
 	_DLTVRES,
 	0,
-	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$1]: _it }]
+	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$2]: _it }]
 ];
 var DeleteLaunchTemplateVersionsResponseSuccessSet = [
 	1,
-	n0$2,
+	n0$4,
 	_DLTVRSS,
 	0,
-	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$1]: _it }]
+	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$2]: _it }]
 ];
 var DeleteSnapshotResultSet = [
 	1,
-	n0$2,
+	n0$4,
 	_DSRS,
 	0,
-	[() => DeleteSnapshotReturnCode$, { [_xN$1]: _it }]
+	[() => DeleteSnapshotReturnCode$, { [_xN$2]: _it }]
 ];
 var DescribeFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$4,
 	_DFSRSS,
 	0,
-	[() => DescribeFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
+	[() => DescribeFastSnapshotRestoreSuccessItem$, { [_xN$2]: _it }]
 ];
 var DiskInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_DILi,
 	0,
-	[() => DiskInfo$, { [_xN$1]: _it }]
+	[() => DiskInfo$, { [_xN$2]: _it }]
 ];
 var EbsCardInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_ECIL,
 	0,
-	[() => EbsCardInfo$, { [_xN$1]: _it }]
+	[() => EbsCardInfo$, { [_xN$2]: _it }]
 ];
 var EbsStatusDetailsList = [
 	1,
-	n0$2,
+	n0$4,
 	_ESDL,
 	0,
-	[() => EbsStatusDetails$, { [_xN$1]: _it }]
+	[() => EbsStatusDetails$, { [_xN$2]: _it }]
 ];
 var ElasticGpuAssociationList = [
 	1,
-	n0$2,
+	n0$4,
 	_EGAL,
 	0,
-	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
+	[() => ElasticGpuAssociation$, { [_xN$2]: _it }]
 ];
 var ElasticGpuSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_EGSL,
 	0,
-	[() => ElasticGpuSpecification$, { [_xN$1]: _EGSla }]
+	[() => ElasticGpuSpecification$, { [_xN$2]: _EGSla }]
 ];
 var ElasticGpuSpecificationResponseList = [
 	1,
-	n0$2,
+	n0$4,
 	_EGSRL,
 	0,
-	[() => ElasticGpuSpecificationResponse$, { [_xN$1]: _it }]
+	[() => ElasticGpuSpecificationResponse$, { [_xN$2]: _it }]
 ];
 var ElasticGpuSpecifications = [
 	1,
-	n0$2,
+	n0$4,
 	_EGSlas,
 	0,
-	[() => ElasticGpuSpecification$, { [_xN$1]: _it }]
+	[() => ElasticGpuSpecification$, { [_xN$2]: _it }]
 ];
 var ElasticInferenceAcceleratorAssociationList = [
 	1,
-	n0$2,
+	n0$4,
 	_EIAAL,
 	0,
-	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$1]: _it }]
+	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$2]: _it }]
 ];
 var ElasticInferenceAccelerators = [
 	1,
-	n0$2,
+	n0$4,
 	_EIAl,
 	0,
-	[() => ElasticInferenceAccelerator$, { [_xN$1]: _it }]
+	[() => ElasticInferenceAccelerator$, { [_xN$2]: _it }]
 ];
 var EnableFastSnapshotRestoreErrorSet = [
 	1,
-	n0$2,
+	n0$4,
 	_EFSRES,
 	0,
-	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$1]: _it }]
+	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$2]: _it }]
 ];
 var EnableFastSnapshotRestoreStateErrorSet = [
 	1,
-	n0$2,
+	n0$4,
 	_EFSRSES,
 	0,
-	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$1]: _it }]
+	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$2]: _it }]
 ];
 var EnableFastSnapshotRestoreSuccessSet = [
 	1,
-	n0$2,
+	n0$4,
 	_EFSRSS,
 	0,
-	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
+	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$2]: _it }]
 ];
 var ErrorSet = [
 	1,
-	n0$2,
+	n0$4,
 	_ESr,
 	0,
-	[() => ValidationError$, { [_xN$1]: _it }]
+	[() => ValidationError$, { [_xN$2]: _it }]
 ];
 var ExcludedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$4,
 	_EITSx,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ExecutableByStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_EBSL,
 	0,
-	[0, { [_xN$1]: _EBx }]
+	[0, { [_xN$2]: _EBx }]
 ];
 var FilterList = [
 	1,
-	n0$2,
+	n0$4,
 	_FLi,
 	0,
-	[() => Filter$, { [_xN$1]: _Fil }]
+	[() => Filter$$1, { [_xN$2]: _Fil }]
 ];
 var FpgaDeviceInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_FDIL,
 	0,
-	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
+	[() => FpgaDeviceInfo$, { [_xN$2]: _it }]
 ];
 var GetImageFindingsEntrySet = [
 	1,
-	n0$2,
+	n0$4,
 	_GIFES,
 	0,
-	[() => ImageFinding$, { [_xN$1]: _it }]
+	[() => ImageFinding$, { [_xN$2]: _it }]
 ];
 var GpuDeviceInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_GDIL,
 	0,
-	[() => GpuDeviceInfo$, { [_xN$1]: _it }]
+	[() => GpuDeviceInfo$, { [_xN$2]: _it }]
 ];
 var GroupIdentifierList = [
 	1,
-	n0$2,
+	n0$4,
 	_GIL,
 	0,
-	[() => GroupIdentifier$, { [_xN$1]: _it }]
+	[() => GroupIdentifier$, { [_xN$2]: _it }]
 ];
 var GroupIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_GISL,
 	0,
-	[0, { [_xN$1]: _gIr }]
+	[0, { [_xN$2]: _gIr }]
 ];
 var GroupNameStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_GNSL,
 	0,
-	[0, { [_xN$1]: _GN }]
+	[0, { [_xN$2]: _GN }]
 ];
 var ImageAncestryEntryList = [
 	1,
-	n0$2,
+	n0$4,
 	_IAEL,
 	0,
-	[() => ImageAncestryEntry$, { [_xN$1]: _it }]
+	[() => ImageAncestryEntry$, { [_xN$2]: _it }]
 ];
 var ImageCriterionList = [
 	1,
-	n0$2,
+	n0$4,
 	_ICL,
 	0,
-	[() => ImageCriterion$, { [_xN$1]: _it }]
+	[() => ImageCriterion$, { [_xN$2]: _it }]
 ];
 var ImageFindingPathSet = [
 	1,
-	n0$2,
+	n0$4,
 	_IFPS,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ImageIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_IISL,
 	0,
-	[0, { [_xN$1]: _IIm }]
+	[0, { [_xN$2]: _IIm$1 }]
 ];
 var ImageList = [
 	1,
-	n0$2,
+	n0$4,
 	_ILm,
 	0,
-	[() => Image$, { [_xN$1]: _it }]
+	[() => Image$, { [_xN$2]: _it }]
 ];
 var ImageNameList = [
 	1,
-	n0$2,
+	n0$4,
 	_INLm,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ImageProviderList = [
 	1,
-	n0$2,
+	n0$4,
 	_IPL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ImageRecycleBinInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_IRBIL,
 	0,
-	[() => ImageRecycleBinInfo$, { [_xN$1]: _it }]
+	[() => ImageRecycleBinInfo$, { [_xN$2]: _it }]
 ];
 var ImageReferenceList = [
 	1,
-	n0$2,
+	n0$4,
 	_IRL,
 	0,
-	[() => ImageReference$, { [_xN$1]: _it }]
+	[() => ImageReference$, { [_xN$2]: _it }]
 ];
 var ImageUsageReportEntryList = [
 	1,
-	n0$2,
+	n0$4,
 	_IUREL,
 	0,
-	[() => ImageUsageReportEntry$, { [_xN$1]: _it }]
+	[() => ImageUsageReportEntry$, { [_xN$2]: _it }]
 ];
 var ImageUsageReportList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURL,
 	0,
-	[() => ImageUsageReport$, { [_xN$1]: _it }]
+	[() => ImageUsageReport$, { [_xN$2]: _it }]
 ];
 var ImageUsageReportUserIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURUISL,
 	0,
-	[0, { [_xN$1]: _UI }]
+	[0, { [_xN$2]: _UI$1 }]
 ];
 var ImageUsageResourceTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURTL,
 	0,
-	[() => ImageUsageResourceType$, { [_xN$1]: _it }]
+	[() => ImageUsageResourceType$, { [_xN$2]: _it }]
 ];
 var ImageUsageResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURTOL,
 	0,
-	[() => ImageUsageResourceTypeOption$, { [_xN$1]: _it }]
+	[() => ImageUsageResourceTypeOption$, { [_xN$2]: _it }]
 ];
 var ImageUsageResourceTypeOptionRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURTORL,
 	0,
 	[() => ImageUsageResourceTypeOptionRequest$, 0]
 ];
 var ImageUsageResourceTypeOptionValuesList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURTOVL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ImageUsageResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_IURTRL,
 	0,
 	[() => ImageUsageResourceTypeRequest$, 0]
 ];
 var ImageWatermarkFilterResponseList = [
 	1,
-	n0$2,
+	n0$4,
 	_IWFRLm,
 	0,
-	[() => ImageWatermarkFilterResponse$, { [_xN$1]: _it }]
+	[() => ImageWatermarkFilterResponse$, { [_xN$2]: _it }]
 ];
 var ImageWatermarkList = [
 	1,
-	n0$2,
+	n0$4,
 	_IWL,
 	0,
-	[() => ImageWatermark$, { [_xN$1]: _it }]
+	[() => ImageWatermark$, { [_xN$2]: _it }]
 ];
 var InferenceDeviceInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_IDIL,
 	0,
 	[() => InferenceDeviceInfo$, 0]
 ];
 var InstanceBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$4,
 	_IBDML,
 	0,
-	[() => InstanceBlockDeviceMapping$, { [_xN$1]: _it }]
+	[() => InstanceBlockDeviceMapping$, { [_xN$2]: _it }]
 ];
 var InstanceGenerationSet = [
 	1,
-	n0$2,
+	n0$4,
 	_IGS,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var InstanceIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_IISLn,
 	0,
-	[0, { [_xN$1]: _II$1 }]
+	[0, { [_xN$2]: _II$1 }]
 ];
 var InstanceIpv4PrefixList = [
 	1,
-	n0$2,
+	n0$4,
 	_IIPL,
 	0,
-	[() => InstanceIpv4Prefix$, { [_xN$1]: _it }]
+	[() => InstanceIpv4Prefix$, { [_xN$2]: _it }]
 ];
 var InstanceIpv6AddressList = [
 	1,
-	n0$2,
+	n0$4,
 	_IIAL,
 	0,
-	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
+	[() => InstanceIpv6Address$, { [_xN$2]: _it }]
 ];
 var InstanceIpv6AddressListRequest = [
 	1,
-	n0$2,
+	n0$4,
 	_IIALR,
 	0,
-	[() => InstanceIpv6AddressRequest$, { [_xN$1]: _IIA }]
+	[() => InstanceIpv6AddressRequest$, { [_xN$2]: _IIA }]
 ];
 var InstanceIpv6PrefixList = [
 	1,
-	n0$2,
+	n0$4,
 	_IIPLn,
 	0,
-	[() => InstanceIpv6Prefix$, { [_xN$1]: _it }]
+	[() => InstanceIpv6Prefix$, { [_xN$2]: _it }]
 ];
 var InstanceList = [
 	1,
-	n0$2,
+	n0$4,
 	_ILns,
 	0,
-	[() => Instance$, { [_xN$1]: _it }]
+	[() => Instance$$1, { [_xN$2]: _it }]
 ];
 var InstanceNetworkInterfaceList = [
 	1,
-	n0$2,
+	n0$4,
 	_INIL,
 	0,
-	[() => InstanceNetworkInterface$, { [_xN$1]: _it }]
+	[() => InstanceNetworkInterface$, { [_xN$2]: _it }]
 ];
 var InstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_INISL,
 	0,
-	[() => InstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
+	[() => InstanceNetworkInterfaceSpecification$, { [_xN$2]: _it }]
 ];
 var InstancePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$4,
 	_IPIAL,
 	0,
-	[() => InstancePrivateIpAddress$, { [_xN$1]: _it }]
+	[() => InstancePrivateIpAddress$, { [_xN$2]: _it }]
 ];
 var InstanceSecondaryInterfaceList = [
 	1,
-	n0$2,
+	n0$4,
 	_ISIL,
 	0,
-	[() => InstanceSecondaryInterface$, { [_xN$1]: _it }]
+	[() => InstanceSecondaryInterface$, { [_xN$2]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressList = [
 	1,
-	n0$2,
+	n0$4,
 	_ISIPIAL,
 	0,
-	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$1]: _it }]
+	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$2]: _it }]
 ];
 var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
 	1,
-	n0$2,
+	n0$4,
 	_ISIPIALR,
 	0,
-	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$1]: _it }]
+	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$2]: _it }]
 ];
 var InstanceSecondaryInterfaceSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$4,
 	_ISISLR,
 	0,
-	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _it }]
+	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$2]: _it }]
 ];
 var InstanceStateChangeList = [
 	1,
-	n0$2,
+	n0$4,
 	_ISCL,
 	0,
-	[() => InstanceStateChange$, { [_xN$1]: _it }]
+	[() => InstanceStateChange$, { [_xN$2]: _it }]
 ];
 var InstanceStatusDetailsList = [
 	1,
-	n0$2,
+	n0$4,
 	_ISDL,
 	0,
-	[() => InstanceStatusDetails$, { [_xN$1]: _it }]
+	[() => InstanceStatusDetails$, { [_xN$2]: _it }]
 ];
 var InstanceStatusEventList = [
 	1,
-	n0$2,
+	n0$4,
 	_ISEL,
 	0,
-	[() => InstanceStatusEvent$, { [_xN$1]: _it }]
+	[() => InstanceStatusEvent$, { [_xN$2]: _it }]
 ];
 var InstanceStatusList = [
 	1,
-	n0$2,
+	n0$4,
 	_ISLn,
 	0,
-	[() => InstanceStatus$, { [_xN$1]: _it }]
+	[() => InstanceStatus$, { [_xN$2]: _it }]
 ];
 var InstanceTypeInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_ITILn,
 	0,
-	[() => InstanceTypeInfo$, { [_xN$1]: _it }]
+	[() => InstanceTypeInfo$, { [_xN$2]: _it }]
 ];
 var InstanceTypeOfferingsList = [
 	1,
-	n0$2,
+	n0$4,
 	_ITOL,
 	0,
-	[() => InstanceTypeOffering$, { [_xN$1]: _it }]
+	[() => InstanceTypeOffering$, { [_xN$2]: _it }]
 ];
 var IpPermissionList = [
 	1,
-	n0$2,
+	n0$4,
 	_IPLp,
 	0,
-	[() => IpPermission$, { [_xN$1]: _it }]
+	[() => IpPermission$, { [_xN$2]: _it }]
 ];
 var IpRangeList = [
 	1,
-	n0$2,
+	n0$4,
 	_IRLp,
 	0,
-	[() => IpRange$, { [_xN$1]: _it }]
+	[() => IpRange$, { [_xN$2]: _it }]
 ];
 var Ipv4PrefixList = [
 	1,
-	n0$2,
+	n0$4,
 	_IPLpvr,
 	0,
-	[() => Ipv4PrefixSpecificationRequest$, { [_xN$1]: _it }]
+	[() => Ipv4PrefixSpecificationRequest$, { [_xN$2]: _it }]
 ];
 var Ipv4PrefixListResponse = [
 	1,
-	n0$2,
+	n0$4,
 	_IPLRpv,
 	0,
-	[() => Ipv4PrefixSpecificationResponse$, { [_xN$1]: _it }]
+	[() => Ipv4PrefixSpecificationResponse$, { [_xN$2]: _it }]
 ];
 var Ipv6PrefixList = [
 	1,
-	n0$2,
+	n0$4,
 	_IPLpvref,
 	0,
-	[() => Ipv6PrefixSpecificationRequest$, { [_xN$1]: _it }]
+	[() => Ipv6PrefixSpecificationRequest$, { [_xN$2]: _it }]
 ];
 var Ipv6PrefixListResponse = [
 	1,
-	n0$2,
+	n0$4,
 	_IPLRpvr,
 	0,
-	[() => Ipv6PrefixSpecificationResponse$, { [_xN$1]: _it }]
+	[() => Ipv6PrefixSpecificationResponse$, { [_xN$2]: _it }]
 ];
 var Ipv6RangeList = [
 	1,
-	n0$2,
+	n0$4,
 	_IRLpv,
 	0,
-	[() => Ipv6Range$, { [_xN$1]: _it }]
+	[() => Ipv6Range$, { [_xN$2]: _it }]
 ];
 var LaunchPermissionList = [
 	1,
-	n0$2,
+	n0$4,
 	_LPL,
 	0,
-	[() => LaunchPermission$, { [_xN$1]: _it }]
+	[() => LaunchPermission$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTBDML,
 	0,
-	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
+	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateBlockDeviceMappingRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTBDMRL,
 	0,
-	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$1]: _BDM }]
+	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$2]: _BDM$1 }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTEIAL,
 	0,
-	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$1]: _it }]
+	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateElasticInferenceAcceleratorResponseList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTEIARL,
 	0,
-	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$1]: _it }]
+	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTINISL,
 	0,
-	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTINISRL,
 	0,
-	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$1]: _INIS }]
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$2]: _INIS }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTISISL,
 	0,
-	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTISISRL,
 	0,
-	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _ISIS }]
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$2]: _ISIS }]
 ];
 var LaunchTemplateLicenseList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTLL,
 	0,
-	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
+	[() => LaunchTemplateLicenseConfiguration$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateLicenseSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$4,
 	_LTLSLR,
 	0,
-	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$1]: _it }]
+	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateTagSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTTSL,
 	0,
-	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
+	[() => LaunchTemplateTagSpecification$, { [_xN$2]: _it }]
 ];
 var LaunchTemplateTagSpecificationRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_LTTSRL,
 	0,
-	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$1]: _LTTSR }]
+	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$2]: _LTTSR }]
 ];
 var LaunchTemplateVersionSet = [
 	1,
-	n0$2,
+	n0$4,
 	_LTVS,
 	0,
-	[() => LaunchTemplateVersion$, { [_xN$1]: _it }]
+	[() => LaunchTemplateVersion$, { [_xN$2]: _it }]
 ];
 var LicenseList = [
 	1,
-	n0$2,
+	n0$4,
 	_LL,
 	0,
-	[() => LicenseConfiguration$, { [_xN$1]: _it }]
+	[() => LicenseConfiguration$, { [_xN$2]: _it }]
 ];
 var LicenseSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$4,
 	_LSLR,
 	0,
-	[() => LicenseConfigurationRequest$, { [_xN$1]: _it }]
+	[() => LicenseConfigurationRequest$, { [_xN$2]: _it }]
 ];
 var LocalStorageTypeSet = [
 	1,
-	n0$2,
+	n0$4,
 	_LSTS,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var LockedSnapshotsInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_LSIL,
 	0,
-	[() => LockedSnapshotsInfo$, { [_xN$1]: _it }]
+	[() => LockedSnapshotsInfo$, { [_xN$2]: _it }]
 ];
 var MarketplaceProductCodeList = [
 	1,
-	n0$2,
+	n0$4,
 	_MPCL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var MediaDeviceInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_MDIL,
 	0,
-	[() => MediaDeviceInfo$, { [_xN$1]: _it }]
+	[() => MediaDeviceInfo$, { [_xN$2]: _it }]
 ];
 var MetricCategoryIdList = [
 	1,
-	n0$2,
+	n0$4,
 	_MCIL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var NetworkCardInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_NCIL,
 	0,
-	[() => NetworkCardInfo$, { [_xN$1]: _it }]
+	[() => NetworkCardInfo$, { [_xN$2]: _it }]
 ];
 var NetworkCardInterfaceTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_NCITL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var NeuronDeviceInfoList = [
 	1,
-	n0$2,
+	n0$4,
 	_NDIL,
 	0,
-	[() => NeuronDeviceInfo$, { [_xN$1]: _it }]
+	[() => NeuronDeviceInfo$, { [_xN$2]: _it }]
 ];
 var NitroTpmSupportedVersionsList = [
 	1,
-	n0$2,
+	n0$4,
 	_NTSVL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var OrganizationalUnitArnStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_OUASL,
 	0,
-	[0, { [_xN$1]: _OUA }]
+	[0, { [_xN$2]: _OUA }]
 ];
 var OrganizationArnStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_OASL,
 	0,
-	[0, { [_xN$1]: _OArg }]
+	[0, { [_xN$2]: _OArg }]
 ];
 var OwnerStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_OSL,
 	0,
-	[0, { [_xN$1]: _Own }]
+	[0, { [_xN$2]: _Own }]
 ];
 var PerformanceFactorReferenceSet = [
 	1,
-	n0$2,
+	n0$4,
 	_PFRS,
 	0,
-	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
+	[() => PerformanceFactorReference$, { [_xN$2]: _it }]
 ];
-var PerformanceFactorReferenceSetRequest = [
+var PerformanceFactorReferenceSetRequest$1 = [
 	1,
-	n0$2,
-	_PFRSR,
+	n0$4,
+	_PFRSR$1,
 	0,
-	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _it }]
+	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _it }]
 ];
 var PlacementGroupStrategyList = [
 	1,
-	n0$2,
+	n0$4,
 	_PGSL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var PrefixListIdList = [
 	1,
-	n0$2,
+	n0$4,
 	_PLIL,
 	0,
-	[() => PrefixListId$, { [_xN$1]: _it }]
+	[() => PrefixListId$, { [_xN$2]: _it }]
 ];
 var PrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_PIASL,
 	0,
-	[() => PrivateIpAddressSpecification$, { [_xN$1]: _it }]
+	[() => PrivateIpAddressSpecification$, { [_xN$2]: _it }]
 ];
 var ProductCodeList = [
 	1,
-	n0$2,
+	n0$4,
 	_PCLr,
 	0,
-	[() => ProductCode$, { [_xN$1]: _it }]
+	[() => ProductCode$, { [_xN$2]: _it }]
 ];
 var ProductCodeStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_PCSL,
 	0,
-	[0, { [_xN$1]: _PCr }]
+	[0, { [_xN$2]: _PCr$1 }]
 ];
 var RegionGeographyList = [
 	1,
-	n0$2,
+	n0$4,
 	_RGL,
 	0,
-	[() => RegionGeography$, { [_xN$1]: _it }]
+	[() => RegionGeography$, { [_xN$2]: _it }]
 ];
 var RegionList = [
 	1,
-	n0$2,
+	n0$4,
 	_RL,
 	0,
-	[() => Region$, { [_xN$1]: _it }]
+	[() => Region$, { [_xN$2]: _it }]
 ];
 var RegionNameStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_RNSL,
 	0,
-	[0, { [_xN$1]: _RN }]
+	[0, { [_xN$2]: _RN }]
 ];
 var ReservationList = [
 	1,
-	n0$2,
+	n0$4,
 	_RLe,
 	0,
-	[() => Reservation$, { [_xN$1]: _it }]
+	[() => Reservation$, { [_xN$2]: _it }]
 ];
 var ResourceTypeOptionList = [
 	1,
-	n0$2,
+	n0$4,
 	_RTOL,
 	0,
 	[() => ResourceTypeOption$, 0]
 ];
 var ResourceTypeRequestList = [
 	1,
-	n0$2,
+	n0$4,
 	_RTRL,
 	0,
 	[() => ResourceTypeRequest$, 0]
 ];
 var RootDeviceTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_RDTL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_SIPIASL,
 	0,
-	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
+	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$2]: _it }]
 ];
 var SecondaryInterfacePrivateIpAddressSpecificationListRequest = [
 	1,
-	n0$2,
+	n0$4,
 	_SIPIASLR,
 	0,
-	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$1]: _SIPIAS }]
+	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$2]: _SIPIAS }]
 ];
 var SecurityGroupIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_SGISL,
 	0,
-	[0, { [_xN$1]: _SGI }]
+	[0, { [_xN$2]: _SGI }]
 ];
 var SecurityGroupList = [
 	1,
-	n0$2,
+	n0$4,
 	_SGL,
 	0,
-	[() => SecurityGroup$, { [_xN$1]: _it }]
+	[() => SecurityGroup$, { [_xN$2]: _it }]
 ];
 var SecurityGroupStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_SGSL,
 	0,
-	[0, { [_xN$1]: _SGec }]
+	[0, { [_xN$2]: _SGec }]
 ];
 var SnapshotIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_SISL,
 	0,
-	[0, { [_xN$1]: _SIn }]
+	[0, { [_xN$2]: _SIn }]
 ];
 var SnapshotList = [
 	1,
-	n0$2,
+	n0$4,
 	_SLn,
 	0,
-	[() => Snapshot$, { [_xN$1]: _it }]
+	[() => Snapshot$, { [_xN$2]: _it }]
 ];
 var SubnetIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_SISLu,
 	0,
-	[0, { [_xN$1]: _SIu }]
+	[0, { [_xN$2]: _SIu }]
 ];
 var SubnetIpv6CidrBlockAssociationSet = [
 	1,
-	n0$2,
+	n0$4,
 	_SICBAS,
 	0,
-	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$1]: _it }]
+	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$2]: _it }]
 ];
 var SubnetList = [
 	1,
-	n0$2,
+	n0$4,
 	_SLu,
 	0,
-	[() => Subnet$, { [_xN$1]: _it }]
+	[() => Subnet$, { [_xN$2]: _it }]
 ];
 var SupportedAdditionalProcessorFeatureList = [
 	1,
-	n0$2,
+	n0$4,
 	_SAPFL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var SupportedInstanceTypeRequestSet = [
 	1,
-	n0$2,
+	n0$4,
 	_SITRSu,
 	0,
-	[0, { [_xN$1]: _It }]
+	[0, { [_xN$2]: _It }]
 ];
 var SupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$4,
 	_SITS,
 	0,
-	[() => InstanceTypeItem$, { [_xN$1]: _it }]
+	[() => InstanceTypeItem$, { [_xN$2]: _it }]
 ];
 var TagList$1 = [
 	1,
-	n0$2,
+	n0$4,
 	_TL,
 	0,
-	[() => Tag$$1, { [_xN$1]: _it }]
+	[() => Tag$$2, { [_xN$2]: _it }]
 ];
 var TagSpecificationList = [
 	1,
-	n0$2,
+	n0$4,
 	_TSL,
 	0,
-	[() => TagSpecification$, { [_xN$1]: _it }]
+	[() => TagSpecification$, { [_xN$2]: _it }]
 ];
 var ThreadsPerCoreList = [
 	1,
-	n0$2,
+	n0$4,
 	_TPCL,
 	0,
-	[1, { [_xN$1]: _it }]
+	[1, { [_xN$2]: _it }]
 ];
 var UnsupportedInstanceTypeRequestSet = [
 	1,
-	n0$2,
+	n0$4,
 	_UITRS,
 	0,
-	[0, { [_xN$1]: _It }]
+	[0, { [_xN$2]: _It }]
 ];
 var UnsupportedInstanceTypeSet = [
 	1,
-	n0$2,
+	n0$4,
 	_UITS,
 	0,
-	[() => InstanceTypeItem$, { [_xN$1]: _it }]
+	[() => InstanceTypeItem$, { [_xN$2]: _it }]
 ];
 var UsageClassTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_UCTL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var UserGroupStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_UGSL,
 	0,
-	[0, { [_xN$1]: _UGs }]
+	[0, { [_xN$2]: _UGs }]
 ];
 var UserIdGroupPairList = [
 	1,
-	n0$2,
+	n0$4,
 	_UIGPL,
 	0,
-	[() => UserIdGroupPair$, { [_xN$1]: _it }]
+	[() => UserIdGroupPair$, { [_xN$2]: _it }]
 ];
 var UserIdList = [
 	1,
-	n0$2,
+	n0$4,
 	_UILs,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var UserIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_UISL,
 	0,
-	[0, { [_xN$1]: _UI }]
+	[0, { [_xN$2]: _UI$1 }]
 ];
 var ValueStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_VSL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var VersionStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_VSLe,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var VirtualizationTypeList = [
 	1,
-	n0$2,
+	n0$4,
 	_VTLi,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var VolumeAttachmentList = [
 	1,
-	n0$2,
+	n0$4,
 	_VALo,
 	0,
-	[() => VolumeAttachment$, { [_xN$1]: _it }]
+	[() => VolumeAttachment$, { [_xN$2]: _it }]
 ];
 var VolumeIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_VISL,
 	0,
-	[0, { [_xN$1]: _VIo }]
+	[0, { [_xN$2]: _VIo }]
 ];
 var VolumeList = [
 	1,
-	n0$2,
+	n0$4,
 	_VLo,
 	0,
-	[() => Volume$, { [_xN$1]: _it }]
+	[() => Volume$, { [_xN$2]: _it }]
 ];
 var WorkloadsList = [
 	1,
-	n0$2,
+	n0$4,
 	_WL,
 	0,
-	[0, { [_xN$1]: _it }]
+	[0, { [_xN$2]: _it }]
 ];
 var ZoneIdStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_ZISL,
 	0,
-	[0, { [_xN$1]: _ZI }]
+	[0, { [_xN$2]: _ZI }]
 ];
 var ZoneNameStringList = [
 	1,
-	n0$2,
+	n0$4,
 	_ZNSL,
 	0,
-	[0, { [_xN$1]: _ZN }]
+	[0, { [_xN$2]: _ZN }]
 ];
 var CopyImage$ = [
 	9,
-	n0$2,
+	n0$4,
 	_CIopy,
 	0,
 	() => CopyImageRequest$,
@@ -32620,7 +28903,7 @@ var CopyImage$ = [
 ];
 var CopySnapshot$ = [
 	9,
-	n0$2,
+	n0$4,
 	_CSop,
 	0,
 	() => CopySnapshotRequest$,
@@ -32628,7 +28911,7 @@ var CopySnapshot$ = [
 ];
 var CreateImage$ = [
 	9,
-	n0$2,
+	n0$4,
 	_CIr,
 	0,
 	() => CreateImageRequest$,
@@ -32636,7 +28919,7 @@ var CreateImage$ = [
 ];
 var CreateImageUsageReport$ = [
 	9,
-	n0$2,
+	n0$4,
 	_CIUR,
 	0,
 	() => CreateImageUsageReportRequest$,
@@ -32644,7 +28927,7 @@ var CreateImageUsageReport$ = [
 ];
 var CreateLaunchTemplateVersion$ = [
 	9,
-	n0$2,
+	n0$4,
 	_CLTV,
 	0,
 	() => CreateLaunchTemplateVersionRequest$,
@@ -32652,7 +28935,7 @@ var CreateLaunchTemplateVersion$ = [
 ];
 var CreateTags$ = [
 	9,
-	n0$2,
+	n0$4,
 	_CTreat,
 	0,
 	() => CreateTagsRequest$,
@@ -32660,7 +28943,7 @@ var CreateTags$ = [
 ];
 var DeleteImageUsageReport$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIUR,
 	0,
 	() => DeleteImageUsageReportRequest$,
@@ -32668,7 +28951,7 @@ var DeleteImageUsageReport$ = [
 ];
 var DeleteLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DLTV,
 	0,
 	() => DeleteLaunchTemplateVersionsRequest$,
@@ -32676,7 +28959,7 @@ var DeleteLaunchTemplateVersions$ = [
 ];
 var DeleteSnapshot$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DSele,
 	0,
 	() => DeleteSnapshotRequest$,
@@ -32684,7 +28967,7 @@ var DeleteSnapshot$ = [
 ];
 var DeleteTags$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DTelet,
 	0,
 	() => DeleteTagsRequest$,
@@ -32692,7 +28975,7 @@ var DeleteTags$ = [
 ];
 var DeregisterImage$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIer,
 	0,
 	() => DeregisterImageRequest$,
@@ -32700,7 +28983,7 @@ var DeregisterImage$ = [
 ];
 var DescribeAvailabilityZones$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DAZe,
 	0,
 	() => DescribeAvailabilityZonesRequest$,
@@ -32708,7 +28991,7 @@ var DescribeAvailabilityZones$ = [
 ];
 var DescribeFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DFSR,
 	0,
 	() => DescribeFastSnapshotRestoresRequest$,
@@ -32716,7 +28999,7 @@ var DescribeFastSnapshotRestores$ = [
 ];
 var DescribeImageAttribute$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIA,
 	0,
 	() => DescribeImageAttributeRequest$,
@@ -32724,7 +29007,7 @@ var DescribeImageAttribute$ = [
 ];
 var DescribeImageReferences$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIRescribem,
 	0,
 	() => DescribeImageReferencesRequest$,
@@ -32732,7 +29015,7 @@ var DescribeImageReferences$ = [
 ];
 var DescribeImages$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIes,
 	0,
 	() => DescribeImagesRequest$,
@@ -32740,7 +29023,7 @@ var DescribeImages$ = [
 ];
 var DescribeImageUsageReportEntries$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIURE,
 	0,
 	() => DescribeImageUsageReportEntriesRequest$,
@@ -32748,7 +29031,7 @@ var DescribeImageUsageReportEntries$ = [
 ];
 var DescribeImageUsageReports$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIURe,
 	0,
 	() => DescribeImageUsageReportsRequest$,
@@ -32756,7 +29039,7 @@ var DescribeImageUsageReports$ = [
 ];
 var DescribeInstances$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIesc,
 	0,
 	() => DescribeInstancesRequest$,
@@ -32764,7 +29047,7 @@ var DescribeInstances$ = [
 ];
 var DescribeInstanceStatus$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DISes,
 	0,
 	() => DescribeInstanceStatusRequest$,
@@ -32772,7 +29055,7 @@ var DescribeInstanceStatus$ = [
 ];
 var DescribeInstanceTypeOfferings$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DITO,
 	0,
 	() => DescribeInstanceTypeOfferingsRequest$,
@@ -32780,7 +29063,7 @@ var DescribeInstanceTypeOfferings$ = [
 ];
 var DescribeInstanceTypes$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DITe,
 	0,
 	() => DescribeInstanceTypesRequest$,
@@ -32788,7 +29071,7 @@ var DescribeInstanceTypes$ = [
 ];
 var DescribeLaunchTemplateVersions$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DLTVe,
 	0,
 	() => DescribeLaunchTemplateVersionsRequest$,
@@ -32796,7 +29079,7 @@ var DescribeLaunchTemplateVersions$ = [
 ];
 var DescribeLockedSnapshots$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DLSe,
 	0,
 	() => DescribeLockedSnapshotsRequest$,
@@ -32804,7 +29087,7 @@ var DescribeLockedSnapshots$ = [
 ];
 var DescribeRegions$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DRes,
 	0,
 	() => DescribeRegionsRequest$,
@@ -32812,7 +29095,7 @@ var DescribeRegions$ = [
 ];
 var DescribeSecurityGroups$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DSGe,
 	0,
 	() => DescribeSecurityGroupsRequest$,
@@ -32820,7 +29103,7 @@ var DescribeSecurityGroups$ = [
 ];
 var DescribeSnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DSAe,
 	0,
 	() => DescribeSnapshotAttributeRequest$,
@@ -32828,7 +29111,7 @@ var DescribeSnapshotAttribute$ = [
 ];
 var DescribeSnapshots$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DSes,
 	0,
 	() => DescribeSnapshotsRequest$,
@@ -32836,7 +29119,7 @@ var DescribeSnapshots$ = [
 ];
 var DescribeSubnets$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DSesc,
 	0,
 	() => DescribeSubnetsRequest$,
@@ -32844,7 +29127,7 @@ var DescribeSubnets$ = [
 ];
 var DescribeVolumes$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DVes,
 	0,
 	() => DescribeVolumesRequest$,
@@ -32852,7 +29135,7 @@ var DescribeVolumes$ = [
 ];
 var DisableImage$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIisa,
 	0,
 	() => DisableImageRequest$,
@@ -32860,7 +29143,7 @@ var DisableImage$ = [
 ];
 var DisableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIDis,
 	0,
 	() => DisableImageDeprecationRequest$,
@@ -32868,7 +29151,7 @@ var DisableImageDeprecation$ = [
 ];
 var DisableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$4,
 	_DIDP,
 	0,
 	() => DisableImageDeregistrationProtectionRequest$,
@@ -32876,7 +29159,7 @@ var DisableImageDeregistrationProtection$ = [
 ];
 var EnableFastSnapshotRestores$ = [
 	9,
-	n0$2,
+	n0$4,
 	_EFSR,
 	0,
 	() => EnableFastSnapshotRestoresRequest$,
@@ -32884,7 +29167,7 @@ var EnableFastSnapshotRestores$ = [
 ];
 var EnableImage$ = [
 	9,
-	n0$2,
+	n0$4,
 	_EIna,
 	0,
 	() => EnableImageRequest$,
@@ -32892,7 +29175,7 @@ var EnableImage$ = [
 ];
 var EnableImageDeprecation$ = [
 	9,
-	n0$2,
+	n0$4,
 	_EID,
 	0,
 	() => EnableImageDeprecationRequest$,
@@ -32900,7 +29183,7 @@ var EnableImageDeprecation$ = [
 ];
 var EnableImageDeregistrationProtection$ = [
 	9,
-	n0$2,
+	n0$4,
 	_EIDP,
 	0,
 	() => EnableImageDeregistrationProtectionRequest$,
@@ -32908,7 +29191,7 @@ var EnableImageDeregistrationProtection$ = [
 ];
 var GetAllowedImagesSettings$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GAIS,
 	0,
 	() => GetAllowedImagesSettingsRequest$,
@@ -32916,7 +29199,7 @@ var GetAllowedImagesSettings$ = [
 ];
 var GetConsoleOutput$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GCO,
 	0,
 	() => GetConsoleOutputRequest$,
@@ -32924,7 +29207,7 @@ var GetConsoleOutput$ = [
 ];
 var GetConsoleScreenshot$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GCS,
 	0,
 	() => GetConsoleScreenshotRequest$,
@@ -32932,7 +29215,7 @@ var GetConsoleScreenshot$ = [
 ];
 var GetEbsDefaultKmsKeyId$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GEDKKI,
 	0,
 	() => GetEbsDefaultKmsKeyIdRequest$,
@@ -32940,7 +29223,7 @@ var GetEbsDefaultKmsKeyId$ = [
 ];
 var GetEbsEncryptionByDefault$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GEEBD,
 	0,
 	() => GetEbsEncryptionByDefaultRequest$,
@@ -32948,7 +29231,7 @@ var GetEbsEncryptionByDefault$ = [
 ];
 var GetImageAncestry$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GIAe,
 	0,
 	() => GetImageAncestryRequest$,
@@ -32956,7 +29239,7 @@ var GetImageAncestry$ = [
 ];
 var GetImageFindings$ = [
 	9,
-	n0$2,
+	n0$4,
 	_GIF,
 	0,
 	() => GetImageFindingsRequest$,
@@ -32964,7 +29247,7 @@ var GetImageFindings$ = [
 ];
 var ListImagesInRecycleBin$ = [
 	9,
-	n0$2,
+	n0$4,
 	_LIIRB,
 	0,
 	() => ListImagesInRecycleBinRequest$,
@@ -32972,7 +29255,7 @@ var ListImagesInRecycleBin$ = [
 ];
 var ModifyImageAttribute$ = [
 	9,
-	n0$2,
+	n0$4,
 	_MIA,
 	0,
 	() => ModifyImageAttributeRequest$,
@@ -32980,7 +29263,7 @@ var ModifyImageAttribute$ = [
 ];
 var ModifyLaunchTemplate$ = [
 	9,
-	n0$2,
+	n0$4,
 	_MLT,
 	0,
 	() => ModifyLaunchTemplateRequest$,
@@ -32988,7 +29271,7 @@ var ModifyLaunchTemplate$ = [
 ];
 var ModifySnapshotAttribute$ = [
 	9,
-	n0$2,
+	n0$4,
 	_MSA,
 	0,
 	() => ModifySnapshotAttributeRequest$,
@@ -32996,7 +29279,7 @@ var ModifySnapshotAttribute$ = [
 ];
 var RegisterImage$ = [
 	9,
-	n0$2,
+	n0$4,
 	_RIegi,
 	0,
 	() => RegisterImageRequest$,
@@ -33004,7 +29287,7 @@ var RegisterImage$ = [
 ];
 var ReplaceImageInstanceTypeSpecification$ = [
 	9,
-	n0$2,
+	n0$4,
 	_RIITS,
 	0,
 	() => ReplaceImageInstanceTypeSpecificationRequest$,
@@ -33012,7 +29295,7 @@ var ReplaceImageInstanceTypeSpecification$ = [
 ];
 var RestoreImageFromRecycleBin$ = [
 	9,
-	n0$2,
+	n0$4,
 	_RIFRB,
 	0,
 	() => RestoreImageFromRecycleBinRequest$,
@@ -33020,7 +29303,7 @@ var RestoreImageFromRecycleBin$ = [
 ];
 var RunInstances$ = [
 	9,
-	n0$2,
+	n0$4,
 	_RIu,
 	0,
 	() => RunInstancesRequest$,
@@ -33028,26 +29311,26 @@ var RunInstances$ = [
 ];
 var TerminateInstances$ = [
 	9,
-	n0$2,
+	n0$4,
 	_TI,
 	0,
 	() => TerminateInstancesRequest$,
 	() => TerminateInstancesResult$
 ];
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
 init_client$1();
 init_protocols$1();
 init_serde();
-const getRuntimeConfig$5 = (config) => {
+const getRuntimeConfig$9 = (config) => {
 	return {
 		apiVersion: "2016-11-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -33059,7 +29342,7 @@ const getRuntimeConfig$5 = (config) => {
 		protocol: config?.protocol ?? AwsEc2QueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$2,
+			errorTypeRegistries: errorTypeRegistries$4,
 			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
 			version: "2016-11-15",
 			serviceTarget: "AmazonEC2"
@@ -33071,19 +29354,19 @@ const getRuntimeConfig$5 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
-const getRuntimeConfig$4 = (config) => {
+init_dist_es$9();
+const getRuntimeConfig$8 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$5(config);
+	const clientSharedValues = getRuntimeConfig$9(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -33100,7 +29383,7 @@ const getRuntimeConfig$4 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$4
+			clientVersion: version$7
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -33118,8 +29401,8 @@ const getRuntimeConfig$4 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -33146,23 +29429,23 @@ const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$2 = (config) => {
+const resolveHttpAuthRuntimeConfig$4 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
-const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -33174,15 +29457,15 @@ init_schema();
 var EC2Client = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$4(configuration || {});
+		const _config_0 = getRuntimeConfig$8(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$8(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
-		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$8(_config_6);
+		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -33201,7 +29484,7 @@ var EC2Client = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
 init_protocols$1();
 function formatUrl(request) {
 	const { port, query } = request;
@@ -33217,11 +29500,11 @@ function formatUrl(request) {
 	if (request.fragment) fragment = `#${request.fragment}`;
 	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
 }
-// node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
+// ../main/node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
 init_endpoints();
 init_protocols$1();
 init_dist_es$12();
-const version$3 = "2016-11-15";
+const version$5 = "2016-11-15";
 function copySnapshotPresignedUrlMiddleware(options) {
 	return (next, context) => async (args) => {
 		const { input } = args;
@@ -33261,7 +29544,7 @@ function copySnapshotPresignedUrlMiddleware(options) {
 						return acc;
 					}, {}),
 					Action: "CopySnapshot",
-					Version: version$3,
+					Version: version$5,
 					DestinationRegion: destinationRegion
 				}
 			});
@@ -33300,120 +29583,5141 @@ const copySnapshotPresignedUrlMiddlewareOptions = {
 const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientStack) => {
 	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
 } });
-// node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
-const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const command$4 = makeBuilder(commonParams$8, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$4 = {};
+const _mw0$4 = (Command, cs, config, o) => [];
+const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
+var CopyImageCommand = class extends command$4(_ep0$4, _mw0$4, "CopyImage", CopyImage$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
+var CopySnapshotCommand = class extends command$4(_ep0$4, _mw1, "CopySnapshot", CopySnapshot$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
+var CreateImageCommand = class extends command$4(_ep0$4, _mw0$4, "CreateImage", CreateImage$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
+var CreateImageUsageReportCommand = class extends command$4(_ep0$4, _mw0$4, "CreateImageUsageReport", CreateImageUsageReport$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
+var CreateLaunchTemplateVersionCommand = class extends command$4(_ep0$4, _mw0$4, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+var CreateTagsCommand = class extends command$4(_ep0$4, _mw0$4, "CreateTags", CreateTags$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
+var DeleteImageUsageReportCommand = class extends command$4(_ep0$4, _mw0$4, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
+var DeleteLaunchTemplateVersionsCommand = class extends command$4(_ep0$4, _mw0$4, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
+var DeleteSnapshotCommand = class extends command$4(_ep0$4, _mw0$4, "DeleteSnapshot", DeleteSnapshot$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
+var DeleteTagsCommand = class extends command$4(_ep0$4, _mw0$4, "DeleteTags", DeleteTags$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
+var DeregisterImageCommand = class extends command$4(_ep0$4, _mw0$4, "DeregisterImage", DeregisterImage$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+var DescribeAvailabilityZonesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
+var DescribeFastSnapshotRestoresCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+var DescribeImageAttributeCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeImageAttribute", DescribeImageAttribute$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+var DescribeImageReferencesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeImageReferences", DescribeImageReferences$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
+var DescribeImagesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeImages", DescribeImages$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
+var DescribeImageUsageReportEntriesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
+var DescribeImageUsageReportsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+var DescribeInstancesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeInstances", DescribeInstances$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
+var DescribeInstanceStatusCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
+var DescribeInstanceTypeOfferingsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
+var DescribeInstanceTypesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+var DescribeLockedSnapshotsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
+var DescribeRegionsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeRegions", DescribeRegions$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
+var DescribeSecurityGroupsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+var DescribeSnapshotAttributeCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
+var DescribeSnapshotsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeSnapshots", DescribeSnapshots$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
+var DescribeSubnetsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeSubnets", DescribeSubnets$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+var DescribeVolumesCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeVolumes", DescribeVolumes$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
+var DisableImageCommand = class extends command$4(_ep0$4, _mw0$4, "DisableImage", DisableImage$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
+var DisableImageDeprecationCommand = class extends command$4(_ep0$4, _mw0$4, "DisableImageDeprecation", DisableImageDeprecation$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
+var DisableImageDeregistrationProtectionCommand = class extends command$4(_ep0$4, _mw0$4, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+var EnableFastSnapshotRestoresCommand = class extends command$4(_ep0$4, _mw0$4, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
+var EnableImageCommand = class extends command$4(_ep0$4, _mw0$4, "EnableImage", EnableImage$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+var EnableImageDeprecationCommand = class extends command$4(_ep0$4, _mw0$4, "EnableImageDeprecation", EnableImageDeprecation$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+var EnableImageDeregistrationProtectionCommand = class extends command$4(_ep0$4, _mw0$4, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+var GetAllowedImagesSettingsCommand = class extends command$4(_ep0$4, _mw0$4, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
+var GetConsoleOutputCommand = class extends command$4(_ep0$4, _mw0$4, "GetConsoleOutput", GetConsoleOutput$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
+var GetConsoleScreenshotCommand = class extends command$4(_ep0$4, _mw0$4, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+var GetEbsDefaultKmsKeyIdCommand = class extends command$4(_ep0$4, _mw0$4, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+var GetEbsEncryptionByDefaultCommand = class extends command$4(_ep0$4, _mw0$4, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+var GetImageAncestryCommand = class extends command$4(_ep0$4, _mw0$4, "GetImageAncestry", GetImageAncestry$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
+var GetImageFindingsCommand = class extends command$4(_ep0$4, _mw0$4, "GetImageFindings", GetImageFindings$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
+var ListImagesInRecycleBinCommand = class extends command$4(_ep0$4, _mw0$4, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
+var ModifyImageAttributeCommand = class extends command$4(_ep0$4, _mw0$4, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
+var ModifyLaunchTemplateCommand = class extends command$4(_ep0$4, _mw0$4, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
+var ModifySnapshotAttributeCommand = class extends command$4(_ep0$4, _mw0$4, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
+var RegisterImageCommand = class extends command$4(_ep0$4, _mw0$4, "RegisterImage", RegisterImage$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$4(_ep0$4, _mw0$4, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
+var RestoreImageFromRecycleBinCommand = class extends command$4(_ep0$4, _mw0$4, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
+var RunInstancesCommand = class extends command$4(_ep0$4, _mw0$4, "RunInstances", RunInstances$) {};
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
+var TerminateInstancesCommand = class extends command$4(_ep0$4, _mw0$4, "TerminateInstances", TerminateInstances$) {};
+// src/regions.ts
+function partitionOf(region) {
+	if (region.startsWith("cn-")) return "aws-cn";
+	if (region.startsWith("us-gov-")) return "aws-us-gov";
+	return "aws";
+}
+const alwaysEnabled = new Set([
+	...[
+		"us-east-1",
+		"us-east-2",
+		"us-west-1",
+		"us-west-2",
+		"ca-central-1",
+		"sa-east-1"
+	],
+	...[
+		"eu-central-1",
+		"eu-north-1",
+		"eu-west-1",
+		"eu-west-2",
+		"eu-west-3"
+	],
+	...[
+		"ap-northeast-1",
+		"ap-northeast-2",
+		"ap-northeast-3",
+		"ap-south-1",
+		"ap-southeast-1",
+		"ap-southeast-2"
+	]
+]);
+function isOptIn(region) {
+	return partitionOf(region) === "aws" && !alwaysEnabled.has(region);
+}
+function isRegionName(text) {
+	return /^[a-z]{2,4}(-[a-z]+)+-\d{1,2}$/.test(text);
+}
+function isUnknownPartition(region) {
+	return /^(eusc|us-isof?|us-isob|eu-isoe)-/.test(region);
+}
+function audienceOf(partition) {
+	return partition === "aws-cn" ? "sts.amazonaws.com.cn" : "sts.amazonaws.com";
+}
+const unknownPartition = "is in a partition that this action does not know; it knows aws, aws-cn and aws-us-gov";
+function consoleUrl(region, amiId) {
+	return `https://${region}.${{
+		aws: "console.aws.amazon.com",
+		"aws-cn": "console.amazonaws.cn",
+		"aws-us-gov": "console.amazonaws-us-gov.com"
+	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
+}
+// src/aws/template-parameters.ts
+const features = {
+	source: {
+		"RouteCopy=true": ["ec2:ModifyImageAttribute"],
+		"KeyAccessByPolicy=true": ["kms:GetKeyPolicy", "kms:PutKeyPolicy"],
+		"Parameter=<parameter>": ["ssm:GetParameter"],
+		"FromInstances=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeVolumes",
+			"ec2:CreateImage"
+		],
+		"ScanGate=true": ["ec2:GetImageFindings"]
+	},
+	target: {
+		"RouteCopy=true": [
+			"ec2:GetAllowedImagesSettings",
+			"ec2:GetImageAncestry",
+			"ec2:CopyImage",
+			"ec2:ModifyImageAttribute"
+		],
+		"Publish=true": [
+			"ec2:DescribeAvailabilityZones",
+			"ec2:ModifyImageAttribute",
+			"ec2:EnableImageDeprecation",
+			"ec2:EnableImageDeregistrationProtection",
+			"ec2:EnableFastSnapshotRestores",
+			"kms:GetKeyPolicy",
+			"kms:ListGrants"
+		],
+		"Parameter=<parameter>": [
+			"ssm:GetParameter",
+			"ssm:GetParameterHistory",
+			"ssm:PutParameter",
+			"ssm:AddTagsToResource",
+			"ssm:DeleteParameter"
+		],
+		"LaunchTemplate=*": [
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:CreateLaunchTemplateVersion",
+			"ec2:ModifyLaunchTemplate",
+			"ec2:DeleteLaunchTemplateVersions"
+		],
+		"Retain=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeLaunchTemplates",
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeImageReferences",
+			"ec2:DescribeImageUsageReports",
+			"ec2:DescribeImageUsageReportEntries",
+			"autoscaling:DescribeAutoScalingGroups",
+			"autoscaling:DescribeLaunchConfigurations",
+			"ec2:DisableImageDeregistrationProtection",
+			"ssm:DescribeParameters",
+			"imagebuilder:ListImageRecipes",
+			"imagebuilder:ListContainerRecipes",
+			"ssm:GetParameters",
+			"imagebuilder:GetImageRecipe",
+			"imagebuilder:GetContainerRecipe"
+		],
+		"RetainShared=true": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
+		"Audit=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeFastSnapshotRestores",
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeAvailabilityZones",
+			"ec2:GetImageAncestry",
+			"kms:ListGrants",
+			"ssm:GetParameter"
+		],
+		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
+		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"],
+		"BootTest=true": [
+			"ec2:DescribeSubnets",
+			"ec2:DescribeSecurityGroups",
+			"ec2:DescribeInstanceTypes",
+			"ec2:DescribeInstanceTypeOfferings",
+			"ec2:DescribeInstances",
+			"ec2:DescribeInstanceStatus",
+			"ec2:RunInstances",
+			"ec2:TerminateInstances",
+			"ec2:GetConsoleOutput",
+			"ec2:GetConsoleScreenshot",
+			"ssm:DescribeInstanceInformation"
+		],
+		"BootRoleArns=<arn>": ["iam:PassRole"]
+	},
+	"source-recall": { "IncludeSource=true": [
+		"ec2:DescribeInstances",
+		"ec2:DescribeLaunchTemplates",
+		"ec2:DescribeLaunchTemplateVersions",
+		"ec2:DescribeImageReferences",
+		"autoscaling:DescribeAutoScalingGroups",
+		"autoscaling:DescribeLaunchConfigurations",
+		"ssm:DescribeParameters",
+		"imagebuilder:ListImageRecipes",
+		"imagebuilder:ListContainerRecipes",
+		"ssm:GetParameters",
+		"imagebuilder:GetImageRecipe",
+		"imagebuilder:GetContainerRecipe",
+		"ec2:DescribeImageAttribute",
+		"ec2:DisableImage",
+		"ec2:EnableImage",
+		"ec2:EnableImageDeprecation",
+		"ec2:DisableImageDeprecation",
+		"ec2:ModifyImageAttribute",
+		"ec2:DescribeSnapshotAttribute",
+		"ssm:GetParametersByPath",
+		"ssm:PutParameter",
+		"ssm:AddTagsToResource",
+		"ssm:DeleteParameters"
+	] },
+	"target-recall": {
+		"Parameter=<parameter>": ["ssm:GetParameter"],
+		"LaunchTemplate=*": [
+			"ec2:CreateLaunchTemplateVersion",
+			"ec2:ModifyLaunchTemplate",
+			"ec2:DeleteLaunchTemplateVersions"
+		]
+	}
+};
+const lists = {
+	source: {
+		"ec2:ModifySnapshotAttribute": "name every target account in TargetAccounts",
+		"kms:CreateGrant": "name every target account in TargetAccounts"
+	},
+	target: { "kms:CreateGrant": "name the principals of grant-key-to in GrantKeyTo" }
+};
+function parametersFor({ side, action, resources }) {
+	const list = side && lists[side]?.[action];
+	if (list !== void 0) return list;
+	const found = (side === void 0 ? [features.source, features.target] : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
+	if (found.length === 0) return void 0;
+	const others = found.filter((parameter) => parameter !== "Audit=true");
+	const parameters = others.length > 0 ? others : found;
+	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
+	return `set ${[...new Set(parameters)].join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
+}
+function sourceKeyParameter(keyArn, sourceRegion) {
+	return keyArn.includes(`:kms:${sourceRegion}:`) ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
+}
+function templateFirst(parameters, statement) {
+	return parameters === void 0 ? statement : `where templates/ made the role, ${parameters}; else ${statement}`;
+}
+// src/aws/denial.ts
+function statement(action, resources) {
+	return JSON.stringify({
+		Effect: "Allow",
+		Action: action,
+		Resource: resources.length === 1 ? resources[0] : resources
+	});
+}
+function deniedIn(words) {
+	const found = /User: (\S+) is not authorized to perform: (\w+:\w+)(?: on resource: (arn:\S+))?/.exec(words);
+	if (found === null) return void 0;
+	const [, principal = "", action = "", resource] = found;
+	return {
+		principal: principal.replace(/^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\/.*$/, "arn:$1:iam::$2:role/$3"),
+		action,
+		resource
+	};
+}
+const policyKinds = {
+	"identity-based policy": "the policies of the role",
+	"permissions boundary": "the role's permissions boundary",
+	"session policy": "the session policy that the session was made with: what made the credentials in the environment may have passed one (inline-session-policy, managed-session-policies)",
+	"service control policy": "the organization's service control policies (SCP), which its management account changes",
+	"resource control policy": "the organization's resource control policies (RCP), which its management account changes",
+	"VPC endpoint policy": "the policy of the VPC endpoint that the runner's calls go through",
+	"resource-based policy": "the resource's own policy"
+};
+const kinds$1 = Object.keys(policyKinds);
+function policyIn(words) {
+	const [, explicit, lacking] = /(?:with an explicit deny in (?:an? )?([\w -]+?policy|permissions boundary)|because no ([\w -]+?policy|permissions boundary) allows)/i.exec(words) ?? [];
+	const named = (explicit ?? lacking)?.toLowerCase();
+	const kind = kinds$1.find((one) => one.toLowerCase() === named);
+	return kind && {
+		kind,
+		explicit: explicit !== void 0
+	};
+}
+function lacksIn(words, kind) {
+	const policy = policyIn(words);
+	return policy?.kind === kind && !policy.explicit;
+}
+const tagPolicyCode = "TagPolicyViolation";
+const tagPolicyRemedy = "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
+const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
+const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
+function denialRemedy(denial) {
+	const { whose, action, resources, words } = denial;
+	const policy = policyIn(words);
+	const allowing = statement(action, resources);
+	const add = templateFirst(parametersFor(denial), `add to ${whose}: ${allowing}`);
+	if (policy === void 0) return words.includes("explicit deny") ? `${add}, and see which policy denies it` : add;
+	const { kind, explicit } = policy;
+	if (kind === "identity-based policy") return explicit ? guardRemedy(whose, action) : add;
+	if (kind === "resource-based policy" && !explicit) return `${add}; and the key's policy, or a grant, must let it`;
+	const where = policyKinds[kind];
+	return explicit ? `no statement that allows ${action} helps: it is denied by ${where}. Have it excepted there for this role${creating.test(action) ? "; or, where tags are demanded of what is made, give them in tags (or intermediate-tags, if those are set)" : ""}` : `have ${action} allowed by ${where}: ${allowing}`;
+}
+function guardRemedy(whose, action) {
+	return guarded.test(action) ? `a statement in ${whose} denies ${action}. The published policies deny it on what does not bear this action's tags: leave that statement, and check the tags of the resource. Any other statement that denies it has to go` : `take the statement that denies ${action} out of ${whose}`;
+}
+function lackOf({ role, side, action, resources, tagged = [], words }) {
+	if (words.startsWith("TagPolicyViolation")) return {
+		what: `a tag policy refuses what ${role} is to make by ${action} (${words})`,
+		remedy: tagPolicyRemedy
+	};
+	const found = deniedIn(words);
+	const denied = found?.action ?? action;
+	const others = found?.resource !== void 0 && !denied.startsWith("ec2:") ? [found.resource] : resources;
+	const on = denied === "ec2:CreateTags" && tagged.length > 0 ? tagged : others;
+	return {
+		what: `${role} is not allowed to call ${denied}`,
+		remedy: denialRemedy({
+			whose: "its policy",
+			side,
+			action: denied,
+			resources: on,
+			words
+		})
+	};
+}
+// src/aws/errors.ts
+function placeName({ account, region }) {
+	return `${account}/${region}`;
+}
+var AwsCallError = class extends Error {
+	name = "AwsCallError";
+	action;
+	code;
+	awsMessage;
+	where;
+	remedy;
+	side;
+	constructor({ action, where, resource, remedy, side }, cause) {
+		const code = errorCode(cause);
+		const awsMessage = errorMessage(cause);
+		super(`${action}${resource === void 0 ? "" : ` of ${resource}`} in ${placeName(where)}: ${code}: ${awsMessage}`, { cause });
+		this.action = action;
+		this.code = code;
+		this.awsMessage = awsMessage;
+		this.where = where;
+		this.remedy = remedy;
+		this.side = side;
+	}
+};
+var CredentialsError = class extends Error {
+	name = "CredentialsError";
+	remedy;
+	constructor(what, { remedy, cause } = {}) {
+		super(what, { cause });
+		this.remedy = remedy;
+	}
+};
+var StepError = class extends Error {
+	name = "StepError";
+	remedy;
+	constructor(step, cause, remedy) {
+		super(`${step}: ${errorMessage(cause)}`, { cause });
+		this.remedy = remedy ?? remedyOf$1(cause);
+	}
+};
+function errorCode(error) {
+	if (error instanceof AwsCallError) return error.code;
+	if (!(error instanceof Error)) return "Error";
+	if (error.name === "Error" && "code" in error && typeof error.code === "string") return error.code;
+	if ("Code" in error && typeof error.Code === "string") return error.Code;
+	return error.name;
+}
+function rootCode(error) {
+	for (let at = error; at instanceof Error; at = at.cause) if (at instanceof AwsCallError) return at.code;
+}
+function errorMessage(error) {
+	return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").replace(/ ?Encoded authorization failure message: \S+/, "").trim();
+}
+function hasCode(error, ...codes) {
+	return codes.includes(errorCode(error));
+}
+const unseenCodes = [
+	"InvalidAMIID.NotFound",
+	"InvalidAMIID.Unavailable",
+	"InvalidSnapshot.NotFound"
+];
+function isUnseen(error) {
+	return hasCode(error, ...unseenCodes);
+}
+const absentCodes = [
+	"NotFound",
+	"Unavailable",
+	"Malformed"
+].flatMap((what) => [
+	"InvalidAMIID",
+	"InvalidSnapshotID",
+	"InvalidSnapshot"
+].map((of) => `${of}.${what}`));
+function isAbsent(error) {
+	return hasCode(error, ...absentCodes);
+}
+function httpStatus(error) {
+	if (error instanceof AwsCallError) return httpStatus(error.cause);
+	if (typeof error !== "object" || error === null || !("$metadata" in error)) return void 0;
+	const { $metadata } = error;
+	return $metadata?.httpStatusCode;
+}
+const throttlingCodes = new Set([
+	"RequestLimitExceeded",
+	"Throttling",
+	"ThrottlingException",
+	"ThrottledException",
+	"TooManyRequestsException",
+	"RequestThrottled",
+	"RequestThrottledException",
+	"SlowDown",
+	"BandwidthLimitExceeded",
+	"EC2ThrottledException"
+]);
+function isThrottling(error) {
+	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
+}
+function isUnknownHost(error) {
+	return error.neverResolved === true;
+}
+function triesAfter(error, most) {
+	return isUnknownHost(error) ? Math.min(2, most) : most;
+}
+const unsentCodes = new Set([
+	"ECONNREFUSED",
+	"ENOTFOUND",
+	"EAI_AGAIN",
+	"EHOSTUNREACH",
+	"ENETUNREACH"
+]);
+function isUnsent(error) {
+	if (error instanceof AwsCallError) return isUnsent(error.cause);
+	const code = errorCode(error);
+	if (unsentCodes.has(code)) return true;
+	const { statusCode, syscall } = error;
+	if (code === "ERR_PROXY_TUNNEL") return statusCode === void 0 || statusCode >= 500;
+	if (!["ECONNRESET", "ETIMEDOUT"].includes(code)) return false;
+	return syscall === "connect" || /before secure TLS connection was established/.test(errorMessage(error));
+}
+function isWithoutEffect(error) {
+	return isThrottling(error) || isUnsent(error) || isRefusalOfCredentials(error);
+}
+const transientCodes = new Set([
+	"ECONNRESET",
+	"ECONNABORTED",
+	"EPIPE",
+	"ETIMEDOUT",
+	"TimeoutError",
+	"RequestTimeout",
+	"RequestTimeoutException",
+	"InternalError",
+	"InternalFailure",
+	"InternalServerError",
+	"ServiceUnavailable",
+	"ServiceUnavailableException",
+	"Unavailable",
+	"DependencyTimeoutException",
+	"KMSInternalException",
+	"IDPCommunicationError",
+	"IDPCommunicationErrorException",
+	"UnreadableAnswer"
+]);
+function isUnknownAction(error) {
+	return hasCode(error, ...[
+		"InvalidAction",
+		"NotImplemented",
+		"UnknownOperationException",
+		"UnsupportedOperation"
+	]) || httpStatus(error) === 501;
+}
+const capacityCodes = [
+	"InsufficientInstanceCapacity",
+	"InsufficientHostCapacity",
+	"InsufficientCapacity"
+];
+function isTransient(error) {
+	if (hasCode(error, ...capacityCodes)) return false;
+	return transientCodes.has(errorCode(error)) || isUnsent(error) || isServerError(error) || isClosedConnection(error);
+}
+function isServerError(error) {
+	const status = httpStatus(error) ?? 0;
+	return status >= 500 && status !== 501;
+}
+function isClosedConnection(error) {
+	if (error instanceof AwsCallError) return isClosedConnection(error.cause);
+	return error instanceof Error && /socket hang up|other side closed|premature close/i.test(error.message);
+}
+const lastingLimits = new Set(["TagLimitExceeded", "ParameterMaxVersionLimitExceeded"]);
+function isLimit(error) {
+	const code = errorCode(error);
+	if (isThrottling(error) || lastingLimits.has(code)) return false;
+	return /LimitExceeded(Exception|Fault)?$/.test(code) || /\btoo many\b/i.test(errorMessage(error));
+}
+const expiredCodes = new Set([
+	"RequestExpired",
+	"ExpiredToken",
+	"ExpiredTokenException"
+]);
+function isExpired(error) {
+	return expiredCodes.has(errorCode(error));
+}
+function isUnknownCredentials(error) {
+	if (hasCode(error, "UnrecognizedClientException", "InvalidClientTokenId")) return true;
+	return hasCode(error, "AuthFailure") && errorMessage(error).includes("validate the provided access credentials");
+}
+function isRefusalOfCredentials(error) {
+	return isExpired(error) || isUnknownCredentials(error);
+}
+const skewCodes = [...[
+	"AuthFailure",
+	"InvalidSignatureException",
+	"RequestExpired",
+	"RequestInTheFuture",
+	"RequestTimeTooSkewed"
+], "SignatureDoesNotMatch"];
+function isClockCorrected(error) {
+	const { $metadata } = error;
+	return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
+}
+function isDisabledRegion(error) {
+	if (hasCode(error, "RegionDisabledException", "OptInRequired")) return true;
+	const { action, where } = error;
+	return !(action === "GetCallerIdentity" || action.startsWith("AssumeRole")) && isOptIn(where.region) && isUnknownCredentials(error);
+}
+function isDenied(error) {
+	const code = errorCode(error);
+	return isDenialCode(code) || code === "AuthFailure";
+}
+function isDenialCode(code) {
+	return [
+		"UnauthorizedOperation",
+		"AccessDenied",
+		"AccessDeniedException"
+	].includes(code);
+}
+const remedies = [
+	{
+		fits: ({ action, code }) => action === "AssumeRoleWithWebIdentity" && code === "AccessDenied",
+		remedy: () => "the role's trust policy must name this issuer's OIDC provider, the audience (oidc-audience) and this workflow's sub; repositories made, renamed or moved since July 2026 have a sub of the form repo:owner@id/name@id:…"
+	},
+	{
+		fits: ({ action, awsMessage }) => action === "AssumeRoleWithWebIdentity" && awsMessage.includes("No OpenIDConnect provider"),
+		remedy: () => templateFirst("set OidcProvider=true in the source account, OidcProviderRegion to one region in a target account", "create an IAM OIDC identity provider for GitHub's issuer in that account")
+	},
+	{
+		fits: ({ code, awsMessage }) => code.startsWith("InvalidIdentityToken") && awsMessage.includes("audience"),
+		remedy: () => "the OIDC provider in that account must list the audience of the input oidc-audience"
+	},
+	{
+		fits: ({ action, awsMessage }) => action.startsWith("AssumeRole") && awsMessage.includes("DurationSeconds"),
+		remedy: () => "lower role-duration-seconds, or raise the role's maximum session duration (MaxSessionDuration of templates/); sessions renew themselves either way"
+	},
+	{
+		fits: ({ action, awsMessage }) => action === "AssumeRole" && awsMessage.includes("sts:TagSession"),
+		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
+	},
+	{
+		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
+		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
+	},
+	{
+		fits: isDisabledRegion,
+		remedy: ({ where }) => `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out, if it is a target's`
+	},
+	{
+		fits: (error) => isExpired(error) && error.action !== "AssumeRoleWithWebIdentity",
+		remedy: () => "the credentials in the environment have ended: have them last longer than the run (role-duration-seconds of aws-actions/configure-aws-credentials), or let the roles trust GitHub and set credentials to oidc"
+	},
+	{
+		fits: isUnknownCredentials,
+		remedy: () => "AWS does not know the credentials: see that those in the environment are whole, of this partition and not deleted, and that no other endpoint or proxy answers"
+	},
+	{
+		fits: ({ awsMessage }) => /BillingProduct codes cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no image with this billing to another account. Its documented way: share the image, launch an instance of it in the target account, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /Marketplace cannot be copied/i.test(awsMessage),
+		remedy: () => "AWS copies no Marketplace image to another account. Subscribe there, launch an instance, and make the AMI of that instance (instance-id)"
+	},
+	{
+		fits: ({ awsMessage }) => /permission to access the storage/i.test(awsMessage),
+		remedy: () => "every snapshot of the image must be shared with this account, by its owner; check that nothing takes the shares away while this runs"
+	},
+	{
+		fits: ({ code, awsMessage }) => {
+			const denied = deniedIn(awsMessage);
+			if (denied === void 0 || !isDenialCode(code)) return false;
+			return denied.resource !== void 0 || !denied.action.startsWith("kms:");
+		},
+		remedy: ({ awsMessage, side }) => {
+			const { principal = "", action = "", resource = "*" } = deniedIn(awsMessage) ?? {};
+			return denialRemedy({
+				whose: `the policy of ${principal}`,
+				side,
+				action,
+				resources: [resource],
+				words: awsMessage
+			});
+		}
+	},
+	{
+		fits: ({ code }) => code === "UnauthorizedOperation",
+		remedy: ({ action, where }) => `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`
+	},
+	{
+		fits: ({ code }) => code === "NotFromAws",
+		remedy: () => "see what is between the runner and AWS: a proxy, a firewall or an endpoint refuses the call in AWS's place"
+	},
+	{
+		fits: ({ code }) => code === "ParameterNotFound",
+		remedy: ({ where }) => `create the parameter in ${placeName(where)}, or correct ami-ssm-parameter or source-region`
+	},
+	{
+		fits: ({ action, code }) => action === "DescribeKey" && code === "NotFoundException",
+		remedy: () => "an alias is of one account and region: create the key there (templates/ do: source-account.yaml, source-hub.yaml for a hub, target-account.yaml), or name another"
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "OperationNotPermitted" && awsMessage.includes("default key"),
+		remedy: () => "the snapshot is under aws/ebs; give source-kms-key, so that it is copied under a customer managed key first"
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "AccessDeniedException" && awsMessage.includes("kms:"),
+		remedy: ({ awsMessage, where }) => `allow ${/kms:\w+/.exec(awsMessage)?.[0]} on that key: in the role's own policy and, where the key is another account's, in the key policy or a grant too (called from account ${where.account})`
+	},
+	{
+		fits: ({ code, awsMessage }) => code === "MalformedPolicyDocumentException" && awsMessage.includes("principals"),
+		remedy: () => "KMS takes no policy that names a principal which does not exist. Remove from the policy of the key what was deleted (it stands there as AROA… or AIDA…), and check that the target accounts exist"
+	},
+	{
+		fits: ({ action, code }) => action === "PutKeyPolicy" && code === "LimitExceededException",
+		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
+	},
+	{
+		fits: ({ code }) => code === tagPolicyCode,
+		remedy: () => tagPolicyRemedy
+	},
+	{
+		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
+		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one"
+	}
+];
+function remedyOf$1(error) {
+	for (let at = error; at instanceof Error; at = at.cause) {
+		if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
+		if (at instanceof AwsCallError) {
+			const call = at;
+			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
+		}
+	}
+}
+function explain(error) {
+	return {
+		message: errorMessage(error),
+		remedy: remedyOf$1(error)
+	};
+}
+function explainLine(error) {
+	const { message, remedy } = explain(error);
+	return remedy === void 0 ? message : `${message.replace(/\.$/, "")}. What to do: ${remedy}`;
+}
+// src/aws/describe.ts
+const idsPerCall$1 = 200;
+async function describeSnapshots(place, ids) {
+	return byIds(ids, async (SnapshotIds) => {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+		return Snapshots ?? [];
+	});
+}
+async function lockedSnapshots(place, ids) {
+	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
+			SnapshotIds,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	}))).filter(({ LockState }) => LockState !== "expired");
+}
+async function describeImages(place, ids) {
+	return byIds(ids, async (ImageIds) => {
+		const { Images } = await place.ec2(new DescribeImagesCommand({
+			ImageIds,
+			IncludeDeprecated: true,
+			IncludeDisabled: true
+		}));
+		return Images ?? [];
+	});
+}
+async function byIds(ids, describe) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall$1) {
+		let rest = ids.slice(start, start + idsPerCall$1);
+		while (rest.length > 0) try {
+			found.push(...await describe(rest));
+			break;
+		} catch (error) {
+			if (!isAbsent(error)) throw error;
+			const known = rest.filter((id) => !errorMessage(error).includes(id));
+			rest = known.length < rest.length ? known : [];
+		}
+	}
+	return found;
+}
+async function ancestryOf(place, id) {
+	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
+	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
+}
+function imagesInBin(place) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	});
+}
+function ownImages(place, ...filters) {
+	return imagesOf(place, ["self"], ...filters);
+}
+async function imagesWith(place, snapshotIds) {
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+}
+function imagesOf(place, owners, ...filters) {
+	return listImages(place, { Owners: [...owners] }, filters);
+}
+function sharedImages(place, ...filters) {
+	return listImages(place, { ExecutableUsers: ["self"] }, filters);
+}
+function visibleImages(place, ...filters) {
+	return listImages(place, {}, filters);
+}
+async function listImages(place, whose, Filters) {
+	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
+		const page = await place.ec2(new DescribeImagesCommand({
+			...whose,
+			Filters,
+			IncludeDeprecated: true,
+			IncludeDisabled: true,
+			NextToken
+		}));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
+	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
+}
+const valuesPerFilter = 200;
+async function byFilters(filters, read) {
+	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+	if (long === void 0) return pages((token) => read(filters, token));
+	const { Name, Values = [] } = long;
+	const others = filters.filter((one) => one !== long);
+	const found = [];
+	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
+		Name,
+		Values: part
+	}], read));
+	return found;
+}
+async function ownSnapshots(place, ...filters) {
+	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
+		const page = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	})).filter((snapshot) => filters.every((filter) => fits$2(filter, snapshot, {})));
+	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
+}
+function fits$2({ Name = "", Values = [] }, { Tags = [] }, fields) {
+	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
+	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
+	const isLike = tag === void 0 ? matches$1 : (value, text) => value === text;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => isLike(pattern, String(value ?? ""))));
+}
+function matches$1(pattern, text) {
+	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+		if (part === "*") return "[\\s\\S]*";
+		if (part === "?") return "[\\s\\S]";
+		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
+	});
+	return new RegExp(`^${expression}$`).test(text);
+}
+async function pages(read) {
+	const all = [];
+	for (let token;;) {
+		const { items, next } = await read(token);
+		all.push(...items);
+		if (!next) return all;
+		token = next;
+	}
+}
+// src/tags.ts
+const tagKeys = {
+	sourceAmi: "share-encrypted-ami:source-ami",
+	sourceSnapshot: "share-encrypted-ami:source-snapshot",
+	run: "share-encrypted-ami:run",
+	commit: "share-encrypted-ami:commit",
+	kmsKey: "share-encrypted-ami:kms-key",
+	lease: "share-encrypted-ami:lease",
+	lineage: "share-encrypted-ami:lineage",
+	published: "share-encrypted-ami:published",
+	protection: "share-encrypted-ami:protection",
+	superseded: "share-encrypted-ami:superseded",
+	bootTest: "share-encrypted-ami:boot-test",
+	encryptedCopy: "share-encrypted-ami:encrypted-copy",
+	intermediate: "share-encrypted-ami:intermediate"
+};
+const instanceTag = "share-encrypted-ami:source-instance";
+const recalledTag = "share-encrypted-ami:recalled";
+const endedLease = "ended";
+const tagPrefix = "share-encrypted-ami:";
+const ownTagCount = Object.keys(tagKeys).length - 1;
+function toTags(record) {
+	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
+		Key,
+		Value
+	}));
+}
+function tagValue(resource, key) {
+	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
+}
+function isMarked(copy) {
+	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
+}
+function mergeTags(source, { users, ours }, most = 50) {
+	const kept = {
+		...users,
+		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
+	};
+	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
+	const room = Math.max(0, most - Object.keys(kept).length);
+	return {
+		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
+			Key,
+			Value: Value ?? ""
+		})), ...toTags(kept)],
+		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
+	};
+}
+function joinIds(ids) {
+	let text = "";
+	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
+	return text;
+}
+// src/plan/boot.ts
+function leastMemory({ Platform, PlatformDetails = "" }) {
+	return String(Platform).toLowerCase() === "windows" || PlatformDetails.includes("Windows") ? 4096 : 2048;
+}
+function untestable({ Architecture = "x86_64" }) {
+	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
+}
+function misfit(image, info) {
+	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
+	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
+	if (!ProcessorInfo?.SupportedArchitectures?.some((one) => one === Architecture)) return `it is not of the AMI's architecture, ${Architecture}`;
+	if (!SupportedVirtualizationTypes?.some((one) => one === VirtualizationType)) return `it does not run ${VirtualizationType} images`;
+	if (EnaSupport !== true && NetworkInfo?.EnaSupport === "required") return "it takes ENA, which the AMI does not support";
+	if ((BootMode === "uefi" || BootMode === "legacy-bios") && !SupportedBootModes?.includes(BootMode)) return `it does not boot by ${BootMode}`;
+	if (TpmSupport !== void 0 && NitroTpmSupport !== "supported") return "it has no NitroTPM, which the AMI takes";
+	return isListed(image, info.InstanceType ?? "") ? void 0 : "the AMI names the instance types that it is for";
+}
+function isListed({ InstanceTypeSpecification: own }, type) {
+	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike(InstanceType, type));
+	const { SupportedInstanceTypes: only, UnsupportedInstanceTypes: not } = own ?? {};
+	return (only === void 0 || only.length === 0 || fits(only)) && !fits(not);
+}
+function isLike(pattern, type) {
+	const expression = pattern.split("*").map((part) => part.replace(/\W/g, "\\$&"));
+	return new RegExp(`^${expression.join(".*")}$`).test(type);
+}
+const mostTypes = 4;
+const mostLaunches = 12;
+const mostSizes = 2;
+function launchesOf(image, types, room) {
+	const isNamed = types.length === 1;
+	const fitting = types.filter((info) => misfit(image, info) === void 0).filter((info) => isNamed || memoryOf(info) >= leastMemory(image) && isPlain(info)).filter(({ InstanceType = "" }) => room.subnets.some(({ zone }) => room.zonesOf(InstanceType).has(zone))).toSorted(bySize);
+	return [...Map.groupBy(fitting, memoryOf).values()].slice(0, mostSizes).map((size) => size.slice(0, mostTypes).flatMap((info) => {
+		const { InstanceType: type = "" } = info;
+		const there = room.subnets.filter(({ zone }) => room.zonesOf(type).has(zone));
+		const isNitro = info.Hypervisor === "nitro" || info.BareMetal === true;
+		return there.map((subnet) => ({
+			...subnet,
+			type,
+			isNitro,
+			memoryMiB: memoryOf(info)
+		}));
+	})).map((launches) => launches.slice(0, mostLaunches));
+}
+function memoryOf({ MemoryInfo }) {
+	return MemoryInfo?.SizeInMiB ?? 0;
+}
+function isPlain({ CurrentGeneration, BareMetal, GpuInfo, FpgaInfo, InferenceAcceleratorInfo }) {
+	return CurrentGeneration === true && BareMetal !== true && [
+		GpuInfo,
+		FpgaInfo,
+		InferenceAcceleratorInfo
+	].every((one) => one === void 0);
+}
+function bySize(a, b) {
+	const rank = ({ Hypervisor, BurstablePerformanceSupported, VCpuInfo }) => (Hypervisor === "nitro" ? 0 : 1e3) + (BurstablePerformanceSupported ? 0 : 500) + (VCpuInfo?.DefaultVCpus ?? 0);
+	const byName = (a.InstanceType ?? "").localeCompare(b.InstanceType ?? "");
+	return memoryOf(a) - memoryOf(b) || rank(a) - rank(b) || byName;
+}
+function testTag(is, test) {
+	return {
+		Key: tagKeys.bootTest,
+		Value: `${is} ${test}`
+	};
+}
+function hasPassed(image, test) {
+	const told = tagValue(image, tagKeys.bootTest);
+	return told === "passed ssm" || told === `passed ${test}`;
+}
+function isRejected(image) {
+	return hasFailed(image) && tagValue(image, tagKeys.published) === void 0;
+}
+function hasFailed(image) {
+	return tagValue(image, tagKeys.bootTest)?.startsWith("failed") === true;
+}
+function failureOf$3(image) {
+	return {
+		what: `${image.ImageId} failed its boot test (the tag ${tagKeys.bootTest} says ${tagValue(image, tagKeys.bootTest)}), and is not published untested`,
+		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
+	};
+}
+// src/operations/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
+}
+// src/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	const until = place.clock.now() + forMs;
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count));
+	}
+}
+async function lookedFor(place, seconds, look) {
+	for (const one of seconds) {
+		if (one > 0) await place.sleep(one * 1e3);
+		const found = await look();
+		if (found !== void 0) return found;
+	}
+}
+// src/operations/patiently.ts
+const patienceMs = 12e4;
+const unseenMs$3 = 3e5;
+function onceSeen(place, act) {
+	return retried({
+		place,
+		on: isUnseen,
+		forMs: unseenMs$3,
+		wait: (count) => Math.min(500 * count, 1e4)
+	}, act);
+}
+async function patiently(place, act) {
+	const until = place.clock.now() + patienceMs;
+	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
+		return await act();
+	} catch (error) {
+		if (!(isDenied(error) || hasCode(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		await place.sleep(wait).catch(() => {
+			throw error;
+		});
+	}
+}
+// src/operations/instances.ts
+function launchToken(leaseId, place, count) {
+	return clientToken(leaseId, "boot", placeName(place), String(count));
+}
+function isLaunchedBy(instance, leaseId, place) {
+	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
+}
+const live = [
+	"pending",
+	"running",
+	"stopping",
+	"stopped"
+];
+async function leasedInstances(place, leases, imageId) {
+	const Filters = [
+		leases === "any" ? {
+			Name: "tag-key",
+			Values: [tagKeys.lease]
+		} : {
+			Name: `tag:${tagKeys.lease}`,
+			Values: [...leases]
+		},
+		...imageId === void 0 ? [] : [{
+			Name: `tag:${tagKeys.sourceAmi}`,
+			Values: [imageId]
+		}],
+		{
+			Name: "instance-state-name",
+			Values: live
+		}
+	];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeInstancesCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
+		const lease = tagValue(one, tagKeys.lease);
+		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
+	});
+}
+async function describeInstance(place, id) {
+	try {
+		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
+		return Reservations.flatMap(({ Instances = [] }) => Instances)[0];
+	} catch (error) {
+		if (isAbsentInstance(error)) return void 0;
+		throw error;
+	}
+}
+function isAbsentInstance(error) {
+	return hasCode(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+}
+async function terminate(place, id) {
+	await patiently(place, async () => {
+		try {
+			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
+		} catch (error) {
+			if (isAbsentInstance(error)) return;
+			if (isDenied(error) && hasEnded(await describeInstance(place, id))) return;
+			throw error;
+		}
+	});
+}
+const endLookMs = 5e3;
+async function ended(place, id) {
+	while (!hasEnded(await describeInstance(place, id))) await place.sleep(endLookMs);
+}
+function hasEnded(instance) {
+	return instance === void 0 || instance.State?.Name === "terminated";
+}
+// src/image.ts
+function hasUefi({ BootMode, Architecture }) {
+	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
+}
+function snapshotIdsOf(image) {
+	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
+	return [...new Set(ids)];
+}
+function imageIdsOf(images) {
+	return images.flatMap(({ ImageId }) => ImageId ?? []);
+}
+function idsOf(snapshots) {
+	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
+}
+function totalGiB(snapshots) {
+	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
+}
+function matchSnapshots(source, copy) {
+	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	const matched = new Map();
+	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
+		const id = byDevice.get(DeviceName);
+		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
+	}
+	return matched;
+}
+function registrationOf(options) {
+	const { source, extras, name, description, copies, tags } = options;
+	return {
+		Name: name,
+		...description && { Description: description },
+		Architecture: source.Architecture,
+		VirtualizationType: source.VirtualizationType,
+		RootDeviceName: source.RootDeviceName,
+		EnaSupport: source.EnaSupport ?? false,
+		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
+		...source.BootMode && { BootMode: source.BootMode },
+		...source.TpmSupport && { TpmSupport: source.TpmSupport },
+		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
+		...extras.uefiData && { UefiData: extras.uefiData },
+		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
+		TagSpecifications: [{
+			ResourceType: "image",
+			Tags: tags
+		}]
+	};
+}
+function mappingOf(mapping, copies) {
+	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
+	if (Ebs === void 0) return {
+		DeviceName,
+		...VirtualName && { VirtualName },
+		...NoDevice !== void 0 && { NoDevice }
+	};
+	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
+	return {
+		DeviceName,
+		Ebs: {
+			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing$1(SnapshotId) } : { Encrypted: Encrypted ?? false },
+			...VolumeSize !== void 0 && { VolumeSize },
+			...VolumeType && { VolumeType },
+			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
+			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
+			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
+			...EbsCardIndex !== void 0 && { EbsCardIndex }
+		}
+	};
+}
+function takesIops(volumeType) {
+	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
+}
+function missing$1(snapshotId) {
+	throw new Error(`there is no copy of ${snapshotId}`);
+}
+function differenceText({ field, source, target, asked }) {
+	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
+}
+const comparedFields = [
+	"Architecture",
+	"VirtualizationType",
+	"RootDeviceName",
+	"RootDeviceType",
+	"EnaSupport",
+	"SriovNetSupport",
+	"BootMode",
+	"TpmSupport",
+	"ImdsSupport",
+	"ImageWatermarks",
+	"InstanceTypeSpecification"
+];
+const billingFields = [
+	"Platform",
+	"PlatformDetails",
+	"UsageOperation",
+	"ProductCodes"
+];
+const regionalFields = ["KernelId", "RamdiskId"];
+const comparedVolumeFields = [
+	"VolumeType",
+	"VolumeSize",
+	"Iops",
+	"Throughput",
+	"DeleteOnTermination",
+	"EbsCardIndex"
+];
+function differences$1(source, target, { lostBilling, otherRegion }) {
+	const found = [
+		...comparedFields,
+		...lostBilling ? [] : billingFields,
+		...otherRegion ? [] : regionalFields
+	].flatMap((field) => compared(field, counted$1(source, field), counted$1(target, field)));
+	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
+	for (const mapping of source.BlockDeviceMappings ?? []) {
+		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
+		here.delete(mapping.DeviceName);
+	}
+	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
+	return found;
+}
+function compared(field, there, here) {
+	return there === here ? [] : [{
+		field,
+		source: show$1(there),
+		target: show$1(here)
+	}];
+}
+function deviceDifferences(there, here) {
+	const name = `BlockDeviceMappings[${there.DeviceName}]`;
+	if (here === void 0) return compared(name, "there", void 0);
+	return [
+		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
+		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
+		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
+		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
+	];
+}
+function volumeDifferences(name, there, here) {
+	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
+	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
+	return [
+		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
+		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
+		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
+	];
+}
+function extrasDifferences(source, target) {
+	if (source.uefiData === target.uefiData) return [];
+	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
+	return [{
+		field: "UefiData",
+		source: told(source.uefiData, "of its own"),
+		target: told(target.uefiData, "another")
+	}];
+}
+function asRead(text = "") {
+	return text.trim() === "" && text.includes("\n") ? "" : text;
+}
+function tagDifferences$1(asked, image) {
+	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+	return asked.filter(({ Key, Value }) => actual.get(Key) !== asRead(Value)).map(({ Key, Value }) => ({
+		field: `the tag ${Key}`,
+		source: show$1(Value),
+		target: show$1(actual.get(Key)),
+		asked: true
+	}));
+}
+function snapshotDifferences(kmsKeyArn, image, snapshots) {
+	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
+	return snapshotIdsOf(image).flatMap((id) => {
+		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
+		const differs = (field, source, target) => source === target ? [] : [{
+			field: `${field} of ${id}`,
+			source,
+			target,
+			asked: true
+		}];
+		return [...differs("the key", kmsKeyArn, KmsKeyId), ...differs("the storage tier", "standard", StorageTier || "standard")];
+	});
+}
+function counted$1(image, field) {
+	switch (field) {
+		case "ProductCodes": return listed$1(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
+		case "ImageWatermarks": return listed$1(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
+		case "InstanceTypeSpecification": return instanceTypesOf(image);
+		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
+		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
+		case "UsageOperation": return image.UsageOperation || "RunInstances";
+		default: return image[field] || void 0;
+	}
+}
+function isStated(ebs, field) {
+	if (ebs[field] === void 0) return false;
+	if (field === "Iops") return takesIops(ebs.VolumeType);
+	return field !== "Throughput" || ebs.VolumeType === "gp3";
+}
+function instanceTypesOf({ InstanceTypeSpecification: specification }) {
+	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
+	return listed$1([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
+}
+function listed$1(items = []) {
+	return items.toSorted().join(", ") || void 0;
+}
+function show$1(value) {
+	return value === void 0 ? "not set" : String(value);
+}
+function isImageId(text) {
+	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
+}
+function isImageName(name) {
+	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
+}
+function describedAs({ Description = "" }) {
+	return Description === "" || /^\[Copied ami-[0-9a-f]+ from [a-z0-9-]+\]/.test(Description) ? void 0 : Description;
+}
+function isImageDescription(description) {
+	return /^[\x20-\x7e]{0,255}$/.test(description);
+}
+// src/plan/evidence.ts
+function copyDescription(snapshotId, imageId, { lineage, ...source }) {
+	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
+	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})${of}`;
+}
+function encryptedDescription(snapshotId, imageId) {
+	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
+}
+const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
+const descriptions = {
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, "u"),
+	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
+	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
+};
+const noVolume = "vol-ffffffff";
+function originOf({ Description = "", VolumeId = noVolume }) {
+	if (VolumeId !== noVolume) return void 0;
+	for (const by of [
+		"copy",
+		"encrypted",
+		"image"
+	]) {
+		const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
+		if (snapshot !== void 0 && image !== void 0) return {
+			by,
+			snapshot,
+			image,
+			...lineage !== void 0 && { lineage }
+		};
+	}
+}
+const proven$1 = { is: "proven" };
+const foreign = (why) => ({
+	is: "foreign",
+	why
+});
+function tieOfImage(image, known) {
+	const claimed = tagValue(image, tagKeys.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${tagKeys.sourceAmi}`);
+	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
+}
+function isOfEncryptedCopy(image) {
+	return Boolean(image.SourceImageId) && tagValue(image, tagKeys.encryptedCopy) === image.SourceImageId;
+}
+function tieOfCopy(image, claimed, { parents }) {
+	const { SourceImageId = "" } = image;
+	if (SourceImageId === claimed) return proven$1;
+	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
+	if (parents.get(SourceImageId) === claimed) return proven$1;
+	return {
+		is: "claimed",
+		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
+	};
+}
+function tieOfRegistered(image, claimed, { snapshots }) {
+	const parts = snapshotIdsOf(image);
+	if (parts.length === 0 && image.State === "pending") return {
+		is: "unknown",
+		why: "it names no snapshots yet"
+	};
+	const strange = parts.find((id) => {
+		const snapshot = snapshots.get(id);
+		const origin = snapshot && originOf(snapshot);
+		return origin?.by !== "copy" || origin.image !== claimed;
+	});
+	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
+	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
+}
+function tieToLineage(image, lineage, { snapshots }) {
+	if (image.SourceImageId) return proven$1;
+	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
+	const why = `only a tag says that it is of the lineage ${lineage}`;
+	return snapshotIdsOf(image).some(isOther) ? {
+		is: "claimed",
+		why
+	} : proven$1;
+}
+function tieOfSnapshot(snapshot, { parents }) {
+	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
+	const origin = originOf(snapshot);
+	if (origin === void 0) return foreign("its description is not that of a copy by this action");
+	const { by, image } = origin;
+	if (by === "encrypted") return foreign("it is a copy in the source account");
+	if (by === "copy" && tagValue(snapshot, tagKeys.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
+	if (by === "image" && tagValue(snapshot, tagKeys.encryptedCopy) === image) return {
+		is: "claimed",
+		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
+	};
+	return foreign(`it was copied from a snapshot of ${image}`);
+}
+function mayBePartOf(snapshot, { SourceImageId }) {
+	const origin = originOf(snapshot);
+	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
+}
+function tieOfEncryptedCopy(image, imageId) {
+	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
+	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	if (image.SourceImageId === imageId) return proven$1;
+	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
+}
+function tieOfEncryptedSnapshot(snapshot, imageId) {
+	const origin = originOf(snapshot);
+	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
+	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
+}
+const toleranceMs = 6e4;
+function madeAt(resource) {
+	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
+	return time === void 0 ? void 0 : new Date(time).getTime();
+}
+function isSince(resource, since) {
+	return (madeAt(resource) ?? since) >= since - toleranceMs;
+}
+function tieToLease(resource, since = 0) {
+	if ("ImageId" in resource && tagValue(resource, tagKeys.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
+	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
+}
+function originDifferences(source, image, snapshots) {
+	if (image.SourceImageId) return [];
+	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
+	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
+		const wanted = there.get(DeviceName);
+		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
+		const origin = origins.get(Ebs.SnapshotId);
+		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
+		if (actual === wanted) return [];
+		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
+		return [{
+			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
+			source: wanted,
+			target
+		}];
+	});
+}
+// src/plan/lineage.ts
+function tieInLineage$1(image, lineage, known) {
+	const tied = tieOfImage(image, known);
+	return tied.is === "proven" ? tieToLineage(image, lineage, known) : tied;
+}
+function claimsLineage(image, lineage) {
+	return tagValue(image, tagKeys.lineage) === lineage && !isEncryptedCopy(image);
+}
+function membersOf(lineage, images, known) {
+	return images.filter((image) => claimsLineage(image, lineage) && tieInLineage$1(image, lineage, known).is === "proven").toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
+}
+function whyUnpublished(image) {
+	const recalled = tagValue(image, recalledTag);
+	if (recalled !== void 0) return `was recalled: ${recalled}`;
+	if (image.State !== "available") return `is ${image.State}`;
+	if (tagValue(image, tagKeys.lease) !== void 0) return "bears the lease of a run";
+	if (hasFailed(image)) return "failed its boot test";
+	return tagValue(image, tagKeys.published) === void 0 ? "was never published" : void 0;
+}
+function newestSource(published, sources) {
+	const bySource = Map.groupBy(published, (image) => tagValue(image, tagKeys.sourceAmi) ?? "");
+	const made = ([id, copies]) => madeAt(sources.get(id) ?? {}) ?? Math.min(...copies.map((copy) => madeAt(copy) ?? 0));
+	const isRecalled = (id) => tagValue(sources.get(id) ?? {}, recalledTag) !== void 0;
+	const [newest] = [...bySource].filter(([id]) => !isRecalled(id)).toSorted((a, b) => made(b) - made(a));
+	return newest?.[0];
+}
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/lease.ts
+const leasePrefix = `${tagKeys.lease}:`;
+const leaseTagKeys = `${leasePrefix}*`;
+const leaseTagKey = (id) => leasePrefix + id;
+const renewSeconds = 60;
+const expireSeconds = 300;
+function newLeaseId() {
+	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
+}
+function leaseTag(record) {
+	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+	let value = [
+		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		runId || "-",
+		attempt,
+		machine || "-",
+		process || "-",
+		targets || "-"
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
+	return {
+		Key: leaseTagKey(id),
+		Value: value
+	};
+}
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+function leaseOf({ Key = "", Value = "" }) {
+	const id = Key.slice(leasePrefix.length);
+	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const regions = list?.split(",") ?? [];
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(isRegionName)) return void 0;
+	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
+	const text = (field) => field === "-" ? "" : field;
+	return {
+		id,
+		expiresAt: ends,
+		since: began,
+		runId: text(runId),
+		attempt: Number(attempt),
+		machine: text(machine),
+		process: text(process),
+		targets: text(targets),
+		regions
+	};
+}
+const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
+function leasesOf(tags) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+function unreadableLeases(tags, now) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
+		const lease = leaseOf(tag);
+		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
+	});
+}
+const hash = (text, digits) => (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex").slice(0, digits);
+const markDigits = 4;
+const mostMarks = 24;
+function targetMarks(targets) {
+	const names = [...new Set(targets)].sort();
+	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
+}
+function isWithin({ targets: marks }, targets) {
+	if (marks.startsWith("*")) return marks === targetMarks(targets);
+	const known = new Set(targets.map((name) => hash(name, markDigits)));
+	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+function isBelievable({ expiresAt, since }, now) {
+	const most = now + 2 * expireSeconds * 1e3;
+	return expiresAt <= most && since <= most;
+}
+function isAlive(lease, reader) {
+	if (lease.expiresAt <= reader.now) return false;
+	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function isOutdated({ runId, attempt }, reader) {
+	return runId === reader.runId && attempt < reader.attempt;
+}
+function readerOf({ machine }, run, now) {
+	const { name, isRunning } = machine;
+	return {
+		now,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: name,
+		isRunning
+	};
+}
+function ownRecord({ id, run, targets, regions, machine, place }, since) {
+	return {
+		id,
+		expiresAt: place.awsNow() + expireSeconds * 1e3,
+		since,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: machine.name,
+		process: machine.process,
+		targets: targetMarks(targets),
+		regions
+	};
+}
+async function takeLease(request) {
+	const { place, imageId, id, warn } = request;
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+	};
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
+	const since = place.awsNow();
+	const write = () => place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [leaseTag(ownRecord(request, since))]
+	}));
+	request.beforeWrite(since);
+	const refused = await whyRefused(request, write);
+	if (refused !== void 0) return unseen(refused);
+	const stopped = new AbortController();
+	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+	return { async stop() {
+		stopped.abort();
+		await renewing;
+	} };
+}
+async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
+	for (let full = false;; full = true) {
+		try {
+			await write();
+			return;
+		} catch (error) {
+			const why = refusalOf$1(error);
+			if (why !== void 0) return why;
+		}
+		const [image] = await describeImages(place, [imageId]);
+		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
+		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await place.sleep(1e4);
+	}
+}
+function refusalOf$1(error) {
+	if (isDenied(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if (hasCode(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if (hasCode(error, "TagLimitExceeded")) return void 0;
+	throw error;
+}
+async function renewUntil(stopped, { clock }, write) {
+	while (!stopped.aborted) try {
+		await clock.sleep(renewSeconds * 1e3, stopped);
+		await write();
+	} catch {}
+}
+async function mayDeleteTags(place, imageId, id) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: [{ Key: leaseTagKey(id) }],
+			DryRun: true
+		}));
+	} catch (error) {
+		return !isDenied(error);
+	}
+	return true;
+}
+function sortLeases(image, own, reader) {
+	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
+	const alive = others.filter((lease) => isAlive(lease, reader));
+	return {
+		live: alive.filter((lease) => !isOutdated(lease, reader)),
+		outdated: alive.filter((lease) => isOutdated(lease, reader)),
+		dead: others.filter((lease) => !isAlive(lease, reader))
+	};
+}
+async function endLease(place, imageId, own) {
+	const ended = leaseTag({
+		...own,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: ""
+	});
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
+	}
+}
+async function dropLeases(place, imageId, ids) {
+	if (ids.length === 0) return;
+	await place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+	}));
+}
+const sharePrefix = `${tagPrefix}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
+const accountsPerTag = 32;
+function shareTags(id, accounts) {
+	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
+	const tags = [];
+	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
+		Key: shareTagKey(id, tags.length),
+		Value: packed.slice(start, start + accountsPerTag).join("")
+	});
+	return tags;
+}
+function sharesOf$1(tags) {
+	const shares = new Map();
+	for (const { Key, Value } of tags ?? []) {
+		if (!Key?.startsWith(sharePrefix)) continue;
+		const [id = ""] = Key.slice(sharePrefix.length).split(":");
+		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
+		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
+	}
+	return shares;
+}
+// src/plain-data.ts
+function parseJson(text) {
+	try {
+		return JSON.parse(text);
+	} catch {
+		throw new Error("it is not JSON");
+	}
+}
+function isRecord(value) {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+const isText = (value) => typeof value === "string";
+const isTexts = (value) => isListOf(value, isText);
+function isListOf(value, isOne) {
+	return Array.isArray(value) && value.every(isOne);
+}
+// src/temporary-file.ts
+function ownName(what) {
+	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
+}
+// src/saved-state.ts
+const format = 2;
+const headName = "ledger";
+const entryCharacters = 3e4;
+const maxEntries = 16;
+const plainCharacters = 7e3;
+function openSavedParts(save, files) {
+	const means = {
+		save,
+		files,
+		own: ownName("undo")
+	};
+	let saved = new Map();
+	const entriesOf = (parts) => [...parts.values()].flatMap(({ form }) => "entries" in form ? form.entries : []);
+	const blank = (names) => {
+		for (const name of names) save(name, "");
+	};
+	return {
+		write(parts) {
+			const next = new Map(saved);
+			for (const [part, value] of Object.entries(parts)) {
+				const text = JSON.stringify(value);
+				const former = saved.get(part);
+				if (former?.text === text) continue;
+				const turn = former?.turn === 0 ? 1 : 0;
+				next.delete(part);
+				const room = maxEntries - entriesOf(next).length;
+				next.set(part, {
+					text,
+					turn,
+					form: put$1({
+						text,
+						value
+					}, {
+						name: `${part}-${turn}`,
+						room
+					}, means)
+				});
+			}
+			if ([...next].every(([part, { text }]) => saved.get(part)?.text === text)) return;
+			save(headName, JSON.stringify({
+				format,
+				parts: Object.fromEntries([...next].map(([p, { form }]) => [p, form]))
+			}));
+			const kept = new Set(entriesOf(next));
+			const gone = entriesOf(saved).filter((name) => !kept.has(name));
+			saved = next;
+			blank(gone);
+		},
+		clear() {
+			const gone = entriesOf(saved);
+			saved = new Map();
+			save(headName, "");
+			blank(gone);
+		}
+	};
+}
+function put$1({ text, value }, { name, room }, { save, files, own }) {
+	if (text.length <= plainCharacters) return { plain: value };
+	const packed = pack(text);
+	const count = Math.ceil(packed.length / entryCharacters);
+	if (count > room) {
+		const file = `${own}-${name}.json`;
+		const problem = fileProblem(files, file, text);
+		if (problem !== void 0) throw new Error(`what would have to be undone can't be saved for the post step: it takes ${count} entries of saved state, there is room for ${room}, and ${problem}`);
+		return {
+			file,
+			sha256: sha256$1(text)
+		};
+	}
+	const entries = Array.from({ length: count }, (_, index) => `${headName}-${name}-${index}`);
+	for (const [index, entry] of entries.entries()) save(entry, packed.slice(index * entryCharacters, (index + 1) * entryCharacters));
+	return { entries };
+}
+function fileProblem(files, name, text) {
+	if (files.temp === void 0) return "RUNNER_TEMP, which could hold it, is not set";
+	const path = (0,external_node_path_namespaceObject.join)(files.temp, name);
+	try {
+		files.write(path, text);
+		return;
+	} catch (error) {
+		return `${path} could not be written: ${errorMessage(error)}`;
+	}
+}
+function roomProblem(packedCharacters, files) {
+	if (packedCharacters <= maxEntries * entryCharacters) return void 0;
+	return fileProblem(files, ownName("undo-room"), "");
+}
+function pack(text) {
+	const params = {
+		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_QUALITY]: 5,
+		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_LGWIN]: 22
+	};
+	return (0,external_node_zlib_namespaceObject.brotliCompressSync)(text, { params }).toString("base64");
+}
+function sha256$1(text) {
+	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
+}
+function readSavedParts(get, files) {
+	const parts = new Map();
+	const unread = [];
+	const attempt = (part, read) => {
+		try {
+			read();
+		} catch (error) {
+			unread.push({
+				part,
+				why: errorMessage(error)
+			});
+		}
+	};
+	attempt(void 0, () => {
+		const text = get(headName);
+		if (text === "") return;
+		for (const [part, form] of Object.entries(readHead(text))) attempt(part, () => parts.set(part, readForm(form, get, files)));
+	});
+	return {
+		parts,
+		unread
+	};
+}
+function readHead(text) {
+	const head = JSON.parse(text);
+	if (!isRecord(head) || !isRecord(head.parts)) throw new Error("it is not what this action saves");
+	if (head.format !== format) throw new Error(`it is of format ${JSON.stringify(head.format)}, and this version of the action knows ${format}`);
+	return head.parts;
+}
+function readForm(form, get, files) {
+	if (isRecord(form) && "plain" in form) return form.plain;
+	if (isRecord(form) && Array.isArray(form.entries)) {
+		const packed = form.entries.map((name) => get(String(name))).join("");
+		return JSON.parse((0,external_node_zlib_namespaceObject.brotliDecompressSync)(Buffer.from(packed, "base64")).toString("utf8"));
+	}
+	if (!isRecord(form) || typeof form.file !== "string") throw new Error("it is not what this action saves");
+	if (files.temp === void 0) throw new Error(`RUNNER_TEMP, in which ${form.file} is, is not set`);
+	const text = files.read((0,external_node_path_namespaceObject.join)(files.temp, form.file));
+	if (sha256$1(text) !== form.sha256) throw new Error(`the file ${form.file} is not as it was written: it is not acted on`);
+	return JSON.parse(text);
+}
+// src/ledger.ts
+const emptyLedger = {
+	imageId: "",
+	leaseId: "",
+	leased: false,
+	since: 0,
+	grantKeys: [],
+	shares: [],
+	regions: [],
+	targets: {},
+	boots: false,
+	promotions: [],
+	versions: [],
+	account: "",
+	region: "",
+	isSettled: false,
+	keepPending: false,
+	finished: []
+};
+function openLedger(save, files) {
+	const saved = openSavedParts(save, files);
+	let state;
+	const write = (change) => {
+		const next = {
+			...emptyLedger,
+			...state,
+			...change
+		};
+		const { shares, targets, promotions, versions, finished, ...run } = next;
+		saved.write({
+			run,
+			shares,
+			targets,
+			finished,
+			promotions: promotions.map(savedPromotion),
+			versions
+		});
+		state = next;
+	};
+	return {
+		get state() {
+			return state;
+		},
+		write,
+		addShare(region, resource, accounts) {
+			const shares = state?.shares ?? [];
+			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
+			const known = shares[at];
+			const entry = {
+				region,
+				accounts,
+				resources: [...known?.resources ?? [], resource]
+			};
+			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
+		},
+		clear() {
+			state = void 0;
+			saved.clear();
+		}
+	};
+}
+function savedPromotion({ before, ...promotion }) {
+	return {
+		...promotion,
+		before: before?.version === void 0 ? before : { version: before.version }
+	};
+}
+const charactersPerTarget = 30;
+const charactersPerParameter = 50;
+const charactersPerTemplate = 60;
+function ledgerProblem({ targets, parameters, templates = 0 }, files) {
+	const references = parameters * charactersPerParameter + templates * charactersPerTemplate;
+	const problem = roomProblem(targets * charactersPerTarget + references, files);
+	if (problem === void 0) return void 0;
+	return `what has to be undone of ${targets} targets and ${parameters} SSM parameters${templates > 0 ? ` and ${templates} launch templates` : ""}, should the run be killed, is more than saved state holds, and ${problem}`;
+}
+const readers = new Map([
+	["run", (value) => isRunPart(value) ? value : void 0],
+	["shares", (value) => isListOf(value, isShareEntry) ? { shares: value } : void 0],
+	["targets", (value) => isTextsByName(value) ? { targets: value } : void 0],
+	["finished", (value) => isTexts(value) ? { finished: value } : void 0],
+	["versions", (value) => isListOf(value, isNewVersion) ? { versions: value } : void 0],
+	["promotions", (value) => isListOf(value, isPromotion) ? { promotions: value } : void 0]
+]);
+const words$1 = new Map([
+	["run", "the AMI, its lease and the grants"],
+	["shares", "the shares"],
+	["targets", "the targets"],
+	["finished", "the AMIs that are finished"],
+	["promotions", "the SSM parameters"],
+	["versions", "the launch templates"]
+]);
+function savedLedger(get, files) {
+	const saved = readSavedParts(get, files);
+	const unread = saved.unread.map(({ part, why }) => part === void 0 ? `all of it: ${why}` : `${words$1.get(part) ?? part}: ${why}`);
+	const known = [];
+	for (const [part, value] of saved.parts) {
+		const read = readers.get(part)?.(value);
+		if (read === void 0) unread.push(`${words$1.get(part) ?? part}: it is not what this action saves`);
+		else known.push(read);
+	}
+	return {
+		state: known.length === 0 ? void 0 : Object.assign({}, emptyLedger, ...known),
+		unread
+	};
+}
+function isTextsByName(value) {
+	return isRecord(value) && Object.values(value).every(isTexts);
+}
+function isRunPart(value) {
+	return isRecord(value) && [
+		value.imageId,
+		value.leaseId,
+		value.account,
+		value.region
+	].every(isText) && [
+		value.leased,
+		value.keepPending,
+		value.boots,
+		value.isSettled
+	].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
+}
+function isShareEntry(value) {
+	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
+}
+function isNewVersion(value) {
+	if (!isRecord(value) || ![
+		value.place,
+		value.template,
+		value.amiId
+	].every(isText)) return false;
+	const isNumber = (one) => Number.isInteger(one);
+	return isNumber(value.latest) && isNumber(value.formerDefault) && (value.existing === void 0 || isNumber(value.existing));
+}
+function isPromotion(value) {
+	if (!isRecord(value) || ![
+		value.place,
+		value.name,
+		value.amiId
+	].every(isText)) return false;
+	const { before } = value;
+	return before === null || isRecord(before) && (Number.isInteger(before.version) || isText(before.value));
+}
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+init_endpoints();
+const q = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "stringEquals";
+const g$3 = "getAttr";
+const h$3 = "us-east-1";
+const i$3 = "sigv4";
+const j$3 = "sts";
+const k$3 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l = { [q]: "Endpoint" };
+const m = { [q]: "Region" };
+const n = { [q]: d$3 };
+const o = {};
+const p = [m];
+const _data$3 = {
+	conditions: [
+		[c$3, [l]],
+		[c$3, p],
+		[
+			"aws.partition",
+			p,
+			d$3
+		],
+		[e$3, [{ [q]: "UseFIPS" }, b$3]],
+		[e$3, [{ [q]: "UseDualStack" }, b$3]],
+		[f$3, [m, "aws-global"]],
+		[e$3, [{ [q]: "UseGlobalEndpoint" }, b$3]],
+		[f$3, [m, "eu-central-1"]],
+		[e$3, [{
+			fn: g$3,
+			argv: [n, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: g$3,
+			argv: [n, "supportsFIPS"]
+		}, b$3]],
+		[f$3, [m, "ap-south-1"]],
+		[f$3, [m, "eu-north-1"]],
+		[f$3, [m, "eu-west-1"]],
+		[f$3, [m, "eu-west-2"]],
+		[f$3, [m, "eu-west-3"]],
+		[f$3, [m, "sa-east-1"]],
+		[f$3, [m, h$3]],
+		[f$3, [m, "us-east-2"]],
+		[f$3, [m, "us-west-2"]],
+		[f$3, [m, "us-west-1"]],
+		[f$3, [m, "ca-central-1"]],
+		[f$3, [m, "ap-southeast-1"]],
+		[f$3, [m, "ap-northeast-1"]],
+		[f$3, [m, "ap-southeast-2"]],
+		[f$3, [{
+			fn: g$3,
+			argv: [n, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$3],
+		["https://sts.amazonaws.com", { authSchemes: [{
+			name: i$3,
+			signingName: j$3,
+			signingRegion: h$3
+		}] }],
+		[k$3, { authSchemes: [{
+			name: i$3,
+			signingName: j$3,
+			signingRegion: "{Region}"
+		}] }],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l, o],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		[k$3, o],
+		[a$3, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$3 = 2;
+const nodes$3 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	30,
+	3,
+	1,
+	4,
+	100000014,
+	2,
+	5,
+	100000014,
+	3,
+	25,
+	6,
+	4,
+	24,
+	7,
+	5,
+	100000001,
+	8,
+	6,
+	9,
+	100000013,
+	7,
+	100000001,
+	10,
+	10,
+	100000001,
+	11,
+	11,
+	100000001,
+	12,
+	12,
+	100000001,
+	13,
+	13,
+	100000001,
+	14,
+	14,
+	100000001,
+	15,
+	15,
+	100000001,
+	16,
+	16,
+	100000001,
+	17,
+	17,
+	100000001,
+	18,
+	18,
+	100000001,
+	19,
+	19,
+	100000001,
+	20,
+	20,
+	100000001,
+	21,
+	21,
+	100000001,
+	22,
+	22,
+	100000001,
+	23,
+	23,
+	100000001,
+	100000002,
+	8,
+	100000011,
+	100000012,
+	4,
+	28,
+	26,
+	9,
+	27,
+	100000010,
+	24,
+	100000008,
+	100000009,
+	8,
+	29,
+	100000007,
+	9,
+	100000006,
+	100000007,
+	3,
+	100000003,
+	31,
+	4,
+	100000004,
+	100000005
+]);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$3 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS",
+		"UseGlobalEndpoint"
+	]
+});
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_dist_es$4();
+init_client$1();
+init_endpoints();
+const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
+	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
+	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
+	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
+	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
+	return Object.assign(defaultParameters, endpointParameters);
+};
+const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
+function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4a",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+	return { schemeId: "smithy.api#noAuth" };
+}
+const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
+		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
+		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
+		const options = [];
+		for (const scheme of authSchemes) {
+			const { name: resolvedName, properties = {}, ...rest } = scheme;
+			const name = resolvedName.toLowerCase();
+			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
+			let schemeId;
+			if (name === "sigv4a") {
+				schemeId = "aws.auth#sigv4a";
+				const sigv4Present = authSchemes.find((s) => {
+					const name = s.name.toLowerCase();
+					return name !== "sigv4a" && name.startsWith("sigv4");
+				});
+				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
+			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
+			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
+			const createOption = createHttpAuthOptionFunctions[schemeId];
+			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
+			const option = createOption(authParameters);
+			option.schemeId = schemeId;
+			option.signingProperties = {
+				...option.signingProperties || {},
+				...rest,
+				...properties
+			};
+			options.push(option);
+		}
+		return options;
+	};
+	return endpointRuleSetHttpAuthSchemeProvider;
+};
+const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		case "AssumeRoleWithSAML":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		case "AssumeRoleWithWebIdentity":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		default:
+			options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+	}
+	return options;
+};
+const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$3, _defaultSTSHttpAuthSchemeProvider, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$3,
+	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
+	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
+});
+const resolveHttpAuthSchemeConfig$3 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
+	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$3 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
+		defaultSigningName: "sts"
+	});
+};
+const commonParams$3 = {
+	UseGlobalEndpoint: {
+		type: "builtInParams",
+		name: "useGlobalEndpoint"
+	},
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// ../main/node_modules/@aws-sdk/client-sts/package.json
+var version$4 = "3.1173.0";
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
+init_client$1();
+var STSServiceException = class STSServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, STSServiceException.prototype);
+	}
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
+var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
+	name = "ExpiredTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTokenException.prototype);
+	}
+};
+var InvalidContextAssertionException = class InvalidContextAssertionException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidContextAssertionException";
+	name = "InvalidContextAssertionException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidContextAssertionException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidContextAssertionException.prototype);
+	}
+};
+var MalformedPolicyDocumentException$1 = class MalformedPolicyDocumentException$1 extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#MalformedPolicyDocumentException";
+	name = "MalformedPolicyDocumentException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "MalformedPolicyDocumentException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, MalformedPolicyDocumentException$1.prototype);
+	}
+};
+var PackedPolicyTooLargeException = class PackedPolicyTooLargeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#PackedPolicyTooLargeException";
+	name = "PackedPolicyTooLargeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "PackedPolicyTooLargeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, PackedPolicyTooLargeException.prototype);
+	}
+};
+var RegionDisabledException = class RegionDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#RegionDisabledException";
+	name = "RegionDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "RegionDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, RegionDisabledException.prototype);
+	}
+};
+var IDPRejectedClaimException = class IDPRejectedClaimException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPRejectedClaimException";
+	name = "IDPRejectedClaimException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IDPRejectedClaimException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPRejectedClaimException.prototype);
+	}
+};
+var InvalidIdentityTokenException = class InvalidIdentityTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidIdentityTokenException";
+	name = "InvalidIdentityTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidIdentityTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidIdentityTokenException.prototype);
+	}
+};
+var IDPCommunicationErrorException = class IDPCommunicationErrorException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#IDPCommunicationErrorException";
+	name = "IDPCommunicationErrorException";
+	$fault = "client";
+	$retryable = {};
+	constructor(opts) {
+		super({
+			name: "IDPCommunicationErrorException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IDPCommunicationErrorException.prototype);
+	}
+};
+var InvalidAuthorizationMessageException = class InvalidAuthorizationMessageException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidAuthorizationMessageException";
+	name = "InvalidAuthorizationMessageException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidAuthorizationMessageException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidAuthorizationMessageException.prototype);
+	}
+};
+var ExpiredTradeInTokenException = class ExpiredTradeInTokenException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#ExpiredTradeInTokenException";
+	name = "ExpiredTradeInTokenException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ExpiredTradeInTokenException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ExpiredTradeInTokenException.prototype);
+	}
+};
+var InsufficientSessionLifetimeException = class InsufficientSessionLifetimeException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InsufficientSessionLifetimeException";
+	name = "InsufficientSessionLifetimeException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InsufficientSessionLifetimeException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InsufficientSessionLifetimeException.prototype);
+	}
+};
+var InvalidSubjectCredentialsException = class InvalidSubjectCredentialsException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#InvalidSubjectCredentialsException";
+	name = "InvalidSubjectCredentialsException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidSubjectCredentialsException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidSubjectCredentialsException.prototype);
+	}
+};
+var JWTPayloadSizeExceededException = class JWTPayloadSizeExceededException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#JWTPayloadSizeExceededException";
+	name = "JWTPayloadSizeExceededException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "JWTPayloadSizeExceededException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, JWTPayloadSizeExceededException.prototype);
+	}
+};
+var OutboundWebIdentityFederationDisabledException = class OutboundWebIdentityFederationDisabledException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#OutboundWebIdentityFederationDisabledException";
+	name = "OutboundWebIdentityFederationDisabledException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "OutboundWebIdentityFederationDisabledException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, OutboundWebIdentityFederationDisabledException.prototype);
+	}
+};
+var SessionDurationEscalationException = class SessionDurationEscalationException extends STSServiceException {
+	static shapeId = "com.amazonaws.sts#SessionDurationEscalationException";
+	name = "SessionDurationEscalationException";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "SessionDurationEscalationException",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
+	}
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
+init_schema();
+const _A$1 = "Arn";
+const _AKI = "AccessKeyId";
+const _AR = "AssumeRole";
+const _ARI = "AssumedRoleId";
+const _ARR = "AssumeRoleRequest";
+const _ARRs = "AssumeRoleResponse";
+const _ARU = "AssumedRoleUser";
+const _ARWWI = "AssumeRoleWithWebIdentity";
+const _ARWWIR = "AssumeRoleWithWebIdentityRequest";
+const _ARWWIRs = "AssumeRoleWithWebIdentityResponse";
+const _Ac = "Account";
+const _Au = "Audience";
+const _C$1 = "Credentials";
+const _CA = "ContextAssertion";
+const _DS$2 = "DurationSeconds";
+const _E$2 = "Expiration";
+const _EI = "ExternalId";
+const _ETE = "ExpiredTokenException";
+const _ETITE = "ExpiredTradeInTokenException";
+const _FPA = "FederatedProviderArn";
+const _GCI = "GetCallerIdentity";
+const _GCIR = "GetCallerIdentityRequest";
+const _GCIRe = "GetCallerIdentityResponse";
+const _I$2 = "Issuer";
+const _IAME = "InvalidAuthorizationMessageException";
+const _ICAE = "InvalidContextAssertionException";
+const _IDPCEE = "IDPCommunicationErrorException";
+const _IDPRCE = "IDPRejectedClaimException";
+const _IITE$1 = "InvalidIdentityTokenException";
+const _IP$1 = "IdentityProvider";
+const _ISCE = "InvalidSubjectCredentialsException";
+const _ISLE = "InsufficientSessionLifetimeException";
+const _JWTPSEE = "JWTPayloadSizeExceededException";
+const _K$2 = "Key";
+const _MPDE$1 = "MalformedPolicyDocumentException";
+const _MSTS = "MinimumSessionTokenSize";
+const _OI = "OriginIdentity";
+const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
+const _P$2 = "Policy";
+const _PA = "PolicyArns";
+const _PAro = "ProviderArn";
+const _PC$1 = "ProvidedContexts";
+const _PCLT = "ProvidedContextsListType";
+const _PCr = "ProvidedContext";
+const _PDT = "PolicyDescriptorType";
+const _PI = "ProviderId";
+const _PPS = "PackedPolicySize";
+const _PPTLE = "PackedPolicyTooLargeException";
+const _Pr = "Provider";
+const _RA = "RoleArn";
+const _RDE = "RegionDisabledException";
+const _RSN = "RoleSessionName";
+const _S$1 = "Subject";
+const _SAK = "SecretAccessKey";
+const _SDEE = "SessionDurationEscalationException";
+const _SFWIT = "SubjectFromWebIdentityToken";
+const _SI$1 = "SourceIdentity";
+const _SN$1 = "SerialNumber";
+const _ST$1 = "SubjectType";
+const _STS = "SessionTokenSize";
+const _STU = "SessionTokenUtilization";
+const _STe = "SessionToken";
+const _T$2 = "Tags";
+const _TC = "TokenCode";
+const _TCr = "TransactionContext";
+const _TIPC = "TrustedIdentityPropagationContext";
+const _TTK = "TransitiveTagKeys";
+const _Ta = "Tag";
+const _UI = "UserId";
+const _V$2 = "Value";
+const _WIT = "WebIdentityToken";
+const _a = "arn";
+const _aKST = "accessKeySecretType";
+const _aQE$3 = "awsQueryError";
+const _c$3 = "client";
+const _cTT = "clientTokenType";
+const _e$3 = "error";
+const _hE$2 = "httpError";
+const _m$3 = "message";
+const _oIIT = "originIdentityIssuerType";
+const _oIST = "originIdentitySubjectType";
+const _oISTT = "originIdentitySubjectTypeType";
+const _pDLT = "policyDescriptorListType";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _tCIPMT = "transactionContextIdentityProviderMapType";
+const _tCVT = "transactionContextValueType";
+const _tLT = "tagListType";
+const n0$3 = "com.amazonaws.sts";
+const _s_registry$3 = new TypeRegistry(_s$3);
+var STSServiceException$ = [
+	-3,
+	_s$3,
+	"STSServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$3.registerError(STSServiceException$, STSServiceException);
+const n0_registry$3 = new TypeRegistry(n0$3);
+var ExpiredTokenException$ = [
+	-3,
+	n0$3,
+	_ETE,
+	{
+		[_aQE$3]: [`ExpiredTokenException`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ExpiredTokenException$, ExpiredTokenException);
+var ExpiredTradeInTokenException$ = [
+	-3,
+	n0$3,
+	_ETITE,
+	{
+		[_aQE$3]: [`ExpiredTradeInTokenException`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
+var IDPCommunicationErrorException$ = [
+	-3,
+	n0$3,
+	_IDPCEE,
+	{
+		[_aQE$3]: [`IDPCommunicationError`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
+var IDPRejectedClaimException$ = [
+	-3,
+	n0$3,
+	_IDPRCE,
+	{
+		[_aQE$3]: [`IDPRejectedClaim`, 403],
+		[_e$3]: _c$3,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
+var InsufficientSessionLifetimeException$ = [
+	-3,
+	n0$3,
+	_ISLE,
+	{
+		[_aQE$3]: [`InsufficientSessionLifetime`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
+var InvalidAuthorizationMessageException$ = [
+	-3,
+	n0$3,
+	_IAME,
+	{
+		[_aQE$3]: [`InvalidAuthorizationMessageException`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
+var InvalidContextAssertionException$ = [
+	-3,
+	n0$3,
+	_ICAE,
+	{
+		[_aQE$3]: [`InvalidContextAssertion`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
+var InvalidIdentityTokenException$ = [
+	-3,
+	n0$3,
+	_IITE$1,
+	{
+		[_aQE$3]: [`InvalidIdentityToken`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
+var InvalidSubjectCredentialsException$ = [
+	-3,
+	n0$3,
+	_ISCE,
+	{
+		[_aQE$3]: [`InvalidSubjectCredentials`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
+var JWTPayloadSizeExceededException$ = [
+	-3,
+	n0$3,
+	_JWTPSEE,
+	{
+		[_aQE$3]: [`JWTPayloadSizeExceededException`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
+var MalformedPolicyDocumentException$$1 = [
+	-3,
+	n0$3,
+	_MPDE$1,
+	{
+		[_aQE$3]: [`MalformedPolicyDocument`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(MalformedPolicyDocumentException$$1, MalformedPolicyDocumentException$1);
+var OutboundWebIdentityFederationDisabledException$ = [
+	-3,
+	n0$3,
+	_OWIFDE,
+	{
+		[_aQE$3]: [`OutboundWebIdentityFederationDisabledException`, 403],
+		[_e$3]: _c$3,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
+var PackedPolicyTooLargeException$ = [
+	-3,
+	n0$3,
+	_PPTLE,
+	{
+		[_aQE$3]: [`PackedPolicyTooLarge`, 400],
+		[_e$3]: _c$3,
+		[_hE$2]: 400
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
+var RegionDisabledException$ = [
+	-3,
+	n0$3,
+	_RDE,
+	{
+		[_aQE$3]: [`RegionDisabledException`, 403],
+		[_e$3]: _c$3,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(RegionDisabledException$, RegionDisabledException);
+var SessionDurationEscalationException$ = [
+	-3,
+	n0$3,
+	_SDEE,
+	{
+		[_aQE$3]: [`SessionDurationEscalationException`, 403],
+		[_e$3]: _c$3,
+		[_hE$2]: 403
+	},
+	[_m$3],
+	[0]
+];
+n0_registry$3.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
+const errorTypeRegistries$3 = [_s_registry$3, n0_registry$3];
+var accessKeySecretType = [
+	0,
+	n0$3,
+	_aKST,
+	8,
+	0
+];
+var clientTokenType = [
+	0,
+	n0$3,
+	_cTT,
+	8,
+	0
+];
+var originIdentityIssuerType = [
+	0,
+	n0$3,
+	_oIIT,
+	8,
+	0
+];
+var originIdentitySubjectType = [
+	0,
+	n0$3,
+	_oIST,
+	8,
+	0
+];
+var originIdentitySubjectTypeType = [
+	0,
+	n0$3,
+	_oISTT,
+	8,
+	0
+];
+var transactionContextValueType = [
+	0,
+	n0$3,
+	_tCVT,
+	8,
+	0
+];
+var AssumedRoleUser$ = [
+	3,
+	n0$3,
+	_ARU,
+	0,
+	[_ARI, _A$1],
+	[0, 0],
+	2
+];
+var AssumeRoleRequest$ = [
+	3,
+	n0$3,
+	_ARR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_PA,
+		_P$2,
+		_DS$2,
+		_T$2,
+		_TTK,
+		_EI,
+		_SN$1,
+		_TC,
+		_SI$1,
+		_PC$1,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		() => tagListType,
+		64,
+		0,
+		0,
+		0,
+		0,
+		() => ProvidedContextsListType,
+		1
+	],
+	2
+];
+var AssumeRoleResponse$ = [
+	3,
+	n0$3,
+	_ARRs,
+	0,
+	[
+		_C$1,
+		_ARU,
+		_PPS,
+		_SI$1,
+		_STU,
+		_STS
+	],
+	[
+		[() => Credentials$, 0],
+		() => AssumedRoleUser$,
+		1,
+		0,
+		1,
+		1
+	]
+];
+var AssumeRoleWithWebIdentityRequest$ = [
+	3,
+	n0$3,
+	_ARWWIR,
+	0,
+	[
+		_RA,
+		_RSN,
+		_WIT,
+		_PI,
+		_PA,
+		_P$2,
+		_DS$2,
+		_MSTS
+	],
+	[
+		0,
+		0,
+		[() => clientTokenType, 0],
+		0,
+		() => policyDescriptorListType,
+		0,
+		1,
+		1
+	],
+	3
+];
+var AssumeRoleWithWebIdentityResponse$ = [
+	3,
+	n0$3,
+	_ARWWIRs,
+	0,
+	[
+		_C$1,
+		_SFWIT,
+		_ARU,
+		_PPS,
+		_Pr,
+		_Au,
+		_SI$1,
+		_STU,
+		_STS,
+		_TIPC
+	],
+	[
+		[() => Credentials$, 0],
+		0,
+		() => AssumedRoleUser$,
+		1,
+		0,
+		0,
+		0,
+		1,
+		1,
+		[() => TrustedIdentityPropagationContext$, 0]
+	]
+];
+var Credentials$ = [
+	3,
+	n0$3,
+	_C$1,
+	0,
+	[
+		_AKI,
+		_SAK,
+		_STe,
+		_E$2
+	],
+	[
+		0,
+		[() => accessKeySecretType, 0],
+		0,
+		4
+	],
+	4
+];
+var GetCallerIdentityRequest$ = [
+	3,
+	n0$3,
+	_GCIR,
+	0,
+	[],
+	[]
+];
+var GetCallerIdentityResponse$ = [
+	3,
+	n0$3,
+	_GCIRe,
+	0,
+	[
+		_UI,
+		_Ac,
+		_A$1
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var OriginIdentity$ = [
+	3,
+	n0$3,
+	_OI,
+	0,
+	[
+		_S$1,
+		_ST$1,
+		_I$2,
+		_FPA
+	],
+	[
+		[() => originIdentitySubjectType, 0],
+		[() => originIdentitySubjectTypeType, 0],
+		[() => originIdentityIssuerType, 0],
+		0
+	]
+];
+var PolicyDescriptorType$ = [
+	3,
+	n0$3,
+	_PDT,
+	0,
+	[_a],
+	[0]
+];
+var ProvidedContext$ = [
+	3,
+	n0$3,
+	_PCr,
+	0,
+	[_PAro, _CA],
+	[0, 0]
+];
+var Tag$$1 = [
+	3,
+	n0$3,
+	_Ta,
+	0,
+	[_K$2, _V$2],
+	[0, 0],
+	2
+];
+var TransactionContext$ = [
+	3,
+	n0$3,
+	_TCr,
+	0,
+	[_IP$1],
+	[[() => transactionContextIdentityProviderMapType, 0]]
+];
+var TrustedIdentityPropagationContext$ = [
+	3,
+	n0$3,
+	_TIPC,
+	8,
+	[_OI, _TCr],
+	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
+];
+var policyDescriptorListType = [
+	1,
+	n0$3,
+	_pDLT,
+	0,
+	() => PolicyDescriptorType$
+];
+var ProvidedContextsListType = [
+	1,
+	n0$3,
+	_PCLT,
+	0,
+	() => ProvidedContext$
+];
+var tagListType = [
+	1,
+	n0$3,
+	_tLT,
+	0,
+	() => Tag$$1
+];
+var transactionContextIdentityProviderMapType = [
+	2,
+	n0$3,
+	_tCIPMT,
+	0,
+	[0, 0],
+	[() => transactionContextValueType, 0]
+];
+var AssumeRole$ = [
+	9,
+	n0$3,
+	_AR,
+	0,
+	() => AssumeRoleRequest$,
+	() => AssumeRoleResponse$
+];
+var AssumeRoleWithWebIdentity$ = [
+	9,
+	n0$3,
+	_ARWWI,
+	0,
+	() => AssumeRoleWithWebIdentityRequest$,
+	() => AssumeRoleWithWebIdentityResponse$
+];
+var GetCallerIdentity$ = [
+	9,
+	n0$3,
+	_GCI,
+	0,
+	() => GetCallerIdentityRequest$,
+	() => GetCallerIdentityResponse$
+];
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_dist_es$4();
+init_dist_es$13();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$7 = (config) => {
+	return {
+		apiVersion: "2011-06-15",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.sts",
+			errorTypeRegistries: errorTypeRegistries$3,
+			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+			version: "2011-06-15",
+			serviceTarget: "AWSSecurityTokenServiceV20110615"
+		},
+		serviceId: config?.serviceId ?? "STS",
+		sha256: config?.sha256 ?? Sha256Node,
+		signerConstructor: config?.signerConstructor ?? SignatureV4MultiRegion,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$9();
+const getRuntimeConfig$6 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$7(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$4
+		}),
+		httpAuthSchemes: config?.httpAuthSchemes ?? [
+			{
+				schemeId: "aws.auth#sigv4",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4") || (async (idProps) => await defaultProvider(idProps?.__config || {})()),
+				signer: new AwsSdkSigV4Signer()
+			},
+			{
+				schemeId: "aws.auth#sigv4a",
+				identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4a"),
+				signer: new AwsSdkSigV4ASigner()
+			},
+			{
+				schemeId: "smithy.api#noAuth",
+				identityProvider: (ipc) => ipc.getIdentityProvider("smithy.api#noAuth") || (async () => ({})),
+				signer: new NoAuthSigner()
+			}
+		],
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		sigv4aSigningRegionSet: config?.sigv4aSigningRegionSet ?? loadConfig(NODE_SIGV4A_CONFIG_OPTIONS, loaderConfig),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$3 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var STSClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$6(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$3(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$3(_config_6);
+		const _config_8 = resolveRuntimeExtensions$3(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultSTSHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({
+				"aws.auth#sigv4": config.credentials,
+				"aws.auth#sigv4a": config.credentials
+			})
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$3 = makeBuilder(commonParams$3, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$3 = {};
+const _mw0$3 = (Command, cs, config, o) => [];
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
+var AssumeRoleCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRole", AssumeRole$) {};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
+var AssumeRoleWithWebIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+var GetCallerIdentityCommand = class extends command$3(_ep0$3, _mw0$3, "GetCallerIdentity", GetCallerIdentity$) {};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
+init_httpAuthSchemes();
+init_client$1();
+const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+function createAwsAuthSigv4HttpAuthOption$2(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "autoscaling",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		default: options.push(createAwsAuthSigv4HttpAuthOption$2(authParameters));
+	}
+	return options;
+};
+const resolveHttpAuthSchemeConfig$2 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$2 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		defaultSigningName: "autoscaling"
+	});
+};
+const commonParams$2 = {
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/package.json
+var version$3 = "3.1169.0";
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
+init_endpoints();
+const k$2 = "ref";
+const a$2 = -1;
+const b$2 = true;
+const c$2 = "isSet";
+const d$2 = "PartitionResult";
+const e$2 = "booleanEquals";
+const f$2 = "getAttr";
+const g$2 = { [k$2]: "Endpoint" };
+const h$2 = { [k$2]: d$2 };
+const i$2 = {};
+const j$2 = [{ [k$2]: "Region" }];
+const _data$2 = {
+	conditions: [
+		[c$2, [g$2]],
+		[c$2, j$2],
+		[
+			"aws.partition",
+			j$2,
+			d$2
+		],
+		[e$2, [{ [k$2]: "UseFIPS" }, b$2]],
+		[e$2, [{ [k$2]: "UseDualStack" }, b$2]],
+		[e$2, [{
+			fn: f$2,
+			argv: [h$2, "supportsDualStack"]
+		}, b$2]],
+		[e$2, [{
+			fn: f$2,
+			argv: [h$2, "supportsFIPS"]
+		}, b$2]],
+		["stringEquals", [{
+			fn: f$2,
+			argv: [h$2, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$2],
+		[a$2, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$2, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$2, i$2],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
+		[a$2, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://autoscaling.{Region}.amazonaws.com", i$2],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$2],
+		[a$2, "FIPS is enabled but this partition does not support FIPS"],
+		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$2],
+		[a$2, "DualStack is enabled but this partition does not support DualStack"],
+		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$2],
+		[a$2, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$2 = 2;
+const nodes$2 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	13,
+	3,
+	1,
+	4,
+	100000012,
+	2,
+	5,
+	100000012,
+	3,
+	8,
+	6,
+	4,
+	7,
+	100000011,
+	5,
+	100000009,
+	100000010,
+	4,
+	11,
+	9,
+	6,
+	10,
+	100000008,
+	7,
+	100000006,
+	100000007,
+	5,
+	12,
+	100000005,
+	6,
+	100000004,
+	100000005,
+	3,
+	100000001,
+	14,
+	4,
+	100000002,
+	100000003
+]);
+const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
+init_client();
+init_endpoints();
+const cache$2 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
+	return cache$2.get(endpointParams, () => decideEndpoint(bdd$2, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/models/AutoScalingServiceException.js
+init_client$1();
+var AutoScalingServiceException = class AutoScalingServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling#AutoScalingServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, AutoScalingServiceException.prototype);
+	}
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/models/errors.js
+var ActiveInstanceRefreshNotFoundFault = class ActiveInstanceRefreshNotFoundFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ActiveInstanceRefreshNotFoundFault";
+	name = "ActiveInstanceRefreshNotFoundFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ActiveInstanceRefreshNotFoundFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ActiveInstanceRefreshNotFoundFault.prototype);
+	}
+};
+var AlreadyExistsFault = class AlreadyExistsFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#AlreadyExistsFault";
+	name = "AlreadyExistsFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "AlreadyExistsFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, AlreadyExistsFault.prototype);
+	}
+};
+var ResourceContentionFault = class ResourceContentionFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ResourceContentionFault";
+	name = "ResourceContentionFault";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ResourceContentionFault",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ResourceContentionFault.prototype);
+	}
+};
+var ServiceLinkedRoleFailure = class ServiceLinkedRoleFailure extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ServiceLinkedRoleFailure";
+	name = "ServiceLinkedRoleFailure";
+	$fault = "server";
+	constructor(opts) {
+		super({
+			name: "ServiceLinkedRoleFailure",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, ServiceLinkedRoleFailure.prototype);
+	}
+};
+var InstanceRefreshInProgressFault = class InstanceRefreshInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#InstanceRefreshInProgressFault";
+	name = "InstanceRefreshInProgressFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InstanceRefreshInProgressFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InstanceRefreshInProgressFault.prototype);
+	}
+};
+var LimitExceededFault = class LimitExceededFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#LimitExceededFault";
+	name = "LimitExceededFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "LimitExceededFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, LimitExceededFault.prototype);
+	}
+};
+var ResourceInUseFault = class ResourceInUseFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ResourceInUseFault";
+	name = "ResourceInUseFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ResourceInUseFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ResourceInUseFault.prototype);
+	}
+};
+var ScalingActivityInProgressFault = class ScalingActivityInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#ScalingActivityInProgressFault";
+	name = "ScalingActivityInProgressFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "ScalingActivityInProgressFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, ScalingActivityInProgressFault.prototype);
+	}
+};
+var InvalidNextToken$1 = class InvalidNextToken$1 extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#InvalidNextToken";
+	name = "InvalidNextToken";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "InvalidNextToken",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, InvalidNextToken$1.prototype);
+	}
+};
+var IdempotentCallInProgressFault = class IdempotentCallInProgressFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IdempotentCallInProgressFault";
+	name = "IdempotentCallInProgressFault";
+	$fault = "server";
+	Message;
+	constructor(opts) {
+		super({
+			name: "IdempotentCallInProgressFault",
+			$fault: "server",
+			...opts
+		});
+		Object.setPrototypeOf(this, IdempotentCallInProgressFault.prototype);
+		this.Message = opts.Message;
+	}
+};
+var IdempotentParameterMismatchError = class IdempotentParameterMismatchError extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IdempotentParameterMismatchError";
+	name = "IdempotentParameterMismatchError";
+	$fault = "client";
+	Message;
+	constructor(opts) {
+		super({
+			name: "IdempotentParameterMismatchError",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IdempotentParameterMismatchError.prototype);
+		this.Message = opts.Message;
+	}
+};
+var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault extends AutoScalingServiceException {
+	static shapeId = "com.amazonaws.autoscaling#IrreversibleInstanceRefreshFault";
+	name = "IrreversibleInstanceRefreshFault";
+	$fault = "client";
+	constructor(opts) {
+		super({
+			name: "IrreversibleInstanceRefreshFault",
+			$fault: "client",
+			...opts
+		});
+		Object.setPrototypeOf(this, IrreversibleInstanceRefreshFault.prototype);
+	}
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
+init_schema();
+const _AC = "AcceleratorCount";
+const _ACR = "AcceleratorCountRequest";
+const _AEF = "AlreadyExistsFault";
+const _AIRNFF = "ActiveInstanceRefreshNotFoundFault";
+const _AIT = "AllowedInstanceTypes";
+const _AM = "AcceleratorManufacturers";
+const _ANc = "AcceleratorNames";
+const _APIA = "AssociatePublicIpAddress";
+const _ASG = "AutoScalingGroup";
+const _ASGARN = "AutoScalingGroupARN";
+const _ASGN = "AutoScalingGroupName";
+const _ASGNT = "AutoScalingGroupNamesType";
+const _ASGNu = "AutoScalingGroupNames";
+const _ASGT = "AutoScalingGroupsType";
+const _ASGu = "AutoScalingGroups";
+const _ATMMB = "AcceleratorTotalMemoryMiB";
+const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
+const _ATcc = "AcceleratorTypes";
+const _AZ = "AvailabilityZones";
+const _AZD = "AvailabilityZoneDistribution";
+const _AZI = "AvailabilityZoneIds";
+const _AZIP = "AvailabilityZoneImpairmentPolicy";
+const _AZIv = "AvailabilityZoneId";
+const _AZv = "AvailabilityZone";
+const _BDM = "BlockDeviceMapping";
+const _BDMl = "BlockDeviceMappings";
+const _BEBM = "BaselineEbsBandwidthMbps";
+const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
+const _BM = "BareMetal";
+const _BP = "BurstablePerformance";
+const _BPF = "BaselinePerformanceFactors";
+const _BPFR = "BaselinePerformanceFactorsRequest";
+const _CDS = "CapacityDistributionStrategy";
+const _CLVPCI = "ClassicLinkVPCId";
+const _CLVPCSG = "ClassicLinkVPCSecurityGroups";
+const _CM = "CpuManufacturers";
+const _CPFR = "CpuPerformanceFactorRequest";
+const _CR = "CapacityRebalance";
+const _CRI = "CapacityReservationIds";
+const _CRP = "CapacityReservationPreference";
+const _CRRGA = "CapacityReservationResourceGroupArns";
+const _CRS = "CapacityReservationSpecification";
+const _CRT = "CapacityReservationTarget";
+const _CT = "CreatedTime";
+const _Co = "Context";
+const _Cp = "Cpu";
+const _DASGe = "DescribeAutoScalingGroups";
+const _DC = "DesiredCapacity";
+const _DCT = "DesiredCapacityType";
+const _DCe = "DefaultCooldown";
+const _DIW = "DefaultInstanceWarmup";
+const _DLCe = "DescribeLaunchConfigurations";
+const _DN = "DeviceName";
+const _DOT = "DeleteOnTermination";
+const _DP$1 = "DeletionProtection";
+const _DS$1 = "DistributionSegment";
+const _DSi = "DistributionSegments";
+const _E$1 = "Ebs";
+const _EIT = "ExcludedInstanceTypes";
+const _EM$1 = "EnabledMetrics";
+const _EMn = "EnabledMetric";
+const _EO = "EbsOptimized";
+const _En = "Encrypted";
+const _Ena = "Enabled";
+const _F = "Filters";
+const _Fi$1 = "Filter";
+const _Gr = "Granularity";
+const _HCGP = "HealthCheckGracePeriod";
+const _HCT = "HealthCheckType";
+const _HE = "HttpEndpoint";
+const _HPRHL = "HttpPutResponseHopLimit";
+const _HS = "HealthStatus";
+const _HT = "HttpTokens";
+const _I$1 = "Instances";
+const _ICIPF = "IdempotentCallInProgressFault";
+const _ID$1 = "InstancesDistribution";
+const _IF$1 = "InstanceFamily";
+const _IG = "InstanceGenerations";
+const _IIP = "IamInstanceProfile";
+const _IIRF = "IrreversibleInstanceRefreshFault";
+const _IIm = "ImageId";
+const _IIn = "IncludeInstances";
+const _IIns = "InstanceId";
+const _ILP = "InstanceLifecyclePolicy";
+const _IM = "InstanceMonitoring";
+const _IMO = "InstanceMetadataOptions";
+const _IMP = "InstanceMaintenancePolicy";
+const _IMR = "IncludeManagedResources";
+const _INT$1 = "InvalidNextToken";
+const _IPME = "IdempotentParameterMismatchError";
+const _IRIPF = "InstanceRefreshInProgressFault";
+const _IRP = "InstanceReusePolicy";
+const _IRns = "InstanceRequirements";
+const _IT$1 = "InstanceType";
+const _IZHCB = "ImpairedZoneHealthCheckBehavior";
+const _Ide = "Identifier";
+const _In = "Instance";
+const _Io = "Iops";
+const _K$1 = "Key";
+const _KI$2 = "KernelId";
+const _KN = "KeyName";
+const _LBN = "LoadBalancerNames";
+const _LC = "LaunchConfiguration";
+const _LCARN = "LaunchConfigurationARN";
+const _LCN = "LaunchConfigurationName";
+const _LCNT = "LaunchConfigurationNamesType";
+const _LCNa = "LaunchConfigurationNames";
+const _LCT = "LaunchConfigurationsType";
+const _LCa = "LaunchConfigurations";
+const _LEF = "LimitExceededFault";
+const _LS = "LifecycleState";
+const _LST = "LocalStorageTypes";
+const _LSo = "LocalStorage";
+const _LT$1 = "LaunchTemplate";
+const _LTI = "LaunchTemplateId";
+const _LTN = "LaunchTemplateName";
+const _LTO = "LaunchTemplateOverrides";
+const _LTS = "LaunchTemplateSpecification";
+const _M$2 = "Message";
+const _MGBPVC = "MemoryGiBPerVCpu";
+const _MGBPVCR = "MemoryGiBPerVCpuRequest";
+const _MGPC = "MaxGroupPreparedCapacity";
+const _MHP = "MinHealthyPercentage";
+const _MHPa = "MaxHealthyPercentage";
+const _MIL = "MaxInstanceLifetime";
+const _MIP = "MixedInstancesPolicy";
+const _MMB = "MemoryMiB";
+const _MMBR = "MemoryMiBRequest";
+const _MO = "MetadataOptions";
+const _MR$2 = "MaxRecords";
+const _MS = "MinSize";
+const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MSa = "MaxSize";
+const _Ma = "Max";
+const _Met = "Metric";
+const _Mi = "Min";
+const _N$2 = "Name";
+const _NBG = "NetworkBandwidthGbps";
+const _NBGR = "NetworkBandwidthGbpsRequest";
+const _ND = "NoDevice";
+const _NIC = "NetworkInterfaceCount";
+const _NICR = "NetworkInterfaceCountRequest";
+const _NIPFSI = "NewInstancesProtectedFromScaleIn";
+const _NT$1 = "NextToken";
+const _O$1 = "Operator";
+const _ODAS = "OnDemandAllocationStrategy";
+const _ODBC = "OnDemandBaseCapacity";
+const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
+const _ODPABC = "OnDemandPercentageAboveBaseCapacity";
+const _Ov$1 = "Overrides";
+const _PAL = "PropagateAtLaunch";
+const _PC = "PredictedCapacity";
+const _PFRR = "PerformanceFactorReferenceRequest";
+const _PFRSR = "PerformanceFactorReferenceSetRequest";
+const _PFSI = "ProtectedFromScaleIn";
+const _PG = "PlacementGroup";
+const _PNr = "ProcessName";
+const _PS = "PoolState";
+const _PT$1 = "PlacementTenancy";
+const _Pri = "Principal";
+const _R$1 = "References";
+const _RCF = "ResourceContentionFault";
+const _RHS = "RequireHibernateSupport";
+const _RI$2 = "RamdiskId";
+const _RIUF = "ResourceInUseFault";
+const _RIe = "ResourceId";
+const _ROSI = "ReuseOnScaleIn";
+const _RT$1 = "RetentionTriggers";
+const _RTe$1 = "ResourceType";
+const _Re$1 = "Reference";
+const _S = "Status";
+const _SAIPF = "ScalingActivityInProgressFault";
+const _SAS = "SpotAllocationStrategy";
+const _SG = "SecurityGroups";
+const _SI = "SnapshotId";
+const _SIP = "SpotInstancePools";
+const _SLRARN = "ServiceLinkedRoleARN";
+const _SLRF = "ServiceLinkedRoleFailure";
+const _SMP = "SpotMaxPrice";
+const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
+const _SP = "SuspendedProcesses";
+const _SPp = "SpotPrice";
+const _SPu = "SuspendedProcess";
+const _SRu = "SuspensionReason";
+const _T$1 = "Tags";
+const _TCT = "TargetCapacityTypes";
+const _TD = "TagDescription";
+const _TDL = "TagDescriptionList";
+const _TGARN = "TargetGroupARNs";
+const _THA = "TerminateHookAbandon";
+const _TLSGB = "TotalLocalStorageGB";
+const _TLSGBR = "TotalLocalStorageGBRequest";
+const _TP = "TerminationPolicies";
+const _TS = "TrafficSources";
+const _TSI = "TrafficSourceIdentifier";
+const _Th = "Throughput";
+const _Ty$1 = "Type";
+const _UD = "UserData";
+const _V$1 = "Value";
+const _VCC = "VCpuCount";
+const _VCCR = "VCpuCountRequest";
+const _VN = "VirtualName";
+const _VPCZI = "VPCZoneIdentifier";
+const _VS = "VolumeSize";
+const _VT$1 = "VolumeType";
+const _Va$1 = "Values";
+const _Ve$1 = "Version";
+const _WC = "WeightedCapacity";
+const _WPC = "WarmPoolConfiguration";
+const _WPS = "WarmPoolSize";
+const _ZSE = "ZonalShiftEnabled";
+const _aQE$2 = "awsQueryError";
+const _c$2 = "client";
+const _e$2 = "error";
+const _hE$1 = "httpError";
+const _i = "item";
+const _m$2 = "message";
+const _s$2 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
+const _se$2 = "server";
+const _xN$1 = "xmlName";
+const n0$2 = "com.amazonaws.autoscaling";
+const _s_registry$2 = new TypeRegistry(_s$2);
+var AutoScalingServiceException$ = [
+	-3,
+	_s$2,
+	"AutoScalingServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$2.registerError(AutoScalingServiceException$, AutoScalingServiceException);
+const n0_registry$2 = new TypeRegistry(n0$2);
+var ActiveInstanceRefreshNotFoundFault$ = [
+	-3,
+	n0$2,
+	_AIRNFF,
+	{
+		[_aQE$2]: [`ActiveInstanceRefreshNotFound`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
+var AlreadyExistsFault$ = [
+	-3,
+	n0$2,
+	_AEF,
+	{
+		[_aQE$2]: [`AlreadyExists`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(AlreadyExistsFault$, AlreadyExistsFault);
+var IdempotentCallInProgressFault$ = [
+	-3,
+	n0$2,
+	_ICIPF,
+	{
+		[_aQE$2]: [`IdempotentCallInProgress`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
+var IdempotentParameterMismatchError$ = [
+	-3,
+	n0$2,
+	_IPME,
+	{
+		[_aQE$2]: [`IdempotentParameterMismatch`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_M$2],
+	[0]
+];
+n0_registry$2.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
+var InstanceRefreshInProgressFault$ = [
+	-3,
+	n0$2,
+	_IRIPF,
+	{
+		[_aQE$2]: [`InstanceRefreshInProgress`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
+var InvalidNextToken$$1 = [
+	-3,
+	n0$2,
+	_INT$1,
+	{
+		[_aQE$2]: [`InvalidNextToken`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(InvalidNextToken$$1, InvalidNextToken$1);
+var IrreversibleInstanceRefreshFault$ = [
+	-3,
+	n0$2,
+	_IIRF,
+	{
+		[_aQE$2]: [`IrreversibleInstanceRefresh`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
+var LimitExceededFault$ = [
+	-3,
+	n0$2,
+	_LEF,
+	{
+		[_aQE$2]: [`LimitExceeded`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(LimitExceededFault$, LimitExceededFault);
+var ResourceContentionFault$ = [
+	-3,
+	n0$2,
+	_RCF,
+	{
+		[_aQE$2]: [`ResourceContention`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ResourceContentionFault$, ResourceContentionFault);
+var ResourceInUseFault$ = [
+	-3,
+	n0$2,
+	_RIUF,
+	{
+		[_aQE$2]: [`ResourceInUse`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ResourceInUseFault$, ResourceInUseFault);
+var ScalingActivityInProgressFault$ = [
+	-3,
+	n0$2,
+	_SAIPF,
+	{
+		[_aQE$2]: [`ScalingActivityInProgress`, 400],
+		[_e$2]: _c$2,
+		[_hE$1]: 400
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
+var ServiceLinkedRoleFailure$ = [
+	-3,
+	n0$2,
+	_SLRF,
+	{
+		[_aQE$2]: [`ServiceLinkedRoleFailure`, 500],
+		[_e$2]: _se$2,
+		[_hE$1]: 500
+	},
+	[_m$2],
+	[0]
+];
+n0_registry$2.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
+const errorTypeRegistries$2 = [_s_registry$2, n0_registry$2];
+var AcceleratorCountRequest$ = [
+	3,
+	n0$2,
+	_ACR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var AcceleratorTotalMemoryMiBRequest$ = [
+	3,
+	n0$2,
+	_ATMMBR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var AutoScalingGroup$ = [
+	3,
+	n0$2,
+	_ASG,
+	0,
+	[
+		_ASGN,
+		_MS,
+		_MSa,
+		_DC,
+		_DCe,
+		_AZ,
+		_HCT,
+		_CT,
+		_ASGARN,
+		_LCN,
+		_LT$1,
+		_MIP,
+		_PC,
+		_AZI,
+		_LBN,
+		_TGARN,
+		_HCGP,
+		_I$1,
+		_SP,
+		_PG,
+		_VPCZI,
+		_EM$1,
+		_S,
+		_T$1,
+		_TP,
+		_NIPFSI,
+		_SLRARN,
+		_MIL,
+		_CR,
+		_WPC,
+		_WPS,
+		_Co,
+		_DCT,
+		_DIW,
+		_TS,
+		_IMP,
+		_DP$1,
+		_AZD,
+		_AZIP,
+		_CRS,
+		_ILP,
+		_O$1
+	],
+	[
+		0,
+		1,
+		1,
+		1,
+		1,
+		64,
+		0,
+		4,
+		0,
+		0,
+		() => LaunchTemplateSpecification$,
+		[() => MixedInstancesPolicy$, 0],
+		1,
+		64,
+		64,
+		64,
+		1,
+		() => Instances,
+		() => SuspendedProcesses,
+		0,
+		0,
+		() => EnabledMetrics,
+		0,
+		() => TagDescriptionList,
+		64,
+		2,
+		0,
+		1,
+		2,
+		() => WarmPoolConfiguration$,
+		1,
+		0,
+		0,
+		1,
+		() => TrafficSources,
+		() => InstanceMaintenancePolicy$,
+		0,
+		() => AvailabilityZoneDistribution$,
+		() => AvailabilityZoneImpairmentPolicy$,
+		() => CapacityReservationSpecification$,
+		() => InstanceLifecyclePolicy$,
+		() => Operator$
+	],
+	8
+];
+var AutoScalingGroupNamesType$ = [
+	3,
+	n0$2,
+	_ASGNT,
+	0,
+	[
+		_ASGNu,
+		_IIn,
+		_IMR,
+		_NT$1,
+		_MR$2,
+		_F
+	],
+	[
+		64,
+		2,
+		2,
+		0,
+		1,
+		() => Filters
+	]
+];
+var AutoScalingGroupsType$ = [
+	3,
+	n0$2,
+	_ASGT,
+	0,
+	[_ASGu, _NT$1],
+	[[() => AutoScalingGroups, 0], 0],
+	1
+];
+var AvailabilityZoneDistribution$ = [
+	3,
+	n0$2,
+	_AZD,
+	0,
+	[_CDS],
+	[0]
+];
+var AvailabilityZoneImpairmentPolicy$ = [
+	3,
+	n0$2,
+	_AZIP,
+	0,
+	[_ZSE, _IZHCB],
+	[2, 0]
+];
+var BaselineEbsBandwidthMbpsRequest$ = [
+	3,
+	n0$2,
+	_BEBMR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var BaselinePerformanceFactorsRequest$ = [
+	3,
+	n0$2,
+	_BPFR,
+	0,
+	[_Cp],
+	[[() => CpuPerformanceFactorRequest$, 0]]
+];
+var BlockDeviceMapping$ = [
+	3,
+	n0$2,
+	_BDM,
+	0,
+	[
+		_DN,
+		_VN,
+		_E$1,
+		_ND
+	],
+	[
+		0,
+		0,
+		() => Ebs$,
+		2
+	],
+	1
+];
+var CapacityReservationSpecification$ = [
+	3,
+	n0$2,
+	_CRS,
+	0,
+	[_CRP, _CRT],
+	[0, () => CapacityReservationTarget$]
+];
+var CapacityReservationTarget$ = [
+	3,
+	n0$2,
+	_CRT,
+	0,
+	[_CRI, _CRRGA],
+	[64, 64]
+];
+var CpuPerformanceFactorRequest$ = [
+	3,
+	n0$2,
+	_CPFR,
+	0,
+	[_R$1],
+	[[() => PerformanceFactorReferenceSetRequest, { [_xN$1]: _Re$1 }]]
+];
+var DistributionSegment$ = [
+	3,
+	n0$2,
+	_DS$1,
+	0,
+	[_TCT],
+	[64]
+];
+var Ebs$ = [
+	3,
+	n0$2,
+	_E$1,
+	0,
+	[
+		_SI,
+		_VS,
+		_VT$1,
+		_DOT,
+		_Io,
+		_En,
+		_Th
+	],
+	[
+		0,
+		1,
+		0,
+		2,
+		1,
+		2,
+		1
+	]
+];
+var EnabledMetric$ = [
+	3,
+	n0$2,
+	_EMn,
+	0,
+	[_Met, _Gr],
+	[0, 0]
+];
+var Filter$ = [
+	3,
+	n0$2,
+	_Fi$1,
+	0,
+	[_N$2, _Va$1],
+	[0, 64]
+];
+var Instance$ = [
+	3,
+	n0$2,
+	_In,
+	0,
+	[
+		_IIns,
+		_AZv,
+		_LS,
+		_HS,
+		_PFSI,
+		_IT$1,
+		_AZIv,
+		_LCN,
+		_LT$1,
+		_IIm,
+		_WC
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		2,
+		0,
+		0,
+		0,
+		() => LaunchTemplateSpecification$,
+		0,
+		0
+	],
+	5
+];
+var InstanceLifecyclePolicy$ = [
+	3,
+	n0$2,
+	_ILP,
+	0,
+	[_RT$1],
+	[() => RetentionTriggers$]
+];
+var InstanceMaintenancePolicy$ = [
+	3,
+	n0$2,
+	_IMP,
+	0,
+	[_MHP, _MHPa],
+	[1, 1]
+];
+var InstanceMetadataOptions$ = [
+	3,
+	n0$2,
+	_IMO,
+	0,
+	[
+		_HT,
+		_HPRHL,
+		_HE
+	],
+	[
+		0,
+		1,
+		0
+	]
+];
+var InstanceMonitoring$ = [
+	3,
+	n0$2,
+	_IM,
+	0,
+	[_Ena],
+	[2]
+];
+var InstanceRequirements$ = [
+	3,
+	n0$2,
+	_IRns,
+	0,
+	[
+		_VCC,
+		_MMB,
+		_CM,
+		_MGBPVC,
+		_EIT,
+		_IG,
+		_SMPPOLP,
+		_MSPAPOOODP,
+		_ODMPPOLP,
+		_BM,
+		_BP,
+		_RHS,
+		_NIC,
+		_LSo,
+		_LST,
+		_TLSGB,
+		_BEBM,
+		_ATcc,
+		_AC,
+		_AM,
+		_ANc,
+		_ATMMB,
+		_NBG,
+		_AIT,
+		_BPF
+	],
+	[
+		() => VCpuCountRequest$,
+		() => MemoryMiBRequest$,
+		64,
+		() => MemoryGiBPerVCpuRequest$,
+		64,
+		64,
+		1,
+		1,
+		1,
+		0,
+		0,
+		2,
+		() => NetworkInterfaceCountRequest$,
+		0,
+		64,
+		() => TotalLocalStorageGBRequest$,
+		() => BaselineEbsBandwidthMbpsRequest$,
+		64,
+		() => AcceleratorCountRequest$,
+		64,
+		64,
+		() => AcceleratorTotalMemoryMiBRequest$,
+		() => NetworkBandwidthGbpsRequest$,
+		64,
+		[() => BaselinePerformanceFactorsRequest$, 0]
+	],
+	2
+];
+var InstanceReusePolicy$ = [
+	3,
+	n0$2,
+	_IRP,
+	0,
+	[_ROSI],
+	[2]
+];
+var InstancesDistribution$ = [
+	3,
+	n0$2,
+	_ID$1,
+	0,
+	[
+		_ODAS,
+		_ODBC,
+		_ODPABC,
+		_SAS,
+		_SIP,
+		_SMP,
+		_DSi
+	],
+	[
+		0,
+		1,
+		1,
+		0,
+		1,
+		0,
+		() => DistributionSegments
+	]
+];
+var LaunchConfiguration$ = [
+	3,
+	n0$2,
+	_LC,
+	0,
+	[
+		_LCN,
+		_IIm,
+		_IT$1,
+		_CT,
+		_LCARN,
+		_KN,
+		_SG,
+		_CLVPCI,
+		_CLVPCSG,
+		_UD,
+		_KI$2,
+		_RI$2,
+		_BDMl,
+		_IM,
+		_SPp,
+		_IIP,
+		_EO,
+		_APIA,
+		_PT$1,
+		_MO
+	],
+	[
+		0,
+		0,
+		0,
+		4,
+		0,
+		0,
+		64,
+		0,
+		64,
+		0,
+		0,
+		0,
+		() => BlockDeviceMappings,
+		() => InstanceMonitoring$,
+		0,
+		0,
+		2,
+		2,
+		0,
+		() => InstanceMetadataOptions$
+	],
+	4
+];
+var LaunchConfigurationNamesType$ = [
+	3,
+	n0$2,
+	_LCNT,
+	0,
+	[
+		_LCNa,
+		_NT$1,
+		_MR$2
+	],
+	[
+		64,
+		0,
+		1
+	]
+];
+var LaunchConfigurationsType$ = [
+	3,
+	n0$2,
+	_LCT,
+	0,
+	[_LCa, _NT$1],
+	[() => LaunchConfigurations, 0],
+	1
+];
+var LaunchTemplate$ = [
+	3,
+	n0$2,
+	_LT$1,
+	0,
+	[_LTS, _Ov$1],
+	[() => LaunchTemplateSpecification$, [() => Overrides, 0]]
+];
+var LaunchTemplateOverrides$ = [
+	3,
+	n0$2,
+	_LTO,
+	0,
+	[
+		_IT$1,
+		_WC,
+		_LTS,
+		_IRns,
+		_IIm
+	],
+	[
+		0,
+		0,
+		() => LaunchTemplateSpecification$,
+		[() => InstanceRequirements$, 0],
+		0
+	]
+];
+var LaunchTemplateSpecification$ = [
+	3,
+	n0$2,
+	_LTS,
+	0,
+	[
+		_LTI,
+		_LTN,
+		_Ve$1
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var MemoryGiBPerVCpuRequest$ = [
+	3,
+	n0$2,
+	_MGBPVCR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var MemoryMiBRequest$ = [
+	3,
+	n0$2,
+	_MMBR,
+	0,
+	[_Mi, _Ma],
+	[1, 1],
+	1
+];
+var MixedInstancesPolicy$ = [
+	3,
+	n0$2,
+	_MIP,
+	0,
+	[_LT$1, _ID$1],
+	[[() => LaunchTemplate$, 0], () => InstancesDistribution$]
+];
+var NetworkBandwidthGbpsRequest$ = [
+	3,
+	n0$2,
+	_NBGR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var NetworkInterfaceCountRequest$ = [
+	3,
+	n0$2,
+	_NICR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var Operator$ = [
+	3,
+	n0$2,
+	_O$1,
+	0,
+	[_Pri],
+	[0],
+	1
+];
+var PerformanceFactorReferenceRequest$ = [
+	3,
+	n0$2,
+	_PFRR,
+	0,
+	[_IF$1],
+	[0]
+];
+var RetentionTriggers$ = [
+	3,
+	n0$2,
+	_RT$1,
+	0,
+	[_THA],
+	[0]
+];
+var SuspendedProcess$ = [
+	3,
+	n0$2,
+	_SPu,
+	0,
+	[_PNr, _SRu],
+	[0, 0]
+];
+var TagDescription$ = [
+	3,
+	n0$2,
+	_TD,
+	0,
+	[
+		_RIe,
+		_RTe$1,
+		_K$1,
+		_V$1,
+		_PAL
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		2
+	]
+];
+var TotalLocalStorageGBRequest$ = [
+	3,
+	n0$2,
+	_TLSGBR,
+	0,
+	[_Mi, _Ma],
+	[1, 1]
+];
+var TrafficSourceIdentifier$ = [
+	3,
+	n0$2,
+	_TSI,
+	0,
+	[_Ide, _Ty$1],
+	[0, 0],
+	1
+];
+var VCpuCountRequest$ = [
+	3,
+	n0$2,
+	_VCCR,
+	0,
+	[_Mi, _Ma],
+	[1, 1],
+	1
+];
+var WarmPoolConfiguration$ = [
+	3,
+	n0$2,
+	_WPC,
+	0,
+	[
+		_MGPC,
+		_MS,
+		_PS,
+		_S,
+		_IRP
+	],
+	[
+		1,
+		1,
+		0,
+		0,
+		() => InstanceReusePolicy$
+	]
+];
+var AutoScalingGroups = [
+	1,
+	n0$2,
+	_ASGu,
+	0,
+	[() => AutoScalingGroup$, 0]
+];
+var BlockDeviceMappings = [
+	1,
+	n0$2,
+	_BDMl,
+	0,
+	() => BlockDeviceMapping$
+];
+var DistributionSegments = [
+	1,
+	n0$2,
+	_DSi,
+	0,
+	() => DistributionSegment$
+];
+var EnabledMetrics = [
+	1,
+	n0$2,
+	_EM$1,
+	0,
+	() => EnabledMetric$
+];
+var Filters = [
+	1,
+	n0$2,
+	_F,
+	0,
+	() => Filter$
+];
+var Instances = [
+	1,
+	n0$2,
+	_I$1,
+	0,
+	() => Instance$
+];
+var LaunchConfigurations = [
+	1,
+	n0$2,
+	_LCa,
+	0,
+	() => LaunchConfiguration$
+];
+var Overrides = [
+	1,
+	n0$2,
+	_Ov$1,
+	0,
+	[() => LaunchTemplateOverrides$, 0]
+];
+var PerformanceFactorReferenceSetRequest = [
+	1,
+	n0$2,
+	_PFRSR,
+	0,
+	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _i }]
+];
+var SuspendedProcesses = [
+	1,
+	n0$2,
+	_SP,
+	0,
+	() => SuspendedProcess$
+];
+var TagDescriptionList = [
+	1,
+	n0$2,
+	_TDL,
+	0,
+	() => TagDescription$
+];
+var TrafficSources = [
+	1,
+	n0$2,
+	_TS,
+	0,
+	() => TrafficSourceIdentifier$
+];
+var DescribeAutoScalingGroups$ = [
+	9,
+	n0$2,
+	_DASGe,
+	0,
+	() => AutoScalingGroupNamesType$,
+	() => AutoScalingGroupsType$
+];
+var DescribeLaunchConfigurations$ = [
+	9,
+	n0$2,
+	_DLCe,
+	0,
+	() => LaunchConfigurationNamesType$,
+	() => LaunchConfigurationsType$
+];
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
+init_httpAuthSchemes();
+init_protocols();
+init_checksum();
+init_client$1();
+init_protocols$1();
+init_serde();
+const getRuntimeConfig$5 = (config) => {
+	return {
+		apiVersion: "2011-01-01",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$2,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsQueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.autoscaling",
+			errorTypeRegistries: errorTypeRegistries$2,
+			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
+			version: "2011-01-01",
+			serviceTarget: "AutoScaling_2011_01_01"
+		},
+		serviceId: config?.serviceId ?? "Auto Scaling",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
+init_client();
+init_httpAuthSchemes();
+init_client$1();
+init_config$1();
+init_retry$1();
+init_serde();
+init_dist_es$9();
+const getRuntimeConfig$4 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$5(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$3
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$2 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
+init_client();
+init_client$1();
+init_protocols$1();
+const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$2(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
+init_client();
+init_dist_es$13();
+init_client$1();
+init_config$1();
+init_endpoints();
+init_protocols$1();
+init_retry$1();
+init_schema();
+var AutoScalingClient = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$4(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$2(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$2(_config_6);
+		const _config_8 = resolveRuntimeExtensions$2(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultAutoScalingHttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
+init_client$1();
+init_endpoints();
+const command$2 = makeBuilder(commonParams$2, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
 const _ep0$2 = {};
 const _mw0$2 = (Command, cs, config, o) => [];
-const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
-var CreateImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImageUsageReport", CreateImageUsageReport$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
-var CreateLaunchTemplateVersionCommand = class extends command$2(_ep0$2, _mw0$2, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
-var DeleteImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
-var DeleteLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
-var DescribeFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
-var DescribeImageUsageReportEntriesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
-var DescribeImageUsageReportsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
-var DescribeInstanceStatusCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
-var DescribeInstanceTypeOfferingsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
-var DescribeInstanceTypesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
-var DescribeRegionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeRegions", DescribeRegions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
-var DescribeSecurityGroupsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
-var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
-var DisableImageCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImage", DisableImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
-var DisableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeprecation", DisableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
-var DisableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
-var EnableImageCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImage", EnableImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
-var GetConsoleOutputCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleOutput", GetConsoleOutput$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
-var GetConsoleScreenshotCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
-var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
-var GetImageFindingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageFindings", GetImageFindings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
-var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
-var ModifyLaunchTemplateCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
-var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
-var RunInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "RunInstances", RunInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
-var TerminateInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "TerminateInstances", TerminateInstances$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
+var DescribeAutoScalingGroupsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
+var DescribeLaunchConfigurationsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
 const defaultKMSHttpAuthSchemeParametersProvider = async (config, context, input) => {
@@ -33448,7 +34752,7 @@ const resolveHttpAuthSchemeConfig$1 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-kms/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$1 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -33474,9 +34778,9 @@ const commonParams$1 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-kms/package.json
+// ../main/node_modules/@aws-sdk/client-kms/package.json
 var version$2 = "3.1164.0";
-// node_modules/@aws-sdk/client-kms/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/endpoint/bdd.js
 init_endpoints();
 const k$1 = "ref";
 const a$1 = -1;
@@ -33567,7 +34871,7 @@ const nodes$1 = new Int32Array([
 	100000003
 ]);
 const bdd$1 = BinaryDecisionDiagram.from(nodes$1, root$1, _data$1.conditions, _data$1.results);
-// node_modules/@aws-sdk/client-kms/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache$1 = new EndpointCache({
@@ -33586,7 +34890,7 @@ const defaultEndpointResolver$1 = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-kms/dist-es/models/KMSServiceException.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/models/KMSServiceException.js
 init_client$1();
 var KMSServiceException = class KMSServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.kms#KMSServiceException";
@@ -33595,7 +34899,7 @@ var KMSServiceException = class KMSServiceException extends ServiceException {
 		Object.setPrototypeOf(this, KMSServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-kms/dist-es/models/errors.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/models/errors.js
 var AlreadyExistsException$1 = class AlreadyExistsException$1 extends KMSServiceException {
 	static shapeId = "com.amazonaws.kms#AlreadyExistsException";
 	name = "AlreadyExistsException";
@@ -34220,7 +35524,7 @@ var KMSInvalidSignatureException = class KMSInvalidSignatureException extends KM
 		Object.setPrototypeOf(this, KMSInvalidSignatureException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-kms/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/schemas/schemas_0.js
 init_schema();
 const _A = "Arn";
 const _AD = "AttestationDocument";
@@ -35557,7 +36861,7 @@ var RevokeGrant$ = [
 	() => RevokeGrantRequest$,
 	() => __Unit
 ];
-// node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
@@ -35594,14 +36898,14 @@ const getRuntimeConfig$3 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
+init_dist_es$9();
 const getRuntimeConfig$2 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -35641,7 +36945,7 @@ const getRuntimeConfig$2 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$1 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -35676,7 +36980,7 @@ const resolveHttpAuthRuntimeConfig$1 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-kms/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -35685,7 +36989,7 @@ const resolveRuntimeExtensions$1 = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$1(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-kms/dist-es/KMSClient.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/KMSClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -35724,31 +37028,31 @@ var KMSClient = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/client-kms/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command$1 = makeBuilder(commonParams$1, "TrentService", "KMSClient", getEndpointPlugin);
 const _ep0$1 = {};
 const _mw0$1 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-kms/dist-es/commands/CreateGrantCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/CreateGrantCommand.js
 var CreateGrantCommand = class extends command$1(_ep0$1, _mw0$1, "CreateGrant", CreateGrant$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/DecryptCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/DecryptCommand.js
 var DecryptCommand = class extends command$1(_ep0$1, _mw0$1, "Decrypt", Decrypt$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/DescribeKeyCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/DescribeKeyCommand.js
 var DescribeKeyCommand = class extends command$1(_ep0$1, _mw0$1, "DescribeKey", DescribeKey$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/GenerateDataKeyWithoutPlaintextCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/GenerateDataKeyWithoutPlaintextCommand.js
 var GenerateDataKeyWithoutPlaintextCommand = class extends command$1(_ep0$1, _mw0$1, "GenerateDataKeyWithoutPlaintext", GenerateDataKeyWithoutPlaintext$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
 var GetKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "GetKeyPolicy", GetKeyPolicy$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
 var ListGrantsCommand = class extends command$1(_ep0$1, _mw0$1, "ListGrants", ListGrants$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
 var PutKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "PutKeyPolicy", PutKeyPolicy$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/ReEncryptCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/ReEncryptCommand.js
 var ReEncryptCommand = class extends command$1(_ep0$1, _mw0$1, "ReEncrypt", ReEncrypt$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
 var RevokeGrantCommand = class extends command$1(_ep0$1, _mw0$1, "RevokeGrant", RevokeGrant$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
 const defaultSSMHttpAuthSchemeParametersProvider = async (config, context, input) => {
@@ -35783,7 +37087,7 @@ const resolveHttpAuthSchemeConfig = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -35809,9 +37113,9 @@ const commonParams = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-ssm/package.json
+// ../main/node_modules/@aws-sdk/client-ssm/package.json
 var version$1 = "3.1169.0";
-// node_modules/@aws-sdk/client-ssm/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/endpoint/bdd.js
 init_endpoints();
 const k = "ref";
 const a = -1;
@@ -35910,7 +37214,7 @@ const nodes = new Int32Array([
 	100000003
 ]);
 const bdd = BinaryDecisionDiagram.from(nodes, root, _data.conditions, _data.results);
-// node_modules/@aws-sdk/client-ssm/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache = new EndpointCache({
@@ -35929,7 +37233,7 @@ const defaultEndpointResolver = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-ssm/dist-es/models/SSMServiceException.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/models/SSMServiceException.js
 init_client$1();
 var SSMServiceException = class SSMServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ssm#SSMServiceException";
@@ -35938,7 +37242,7 @@ var SSMServiceException = class SSMServiceException extends ServiceException {
 		Object.setPrototypeOf(this, SSMServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/models/errors.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/models/errors.js
 var AccessDeniedException = class AccessDeniedException extends SSMServiceException {
 	static shapeId = "com.amazonaws.ssm#AccessDeniedException";
 	name = "AccessDeniedException";
@@ -38007,7 +39311,7 @@ var ResourceDataSyncConflictException = class ResourceDataSyncConflictException 
 		this.Message = opts.Message;
 	}
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/schemas/schemas_0.js
 init_schema();
 const _AAE = "AssociationAlreadyExists";
 const _ADE = "AccessDeniedException";
@@ -40671,7 +41975,7 @@ var PutParameter$ = [
 	() => PutParameterRequest$,
 	() => PutParameterResult$
 ];
-// node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
@@ -40708,14 +42012,14 @@ const getRuntimeConfig$1 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
 init_config$1();
 init_retry$1();
 init_serde();
-init_dist_es$8();
+init_dist_es$9();
 const getRuntimeConfig = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -40755,7 +42059,7 @@ const getRuntimeConfig = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -40790,7 +42094,7 @@ const resolveHttpAuthRuntimeConfig = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -40799,7 +42103,7 @@ const resolveRuntimeExtensions = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/SSMClient.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/SSMClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -40838,33 +42142,33 @@ var SSMClient = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command = makeBuilder(commonParams, "AmazonSSM", "SSMClient", getEndpointPlugin);
 const _ep0 = {};
 const _mw0 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/AddTagsToResourceCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/AddTagsToResourceCommand.js
 var AddTagsToResourceCommand = class extends command(_ep0, _mw0, "AddTagsToResource", AddTagsToResource$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
 var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter", DeleteParameter$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParametersCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParametersCommand.js
 var DeleteParametersCommand = class extends command(_ep0, _mw0, "DeleteParameters", DeleteParameters$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeInstanceInformationCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeInstanceInformationCommand.js
 var DescribeInstanceInformationCommand = class extends command(_ep0, _mw0, "DescribeInstanceInformation", DescribeInstanceInformation$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeParametersCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeParametersCommand.js
 var DescribeParametersCommand = class extends command(_ep0, _mw0, "DescribeParameters", DescribeParameters$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterHistoryCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterHistoryCommand.js
 var GetParameterHistoryCommand = class extends command(_ep0, _mw0, "GetParameterHistory", GetParameterHistory$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersByPathCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersByPathCommand.js
 var GetParametersByPathCommand = class extends command(_ep0, _mw0, "GetParametersByPath", GetParametersByPath$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
 var GetParametersCommand = class extends command(_ep0, _mw0, "GetParameters", GetParameters$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
 var PutParameterCommand = class extends command(_ep0, _mw0, "PutParameter", PutParameter$) {};
-// node_modules/yocto-queue/index.js
+// ../main/node_modules/yocto-queue/index.js
 var Node = class {
 	value;
 	next;
@@ -40921,7 +42225,7 @@ var Queue = class {
 		while (this.#head) yield this.dequeue();
 	}
 };
-// node_modules/p-limit/index.js
+// ../main/node_modules/p-limit/index.js
 function pLimit(concurrency) {
 	let rejectOnClear = false;
 	if (typeof concurrency === "object") ({concurrency, rejectOnClear = false} = concurrency);
@@ -41459,7 +42763,8 @@ function needsSourceImage(template) {
 const ofAnyRun = {
 	date: "\\d{8}",
 	sha: "[0-9a-f]*",
-	"run-id": "\\d*"
+	"run-id": "\\d*",
+	name: ".*"
 };
 function filledByAnyRun(template, values) {
 	const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
@@ -41992,148 +43297,46 @@ function openAccounts(host, settings, findings) {
 		target: (where, region = where.region) => known(placeName(where)).at(region)
 	};
 }
-// src/aws/describe.ts
-const idsPerCall$1 = 200;
-async function describeSnapshots(place, ids) {
-	return byIds(ids, async (SnapshotIds) => {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
-		return Snapshots ?? [];
-	});
+// src/observe/key.ts
+async function describeKey(place, id) {
+	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
+	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
+	return KeyMetadata;
 }
-async function lockedSnapshots(place, ids) {
-	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
-			SnapshotIds,
-			NextToken
-		}));
+async function resolveKey(place, { key, input }, findings) {
+	const where = placeName(place);
+	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
+	if (metadata === void 0) return void 0;
+	const problem = keyProblem$1(metadata, place, input);
+	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
+	return problem === void 0 ? metadata.Arn : void 0;
+}
+const stateRemedies = {
+	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingImport: () => "import its key material"
+};
+function keyProblem$1(metadata, place, input) {
+	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
+	if (KeyManager === "AWS") return {
+		what: "is an AWS managed key, which no other account can be given",
+		remedy: `create a customer managed key in ${place.region} and name it in ${input}`
+	};
+	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
+		what: `is in account ${AWSAccountId}`,
+		remedy: `name a key of account ${place.account} in ${input}`
+	};
+	if (KeyState !== "Enabled") {
+		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
 		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
+			what: `is ${KeyState}`,
+			remedy
 		};
-	}))).filter(({ LockState }) => LockState !== "expired");
-}
-async function describeImages(place, ids) {
-	return byIds(ids, async (ImageIds) => {
-		const { Images } = await place.ec2(new DescribeImagesCommand({
-			ImageIds,
-			IncludeDeprecated: true,
-			IncludeDisabled: true
-		}));
-		return Images ?? [];
-	});
-}
-async function byIds(ids, describe) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall$1) {
-		let rest = ids.slice(start, start + idsPerCall$1);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!isAbsent(error)) throw error;
-			const known = rest.filter((id) => !errorMessage(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
 	}
-	return found;
-}
-async function ancestryOf(place, id) {
-	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
-	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
-}
-function imagesInBin(place) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	});
-}
-function ownImages(place, ...filters) {
-	return imagesOf(place, ["self"], ...filters);
-}
-async function imagesWith(place, snapshotIds) {
-	if (snapshotIds.length === 0) return [];
-	return ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: snapshotIds
-	});
-}
-function imagesOf(place, owners, ...filters) {
-	return listImages(place, { Owners: [...owners] }, filters);
-}
-function sharedImages(place, ...filters) {
-	return listImages(place, { ExecutableUsers: ["self"] }, filters);
-}
-function visibleImages(place, ...filters) {
-	return listImages(place, {}, filters);
-}
-async function listImages(place, whose, Filters) {
-	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
-		const page = await place.ec2(new DescribeImagesCommand({
-			...whose,
-			Filters,
-			IncludeDeprecated: true,
-			IncludeDisabled: true,
-			NextToken
-		}));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
-	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
-}
-const valuesPerFilter = 200;
-async function byFilters(filters, read) {
-	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
-	if (long === void 0) return pages((token) => read(filters, token));
-	const { Name, Values = [] } = long;
-	const others = filters.filter((one) => one !== long);
-	const found = [];
-	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
-		Name,
-		Values: part
-	}], read));
-	return found;
-}
-async function ownSnapshots(place, ...filters) {
-	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
-		const page = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	})).filter((snapshot) => filters.every((filter) => fits$2(filter, snapshot, {})));
-	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
-}
-function fits$2({ Name = "", Values = [] }, { Tags = [] }, fields) {
-	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
-	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
-	const isLike = tag === void 0 ? matches$1 : (value, text) => value === text;
-	return actual === void 0 || Values.some((pattern) => actual.some((value) => isLike(pattern, String(value ?? ""))));
-}
-function matches$1(pattern, text) {
-	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
-		if (part === "*") return "[\\s\\S]*";
-		if (part === "?") return "[\\s\\S]";
-		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
-	});
-	return new RegExp(`^${expression}$`).test(text);
-}
-async function pages(read) {
-	const all = [];
-	for (let token;;) {
-		const { items, next } = await read(token);
-		all.push(...items);
-		if (!next) return all;
-		token = next;
-	}
+	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
+		what: `is ${KeySpec} for ${KeyUsage}; EBS takes only symmetric encryption keys`,
+		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
+	};
 }
 // src/aws/verdict.ts
 async function ask(call, dry) {
@@ -42161,239 +43364,6 @@ function verdictOf(error) {
 		is: isDenialCode(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
 		words: `${error.code}: ${words}`
 	};
-}
-// src/image.ts
-function hasUefi({ BootMode, Architecture }) {
-	return BootMode === "uefi" || BootMode === "uefi-preferred" || BootMode === void 0 && Architecture === "arm64";
-}
-function snapshotIdsOf(image) {
-	const ids = (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ? [Ebs.SnapshotId] : []);
-	return [...new Set(ids)];
-}
-function imageIdsOf(images) {
-	return images.flatMap(({ ImageId }) => ImageId ?? []);
-}
-function idsOf(snapshots) {
-	return snapshots.flatMap(({ SnapshotId }) => SnapshotId === void 0 ? [] : [SnapshotId]);
-}
-function totalGiB(snapshots) {
-	return snapshots.reduce((sum, { sizeGiB }) => sum + sizeGiB, 0);
-}
-function matchSnapshots(source, copy) {
-	const byDevice = new Map((copy.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	const matched = new Map();
-	for (const { DeviceName, Ebs } of source.BlockDeviceMappings ?? []) {
-		const id = byDevice.get(DeviceName);
-		if (Ebs?.SnapshotId && id !== void 0) matched.set(Ebs.SnapshotId, id);
-	}
-	return matched;
-}
-function registrationOf(options) {
-	const { source, extras, name, description, copies, tags } = options;
-	return {
-		Name: name,
-		...description && { Description: description },
-		Architecture: source.Architecture,
-		VirtualizationType: source.VirtualizationType,
-		RootDeviceName: source.RootDeviceName,
-		EnaSupport: source.EnaSupport ?? false,
-		...source.SriovNetSupport && { SriovNetSupport: source.SriovNetSupport },
-		...source.BootMode && { BootMode: source.BootMode },
-		...source.TpmSupport && { TpmSupport: source.TpmSupport },
-		...source.ImdsSupport && { ImdsSupport: source.ImdsSupport },
-		...extras.uefiData && { UefiData: extras.uefiData },
-		BlockDeviceMappings: (source.BlockDeviceMappings ?? []).map((mapping) => mappingOf(mapping, copies)),
-		TagSpecifications: [{
-			ResourceType: "image",
-			Tags: tags
-		}]
-	};
-}
-function mappingOf(mapping, copies) {
-	const { DeviceName, VirtualName, NoDevice, Ebs } = mapping;
-	if (Ebs === void 0) return {
-		DeviceName,
-		...VirtualName && { VirtualName },
-		...NoDevice !== void 0 && { NoDevice }
-	};
-	const { SnapshotId, Encrypted, VolumeType, VolumeSize, Iops, Throughput, DeleteOnTermination, EbsCardIndex } = Ebs;
-	return {
-		DeviceName,
-		Ebs: {
-			...SnapshotId ? { SnapshotId: copies.get(SnapshotId) ?? missing$1(SnapshotId) } : { Encrypted: Encrypted ?? false },
-			...VolumeSize !== void 0 && { VolumeSize },
-			...VolumeType && { VolumeType },
-			...Iops !== void 0 && takesIops(VolumeType) && { Iops },
-			...Throughput !== void 0 && VolumeType === "gp3" && { Throughput },
-			...DeleteOnTermination !== void 0 && { DeleteOnTermination },
-			...EbsCardIndex !== void 0 && { EbsCardIndex }
-		}
-	};
-}
-function takesIops(volumeType) {
-	return volumeType === "io1" || volumeType === "io2" || volumeType === "gp3";
-}
-function missing$1(snapshotId) {
-	throw new Error(`there is no copy of ${snapshotId}`);
-}
-function differenceText({ field, source, target, asked }) {
-	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
-}
-const comparedFields = [
-	"Architecture",
-	"VirtualizationType",
-	"RootDeviceName",
-	"RootDeviceType",
-	"EnaSupport",
-	"SriovNetSupport",
-	"BootMode",
-	"TpmSupport",
-	"ImdsSupport",
-	"ImageWatermarks",
-	"InstanceTypeSpecification"
-];
-const billingFields = [
-	"Platform",
-	"PlatformDetails",
-	"UsageOperation",
-	"ProductCodes"
-];
-const regionalFields = ["KernelId", "RamdiskId"];
-const comparedVolumeFields = [
-	"VolumeType",
-	"VolumeSize",
-	"Iops",
-	"Throughput",
-	"DeleteOnTermination",
-	"EbsCardIndex"
-];
-function differences$1(source, target, { lostBilling, otherRegion }) {
-	const found = [
-		...comparedFields,
-		...lostBilling ? [] : billingFields,
-		...otherRegion ? [] : regionalFields
-	].flatMap((field) => compared(field, counted$1(source, field), counted$1(target, field)));
-	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
-	for (const mapping of source.BlockDeviceMappings ?? []) {
-		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
-		here.delete(mapping.DeviceName);
-	}
-	for (const name of here.keys()) found.push(...compared(`BlockDeviceMappings[${name}]`, void 0, "there"));
-	return found;
-}
-function compared(field, there, here) {
-	return there === here ? [] : [{
-		field,
-		source: show$1(there),
-		target: show$1(here)
-	}];
-}
-function deviceDifferences(there, here) {
-	const name = `BlockDeviceMappings[${there.DeviceName}]`;
-	if (here === void 0) return compared(name, "there", void 0);
-	return [
-		...compared(`${name}.VirtualName`, there.VirtualName, here.VirtualName),
-		...compared(`${name}.NoDevice`, there.NoDevice !== void 0, here.NoDevice !== void 0),
-		...compared(`${name}.Ebs`, there.Ebs !== void 0, here.Ebs !== void 0),
-		...there.Ebs && here.Ebs ? volumeDifferences(`${name}.Ebs`, there.Ebs, here.Ebs) : []
-	];
-}
-function volumeDifferences(name, there, here) {
-	const stated = comparedVolumeFields.filter((field) => isStated(there, field));
-	const encrypted = there.SnapshotId !== void 0 || (there.Encrypted ?? false);
-	return [
-		...stated.flatMap((field) => compared(`${name}.${field}`, there[field], here[field])),
-		...compared(`${name}.Encrypted`, encrypted, here.Encrypted ?? (here.SnapshotId ? encrypted : false)),
-		...compared(`${name}.SnapshotId`, there.SnapshotId !== void 0, here.SnapshotId !== void 0)
-	];
-}
-function extrasDifferences(source, target) {
-	if (source.uefiData === target.uefiData) return [];
-	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
-	return [{
-		field: "UefiData",
-		source: told(source.uefiData, "of its own"),
-		target: told(target.uefiData, "another")
-	}];
-}
-function asRead(text = "") {
-	return text.trim() === "" && text.includes("\n") ? "" : text;
-}
-function tagDifferences$1(asked, image) {
-	const actual = new Map((image.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
-	return asked.filter(({ Key, Value }) => actual.get(Key) !== asRead(Value)).map(({ Key, Value }) => ({
-		field: `the tag ${Key}`,
-		source: show$1(Value),
-		target: show$1(actual.get(Key)),
-		asked: true
-	}));
-}
-function snapshotDifferences(kmsKeyArn, image, snapshots) {
-	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
-	return snapshotIdsOf(image).flatMap((id) => {
-		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
-		const differs = (field, source, target) => source === target ? [] : [{
-			field: `${field} of ${id}`,
-			source,
-			target,
-			asked: true
-		}];
-		return [...differs("the key", kmsKeyArn, KmsKeyId), ...differs("the storage tier", "standard", StorageTier || "standard")];
-	});
-}
-function counted$1(image, field) {
-	switch (field) {
-		case "ProductCodes": return listed$1(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
-		case "ImageWatermarks": return listed$1(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
-		case "InstanceTypeSpecification": return instanceTypesOf(image);
-		case "RootDeviceType": return image.RootDeviceType ?? "ebs";
-		case "PlatformDetails": return image.PlatformDetails || "Linux/UNIX";
-		case "UsageOperation": return image.UsageOperation || "RunInstances";
-		default: return image[field] || void 0;
-	}
-}
-function isStated(ebs, field) {
-	if (ebs[field] === void 0) return false;
-	if (field === "Iops") return takesIops(ebs.VolumeType);
-	return field !== "Throughput" || ebs.VolumeType === "gp3";
-}
-function instanceTypesOf({ InstanceTypeSpecification: specification }) {
-	const { SupportedInstanceTypes = [], UnsupportedInstanceTypes = [] } = specification ?? {};
-	return listed$1([...SupportedInstanceTypes.map(({ InstanceType }) => InstanceType), ...UnsupportedInstanceTypes.map(({ InstanceType }) => `not ${InstanceType}`)]);
-}
-function listed$1(items = []) {
-	return items.toSorted().join(", ") || void 0;
-}
-function show$1(value) {
-	return value === void 0 ? "not set" : String(value);
-}
-function isImageId(text) {
-	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
-}
-function isImageName(name) {
-	return /^[\w()[\] ./'@-]{3,128}$/.test(name);
-}
-function describedAs({ Description = "" }) {
-	return Description === "" || /^\[Copied ami-[0-9a-f]+ from [a-z0-9-]+\]/.test(Description) ? void 0 : Description;
-}
-function isImageDescription(description) {
-	return /^[\x20-\x7e]{0,255}$/.test(description);
-}
-// src/plain-data.ts
-function parseJson(text) {
-	try {
-		return JSON.parse(text);
-	} catch {
-		throw new Error("it is not JSON");
-	}
-}
-function isRecord(value) {
-	return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-const isText = (value) => typeof value === "string";
-const isTexts = (value) => isListOf(value, isText);
-function isListOf(value, isOne) {
-	return Array.isArray(value) && value.every(isOne);
 }
 // src/inputs/reader.ts
 function runValues(run) {
@@ -42576,7 +43546,7 @@ const roleArn = /^arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role\/[\w+=,.@/-]{1,
 const keyId = /^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 const alias = /^alias\/[\w/-]{1,250}$/;
 const keyArn = /^arn:(aws|aws-cn|aws-us-gov):kms:([a-z0-9-]+):(\d{12}):((?:key|alias)\/.+)$/;
-function keyProblem$1(key, region, account) {
+function keyProblem(key, region, account) {
 	const [, , arnRegion, arnAccount, resource] = keyArn.exec(key) ?? [];
 	const name = resource?.replace(/^key\//, "") ?? key;
 	if (!alias.test(name) && !keyId.test(name)) return "expected an alias (alias/name), a key ID, or the ARN of either";
@@ -42788,279 +43758,6 @@ function readLaunch(reader, partition, one) {
 	const all = /^(all|public|\*)$/i.test(one);
 	reader.note("launch-permissions", one, all ? "an AMI with encrypted snapshots cannot be made public" : "expected an account ID, or the ARN of an organization or an organizational unit");
 }
-// src/tags.ts
-const tagKeys = {
-	sourceAmi: "share-encrypted-ami:source-ami",
-	sourceSnapshot: "share-encrypted-ami:source-snapshot",
-	run: "share-encrypted-ami:run",
-	commit: "share-encrypted-ami:commit",
-	kmsKey: "share-encrypted-ami:kms-key",
-	lease: "share-encrypted-ami:lease",
-	lineage: "share-encrypted-ami:lineage",
-	published: "share-encrypted-ami:published",
-	protection: "share-encrypted-ami:protection",
-	superseded: "share-encrypted-ami:superseded",
-	bootTest: "share-encrypted-ami:boot-test",
-	encryptedCopy: "share-encrypted-ami:encrypted-copy",
-	intermediate: "share-encrypted-ami:intermediate"
-};
-const instanceTag = "share-encrypted-ami:source-instance";
-const recalledTag = "share-encrypted-ami:recalled";
-const endedLease = "ended";
-const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length - 1;
-function toTags(record) {
-	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
-		Key,
-		Value
-	}));
-}
-function tagValue(resource, key) {
-	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
-}
-function isMarked(copy) {
-	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
-}
-function mergeTags(source, { users, ours }, most = 50) {
-	const kept = {
-		...users,
-		...Object.fromEntries(toTags(ours).map((tag) => [tag.Key, tag.Value]))
-	};
-	const inherited = source.filter(({ Key }) => Key !== void 0 && !Key.startsWith("aws:") && !Key.startsWith("share-encrypted-ami:") && !Object.hasOwn(kept, Key));
-	const room = Math.max(0, most - Object.keys(kept).length);
-	return {
-		tags: [...inherited.slice(0, room).map(({ Key, Value }) => ({
-			Key,
-			Value: Value ?? ""
-		})), ...toTags(kept)],
-		dropped: inherited.slice(room).map(({ Key }) => Key ?? "")
-	};
-}
-function joinIds(ids) {
-	let text = "";
-	for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && " ") + id;
-	return text;
-}
-// src/plan/boot.ts
-function leastMemory({ Platform, PlatformDetails = "" }) {
-	return String(Platform).toLowerCase() === "windows" || PlatformDetails.includes("Windows") ? 4096 : 2048;
-}
-function untestable({ Architecture = "x86_64" }) {
-	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
-}
-function misfit(image, info) {
-	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
-	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
-	if (!ProcessorInfo?.SupportedArchitectures?.some((one) => one === Architecture)) return `it is not of the AMI's architecture, ${Architecture}`;
-	if (!SupportedVirtualizationTypes?.some((one) => one === VirtualizationType)) return `it does not run ${VirtualizationType} images`;
-	if (EnaSupport !== true && NetworkInfo?.EnaSupport === "required") return "it takes ENA, which the AMI does not support";
-	if ((BootMode === "uefi" || BootMode === "legacy-bios") && !SupportedBootModes?.includes(BootMode)) return `it does not boot by ${BootMode}`;
-	if (TpmSupport !== void 0 && NitroTpmSupport !== "supported") return "it has no NitroTPM, which the AMI takes";
-	return isListed(image, info.InstanceType ?? "") ? void 0 : "the AMI names the instance types that it is for";
-}
-function isListed({ InstanceTypeSpecification: own }, type) {
-	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike(InstanceType, type));
-	const { SupportedInstanceTypes: only, UnsupportedInstanceTypes: not } = own ?? {};
-	return (only === void 0 || only.length === 0 || fits(only)) && !fits(not);
-}
-function isLike(pattern, type) {
-	const expression = pattern.split("*").map((part) => part.replace(/\W/g, "\\$&"));
-	return new RegExp(`^${expression.join(".*")}$`).test(type);
-}
-const mostTypes = 4;
-const mostLaunches = 12;
-const mostSizes = 2;
-function launchesOf(image, types, room) {
-	const isNamed = types.length === 1;
-	const fitting = types.filter((info) => misfit(image, info) === void 0).filter((info) => isNamed || memoryOf(info) >= leastMemory(image) && isPlain(info)).filter(({ InstanceType = "" }) => room.subnets.some(({ zone }) => room.zonesOf(InstanceType).has(zone))).toSorted(bySize);
-	return [...Map.groupBy(fitting, memoryOf).values()].slice(0, mostSizes).map((size) => size.slice(0, mostTypes).flatMap((info) => {
-		const { InstanceType: type = "" } = info;
-		const there = room.subnets.filter(({ zone }) => room.zonesOf(type).has(zone));
-		const isNitro = info.Hypervisor === "nitro" || info.BareMetal === true;
-		return there.map((subnet) => ({
-			...subnet,
-			type,
-			isNitro,
-			memoryMiB: memoryOf(info)
-		}));
-	})).map((launches) => launches.slice(0, mostLaunches));
-}
-function memoryOf({ MemoryInfo }) {
-	return MemoryInfo?.SizeInMiB ?? 0;
-}
-function isPlain({ CurrentGeneration, BareMetal, GpuInfo, FpgaInfo, InferenceAcceleratorInfo }) {
-	return CurrentGeneration === true && BareMetal !== true && [
-		GpuInfo,
-		FpgaInfo,
-		InferenceAcceleratorInfo
-	].every((one) => one === void 0);
-}
-function bySize(a, b) {
-	const rank = ({ Hypervisor, BurstablePerformanceSupported, VCpuInfo }) => (Hypervisor === "nitro" ? 0 : 1e3) + (BurstablePerformanceSupported ? 0 : 500) + (VCpuInfo?.DefaultVCpus ?? 0);
-	const byName = (a.InstanceType ?? "").localeCompare(b.InstanceType ?? "");
-	return memoryOf(a) - memoryOf(b) || rank(a) - rank(b) || byName;
-}
-function testTag(is, test) {
-	return {
-		Key: tagKeys.bootTest,
-		Value: `${is} ${test}`
-	};
-}
-function hasPassed(image, test) {
-	const told = tagValue(image, tagKeys.bootTest);
-	return told === "passed ssm" || told === `passed ${test}`;
-}
-function isRejected(image) {
-	return hasFailed(image) && tagValue(image, tagKeys.published) === void 0;
-}
-function hasFailed(image) {
-	return tagValue(image, tagKeys.bootTest)?.startsWith("failed") === true;
-}
-function failureOf$3(image) {
-	return {
-		what: `${image.ImageId} failed its boot test (the tag ${tagKeys.bootTest} says ${tagValue(image, tagKeys.bootTest)}), and is not published untested`,
-		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
-	};
-}
-// src/plan/evidence.ts
-function copyDescription(snapshotId, imageId, { lineage, ...source }) {
-	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${placeName(source)})${of}`;
-}
-function encryptedDescription(snapshotId, imageId) {
-	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
-}
-const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
-const descriptions = {
-	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, "u"),
-	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
-	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
-};
-const noVolume = "vol-ffffffff";
-function originOf({ Description = "", VolumeId = noVolume }) {
-	if (VolumeId !== noVolume) return void 0;
-	for (const by of [
-		"copy",
-		"encrypted",
-		"image"
-	]) {
-		const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
-		if (snapshot !== void 0 && image !== void 0) return {
-			by,
-			snapshot,
-			image,
-			...lineage !== void 0 && { lineage }
-		};
-	}
-}
-const proven$1 = { is: "proven" };
-const foreign = (why) => ({
-	is: "foreign",
-	why
-});
-function tieOfImage(image, known) {
-	const claimed = tagValue(image, tagKeys.sourceAmi);
-	if (claimed === void 0) return foreign(`it bears no tag ${tagKeys.sourceAmi}`);
-	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
-	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
-	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
-}
-function isOfEncryptedCopy(image) {
-	return Boolean(image.SourceImageId) && tagValue(image, tagKeys.encryptedCopy) === image.SourceImageId;
-}
-function tieOfCopy(image, claimed, { parents }) {
-	const { SourceImageId = "" } = image;
-	if (SourceImageId === claimed) return proven$1;
-	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
-	if (parents.get(SourceImageId) === claimed) return proven$1;
-	return {
-		is: "claimed",
-		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
-	};
-}
-function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = snapshotIdsOf(image);
-	if (parts.length === 0 && image.State === "pending") return {
-		is: "unknown",
-		why: "it names no snapshots yet"
-	};
-	const strange = parts.find((id) => {
-		const snapshot = snapshots.get(id);
-		const origin = snapshot && originOf(snapshot);
-		return origin?.by !== "copy" || origin.image !== claimed;
-	});
-	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
-	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
-}
-function tieToLineage(image, lineage, { snapshots }) {
-	if (image.SourceImageId) return proven$1;
-	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
-	const why = `only a tag says that it is of the lineage ${lineage}`;
-	return snapshotIdsOf(image).some(isOther) ? {
-		is: "claimed",
-		why
-	} : proven$1;
-}
-function tieOfSnapshot(snapshot, { parents }) {
-	const claimed = tagValue(snapshot, tagKeys.sourceAmi) ?? "";
-	const origin = originOf(snapshot);
-	if (origin === void 0) return foreign("its description is not that of a copy by this action");
-	const { by, image } = origin;
-	if (by === "encrypted") return foreign("it is a copy in the source account");
-	if (by === "copy" && tagValue(snapshot, tagKeys.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
-	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
-	if (by === "image" && tagValue(snapshot, tagKeys.encryptedCopy) === image) return {
-		is: "claimed",
-		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
-	};
-	return foreign(`it was copied from a snapshot of ${image}`);
-}
-function mayBePartOf(snapshot, { SourceImageId }) {
-	const origin = originOf(snapshot);
-	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
-}
-function tieOfEncryptedCopy(image, imageId) {
-	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
-	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
-	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
-	if (image.SourceImageId === imageId) return proven$1;
-	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
-}
-function tieOfEncryptedSnapshot(snapshot, imageId) {
-	const origin = originOf(snapshot);
-	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
-	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
-}
-const toleranceMs = 6e4;
-function madeAt(resource) {
-	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
-	return time === void 0 ? void 0 : new Date(time).getTime();
-}
-function isSince(resource, since) {
-	return (madeAt(resource) ?? since) >= since - toleranceMs;
-}
-function tieToLease(resource, since = 0) {
-	if ("ImageId" in resource && tagValue(resource, tagKeys.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
-	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
-}
-function originDifferences(source, image, snapshots) {
-	if (image.SourceImageId) return [];
-	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
-	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
-		const wanted = there.get(DeviceName);
-		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
-		const origin = origins.get(Ebs.SnapshotId);
-		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
-		if (actual === wanted) return [];
-		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
-		return [{
-			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
-			source: wanted,
-			target
-		}];
-	});
-}
 // src/observe/boot.ts
 var UntestableError = class extends Error {
 	name = "UntestableError";
@@ -43228,65 +43925,6 @@ async function readOfferings(place, named) {
 	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
 	return zones;
 }
-// src/observe/key.ts
-async function describeKey(place, id) {
-	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
-	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
-	return KeyMetadata;
-}
-async function resolveKey(place, { key, input }, findings) {
-	const where = placeName(place);
-	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
-	if (metadata === void 0) return void 0;
-	const problem = keyProblem(metadata, place, input);
-	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
-	return problem === void 0 ? metadata.Arn : void 0;
-}
-const stateRemedies = {
-	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingImport: () => "import its key material"
-};
-function keyProblem(metadata, place, input) {
-	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
-	if (KeyManager === "AWS") return {
-		what: "is an AWS managed key, which no other account can be given",
-		remedy: `create a customer managed key in ${place.region} and name it in ${input}`
-	};
-	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
-		what: `is in account ${AWSAccountId}`,
-		remedy: `name a key of account ${place.account} in ${input}`
-	};
-	if (KeyState !== "Enabled") {
-		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
-		return {
-			what: `is ${KeyState}`,
-			remedy
-		};
-	}
-	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
-		what: `is ${KeySpec} for ${KeyUsage}; EBS takes only symmetric encryption keys`,
-		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
-	};
-}
-// src/retry.ts
-async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
-	const until = place.clock.now() + forMs;
-	for (let count = 1;; count += 1) try {
-		return await act(count);
-	} catch (error) {
-		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
-		tell?.(error, count);
-		await place.sleep(wait(count));
-	}
-}
-async function lookedFor(place, seconds, look) {
-	for (const one of seconds) {
-		if (one > 0) await place.sleep(one * 1e3);
-		const found = await look();
-		if (found !== void 0) return found;
-	}
-}
 // src/aws/launch-template.ts
 const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
 function named$1(template) {
@@ -43347,7 +43985,7 @@ async function templateVersions$1(place, id, imageId) {
 		};
 	})).map(factsOf$1).filter((one) => imageId === void 0 || one.imageId === imageId);
 }
-const unseenMs$3 = 12e4;
+const unseenMs$2 = 12e4;
 async function setDefaultVersion(place, id, version) {
 	const command = {
 		LaunchTemplateId: id,
@@ -43358,7 +43996,7 @@ async function setDefaultVersion(place, id, version) {
 	await retried({
 		place,
 		on: isUnseen,
-		forMs: unseenMs$3,
+		forMs: unseenMs$2,
 		wait
 	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
 }
@@ -43547,7 +44185,7 @@ function isFresh({ ScanResults }, { maxAgeDays }, now) {
 	const at = ScanResults?.FindingScanDate;
 	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$5;
 }
-const told$3 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+const told$4 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 async function checkScan(place, image, check) {
 	if (!isScanned(image)) {
 		tellUnscanned(place, image, check);
@@ -43559,7 +44197,7 @@ async function checkScan(place, image, check) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add(placeName(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$3(at)}, longer ago than ${limit}`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
+	findings.add(placeName(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$4(at)}, longer ago than ${limit}`, "have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days");
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
@@ -43575,7 +44213,7 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const over = (found ?? []).filter(({ SeverityLabel }) => isOver(SeverityLabel));
 	const counted = scan.fixableOnly ? over.filter(({ FixAvailable }) => FixAvailable === true) : over;
 	if (scan.fixableOnly && counted.length === 0 && (found === void 0 || over.length > 0)) return;
-	const since = at === void 0 ? "" : `, by its scan of ${told$3(at)}`;
+	const since = at === void 0 ? "" : `, by its scan of ${told$4(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
 	findings.add(placeName(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
@@ -43748,7 +44386,7 @@ function imageOf(instance, volumes, own) {
 	};
 }
 // src/observe/source.ts
-async function resolveSource(request, accounts, findings) {
+async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
 	const where = placeName(place);
 	const { kmsKey } = request.source;
@@ -43762,7 +44400,7 @@ async function resolveSource(request, accounts, findings) {
 		owners: request.sourceOwners,
 		findings
 	});
-	if (!isShareable(found.image, where, findings) || !isAsked) return void 0;
+	if (!(use === "compare" && found.image.State === "disabled" || isShareable(found.image, where, findings)) || !isAsked) return void 0;
 	const { image } = found;
 	const foreseen = found.snapshots !== void 0;
 	const id = image.ImageId ?? "";
@@ -43795,7 +44433,7 @@ async function findImage$1(place, request, findings) {
 			id: source.id,
 			check: "check the input, source-region and source-role-arn"
 		}, findings);
-		case "name": return byName(place, {
+		case "name": return byName$1(place, {
 			pattern: source.pattern,
 			owners: request.sourceOwners
 		}, findings);
@@ -43836,7 +44474,7 @@ async function byId(place, { id, check }, findings) {
 	findings.add(placeName(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
-async function byName(place, { pattern, owners }, findings) {
+async function byName$1(place, { pattern, owners }, findings) {
 	const found = await imagesOf(place, owners, {
 		Name: "name",
 		Values: [pattern]
@@ -44260,23 +44898,26 @@ async function observe(request, accounts, findings) {
 	const source = findings.attempt("source account", "assuming the source role", () => accounts.openSource()).then((caller) => {
 		if (caller === void 0) return void 0;
 		at = accounts.source(request.source.region).awsNow();
-		return resolveScanned(request, accounts, findings);
+		return resolveScanned(observing);
 	});
-	const [found, ...targets] = await joined([source, ...request.targets.map((target) => observeTarget(observing, target, source))]);
+	const [found, targets] = await joined([source, observeTargets(observing, source)]);
 	if (found === void 0) return void 0;
-	const known = targets.filter((target) => target !== void 0);
 	const hubs = await observeHubs(observing, found);
 	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
 	return {
 		at,
 		source: found,
-		targets: known,
+		targets,
 		hubs,
 		intermediates: new Map(intermediates)
 	};
 }
-async function resolveScanned(request, accounts, findings) {
-	const source = await resolveSource(request, accounts, findings);
+async function observeTargets(observing, source) {
+	return (await joined(observing.request.targets.map((target) => observeTarget(observing, target, source)))).filter((target) => target !== void 0);
+}
+async function resolveScanned(observing) {
+	const { request, accounts, findings } = observing;
+	const source = await resolveSource(observing, "share");
 	if (source !== void 0 && source.instanceId === void 0 && request.scan !== void 0) await checkScan(accounts.source(source.place.region), source.image, {
 		scan: request.scan,
 		findings
@@ -44415,7 +45056,7 @@ async function readTarget$1({ request, findings }, origin) {
 		"source-ami": image.ImageId ?? ""
 	};
 	const name = fill(target.amiName, values);
-	if (!isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
+	if (source.unread === void 0 && !isImageName(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
 	const description = request.description === void 0 ? void 0 : fill(request.description, values);
 	if (description !== void 0 && !isImageDescription(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const role = roleOf(place, roleArn);
@@ -44647,373 +45288,6 @@ async function readAllExtras(place, images) {
 	});
 	return new Map((await Promise.all(read)).flat());
 }
-// src/aws/kms.ts
-const useOperations = [
-	"DescribeKey",
-	"Decrypt",
-	"ReEncryptFrom"
-];
-const keyOperations = [...useOperations, "CreateGrant"];
-function useStatements(on) {
-	const { Resource, ...whom } = on;
-	const allow = (Action) => ({
-		Effect: "Allow",
-		...whom,
-		Action,
-		Resource
-	});
-	const forEc2 = { Bool: { "kms:GrantIsForAWSResource": "true" } };
-	return [allow(useOperations.map((operation) => `kms:${operation}`)), {
-		...allow("kms:CreateGrant"),
-		Condition: forEc2
-	}];
-}
-async function makeCipherText(place, keyArn) {
-	const command = new GenerateDataKeyWithoutPlaintextCommand({
-		KeyId: keyArn,
-		NumberOfBytes: 32
-	});
-	const { CiphertextBlob } = await place.kms(command);
-	if (CiphertextBlob === void 0) throw new Error("KMS gave no cipher text");
-	return CiphertextBlob;
-}
-async function askToDecrypt(place, keyArn, CiphertextBlob) {
-	await place.kms(new DecryptCommand({
-		KeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	}));
-}
-async function listGrants(place, keyArn) {
-	const grants = [];
-	for (let Marker;;) {
-		const page = await place.kms(new ListGrantsCommand({
-			KeyId: keyArn,
-			Limit: 100,
-			Marker
-		}));
-		grants.push(...page.Grants ?? []);
-		if (!page.Truncated) return grants;
-		Marker = page.NextMarker;
-	}
-}
-function regionOfKey(keyArn) {
-	return keyArn.split(":")[3] ?? "";
-}
-// src/observe/published.ts
-async function readPublished(place, image, looked) {
-	const [launchPermissions, fastZones, grants, parameter, template] = await joined([
-		readLaunchPermissions(place, image),
-		readFastZones(place, image),
-		readGrants(place, looked),
-		readValue(place, looked),
-		readLaunches(place, looked)
-	]);
-	return {
-		launchPermissions,
-		fastZones,
-		grants,
-		parameter,
-		template
-	};
-}
-async function readLaunchPermissions(place, { ImageId }) {
-	const command = new DescribeImageAttributeCommand({
-		ImageId,
-		Attribute: "launchPermission"
-	});
-	return (await place.ec2(command)).LaunchPermissions ?? [];
-}
-async function readFastZones(place, image) {
-	const Filters = [{
-		Name: "snapshot-id",
-		Values: snapshotIdsOf(image)
-	}, {
-		Name: "state",
-		Values: [
-			"enabling",
-			"optimizing",
-			"enabled"
-		]
-	}];
-	const found = await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeFastSnapshotRestoresCommand({
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.FastSnapshotRestores ?? [],
-			next: page.NextToken
-		};
-	});
-	const byId = Map.groupBy(found, ({ SnapshotId = "" }) => SnapshotId);
-	return new Map([...byId].map(([id, own]) => [id, own.flatMap(({ AvailabilityZone }) => AvailabilityZone ?? [])]));
-}
-async function readGrants(place, { grantsOn }) {
-	if (grantsOn === void 0) return [];
-	return (await listGrants(place, grantsOn)).map(({ GranteePrincipal = "", Operations = [] }) => ({
-		principal: GranteePrincipal,
-		operations: Operations
-	}));
-}
-async function readValue(place, { parameter }) {
-	if (parameter === void 0) return void 0;
-	try {
-		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
-	} catch (error) {
-		if (hasCode(error, "ParameterNotFound")) return void 0;
-		throw error;
-	}
-}
-const noTemplate = ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"];
-async function readLaunches(place, { template }) {
-	if (template === void 0) return void 0;
-	try {
-		return await readTemplate(place, template, "$Latest");
-	} catch (error) {
-		if (noTemplate.some((code) => hasCode(error, code))) return void 0;
-		throw error;
-	}
-}
-async function readAround(place, known) {
-	const [images, snapshots] = await joined([ownImages(place, {
-		Name: "tag-key",
-		Values: [tagKeys.sourceAmi]
-	}), ownSnapshots(place, {
-		Name: "tag-key",
-		Values: [tagKeys.lease, tagKeys.superseded]
-	})]);
-	const parts = new Map(known);
-	const unread = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !parts.has(id));
-	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
-	return {
-		images,
-		snapshots,
-		parts
-	};
-}
-// src/lease.ts
-const leasePrefix = `${tagKeys.lease}:`;
-const leaseTagKeys = `${leasePrefix}*`;
-const leaseTagKey = (id) => leasePrefix + id;
-const renewSeconds = 60;
-const expireSeconds = 300;
-function newLeaseId() {
-	return (0,external_node_crypto_namespaceObject.randomBytes)(6).toString("hex");
-}
-function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
-	let value = [
-		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
-		runId || "-",
-		attempt,
-		machine || "-",
-		process || "-",
-		targets || "-"
-	].join(" ");
-	for (const [index, region] of regions.entries()) {
-		const longer = `${value}${index === 0 ? " " : ","}${region}`;
-		if (longer.length > 256) break;
-		value = longer;
-	}
-	return {
-		Key: leaseTagKey(id),
-		Value: value
-	};
-}
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
-function leaseOf({ Key = "", Value = "" }) {
-	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
-	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(isRegionName)) return void 0;
-	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
-	const text = (field) => field === "-" ? "" : field;
-	return {
-		id,
-		expiresAt: ends,
-		since: began,
-		runId: text(runId),
-		attempt: Number(attempt),
-		machine: text(machine),
-		process: text(process),
-		targets: text(targets),
-		regions
-	};
-}
-const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
-function leasesOf(tags) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
-}
-function unreadableLeases(tags, now) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
-		const lease = leaseOf(tag);
-		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
-	});
-}
-const hash = (text, digits) => (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex").slice(0, digits);
-const markDigits = 4;
-const mostMarks = 24;
-function targetMarks(targets) {
-	const names = [...new Set(targets)].sort();
-	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
-}
-function isWithin({ targets: marks }, targets) {
-	if (marks.startsWith("*")) return marks === targetMarks(targets);
-	const known = new Set(targets.map((name) => hash(name, markDigits)));
-	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
-}
-function isBelievable({ expiresAt, since }, now) {
-	const most = now + 2 * expireSeconds * 1e3;
-	return expiresAt <= most && since <= most;
-}
-function isAlive(lease, reader) {
-	if (lease.expiresAt <= reader.now) return false;
-	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
-}
-function isOutdated({ runId, attempt }, reader) {
-	return runId === reader.runId && attempt < reader.attempt;
-}
-function readerOf({ machine }, run, now) {
-	const { name, isRunning } = machine;
-	return {
-		now,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: name,
-		isRunning
-	};
-}
-function ownRecord({ id, run, targets, regions, machine, place }, since) {
-	return {
-		id,
-		expiresAt: place.awsNow() + expireSeconds * 1e3,
-		since,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: machine.name,
-		process: machine.process,
-		targets: targetMarks(targets),
-		regions
-	};
-}
-async function takeLease(request) {
-	const { place, imageId, id, warn } = request;
-	const unseen = (why) => {
-		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-	};
-	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
-	const since = place.awsNow();
-	const write = () => place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(request, since))]
-	}));
-	request.beforeWrite(since);
-	const refused = await whyRefused(request, write);
-	if (refused !== void 0) return unseen(refused);
-	const stopped = new AbortController();
-	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
-}
-async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
-	for (let full = false;; full = true) {
-		try {
-			await write();
-			return;
-		} catch (error) {
-			const why = refusalOf$1(error);
-			if (why !== void 0) return why;
-		}
-		const [image] = await describeImages(place, [imageId]);
-		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
-		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
-		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await place.sleep(1e4);
-	}
-}
-function refusalOf$1(error) {
-	if (isDenied(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if (hasCode(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if (hasCode(error, "TagLimitExceeded")) return void 0;
-	throw error;
-}
-async function renewUntil(stopped, { clock }, write) {
-	while (!stopped.aborted) try {
-		await clock.sleep(renewSeconds * 1e3, stopped);
-		await write();
-	} catch {}
-}
-async function mayDeleteTags(place, imageId, id) {
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: [{ Key: leaseTagKey(id) }],
-			DryRun: true
-		}));
-	} catch (error) {
-		return !isDenied(error);
-	}
-	return true;
-}
-function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
-	const alive = others.filter((lease) => isAlive(lease, reader));
-	return {
-		live: alive.filter((lease) => !isOutdated(lease, reader)),
-		outdated: alive.filter((lease) => isOutdated(lease, reader)),
-		dead: others.filter((lease) => !isAlive(lease, reader))
-	};
-}
-async function endLease(place, imageId, own) {
-	const ended = leaseTag({
-		...own,
-		expiresAt: 0,
-		runId: "",
-		attempt: 0,
-		machine: "",
-		process: ""
-	});
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [imageId],
-			Tags: [ended]
-		}));
-	} catch (error) {
-		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
-	}
-}
-async function dropLeases(place, imageId, ids) {
-	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
-}
-const sharePrefix = `${tagPrefix}shares:`;
-const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
-const accountsPerTag = 32;
-function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
-}
-function sharesOf$1(tags) {
-	const shares = new Map();
-	for (const { Key, Value } of tags ?? []) {
-		if (!Key?.startsWith(sharePrefix)) continue;
-		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
-		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
-	}
-	return shares;
-}
 // src/plan/earlier.ts
 const longestJobMs = 432e6;
 function holdersOf({ image }, { leaseId, reader, request: { run } }) {
@@ -45124,237 +45398,6 @@ function isUsable(copy, target) {
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
 }
-// src/plan/audit.ts
-function auditedImage({ request, source, target }) {
-	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && tagValue(image, tagKeys.lease) === void 0);
-	const alike = (image) => whyUnlike({
-		request,
-		source
-	}, target, image) === "";
-	return finished.find(({ Name }) => Name === target.name) ?? finished.find(alike) ?? finished[0];
-}
-function valuesOf$1({ source, target }) {
-	const { Name = "", ImageId = "" } = source.image;
-	return {
-		account: target.place.account,
-		region: target.place.region,
-		name: Name,
-		"source-ami": ImageId
-	};
-}
-function parameterOf(auditing) {
-	return nameOfAnyRun(auditing, auditing.request.publication.ssmParameter);
-}
-function templateOf(auditing) {
-	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
-}
-function nameOfAnyRun(auditing, template) {
-	const name = template && fill(template, valuesOf$1(auditing));
-	return name === void 0 || /\{(date|sha|run-id)\}/.test(name) ? void 0 : name;
-}
-function whyRecalled({ source }, image) {
-	const marked = [source.image, image].find((one) => tagValue(one, recalledTag) !== void 0);
-	return marked && `${marked.ImageId} was recalled: ${tagValue(marked, "share-encrypted-ami:recalled")}`;
-}
-function auditDifferences(auditing, image, published) {
-	const { request, source, target } = auditing;
-	return [
-		...asked("State", "available", image.State),
-		...unlikeness({
-			request,
-			source
-		}, target, image),
-		...descriptionDifferences$1(auditing, image),
-		...tagsDifferences(auditing, image),
-		...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
-		...grantDifferences(target, published),
-		...deprecationDifferences(request, image),
-		...protectionDifferences(request, image),
-		...restoreDifferences(target, image, published),
-		...parameterDifferences(parameterOf(auditing), image, published),
-		...templateDifferences(auditing, image, published)
-	];
-}
-function asked(field, expected, actual) {
-	return expected === actual ? [] : [{
-		field,
-		source: expected,
-		target: actual || "not set",
-		asked: true
-	}];
-}
-function descriptionDifferences$1(auditing, image) {
-	const { description } = auditing.request;
-	const template = description ?? describedAs(auditing.source.image) ?? "";
-	const values = description === void 0 ? {} : valuesOf$1(auditing);
-	const here = describedAs(image) ?? "";
-	return (description === void 0 ? here === template : filledByAnyRun(template, values).test(here)) ? [] : [{
-		field: "Description",
-		source: fill(template, values) || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-const ofRun$1 = [tagKeys.run, tagKeys.commit];
-function tagsDifferences(auditing, image) {
-	const { request, source, target } = auditing;
-	const { lineage = "" } = request.publication;
-	const ours = {
-		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
-		[tagKeys.sourceAmi]: source.imageId,
-		[tagKeys.lineage]: fill(lineage, valuesOf$1(auditing))
-	};
-	const inherited = request.copyTags ? source.image.Tags ?? [] : [];
-	const users = target.request.tags;
-	const { tags } = mergeTags(inherited, {
-		users,
-		ours
-	}, 46);
-	const wanted = tags.filter(({ Key = "" }) => !ofRun$1.includes(Key));
-	const usersTags = Object.entries(users).map(([Key, Value]) => ({
-		Key,
-		Value
-	}));
-	return [...tagDifferences(auditing, {
-		wanted,
-		of: ""
-	}, image), ...snapshotIdsOf(image).flatMap((id) => tagDifferences(auditing, {
-		wanted: usersTags,
-		of: ` of ${id}`
-	}, target.parts.get(id) ?? {}))];
-}
-function tagDifferences(auditing, { wanted, of }, resource) {
-	const values = valuesOf$1(auditing);
-	return wanted.flatMap(({ Key = "", Value = "" }) => {
-		const actual = tagValue(resource, Key);
-		const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
-		const fits = isTemplate ? actual !== void 0 && filledByAnyRun(Value, values).test(actual) : actual === Value;
-		const expected = isTemplate ? fill(Value, values) : Value;
-		return fits ? [] : [{
-			field: `the tag ${Key}${of}`,
-			source: expected,
-			target: actual ?? "not set",
-			asked: true
-		}];
-	});
-}
-function permissionDifferences(wanted, actual) {
-	const [names, here] = [wanted.map(launcherName), actual.map(launcherName)];
-	const one = (name, source, target) => ({
-		field: `the launch permission of ${name}`,
-		source,
-		target,
-		asked: true
-	});
-	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
-}
-function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
-	return grantKeyTo.filter((one) => one.split(":")[4] === place.account).filter((principal) => !grants.some((grant) => grant.principal === principal && grant.operations.includes("Decrypt"))).map((principal) => ({
-		field: `the grant for ${principal} on ${kmsKeyArn}`,
-		source: "set",
-		target: "not set",
-		asked: true
-	}));
-}
-const dayMs$3 = 864e5;
-function deprecationDifferences({ publication: { deprecateAfter } }, image) {
-	const actual = image.DeprecationTime;
-	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
-	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$3, dayMs$3];
-	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
-}
-function protectionDifferences({ publication }, image) {
-	const actual = image.DeregistrationProtection || "disabled";
-	const expected = {
-		off: "disabled",
-		on: "enabled-without-cooldown",
-		"on-with-cooldown": "enabled-with-cooldown"
-	}[publication.deregistrationProtection];
-	if (expected === "disabled" && !actual.startsWith("enabled")) return [];
-	return asked("DeregistrationProtection", expected, actual);
-}
-function restoreDifferences({ zones }, image, { fastZones }) {
-	return snapshotIdsOf(image).flatMap((id) => {
-		const list = (names) => names.toSorted().join(", ") || "off";
-		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
-	});
-}
-function parameterDifferences(name, { ImageId = "" }, published) {
-	return name === void 0 ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
-}
-function templateDifferences(auditing, { ImageId = "" }, { template }) {
-	const name = templateOf(auditing);
-	if (name === void 0) return [];
-	const field = `the launch template ${name}`;
-	if (template === void 0) return asked(field, ImageId, void 0);
-	const { source: latest, defaultVersion, defaultImage } = template;
-	const parameter = parameterOf(auditing);
-	const resolves = (actual) => parameter !== void 0 && actual === `resolve:ssm:${parameter}`;
-	const named = (which, actual) => resolves(actual) ? [] : asked(`${which} of ${field}`, ImageId, actual);
-	const makesDefault = auditing.request.publication.launchTemplate?.makesDefault === true;
-	return [...named(`the latest version, ${latest.number},`, latest.imageId), ...makesDefault ? named(`the default version, ${defaultVersion},`, defaultImage) : []];
-}
-// src/plan/ours.ts
-function ownIn(target, copies, findings) {
-	const { place, existing, earlierCopies, ancestry, parts } = target;
-	const known = {
-		snapshots: parts,
-		parents: new Map([...ancestry, ...copies])
-	};
-	const tie = (image) => tieOfImage(image, known);
-	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, placeName(place), {
-			id,
-			why: "why" in tied ? tied.why : ""
-		});
-		return is !== "foreign";
-	};
-	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const own = earlierCopies.filter(isMarked).filter((copy) => {
-		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, placeName(place), {
-			id: copy.SnapshotId,
-			why: tied.why
-		});
-		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
-	});
-	return {
-		target: {
-			...target,
-			existing: images,
-			earlierCopies: own
-		},
-		tie
-	};
-}
-function leave$1(findings, where, { id = "", why }) {
-	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
-}
-function ownIntermediates({ source, intermediates }, findings) {
-	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = placeName({
-			account: source.account,
-			region
-		});
-		const judged = (all, tieOf) => all.filter((one) => {
-			const tied = tieOf(one, source.imageId);
-			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
-			if (tied.is !== "proven") leave$1(findings, where, {
-				id,
-				why: tied.why
-			});
-			return tied.is === "proven";
-		});
-		return [region, {
-			images: judged(images, tieOfEncryptedCopy),
-			snapshots: judged(snapshots, tieOfEncryptedSnapshot)
-		}];
-	}));
-}
-function copiesOf({ imageId }, own) {
-	const images = [...own.values()].flatMap(({ images }) => images);
-	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
-}
 // src/plan/problem.ts
 function disabledRegion(error) {
 	if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return void 0;
@@ -45417,547 +45460,6 @@ function openFindings(signal, mendsTarget = () => void 0) {
 		};
 	};
 	return openFor([void 0]);
-}
-// src/one-line.ts
-const unseen$1 = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
-const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
-function spelled(character) {
-	const digits = (character.codePointAt(0) ?? 0).toString(16);
-	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
-}
-function oneLine(text) {
-	return text.replace(lineBreaks, " ").replace(unseen$1, spelled);
-}
-// src/report/text.ts
-function logText(text) {
-	return text.split("\n").map((line) => oneLine(line).replaceAll("##[", "## [").replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
-}
-function outputText(value) {
-	const escaped = (character) => Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`);
-	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen$1, (character) => escaped(character).join(""));
-}
-const word = /^(?:\p{L}[\p{L}\p{M}]*(?:['’-]\p{L}[\p{L}\p{M}]*)*\d{0,3}|\d{1,6}(?:[.,]\d{1,3})?|[—–…→×%])$/u;
-const linked = /[0-9a-f]{7}|www$/i;
-function markdown(text) {
-	const parts = [];
-	for (const one of oneLine(text).split(/\s+/).filter(Boolean)) {
-		const { lead, core, trail } = parted(one);
-		const isWord = word.test(core) && !linked.test(core) && !/^\d+[.)]/.test(one);
-		const last = parts.at(-1);
-		if (core === "") parts.push({
-			lead: "",
-			core: one,
-			trail: "",
-			isCode: true
-		});
-		else if (!isWord && lead === "" && last?.isCode === true && last.trail === "") Object.assign(last, {
-			core: `${last.core} ${core}`,
-			trail
-		});
-		else parts.push({
-			lead,
-			core,
-			trail,
-			isCode: !isWord
-		});
-	}
-	return parts.map(({ lead, core, trail, isCode }) => `${lead}${isCode ? code(core) : core}${trail}`).join(" ");
-}
-function parted(text) {
-	let [from, to] = [0, text.length];
-	while (from < to && `"'(`.includes(text.charAt(from))) from += 1;
-	while (to > from && `,.;:?!"')`.includes(text.charAt(to - 1))) to -= 1;
-	return {
-		lead: text.slice(0, from),
-		core: text.slice(from, to),
-		trail: text.slice(to)
-	};
-}
-function markdownCell(text) {
-	return markdown(text.replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
-}
-function code(text) {
-	const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
-	const fence = "`".repeat(longest + 1);
-	const space = text.startsWith("`") || text.endsWith("`") ? " " : "";
-	return `${fence}${space}${text}${space}${fence}`;
-}
-function mermaidLabel(text) {
-	return oneLine(text).trim().replace(/(?<![\p{L}\p{N}])[/_-]|[/_-](?![\p{L}\p{N}])|[^\p{L}\p{M}\p{N} /_-]/gu, (sign) => `#${sign.codePointAt(0)};`);
-}
-// src/report/words.ts
-function spokenSeconds(seconds) {
-	const whole = Math.round(seconds);
-	if (whole < 60) return `${whole} s`;
-	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
-	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
-}
-function counted(number, noun, plural = `${noun}s`) {
-	return `${number} ${number === 1 ? noun : plural}`;
-}
-// src/report/progress.ts
-function openLog({ runner, clock }) {
-	const start = clock.now();
-	const elapsedSeconds = () => (clock.now() - start) / 1e3;
-	return {
-		elapsedSeconds,
-		line: (where, what) => runner.info(logText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${oneLine(what)}`)),
-		warn: (message) => runner.warning(logText(oneLine(message))),
-		mask: runner.mask,
-		async group(title, work) {
-			runner.startGroup(logText(title));
-			try {
-				return await work();
-			} finally {
-				runner.endGroup();
-			}
-		}
-	};
-}
-const heartbeatSeconds = 120;
-function milestones({ totalGiB, stepPercent, now }, tell) {
-	let first;
-	let told = {
-		percent: 0,
-		at: now()
-	};
-	return (percent) => {
-		const at = now();
-		first ??= {
-			percent,
-			at
-		};
-		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
-		told = {
-			percent,
-			at
-		};
-		const seconds = (at - first.at) / 1e3;
-		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
-	};
-}
-function paceOf(totalGiB, percent, perSecond) {
-	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
-}
-// src/report/stopped.ts
-var ProblemsError = class extends Error {
-	name = "ProblemsError";
-	problems;
-	plan;
-	madeImageId;
-	constructor(problems, plan, madeImageId) {
-		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
-		const all = `the ${plan === void 0 ? "job summary" : "file of plan-file"} has them all`;
-		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
-		super(`${count} found ${when}.\n${problemLines(problems, all)}`);
-		this.problems = problems;
-		this.plan = plan;
-		this.madeImageId = madeImageId;
-	}
-};
-var StoppedError = class extends Error {
-	name = "StoppedError";
-	plan;
-	constructor(cause, plan) {
-		super(errorMessage(cause), { cause });
-		this.plan = plan;
-	}
-};
-function problemsOf(error) {
-	return error instanceof ProblemsError || error instanceof InputError ? error.problems : [];
-}
-function sentenceOf(error) {
-	if (error instanceof InputError || error instanceof ProblemsError) return error.message;
-	const { message, remedy } = explain(error instanceof StoppedError ? error.cause : error);
-	return remedy === void 0 ? message : `${message}. What to do: ${remedy}`;
-}
-// src/temporary-file.ts
-function ownName(what) {
-	return `share-encrypted-ami-${(0,external_node_crypto_namespaceObject.randomUUID)()}-${what}`;
-}
-// src/saved-state.ts
-const format = 2;
-const headName = "ledger";
-const entryCharacters = 3e4;
-const maxEntries = 16;
-const plainCharacters = 7e3;
-function openSavedParts(save, files) {
-	const means = {
-		save,
-		files,
-		own: ownName("undo")
-	};
-	let saved = new Map();
-	const entriesOf = (parts) => [...parts.values()].flatMap(({ form }) => "entries" in form ? form.entries : []);
-	const blank = (names) => {
-		for (const name of names) save(name, "");
-	};
-	return {
-		write(parts) {
-			const next = new Map(saved);
-			for (const [part, value] of Object.entries(parts)) {
-				const text = JSON.stringify(value);
-				const former = saved.get(part);
-				if (former?.text === text) continue;
-				const turn = former?.turn === 0 ? 1 : 0;
-				next.delete(part);
-				const room = maxEntries - entriesOf(next).length;
-				next.set(part, {
-					text,
-					turn,
-					form: put$1({
-						text,
-						value
-					}, {
-						name: `${part}-${turn}`,
-						room
-					}, means)
-				});
-			}
-			if ([...next].every(([part, { text }]) => saved.get(part)?.text === text)) return;
-			save(headName, JSON.stringify({
-				format,
-				parts: Object.fromEntries([...next].map(([p, { form }]) => [p, form]))
-			}));
-			const kept = new Set(entriesOf(next));
-			const gone = entriesOf(saved).filter((name) => !kept.has(name));
-			saved = next;
-			blank(gone);
-		},
-		clear() {
-			const gone = entriesOf(saved);
-			saved = new Map();
-			save(headName, "");
-			blank(gone);
-		}
-	};
-}
-function put$1({ text, value }, { name, room }, { save, files, own }) {
-	if (text.length <= plainCharacters) return { plain: value };
-	const packed = pack(text);
-	const count = Math.ceil(packed.length / entryCharacters);
-	if (count > room) {
-		const file = `${own}-${name}.json`;
-		const problem = fileProblem(files, file, text);
-		if (problem !== void 0) throw new Error(`what would have to be undone can't be saved for the post step: it takes ${count} entries of saved state, there is room for ${room}, and ${problem}`);
-		return {
-			file,
-			sha256: sha256$1(text)
-		};
-	}
-	const entries = Array.from({ length: count }, (_, index) => `${headName}-${name}-${index}`);
-	for (const [index, entry] of entries.entries()) save(entry, packed.slice(index * entryCharacters, (index + 1) * entryCharacters));
-	return { entries };
-}
-function fileProblem(files, name, text) {
-	if (files.temp === void 0) return "RUNNER_TEMP, which could hold it, is not set";
-	const path = (0,external_node_path_namespaceObject.join)(files.temp, name);
-	try {
-		files.write(path, text);
-		return;
-	} catch (error) {
-		return `${path} could not be written: ${errorMessage(error)}`;
-	}
-}
-function roomProblem(packedCharacters, files) {
-	if (packedCharacters <= maxEntries * entryCharacters) return void 0;
-	return fileProblem(files, ownName("undo-room"), "");
-}
-function pack(text) {
-	const params = {
-		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_QUALITY]: 5,
-		[external_node_zlib_namespaceObject.constants.BROTLI_PARAM_LGWIN]: 22
-	};
-	return (0,external_node_zlib_namespaceObject.brotliCompressSync)(text, { params }).toString("base64");
-}
-function sha256$1(text) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update(text).digest("hex");
-}
-function readSavedParts(get, files) {
-	const parts = new Map();
-	const unread = [];
-	const attempt = (part, read) => {
-		try {
-			read();
-		} catch (error) {
-			unread.push({
-				part,
-				why: errorMessage(error)
-			});
-		}
-	};
-	attempt(void 0, () => {
-		const text = get(headName);
-		if (text === "") return;
-		for (const [part, form] of Object.entries(readHead(text))) attempt(part, () => parts.set(part, readForm(form, get, files)));
-	});
-	return {
-		parts,
-		unread
-	};
-}
-function readHead(text) {
-	const head = JSON.parse(text);
-	if (!isRecord(head) || !isRecord(head.parts)) throw new Error("it is not what this action saves");
-	if (head.format !== format) throw new Error(`it is of format ${JSON.stringify(head.format)}, and this version of the action knows ${format}`);
-	return head.parts;
-}
-function readForm(form, get, files) {
-	if (isRecord(form) && "plain" in form) return form.plain;
-	if (isRecord(form) && Array.isArray(form.entries)) {
-		const packed = form.entries.map((name) => get(String(name))).join("");
-		return JSON.parse((0,external_node_zlib_namespaceObject.brotliDecompressSync)(Buffer.from(packed, "base64")).toString("utf8"));
-	}
-	if (!isRecord(form) || typeof form.file !== "string") throw new Error("it is not what this action saves");
-	if (files.temp === void 0) throw new Error(`RUNNER_TEMP, in which ${form.file} is, is not set`);
-	const text = files.read((0,external_node_path_namespaceObject.join)(files.temp, form.file));
-	if (sha256$1(text) !== form.sha256) throw new Error(`the file ${form.file} is not as it was written: it is not acted on`);
-	return JSON.parse(text);
-}
-// src/ledger.ts
-const emptyLedger = {
-	imageId: "",
-	leaseId: "",
-	leased: false,
-	since: 0,
-	grantKeys: [],
-	shares: [],
-	regions: [],
-	targets: {},
-	boots: false,
-	promotions: [],
-	versions: [],
-	account: "",
-	region: "",
-	isSettled: false,
-	keepPending: false,
-	finished: []
-};
-function openLedger(save, files) {
-	const saved = openSavedParts(save, files);
-	let state;
-	const write = (change) => {
-		const next = {
-			...emptyLedger,
-			...state,
-			...change
-		};
-		const { shares, targets, promotions, versions, finished, ...run } = next;
-		saved.write({
-			run,
-			shares,
-			targets,
-			finished,
-			promotions: promotions.map(savedPromotion),
-			versions
-		});
-		state = next;
-	};
-	return {
-		get state() {
-			return state;
-		},
-		write,
-		addShare(region, resource, accounts) {
-			const shares = state?.shares ?? [];
-			const at = shares.findIndex((entry) => entry.region === region && entry.accounts.join() === accounts.join());
-			const known = shares[at];
-			const entry = {
-				region,
-				accounts,
-				resources: [...known?.resources ?? [], resource]
-			};
-			write({ shares: known === void 0 ? [...shares, entry] : shares.with(at, entry) });
-		},
-		clear() {
-			state = void 0;
-			saved.clear();
-		}
-	};
-}
-function savedPromotion({ before, ...promotion }) {
-	return {
-		...promotion,
-		before: before?.version === void 0 ? before : { version: before.version }
-	};
-}
-const charactersPerTarget = 30;
-const charactersPerParameter = 50;
-const charactersPerTemplate = 60;
-function ledgerProblem({ targets, parameters, templates = 0 }, files) {
-	const references = parameters * charactersPerParameter + templates * charactersPerTemplate;
-	const problem = roomProblem(targets * charactersPerTarget + references, files);
-	if (problem === void 0) return void 0;
-	return `what has to be undone of ${targets} targets and ${parameters} SSM parameters${templates > 0 ? ` and ${templates} launch templates` : ""}, should the run be killed, is more than saved state holds, and ${problem}`;
-}
-const readers = new Map([
-	["run", (value) => isRunPart(value) ? value : void 0],
-	["shares", (value) => isListOf(value, isShareEntry) ? { shares: value } : void 0],
-	["targets", (value) => isTextsByName(value) ? { targets: value } : void 0],
-	["finished", (value) => isTexts(value) ? { finished: value } : void 0],
-	["versions", (value) => isListOf(value, isNewVersion) ? { versions: value } : void 0],
-	["promotions", (value) => isListOf(value, isPromotion) ? { promotions: value } : void 0]
-]);
-const words$1 = new Map([
-	["run", "the AMI, its lease and the grants"],
-	["shares", "the shares"],
-	["targets", "the targets"],
-	["finished", "the AMIs that are finished"],
-	["promotions", "the SSM parameters"],
-	["versions", "the launch templates"]
-]);
-function savedLedger(get, files) {
-	const saved = readSavedParts(get, files);
-	const unread = saved.unread.map(({ part, why }) => part === void 0 ? `all of it: ${why}` : `${words$1.get(part) ?? part}: ${why}`);
-	const known = [];
-	for (const [part, value] of saved.parts) {
-		const read = readers.get(part)?.(value);
-		if (read === void 0) unread.push(`${words$1.get(part) ?? part}: it is not what this action saves`);
-		else known.push(read);
-	}
-	return {
-		state: known.length === 0 ? void 0 : Object.assign({}, emptyLedger, ...known),
-		unread
-	};
-}
-function isTextsByName(value) {
-	return isRecord(value) && Object.values(value).every(isTexts);
-}
-function isRunPart(value) {
-	return isRecord(value) && [
-		value.imageId,
-		value.leaseId,
-		value.account,
-		value.region
-	].every(isText) && [
-		value.leased,
-		value.keepPending,
-		value.boots,
-		value.isSettled
-	].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
-}
-function isShareEntry(value) {
-	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);
-}
-function isNewVersion(value) {
-	if (!isRecord(value) || ![
-		value.place,
-		value.template,
-		value.amiId
-	].every(isText)) return false;
-	const isNumber = (one) => Number.isInteger(one);
-	return isNumber(value.latest) && isNumber(value.formerDefault) && (value.existing === void 0 || isNumber(value.existing));
-}
-function isPromotion(value) {
-	if (!isRecord(value) || ![
-		value.place,
-		value.name,
-		value.amiId
-	].every(isText)) return false;
-	const { before } = value;
-	return before === null || isRecord(before) && (Number.isInteger(before.version) || isText(before.value));
-}
-// src/operations/client-token.ts
-function clientToken(leaseId, ...parts) {
-	return (0,external_node_crypto_namespaceObject.createHash)("sha256").update([leaseId, ...parts].join(" ")).digest("hex");
-}
-// src/operations/patiently.ts
-const patienceMs = 12e4;
-const unseenMs$2 = 3e5;
-function onceSeen(place, act) {
-	return retried({
-		place,
-		on: isUnseen,
-		forMs: unseenMs$2,
-		wait: (count) => Math.min(500 * count, 1e4)
-	}, act);
-}
-async function patiently(place, act) {
-	const until = place.clock.now() + patienceMs;
-	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
-		return await act();
-	} catch (error) {
-		if (!(isDenied(error) || hasCode(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
-		await place.sleep(wait).catch(() => {
-			throw error;
-		});
-	}
-}
-// src/operations/instances.ts
-function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", placeName(place), String(count));
-}
-function isLaunchedBy(instance, leaseId, place) {
-	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
-}
-const live = [
-	"pending",
-	"running",
-	"stopping",
-	"stopped"
-];
-async function leasedInstances(place, leases, imageId) {
-	const Filters = [
-		leases === "any" ? {
-			Name: "tag-key",
-			Values: [tagKeys.lease]
-		} : {
-			Name: `tag:${tagKeys.lease}`,
-			Values: [...leases]
-		},
-		...imageId === void 0 ? [] : [{
-			Name: `tag:${tagKeys.sourceAmi}`,
-			Values: [imageId]
-		}],
-		{
-			Name: "instance-state-name",
-			Values: live
-		}
-	];
-	return (await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeInstancesCommand({
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.Reservations ?? [],
-			next: page.NextToken
-		};
-	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
-		const lease = tagValue(one, tagKeys.lease);
-		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
-	});
-}
-async function describeInstance(place, id) {
-	try {
-		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
-		return Reservations.flatMap(({ Instances = [] }) => Instances)[0];
-	} catch (error) {
-		if (isAbsentInstance(error)) return void 0;
-		throw error;
-	}
-}
-function isAbsentInstance(error) {
-	return hasCode(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
-}
-async function terminate(place, id) {
-	await patiently(place, async () => {
-		try {
-			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
-		} catch (error) {
-			if (isAbsentInstance(error)) return;
-			if (isDenied(error) && hasEnded(await describeInstance(place, id))) return;
-			throw error;
-		}
-	});
-}
-const endLookMs = 5e3;
-async function ended(place, id) {
-	while (!hasEnded(await describeInstance(place, id))) await place.sleep(endLookMs);
-}
-function hasEnded(instance) {
-	return instance === void 0 || instance.State?.Name === "terminated";
 }
 // src/operations/question.ts
 var UnaskedError = class extends Error {
@@ -46252,6 +45754,59 @@ function reportOf$1({ done, failed, gone, stays, goesOn, foreign, allowed }) {
 		allowed: once(allowed),
 		failed: once(real.map(({ what }) => what))
 	};
+}
+// src/aws/kms.ts
+const useOperations = [
+	"DescribeKey",
+	"Decrypt",
+	"ReEncryptFrom"
+];
+const keyOperations = [...useOperations, "CreateGrant"];
+function useStatements(on) {
+	const { Resource, ...whom } = on;
+	const allow = (Action) => ({
+		Effect: "Allow",
+		...whom,
+		Action,
+		Resource
+	});
+	const forEc2 = { Bool: { "kms:GrantIsForAWSResource": "true" } };
+	return [allow(useOperations.map((operation) => `kms:${operation}`)), {
+		...allow("kms:CreateGrant"),
+		Condition: forEc2
+	}];
+}
+async function makeCipherText(place, keyArn) {
+	const command = new GenerateDataKeyWithoutPlaintextCommand({
+		KeyId: keyArn,
+		NumberOfBytes: 32
+	});
+	const { CiphertextBlob } = await place.kms(command);
+	if (CiphertextBlob === void 0) throw new Error("KMS gave no cipher text");
+	return CiphertextBlob;
+}
+async function askToDecrypt(place, keyArn, CiphertextBlob) {
+	await place.kms(new DecryptCommand({
+		KeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	}));
+}
+async function listGrants(place, keyArn) {
+	const grants = [];
+	for (let Marker;;) {
+		const page = await place.kms(new ListGrantsCommand({
+			KeyId: keyArn,
+			Limit: 100,
+			Marker
+		}));
+		grants.push(...page.Grants ?? []);
+		if (!page.Truncated) return grants;
+		Marker = page.NextMarker;
+	}
+}
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
 }
 // src/aws/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
@@ -46725,6 +46280,16 @@ async function statedOn(place, keyArn, leases) {
 		lease,
 		account
 	})));
+}
+// src/report/words.ts
+function spokenSeconds(seconds) {
+	const whole = Math.round(seconds);
+	if (whole < 60) return `${whole} s`;
+	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
+}
+function counted(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
@@ -47218,6 +46783,118 @@ async function endAndRead({ source, sourceRegion, state, grants, reached }, atte
 	}));
 	return look();
 }
+// src/one-line.ts
+const unseen$1 = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const lineBreaks = /[\n\r\v\f\t\u0085\u2028\u2029]+/g;
+function spelled(character) {
+	const digits = (character.codePointAt(0) ?? 0).toString(16);
+	return digits.length > 4 ? `\\u{${digits}}` : `\\u${digits.padStart(4, "0")}`;
+}
+function oneLine(text) {
+	return text.replace(lineBreaks, " ").replace(unseen$1, spelled);
+}
+// src/report/text.ts
+function logText(text) {
+	return text.split("\n").map((line) => oneLine(line).replaceAll("##[", "## [").replace(/^(\s*):(?=:)/, "$1: ")).join("\n");
+}
+function outputText(value) {
+	const escaped = (character) => Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`);
+	return JSON.stringify(value).replaceAll("##[", "##\\u005b").replace(unseen$1, (character) => escaped(character).join(""));
+}
+const word = /^(?:\p{L}[\p{L}\p{M}]*(?:['’-]\p{L}[\p{L}\p{M}]*)*\d{0,3}|\d{1,6}(?:[.,]\d{1,3})?|[—–…→×%])$/u;
+const linked = /[0-9a-f]{7}|www$/i;
+function markdown(text) {
+	const parts = [];
+	for (const one of oneLine(text).split(/\s+/).filter(Boolean)) {
+		const { lead, core, trail } = parted(one);
+		const isWord = word.test(core) && !linked.test(core) && !/^\d+[.)]/.test(one);
+		const last = parts.at(-1);
+		if (core === "") parts.push({
+			lead: "",
+			core: one,
+			trail: "",
+			isCode: true
+		});
+		else if (!isWord && lead === "" && last?.isCode === true && last.trail === "") Object.assign(last, {
+			core: `${last.core} ${core}`,
+			trail
+		});
+		else parts.push({
+			lead,
+			core,
+			trail,
+			isCode: !isWord
+		});
+	}
+	return parts.map(({ lead, core, trail, isCode }) => `${lead}${isCode ? code(core) : core}${trail}`).join(" ");
+}
+function parted(text) {
+	let [from, to] = [0, text.length];
+	while (from < to && `"'(`.includes(text.charAt(from))) from += 1;
+	while (to > from && `,.;:?!"')`.includes(text.charAt(to - 1))) to -= 1;
+	return {
+		lead: text.slice(0, from),
+		core: text.slice(from, to),
+		trail: text.slice(to)
+	};
+}
+function markdownCell(text) {
+	return markdown(text.replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
+}
+function code(text) {
+	const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
+	const fence = "`".repeat(longest + 1);
+	const space = text.startsWith("`") || text.endsWith("`") ? " " : "";
+	return `${fence}${space}${text}${space}${fence}`;
+}
+function mermaidLabel(text) {
+	return oneLine(text).trim().replace(/(?<![\p{L}\p{N}])[/_-]|[/_-](?![\p{L}\p{N}])|[^\p{L}\p{M}\p{N} /_-]/gu, (sign) => `#${sign.codePointAt(0)};`);
+}
+// src/report/progress.ts
+function openLog({ runner, clock }) {
+	const start = clock.now();
+	const elapsedSeconds = () => (clock.now() - start) / 1e3;
+	return {
+		elapsedSeconds,
+		line: (where, what) => runner.info(logText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${oneLine(what)}`)),
+		warn: (message) => runner.warning(logText(oneLine(message))),
+		mask: runner.mask,
+		async group(title, work) {
+			runner.startGroup(logText(title));
+			try {
+				return await work();
+			} finally {
+				runner.endGroup();
+			}
+		}
+	};
+}
+const heartbeatSeconds = 120;
+function milestones({ totalGiB, stepPercent, now }, tell) {
+	let first;
+	let told = {
+		percent: 0,
+		at: now()
+	};
+	return (percent) => {
+		const at = now();
+		first ??= {
+			percent,
+			at
+		};
+		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
+		told = {
+			percent,
+			at
+		};
+		const seconds = (at - first.at) / 1e3;
+		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
+	};
+}
+function paceOf(totalGiB, percent, perSecond) {
+	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${spokenSeconds((100 - percent) / perSecond)} left`;
+}
 // src/sweep.ts
 async function sweep$1(host, request, signal) {
 	const log = openLog(host);
@@ -47422,58 +47099,299 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 		...hubs
 	].flat())];
 }
-// src/audit.ts
-async function audit$1(host, request, signal) {
-	const log = openLog(host);
-	const findings = openFindings(signal);
-	const accounts = openAccounts(host, request, findings);
-	return log.group("Comparing every target with the source AMI", async () => {
-		const observed = await observe(whatIsCompared(request), accounts, findings);
-		if (observed === void 0 || findings.of(void 0).length > 0) throw new ProblemsError(findings.problems, void 0);
-		const { source } = observed;
-		const at = accounts.source(source.place.region);
-		const owners = await readOwners({
-			host,
-			request,
-			accounts,
-			source: at,
-			log
-		});
-		const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
-		const known = new Map(observed.targets.map((target) => [target.request, target]));
-		const looking = {
-			request,
-			accounts,
-			source,
-			owners,
-			parents,
-			findings
-		};
-		const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-		for (const warning of findings.warnings()) log.warn(warning);
-		const all = [...found.flat(), ...leftAtSource(source.place, owners)];
-		for (const { kind, account, region, why } of all) log.line(placeName({
-			account,
-			region
-		}), `${kind}: ${why}`);
+// src/audit/lying.ts
+function lyingAbout(judging, lying) {
+	const { around, instances } = lying;
+	const images = around.images.filter((one) => one.ImageId !== judging.source.imageId && !isEncryptedCopy(one));
+	const snapshots = around.snapshots.filter((one) => tagValue(one, tagKeys.intermediate) === void 0);
+	return [
+		...images.flatMap((one) => judge$1(judging, lying, {
+			one,
+			id: one.ImageId,
+			tie: imageTie(judging, lying, one)
+		})),
+		...snapshots.flatMap((one) => judge$1(judging, lying, {
+			one,
+			id: one.SnapshotId,
+			tie: tieOfSnapshot(one, lying.known)
+		})),
+		...instances.flatMap((one) => judgeInstance(judging, lying, one))
+	];
+}
+function imageTie({ isByLineage }, { known, lineage }, image) {
+	if (lineage === void 0 || !claimsLineage(image, lineage)) return tieOfImage(image, known);
+	const tied = tieInLineage$1(image, lineage, known);
+	const isJudged = isByLineage || !isOfEncryptedCopy(image);
+	return tied.is === "claimed" && isJudged ? {
+		...tied,
+		is: "foreign"
+	} : tied;
+}
+function judge$1({ owners }, { place }, { one, id = "", tie }) {
+	const taken = "ImageId" in one ? void 0 : tagValue(one, tagKeys.superseded);
+	const lease = tagValue(one, tagKeys.lease) ?? taken;
+	const since = lease === void 0 ? void 0 : owners?.endedSince(madeOf(one, lease, place.awsNow()));
+	if (tie.is === "foreign" || since === void 0) return told$3(id, tie, since);
+	return told$3(id, tieToLease(one, since), since);
+}
+function judgeInstance({ owners }, { place }, one) {
+	const { InstanceId: id = "", LaunchTime } = one;
+	const [lease = "", sourceAmi = ""] = [tagKeys.lease, tagKeys.sourceAmi].map((key) => tagValue(one, key));
+	const made = {
+		id,
+		lease,
+		sourceAmi,
+		since: LaunchTime?.getTime() ?? place.awsNow(),
+		isAvailable: false
+	};
+	return told$3(id, isLaunchedBy(one, lease, place) ? { is: "proven" } : {
+		is: "foreign",
+		why: "the run whose lease it bears did not launch it"
+	}, owners?.endedSince(made));
+}
+function told$3(id, tie, since) {
+	if (tie.is === "foreign") return [{
+		kind: "foreign",
+		id,
+		why: `${id} bears tags of this action, but ${tie.why}`
+	}];
+	if (since === void 0) return [];
+	return [{
+		kind: "left-over",
+		id,
+		why: `${id} bears the lease of a run that has ended; a sweep takes it back`
+	}];
+}
+function leftAtSource({ account, region }, owners) {
+	const { abandoned = [], foreign = [] } = owners ?? {};
+	return [...abandoned.map(({ ImageId = "" }) => {
 		return {
-			source,
-			findings: all,
-			seconds: log.elapsedSeconds()
+			kind: "left-over",
+			account,
+			region,
+			id: ImageId,
+			why: `a run on ${ImageId} died, and what it left at the source is not taken back yet; a sweep does it`
+		};
+	}), ...foreign.map((why) => ({
+		kind: "foreign",
+		account,
+		region,
+		why
+	}))];
+}
+// src/plan/ours.ts
+function ownIn(target, copies, findings) {
+	const { place, existing, earlierCopies, ancestry, parts } = target;
+	const known = {
+		snapshots: parts,
+		parents: new Map([...ancestry, ...copies])
+	};
+	const tie = (image) => tieOfImage(image, known);
+	const isOwn = (id, { is, ...tied }) => {
+		if (is === "foreign") leave$1(findings, placeName(place), {
+			id,
+			why: "why" in tied ? tied.why : ""
+		});
+		return is !== "foreign";
+	};
+	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
+	const own = earlierCopies.filter(isMarked).filter((copy) => {
+		const tied = tieOfSnapshot(copy, known);
+		if (tied.is === "claimed") leave$1(findings, placeName(place), {
+			id: copy.SnapshotId,
+			why: tied.why
+		});
+		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
+	});
+	return {
+		target: {
+			...target,
+			existing: images,
+			earlierCopies: own
+		},
+		tie
+	};
+}
+function leave$1(findings, where, { id = "", why }) {
+	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
+}
+function ownIntermediates({ source, intermediates }, findings) {
+	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
+		const where = placeName({
+			account: source.account,
+			region
+		});
+		const judged = (all, tieOf) => all.filter((one) => {
+			const tied = tieOf(one, source.imageId);
+			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
+			if (tied.is !== "proven") leave$1(findings, where, {
+				id,
+				why: tied.why
+			});
+			return tied.is === "proven";
+		});
+		return [region, {
+			images: judged(images, tieOfEncryptedCopy),
+			snapshots: judged(snapshots, tieOfEncryptedSnapshot)
+		}];
+	}));
+}
+function copiesOf({ imageId }, own) {
+	const images = [...own.values()].flatMap(({ images }) => images);
+	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
+// src/observe/published.ts
+async function readPublished(place, image, looked) {
+	const [launchPermissions, fastZones, grants, parameter, template] = await joined([
+		readLaunchPermissions(place, image),
+		readFastZones(place, image),
+		readGrants(place, looked),
+		readValue(place, looked),
+		readLaunches(place, looked)
+	]);
+	return {
+		launchPermissions,
+		fastZones,
+		grants,
+		parameter,
+		template
+	};
+}
+async function readLaunchPermissions(place, { ImageId }) {
+	const command = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "launchPermission"
+	});
+	return (await place.ec2(command)).LaunchPermissions ?? [];
+}
+async function readFastZones(place, image) {
+	const Filters = [{
+		Name: "snapshot-id",
+		Values: snapshotIdsOf(image)
+	}, {
+		Name: "state",
+		Values: [
+			"enabling",
+			"optimizing",
+			"enabled"
+		]
+	}];
+	const found = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeFastSnapshotRestoresCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.FastSnapshotRestores ?? [],
+			next: page.NextToken
+		};
+	});
+	const byId = Map.groupBy(found, ({ SnapshotId = "" }) => SnapshotId);
+	return new Map([...byId].map(([id, own]) => [id, own.flatMap(({ AvailabilityZone }) => AvailabilityZone ?? [])]));
+}
+async function readGrants(place, { grantsOn }) {
+	if (grantsOn === void 0) return [];
+	return (await listGrants(place, grantsOn)).filter(({ Constraints = {} }) => Object.keys(Constraints).length === 0).map(({ GranteePrincipal = "", Operations = [] }) => ({
+		principal: GranteePrincipal,
+		operations: Operations
+	}));
+}
+async function readValue(place, { parameter }) {
+	if (parameter === void 0) return void 0;
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
+	} catch (error) {
+		if (hasCode(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+const noTemplate = ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"];
+async function readLaunches(place, { template }) {
+	if (template === void 0) return void 0;
+	try {
+		return await readTemplate(place, template, "$Latest");
+	} catch (error) {
+		if (noTemplate.some((code) => hasCode(error, code))) return void 0;
+		throw error;
+	}
+}
+async function readAround(place, known) {
+	const [images, snapshots] = await joined([ownImages(place, {
+		Name: "tag-key",
+		Values: [tagKeys.sourceAmi]
+	}), ownSnapshots(place, {
+		Name: "tag-key",
+		Values: [tagKeys.lease, tagKeys.superseded]
+	})]);
+	const parts = new Map(known);
+	const unread = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !parts.has(id));
+	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
+	return {
+		images,
+		snapshots,
+		parts
+	};
+}
+// src/observe/lineage.ts
+async function readLineage(reading) {
+	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[placeName(held.place), held]]));
+}
+async function readHeld({ request: { publication }, accounts, findings }, target) {
+	const { account, region, roleArn, everyRegion } = target;
+	const name = placeName(target);
+	const own = findings.about([name]);
+	if (everyRegion?.problem !== void 0) {
+		const { where, what, remedy } = everyRegion.problem;
+		own.add(where, what, remedy);
+		return;
+	}
+	if (await accounts.openTarget(target, roleArn) === void 0) return void 0;
+	const place = accounts.target(target);
+	const lineage = fill(publication.lineage ?? "", {
+		account,
+		region
+	});
+	return own.attempt(name, `looking for AMIs of the lineage ${lineage}`, async () => {
+		const around = await readAround(place, new Map());
+		const isClaimed = (image) => claimsLineage(image, lineage) && whyUnpublished(image) === void 0;
+		const pairs = await joined(around.images.filter((image) => isClaimed(image) && isOfEncryptedCopy(image)).map(({ ImageId = "" }) => ancestryOf(place, ImageId)));
+		return {
+			place,
+			lineage,
+			around,
+			ancestry: new Map(pairs.flat())
 		};
 	});
 }
-function whatIsCompared(request) {
+function heldMembers({ lineage, around, ancestry }) {
+	return membersOf(lineage, around.images, {
+		snapshots: around.parts,
+		parents: ancestry
+	});
+}
+async function readNewest(held, source, findings) {
+	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
+	const ids = [...new Set(published.flatMap((image) => tagValue(image, tagKeys.sourceAmi) ?? []))];
+	const known = source && await findings.attempt(placeName(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
+}
+// src/observe/compared.ts
+function observeCompared(comparing) {
+	const { image } = comparing.request;
+	return image === void 0 ? byLineage(comparing) : byName(comparing, image);
+}
+function readingOf({ request }, image) {
 	const none = {
 		ssmParameter: void 0,
 		launchTemplate: void 0,
 		boot: void 0,
-		lineage: void 0,
-		retain: void 0
+		lineage: void 0
 	};
 	const publication = {
 		...request.publication,
-		...none
+		...none,
+		retain: void 0
 	};
 	const source = {
 		...request.source,
@@ -47481,6 +47399,7 @@ function whatIsCompared(request) {
 	};
 	return {
 		...request,
+		image,
 		source,
 		publication,
 		scan: void 0,
@@ -47488,26 +47407,442 @@ function whatIsCompared(request) {
 		topology: "direct"
 	};
 }
+async function byName(comparing, image) {
+	const { accounts, findings } = comparing;
+	const observing = {
+		request: readingOf(comparing, image),
+		accounts,
+		findings
+	};
+	const finding = comparing.source === void 0 ? void 0 : resolveSource(observing, "compare");
+	const [source, targets] = await joined([Promise.resolve(finding), observeTargets(observing, Promise.resolve(finding))]);
+	return source && {
+		source,
+		targets,
+		held: new Map()
+	};
+}
+async function byLineage(comparing) {
+	const { request, accounts, findings, source: place, aside } = comparing;
+	const held = await readLineage({
+		request,
+		accounts,
+		findings
+	});
+	const id = await readNewest(held.values(), place, aside);
+	if (id === void 0) {
+		noteNone(comparing, held);
+		return;
+	}
+	const observing = {
+		request: readingOf(comparing, {
+			by: "id",
+			id
+		}),
+		accounts,
+		findings
+	};
+	const source = (place && await resolveSource({
+		...observing,
+		findings: aside
+	}, "compare")) ?? standIn(request, id, problemLine(aside.problems));
+	return {
+		source,
+		targets: await observeTargets(observing, Promise.resolve(source)),
+		held
+	};
+}
+const toldImages = 5;
+function noteNone({ request, findings }, held) {
+	const { lineage = "" } = request.publication;
+	const there = [...held].flatMap(([name, one]) => heldMembers(one).map((image) => {
+		const why = whyUnpublished(image) ?? `is of ${tagValue(image, tagKeys.sourceAmi)}, which was recalled`;
+		return `${image.ImageId} in ${name} ${why}`;
+	}));
+	const told = there.slice(0, toldImages).join("; ");
+	const more = there.length > toldImages ? ` and ${there.length - toldImages} more` : "";
+	const read = held.size === request.targets.length ? "no target" : "no target that could be read";
+	findings.add("lineage", `${read} has a published AMI of the lineage ${lineage}${told && `: ${told}${more}`}`, "share one with this lineage, or name the source AMI, such as by ami-id");
+}
+function standIn({ source: { region } }, imageId, unread) {
+	return {
+		imageId,
+		image: {
+			ImageId: imageId,
+			Name: "{name}"
+		},
+		unread,
+		place: {
+			account: "",
+			region
+		},
+		account: "",
+		snapshots: [],
+		extras: { uefiData: void 0 },
+		instanceId: void 0,
+		earlierTry: void 0,
+		kmsKeyArn: void 0
+	};
+}
+async function readCopies({ accounts, aside }, source) {
+	if (source.unread !== void 0) return new Map();
+	const found = await readIntermediates({
+		accounts,
+		findings: aside
+	}, source, source.place.region);
+	return copiesOf(source, ownIntermediates({
+		source,
+		intermediates: new Map([found])
+	}, openFindings(aside.signal)));
+}
+// src/aws/key-users.ts
+const takenByLaunch = ["Decrypt", "CreateGrant"];
+function policyAdmits(policy, owner, user) {
+	if ("account" in user && user.role !== void 0) return false;
+	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
+	return takenByLaunch.every((operation) => admitting.some((one) => allows(one, `kms:${operation}`)));
+}
+function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
+	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
+	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
+}
+function accountOf$2(principal = "") {
+	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
+}
+function admits(statement, owner, user) {
+	const principals = principalsOf(statement);
+	if (principals.includes("*")) return fits$1(statement, user);
+	const others = principals.map(accountOf$2).filter((account) => account !== owner);
+	return "account" in user ? others.includes(user.account) : others.length > 0;
+}
+function fits$1(statement, user) {
+	const accounts = valuesOf$1(statement, "kms:CallerAccount", "aws:PrincipalAccount");
+	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
+	const organizations = valuesOf$1(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
+	if (organizations.length === 0 || "account" in user) return true;
+	return organizations.some((one) => one === user.organization || one.includes("*"));
+}
+function valuesOf$1({ Condition = {} }, ...keys) {
+	const wanted = keys.map((key) => key.toLowerCase());
+	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
+}
+function allows({ Action, NotAction }, action) {
+	if (Action === void 0) return !matches(NotAction, action);
+	return matches(Action, action);
+}
+function matches(patterns, action) {
+	return [patterns ?? []].flat().some((pattern) => {
+		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
+		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
+	});
+}
+// src/plan/audit.ts
+function auditedImage({ request, source, target }) {
+	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && tagValue(image, tagKeys.lease) === void 0);
+	const alike = (image) => whyUnlike({
+		request,
+		source
+	}, target, image) === "";
+	return finished.find(({ Name }) => Name === target.name) ?? finished.find(alike) ?? finished[0];
+}
+function valuesOf({ source, target }) {
+	const { Name = "", ImageId = "" } = source.image;
+	return {
+		account: target.place.account,
+		region: target.place.region,
+		name: Name,
+		"source-ami": ImageId
+	};
+}
+function parameterOf(auditing) {
+	return nameOfAnyRun(auditing, auditing.request.publication.ssmParameter);
+}
+function templateOf(auditing) {
+	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
+}
+function nameOfAnyRun(auditing, template) {
+	const name = template && fill(template, valuesOf(auditing));
+	return name === void 0 || /\{(date|sha|run-id|name)\}/.test(name) ? void 0 : name;
+}
+function whyRecalled({ source }, image) {
+	const marked = [source.image, image].find((one) => tagValue(one, recalledTag) !== void 0);
+	return marked && `${marked.ImageId} was recalled: ${tagValue(marked, "share-encrypted-ami:recalled")}`;
+}
+function auditDifferences(auditing, image, published) {
+	const { request, source, target } = auditing;
+	return [
+		...asked("State", "available", image.State),
+		...source.unread === void 0 ? unlikeness({
+			request,
+			source
+		}, target, image) : snapshotDifferences(target.kmsKeyArn, image, target.parts.values()),
+		...descriptionDifferences$1(auditing, image),
+		...tagsDifferences(auditing, image),
+		...standingDifferences(request, image),
+		...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
+		...grantDifferences(target, published),
+		...deprecationDifferences(request, image),
+		...protectionDifferences(request, image),
+		...restoreDifferences(target, image, published),
+		...parameterDifferences(parameterOf(auditing), image, published),
+		...templateDifferences(auditing, image, published)
+	];
+}
+function asked(field, expected, actual) {
+	return expected === actual ? [] : [{
+		field,
+		source: expected,
+		target: actual || "not set",
+		asked: true
+	}];
+}
+function descriptionDifferences$1(auditing, image) {
+	const { description } = auditing.request;
+	if (description === void 0 && auditing.source.unread !== void 0) return [];
+	const template = description ?? describedAs(auditing.source.image) ?? "";
+	const values = description === void 0 ? {} : valuesOf(auditing);
+	const here = describedAs(image) ?? "";
+	return (description === void 0 ? here === template : filledByAnyRun(template, values).test(here)) ? [] : [{
+		field: "Description",
+		source: fill(template, values) || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+const ofRun$1 = [tagKeys.run, tagKeys.commit];
+function tagsDifferences(auditing, image) {
+	const { request, source, target } = auditing;
+	const { lineage = "" } = request.publication;
+	const ours = {
+		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
+		[tagKeys.sourceAmi]: source.imageId,
+		[tagKeys.lineage]: fill(lineage, valuesOf(auditing))
+	};
+	const inherited = request.copyTags ? source.image.Tags ?? [] : [];
+	const users = target.request.tags;
+	const { tags } = mergeTags(inherited, {
+		users,
+		ours
+	}, 46);
+	const wanted = tags.filter(({ Key = "" }) => !ofRun$1.includes(Key));
+	const usersTags = Object.entries(users).map(([Key, Value]) => ({
+		Key,
+		Value
+	}));
+	return [...tagDifferences(auditing, {
+		wanted,
+		of: ""
+	}, image), ...snapshotIdsOf(image).flatMap((id) => tagDifferences(auditing, {
+		wanted: usersTags,
+		of: ` of ${id}`
+	}, target.parts.get(id) ?? {}))];
+}
+function standingDifferences({ publication: { lineage } }, image) {
+	const isPublished = lineage === void 0 || tagValue(image, tagKeys.published) !== void 0;
+	return [...asked("the boot test", "passed", hasFailed(image) ? tagValue(image, tagKeys.bootTest) : "passed"), ...asked(`the tag ${tagKeys.published}`, "set", isPublished ? "set" : void 0)];
+}
+function tagDifferences(auditing, { wanted, of }, resource) {
+	const values = valuesOf(auditing);
+	return wanted.flatMap(({ Key = "", Value = "" }) => {
+		const actual = tagValue(resource, Key);
+		const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
+		const fits = isTemplate ? actual !== void 0 && filledByAnyRun(Value, values).test(actual) : actual === Value;
+		const expected = isTemplate ? fill(Value, values) : Value;
+		return fits ? [] : [{
+			field: `the tag ${Key}${of}`,
+			source: expected,
+			target: actual ?? "not set",
+			asked: true
+		}];
+	});
+}
+function permissionDifferences(wanted, actual) {
+	const [names, here] = [wanted.map(launcherName), actual.map(launcherName)];
+	const one = (name, source, target) => ({
+		field: `the launch permission of ${name}`,
+		source,
+		target,
+		asked: true
+	});
+	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
+}
+function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
+	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !needsSourceImage(one));
+	const lets = (principal) => grants.some((one) => one.principal === principal && takenByLaunch.every((needed) => one.operations.includes(needed)));
+	return own.filter((principal) => !lets(principal)).map((principal) => ({
+		field: `the grant for ${principal} on ${kmsKeyArn}`,
+		source: "set",
+		target: "not set",
+		asked: true
+	}));
+}
+const dayMs$3 = 864e5;
+function deprecationDifferences({ publication: { deprecateAfter } }, image) {
+	const actual = image.DeprecationTime;
+	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
+	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$3, dayMs$3];
+	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
+}
+function protectionDifferences({ publication }, image) {
+	const actual = image.DeregistrationProtection || "disabled";
+	const expected = {
+		off: "disabled",
+		on: "enabled-without-cooldown",
+		"on-with-cooldown": "enabled-with-cooldown"
+	}[publication.deregistrationProtection];
+	if (expected === "disabled" && !actual.startsWith("enabled")) return [];
+	return asked("DeregistrationProtection", expected, actual);
+}
+function restoreDifferences({ zones }, image, { fastZones }) {
+	return snapshotIdsOf(image).flatMap((id) => {
+		const list = (names) => names.toSorted().join(", ") || "off";
+		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
+	});
+}
+function parameterDifferences(name, { ImageId = "" }, published) {
+	return name === void 0 ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
+}
+function templateDifferences(auditing, { ImageId = "" }, { template }) {
+	const name = templateOf(auditing);
+	if (name === void 0) return [];
+	const field = `the launch template ${name}`;
+	if (template === void 0) return asked(field, ImageId, void 0);
+	const { source: latest, defaultVersion, defaultImage } = template;
+	const parameter = parameterOf(auditing);
+	const resolves = (actual) => parameter !== void 0 && actual === `resolve:ssm:${parameter}`;
+	const named = (which, actual) => resolves(actual) ? [] : asked(`${which} of ${field}`, ImageId, actual);
+	const makesDefault = auditing.request.publication.launchTemplate?.makesDefault === true;
+	return [...named(`the latest version, ${latest.number},`, latest.imageId), ...makesDefault ? named(`the default version, ${defaultVersion},`, defaultImage) : []];
+}
+// src/report/stopped.ts
+var ProblemsError = class extends Error {
+	name = "ProblemsError";
+	problems;
+	plan;
+	madeImageId;
+	constructor(problems, plan, madeImageId) {
+		const count = problems.length === 1 ? "A problem was" : `${problems.length} problems were`;
+		const all = `the ${plan === void 0 ? "job summary" : "file of plan-file"} has them all`;
+		const when = madeImageId === void 0 ? "before anything was changed" : `after ${madeImageId} was made of the instance; it is kept, and nothing else was changed`;
+		super(`${count} found ${when}.\n${problemLines(problems, all)}`);
+		this.problems = problems;
+		this.plan = plan;
+		this.madeImageId = madeImageId;
+	}
+};
+var StoppedError = class extends Error {
+	name = "StoppedError";
+	plan;
+	constructor(cause, plan) {
+		super(errorMessage(cause), { cause });
+		this.plan = plan;
+	}
+};
+function problemsOf(error) {
+	return error instanceof ProblemsError || error instanceof InputError ? error.problems : [];
+}
+function sentenceOf(error) {
+	if (error instanceof InputError || error instanceof ProblemsError) return error.message;
+	const { message, remedy } = explain(error instanceof StoppedError ? error.cause : error);
+	return remedy === void 0 ? message : `${message}. What to do: ${remedy}`;
+}
+// src/audit.ts
+async function audit$1(host, request, signal) {
+	const log = openLog(host);
+	const findings = openFindings(signal);
+	const accounts = openAccounts(host, request, findings);
+	return log.group("Comparing every target with the source AMI", async () => {
+		const aside = request.image === void 0 ? openFindings(signal) : findings;
+		const source = await aside.attempt("source account", "assuming the source role", () => accounts.openSource()) && accounts.source(request.source.region);
+		const comparing = {
+			request,
+			accounts,
+			findings,
+			source,
+			aside
+		};
+		const compared = await observeCompared(comparing);
+		const owners = source && await aside.attempt(placeName(source), "looking for what runs left", () => readOwners({
+			host,
+			request,
+			accounts,
+			source,
+			log
+		}));
+		const parents = compared && await readCopies(comparing, compared.source);
+		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new ProblemsError(findings.problems, void 0);
+		const unread = aside === findings ? "" : problemLine(aside.problems);
+		const looking = {
+			...compared,
+			request,
+			accounts,
+			owners,
+			parents,
+			unread,
+			findings
+		};
+		const known = new Map(compared.targets.map((target) => [target.request, target]));
+		const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
+		for (const warning of new Set([...aside.warnings(), ...findings.warnings()])) log.warn(warning);
+		const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
+		for (const { kind, account, region, why } of all) log.line(placeName({
+			account,
+			region
+		}), `${kind}: ${why}`);
+		return {
+			source: compared.source,
+			findings: all,
+			seconds: log.elapsedSeconds()
+		};
+	});
+}
 async function auditTarget(looking, asked, observed) {
-	const { accounts, source, request, parents } = looking;
+	const { accounts, source, held } = looking;
 	const name = placeName(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
 		if (observed === void 0 || !isRead()) return [];
 		const place = accounts.target(observed.place);
-		const around = await findings.attempt(name, "looking for what bears tags of this action", () => readAround(place, observed.parts));
+		const [around, instances = []] = await joined([findings.attempt(name, "looking for what bears tags of this action", async () => {
+			return held.get(name)?.around ?? readAround(place, observed.parts);
+		}), findings.attempt(name, "looking for instances of boot tests", () => leasedInstances(place, "any"))]);
 		if (around === void 0) return [];
+		const parents = new Map([
+			...observed.ancestry,
+			...held.get(name)?.ancestry ?? [],
+			...looking.parents
+		]);
 		const { target } = ownIn(observed, parents, openFindings(findings.signal));
-		return [...await auditImage({
-			request,
+		const lying = {
+			around,
+			place,
+			known: {
+				snapshots: around.parts,
+				parents
+			},
+			instances,
+			lineage: lineageOf(looking, place)
+		};
+		const own = await auditImage({
+			request: {
+				...looking.request,
+				image: {
+					by: "id",
+					id: source.imageId
+				}
+			},
 			source,
 			target
-		}, place, findings), ...lyingAbout(looking, {
-			around,
-			target,
-			now: place.awsNow()
-		})];
+		}, lying, findings);
+		return [
+			...own,
+			...uncompared(looking, own),
+			...lyingAbout({
+				...looking,
+				isByLineage: looking.request.image === void 0
+			}, lying)
+		];
 	};
 	const { account, region, optional } = asked;
 	const all = await found();
@@ -47522,10 +47857,26 @@ async function auditTarget(looking, asked, observed) {
 		...one
 	}));
 }
-async function auditImage(auditing, place, findings) {
+function uncompared({ unread }, own) {
+	const isThere = own.every(({ kind }) => kind === "differs");
+	return unread !== "" && isThere ? [{
+		kind: "unknown",
+		why: `not everything could be compared: ${unread}`
+	}] : [];
+}
+function lineageOf({ request, source: { image } }, { account, region }) {
+	const { lineage } = request.publication;
+	return lineage && fill(lineage, {
+		account,
+		region,
+		name: image.Name ?? ""
+	});
+}
+async function auditImage(auditing, lying, findings) {
 	const { source, target } = auditing;
+	const { place } = lying;
 	const image = auditedImage(auditing);
-	if (image === void 0) return [missing(target)];
+	if (image === void 0) return [missing(auditing, lying)];
 	const id = image.ImageId ?? "";
 	const recalled = whyRecalled(auditing, image);
 	if (recalled !== void 0) return [{
@@ -47556,55 +47907,22 @@ async function auditImage(auditing, place, findings) {
 		differences
 	}];
 }
-function missing({ existing }) {
+function missing({ source, target: { existing } }, { around, known, lineage }) {
 	const ids = existing.filter(({ State }) => State === "pending" || State === "available").map(({ ImageId }) => ImageId).join(", ");
+	const why = ids === "" ? `there is no AMI of ${source.imageId}` : `no AMI of ${source.imageId} is finished; ${ids} bears the lease of a run`;
+	const sourceOf = (image) => tagValue(image, tagKeys.sourceAmi) ?? "";
+	const others = (lineage === void 0 ? [] : membersOf(lineage, around.images, known)).filter((image) => sourceOf(image) !== source.imageId);
+	const instead = others.find((image) => whyUnpublished(image) === void 0) ?? others[0];
+	if (instead === void 0) return {
+		kind: "missing",
+		why
+	};
+	const unpublished = whyUnpublished(instead);
+	const which = unpublished === void 0 ? "" : `, which ${unpublished}`;
 	return {
 		kind: "missing",
-		why: ids === "" ? "there is no AMI of this source" : `no AMI of this source is finished; ${ids} bears the lease of a run`
+		why: `${why}; instead, there is ${instead.ImageId} of ${sourceOf(instead)}${which}`
 	};
-}
-function lyingAbout({ source, owners, parents }, { around, target, now }) {
-	const known = {
-		snapshots: around.parts,
-		parents: new Map([...target.ancestry, ...parents])
-	};
-	const one = (id, left, tie) => {
-		if (tie.is === "foreign") return [{
-			kind: "foreign",
-			id,
-			why: `${id} bears tags of this action, but ${tie.why}`
-		}];
-		return left === void 0 ? [] : [{
-			kind: "left-over",
-			id,
-			why: `${id} ${left}`
-		}];
-	};
-	const leftBy = (resource) => {
-		const taken = "ImageId" in resource ? void 0 : tagValue(resource, tagKeys.superseded);
-		const lease = tagValue(resource, tagKeys.lease) ?? taken;
-		if (lease === void 0 || owners.endedSince(madeOf(resource, lease, now)) === void 0) return void 0;
-		return "bears the lease of a run that has ended; a sweep takes it back";
-	};
-	const images = around.images.filter((image) => image.ImageId !== source.imageId && !isEncryptedCopy(image));
-	const snapshots = around.snapshots.filter((snapshot) => tagValue(snapshot, tagKeys.intermediate) === void 0);
-	return [...images.flatMap((image) => one(image.ImageId ?? "", leftBy(image), tieOfImage(image, known))), ...snapshots.flatMap((snapshot) => one(snapshot.SnapshotId ?? "", leftBy(snapshot), tieOfSnapshot(snapshot, known)))];
-}
-function leftAtSource({ account, region }, { abandoned, foreign }) {
-	return [...abandoned.map(({ ImageId = "" }) => {
-		return {
-			kind: "left-over",
-			account,
-			region,
-			id: ImageId,
-			why: `a run on ${ImageId} died, and what it left at the source is not taken back yet; a sweep does it`
-		};
-	}), ...foreign.map((why) => ({
-		kind: "foreign",
-		account,
-		region,
-		why
-	}))];
 }
 // src/inputs/actions.ts
 const own = {
@@ -47845,7 +48163,7 @@ function readHubKey(reader, sourceRegion, run) {
 	const template = reader.templateValue("hub-kms-key", reader.optional("hub-kms-key"));
 	if (template === void 0) return void 0;
 	const region = /^arn:[^:]*:kms:([a-z\d-]+):/.exec(template)?.[1] ?? sourceRegion;
-	const problem = needsSourceImage(template) ? "it cannot hold {name} or {source-ami}" : keyProblem$1(fill(template, {
+	const problem = needsSourceImage(template) ? "it cannot hold {name} or {source-ami}" : keyProblem(fill(template, {
 		...shortestTarget,
 		...runValues(run),
 		region
@@ -47853,7 +48171,7 @@ function readHubKey(reader, sourceRegion, run) {
 	if (problem !== void 0 && unknownPlaceholders(template).length === 0) reader.note("hub-kms-key", template, problem);
 	return template;
 }
-// node_modules/yaml/dist/nodes/identity.js
+// ../main/node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
 	const ALIAS = Symbol.for("yaml.alias");
 	const DOC = Symbol.for("yaml.document");
@@ -47902,7 +48220,7 @@ var require_identity = __commonJSMin(((exports) => {
 	exports.isScalar = isScalar;
 	exports.isSeq = isSeq;
 }));
-// node_modules/yaml/dist/visit.js
+// ../main/node_modules/yaml/dist/visit.js
 var require_visit = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	const BREAK = Symbol("break visit");
@@ -48025,7 +48343,7 @@ var require_visit = __commonJSMin(((exports) => {
 	exports.visit = visit;
 	exports.visitAsync = visitAsync;
 }));
-// node_modules/yaml/dist/doc/directives.js
+// ../main/node_modules/yaml/dist/doc/directives.js
 var require_directives = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var visit = require_visit();
@@ -48165,7 +48483,7 @@ var require_directives = __commonJSMin(((exports) => {
 	Directives.defaultTags = { "!!": "tag:yaml.org,2002:" };
 	exports.Directives = Directives;
 }));
-// node_modules/yaml/dist/doc/anchors.js
+// ../main/node_modules/yaml/dist/doc/anchors.js
 var require_anchors = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var visit = require_visit();
@@ -48220,7 +48538,7 @@ var require_anchors = __commonJSMin(((exports) => {
 	exports.createNodeAnchors = createNodeAnchors;
 	exports.findNewAnchor = findNewAnchor;
 }));
-// node_modules/yaml/dist/doc/applyReviver.js
+// ../main/node_modules/yaml/dist/doc/applyReviver.js
 var require_applyReviver = __commonJSMin(((exports) => {
 	function applyReviver(reviver, obj, key, val) {
 		if (val && typeof val === "object") {
@@ -48254,7 +48572,7 @@ var require_applyReviver = __commonJSMin(((exports) => {
 	}
 	exports.applyReviver = applyReviver;
 }));
-// node_modules/yaml/dist/nodes/toJS.js
+// ../main/node_modules/yaml/dist/nodes/toJS.js
 var require_toJS = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	function toJS(value, arg, ctx) {
@@ -48280,7 +48598,7 @@ var require_toJS = __commonJSMin(((exports) => {
 	}
 	exports.toJS = toJS;
 }));
-// node_modules/yaml/dist/nodes/Node.js
+// ../main/node_modules/yaml/dist/nodes/Node.js
 var require_Node = __commonJSMin(((exports) => {
 	var applyReviver = require_applyReviver();
 	var identity = require_identity();
@@ -48311,7 +48629,7 @@ var require_Node = __commonJSMin(((exports) => {
 	};
 	exports.NodeBase = NodeBase;
 }));
-// node_modules/yaml/dist/nodes/Alias.js
+// ../main/node_modules/yaml/dist/nodes/Alias.js
 var require_Alias = __commonJSMin(((exports) => {
 	var anchors = require_anchors();
 	var visit = require_visit();
@@ -48401,7 +48719,7 @@ var require_Alias = __commonJSMin(((exports) => {
 	}
 	exports.Alias = Alias;
 }));
-// node_modules/yaml/dist/nodes/Scalar.js
+// ../main/node_modules/yaml/dist/nodes/Scalar.js
 var require_Scalar = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Node = require_Node();
@@ -48427,7 +48745,7 @@ var require_Scalar = __commonJSMin(((exports) => {
 	exports.Scalar = Scalar;
 	exports.isScalarValue = isScalarValue;
 }));
-// node_modules/yaml/dist/doc/createNode.js
+// ../main/node_modules/yaml/dist/doc/createNode.js
 var require_createNode = __commonJSMin(((exports) => {
 	var Alias = require_Alias();
 	var identity = require_identity();
@@ -48489,7 +48807,7 @@ var require_createNode = __commonJSMin(((exports) => {
 	}
 	exports.createNode = createNode;
 }));
-// node_modules/yaml/dist/nodes/Collection.js
+// ../main/node_modules/yaml/dist/nodes/Collection.js
 var require_Collection = __commonJSMin(((exports) => {
 	var createNode = require_createNode();
 	var identity = require_identity();
@@ -48583,7 +48901,7 @@ var require_Collection = __commonJSMin(((exports) => {
 	exports.collectionFromPath = collectionFromPath;
 	exports.isEmptyPath = isEmptyPath;
 }));
-// node_modules/yaml/dist/stringify/stringifyComment.js
+// ../main/node_modules/yaml/dist/stringify/stringifyComment.js
 var require_stringifyComment = __commonJSMin(((exports) => {
 	const stringifyComment = (str) => str.replace(/^(?!$)(?: $)?/gm, "#");
 	function indentComment(comment, indent) {
@@ -48595,7 +48913,7 @@ var require_stringifyComment = __commonJSMin(((exports) => {
 	exports.lineComment = lineComment;
 	exports.stringifyComment = stringifyComment;
 }));
-// node_modules/yaml/dist/stringify/foldFlowLines.js
+// ../main/node_modules/yaml/dist/stringify/foldFlowLines.js
 var require_foldFlowLines = __commonJSMin(((exports) => {
 	const FOLD_FLOW = "flow";
 	const FOLD_BLOCK = "block";
@@ -48705,7 +49023,7 @@ var require_foldFlowLines = __commonJSMin(((exports) => {
 	exports.FOLD_QUOTED = FOLD_QUOTED;
 	exports.foldFlowLines = foldFlowLines;
 }));
-// node_modules/yaml/dist/stringify/stringifyString.js
+// ../main/node_modules/yaml/dist/stringify/stringifyString.js
 var require_stringifyString = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var foldFlowLines = require_foldFlowLines();
@@ -48928,7 +49246,7 @@ var require_stringifyString = __commonJSMin(((exports) => {
 	}
 	exports.stringifyString = stringifyString;
 }));
-// node_modules/yaml/dist/stringify/stringify.js
+// ../main/node_modules/yaml/dist/stringify/stringify.js
 var require_stringify = __commonJSMin(((exports) => {
 	var anchors = require_anchors();
 	var identity = require_identity();
@@ -49035,7 +49353,7 @@ var require_stringify = __commonJSMin(((exports) => {
 	exports.createStringifyContext = createStringifyContext;
 	exports.stringify = stringify;
 }));
-// node_modules/yaml/dist/stringify/stringifyPair.js
+// ../main/node_modules/yaml/dist/stringify/stringifyPair.js
 var require_stringifyPair = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -49131,7 +49449,7 @@ var require_stringifyPair = __commonJSMin(((exports) => {
 	}
 	exports.stringifyPair = stringifyPair;
 }));
-// node_modules/yaml/dist/log.js
+// ../main/node_modules/yaml/dist/log.js
 var require_log = __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	function debug(logLevel, ...messages) {
@@ -49146,7 +49464,7 @@ var require_log = __commonJSMin(((exports) => {
 	exports.debug = debug;
 	exports.warn = warn;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/merge.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/merge.js
 var require_merge = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -49188,7 +49506,7 @@ var require_merge = __commonJSMin(((exports) => {
 	exports.isMergeKey = isMergeKey;
 	exports.merge = merge;
 }));
-// node_modules/yaml/dist/nodes/addPairToJSMap.js
+// ../main/node_modules/yaml/dist/nodes/addPairToJSMap.js
 var require_addPairToJSMap = __commonJSMin(((exports) => {
 	var log = require_log();
 	var merge = require_merge();
@@ -49238,7 +49556,7 @@ var require_addPairToJSMap = __commonJSMin(((exports) => {
 	}
 	exports.addPairToJSMap = addPairToJSMap;
 }));
-// node_modules/yaml/dist/nodes/Pair.js
+// ../main/node_modules/yaml/dist/nodes/Pair.js
 var require_Pair = __commonJSMin(((exports) => {
 	var createNode = require_createNode();
 	var stringifyPair = require_stringifyPair();
@@ -49270,7 +49588,7 @@ var require_Pair = __commonJSMin(((exports) => {
 	exports.Pair = Pair;
 	exports.createPair = createPair;
 }));
-// node_modules/yaml/dist/stringify/stringifyCollection.js
+// ../main/node_modules/yaml/dist/stringify/stringifyCollection.js
 var require_stringifyCollection = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var stringify = require_stringify();
@@ -49387,7 +49705,7 @@ var require_stringifyCollection = __commonJSMin(((exports) => {
 	}
 	exports.stringifyCollection = stringifyCollection;
 }));
-// node_modules/yaml/dist/nodes/YAMLMap.js
+// ../main/node_modules/yaml/dist/nodes/YAMLMap.js
 var require_YAMLMap = __commonJSMin(((exports) => {
 	var stringifyCollection = require_stringifyCollection();
 	var addPairToJSMap = require_addPairToJSMap();
@@ -49480,7 +49798,7 @@ var require_YAMLMap = __commonJSMin(((exports) => {
 	exports.YAMLMap = YAMLMap;
 	exports.findPair = findPair;
 }));
-// node_modules/yaml/dist/schema/common/map.js
+// ../main/node_modules/yaml/dist/schema/common/map.js
 var require_map = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var YAMLMap = require_YAMLMap();
@@ -49496,7 +49814,7 @@ var require_map = __commonJSMin(((exports) => {
 		createNode: (schema, obj, ctx) => YAMLMap.YAMLMap.from(schema, obj, ctx)
 	};
 }));
-// node_modules/yaml/dist/nodes/YAMLSeq.js
+// ../main/node_modules/yaml/dist/nodes/YAMLSeq.js
 var require_YAMLSeq = __commonJSMin(((exports) => {
 	var createNode = require_createNode();
 	var stringifyCollection = require_stringifyCollection();
@@ -49580,7 +49898,7 @@ var require_YAMLSeq = __commonJSMin(((exports) => {
 	}
 	exports.YAMLSeq = YAMLSeq;
 }));
-// node_modules/yaml/dist/schema/common/seq.js
+// ../main/node_modules/yaml/dist/schema/common/seq.js
 var require_seq = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var YAMLSeq = require_YAMLSeq();
@@ -49596,7 +49914,7 @@ var require_seq = __commonJSMin(((exports) => {
 		createNode: (schema, obj, ctx) => YAMLSeq.YAMLSeq.from(schema, obj, ctx)
 	};
 }));
-// node_modules/yaml/dist/schema/common/string.js
+// ../main/node_modules/yaml/dist/schema/common/string.js
 var require_string = __commonJSMin(((exports) => {
 	var stringifyString = require_stringifyString();
 	exports.string = {
@@ -49610,7 +49928,7 @@ var require_string = __commonJSMin(((exports) => {
 		}
 	};
 }));
-// node_modules/yaml/dist/schema/common/null.js
+// ../main/node_modules/yaml/dist/schema/common/null.js
 var require_null = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	const nullTag = {
@@ -49624,7 +49942,7 @@ var require_null = __commonJSMin(((exports) => {
 	};
 	exports.nullTag = nullTag;
 }));
-// node_modules/yaml/dist/schema/core/bool.js
+// ../main/node_modules/yaml/dist/schema/core/bool.js
 var require_bool$1 = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	const boolTag = {
@@ -49642,7 +49960,7 @@ var require_bool$1 = __commonJSMin(((exports) => {
 	};
 	exports.boolTag = boolTag;
 }));
-// node_modules/yaml/dist/stringify/stringifyNumber.js
+// ../main/node_modules/yaml/dist/stringify/stringifyNumber.js
 var require_stringifyNumber = __commonJSMin(((exports) => {
 	function stringifyNumber({ format, minFractionDigits, tag, value }) {
 		if (typeof value === "bigint") return String(value);
@@ -49662,7 +49980,7 @@ var require_stringifyNumber = __commonJSMin(((exports) => {
 	}
 	exports.stringifyNumber = stringifyNumber;
 }));
-// node_modules/yaml/dist/schema/core/float.js
+// ../main/node_modules/yaml/dist/schema/core/float.js
 var require_float$1 = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var stringifyNumber = require_stringifyNumber();
@@ -49702,7 +50020,7 @@ var require_float$1 = __commonJSMin(((exports) => {
 	exports.floatExp = floatExp;
 	exports.floatNaN = floatNaN;
 }));
-// node_modules/yaml/dist/schema/core/int.js
+// ../main/node_modules/yaml/dist/schema/core/int.js
 var require_int$1 = __commonJSMin(((exports) => {
 	var stringifyNumber = require_stringifyNumber();
 	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
@@ -49742,7 +50060,7 @@ var require_int$1 = __commonJSMin(((exports) => {
 	exports.intHex = intHex;
 	exports.intOct = intOct;
 }));
-// node_modules/yaml/dist/schema/core/schema.js
+// ../main/node_modules/yaml/dist/schema/core/schema.js
 var require_schema$2 = __commonJSMin(((exports) => {
 	var map = require_map();
 	var _null = require_null();
@@ -49765,7 +50083,7 @@ var require_schema$2 = __commonJSMin(((exports) => {
 		float.float
 	];
 }));
-// node_modules/yaml/dist/schema/json/schema.js
+// ../main/node_modules/yaml/dist/schema/json/schema.js
 var require_schema$1 = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var map = require_map();
@@ -49826,7 +50144,7 @@ var require_schema$1 = __commonJSMin(((exports) => {
 		}
 	});
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/binary.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/binary.js
 var require_binary = __commonJSMin(((exports) => {
 	var node_buffer = __require("buffer");
 	var Scalar = require_Scalar();
@@ -49873,7 +50191,7 @@ var require_binary = __commonJSMin(((exports) => {
 		}
 	};
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/pairs.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/pairs.js
 var require_pairs = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Pair = require_Pair();
@@ -49933,7 +50251,7 @@ var require_pairs = __commonJSMin(((exports) => {
 	exports.pairs = pairs;
 	exports.resolvePairs = resolvePairs;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/omap.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/omap.js
 var require_omap = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var toJS = require_toJS();
@@ -49993,7 +50311,7 @@ var require_omap = __commonJSMin(((exports) => {
 	exports.YAMLOMap = YAMLOMap;
 	exports.omap = omap;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/bool.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/bool.js
 var require_bool = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	function boolStringify({ value, source }, ctx) {
@@ -50019,7 +50337,7 @@ var require_bool = __commonJSMin(((exports) => {
 	exports.falseTag = falseTag;
 	exports.trueTag = trueTag;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/float.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/float.js
 var require_float = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var stringifyNumber = require_stringifyNumber();
@@ -50062,7 +50380,7 @@ var require_float = __commonJSMin(((exports) => {
 	exports.floatExp = floatExp;
 	exports.floatNaN = floatNaN;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/int.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/int.js
 var require_int = __commonJSMin(((exports) => {
 	var stringifyNumber = require_stringifyNumber();
 	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
@@ -50134,7 +50452,7 @@ var require_int = __commonJSMin(((exports) => {
 	exports.intHex = intHex;
 	exports.intOct = intOct;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/set.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/set.js
 var require_set = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Pair = require_Pair();
@@ -50198,7 +50516,7 @@ var require_set = __commonJSMin(((exports) => {
 	exports.YAMLSet = YAMLSet;
 	exports.set = set;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/timestamp.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/timestamp.js
 var require_timestamp = __commonJSMin(((exports) => {
 	var stringifyNumber = require_stringifyNumber();
 	function parseSexagesimal(str, asBigInt) {
@@ -50274,7 +50592,7 @@ var require_timestamp = __commonJSMin(((exports) => {
 	exports.intTime = intTime;
 	exports.timestamp = timestamp;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/schema.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/schema.js
 var require_schema = __commonJSMin(((exports) => {
 	var map = require_map();
 	var _null = require_null();
@@ -50313,7 +50631,7 @@ var require_schema = __commonJSMin(((exports) => {
 		timestamp.timestamp
 	];
 }));
-// node_modules/yaml/dist/schema/tags.js
+// ../main/node_modules/yaml/dist/schema/tags.js
 var require_tags = __commonJSMin(((exports) => {
 	var map = require_map();
 	var _null = require_null();
@@ -50398,7 +50716,7 @@ var require_tags = __commonJSMin(((exports) => {
 	exports.coreKnownTags = coreKnownTags;
 	exports.getTags = getTags;
 }));
-// node_modules/yaml/dist/schema/Schema.js
+// ../main/node_modules/yaml/dist/schema/Schema.js
 var require_Schema = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var map = require_map();
@@ -50425,7 +50743,7 @@ var require_Schema = __commonJSMin(((exports) => {
 		}
 	};
 }));
-// node_modules/yaml/dist/stringify/stringifyDocument.js
+// ../main/node_modules/yaml/dist/stringify/stringifyDocument.js
 var require_stringifyDocument = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var stringify = require_stringify();
@@ -50486,7 +50804,7 @@ var require_stringifyDocument = __commonJSMin(((exports) => {
 	}
 	exports.stringifyDocument = stringifyDocument;
 }));
-// node_modules/yaml/dist/doc/Document.js
+// ../main/node_modules/yaml/dist/doc/Document.js
 var require_Document = __commonJSMin(((exports) => {
 	var Alias = require_Alias();
 	var Collection = require_Collection();
@@ -50696,7 +51014,7 @@ var require_Document = __commonJSMin(((exports) => {
 	}
 	exports.Document = Document;
 }));
-// node_modules/yaml/dist/errors.js
+// ../main/node_modules/yaml/dist/errors.js
 var require_errors = __commonJSMin(((exports) => {
 	var YAMLError = class extends Error {
 		constructor(name, pos, code, message) {
@@ -50748,7 +51066,7 @@ var require_errors = __commonJSMin(((exports) => {
 	exports.YAMLWarning = YAMLWarning;
 	exports.prettifyError = prettifyError;
 }));
-// node_modules/yaml/dist/compose/resolve-props.js
+// ../main/node_modules/yaml/dist/compose/resolve-props.js
 var require_resolve_props = __commonJSMin(((exports) => {
 	function resolveProps(tokens, { flow, indicator, next, offset, onError, parentIndent, startOnNewline }) {
 		let spaceBefore = false;
@@ -50854,7 +51172,7 @@ var require_resolve_props = __commonJSMin(((exports) => {
 	}
 	exports.resolveProps = resolveProps;
 }));
-// node_modules/yaml/dist/compose/util-contains-newline.js
+// ../main/node_modules/yaml/dist/compose/util-contains-newline.js
 var require_util_contains_newline = __commonJSMin(((exports) => {
 	function containsNewline(key) {
 		if (!key) return null;
@@ -50882,7 +51200,7 @@ var require_util_contains_newline = __commonJSMin(((exports) => {
 	}
 	exports.containsNewline = containsNewline;
 }));
-// node_modules/yaml/dist/compose/util-flow-indent-check.js
+// ../main/node_modules/yaml/dist/compose/util-flow-indent-check.js
 var require_util_flow_indent_check = __commonJSMin(((exports) => {
 	var utilContainsNewline = require_util_contains_newline();
 	function flowIndentCheck(indent, fc, onError) {
@@ -50893,7 +51211,7 @@ var require_util_flow_indent_check = __commonJSMin(((exports) => {
 	}
 	exports.flowIndentCheck = flowIndentCheck;
 }));
-// node_modules/yaml/dist/compose/util-map-includes.js
+// ../main/node_modules/yaml/dist/compose/util-map-includes.js
 var require_util_map_includes = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	function mapIncludes(ctx, items, search) {
@@ -50904,7 +51222,7 @@ var require_util_map_includes = __commonJSMin(((exports) => {
 	}
 	exports.mapIncludes = mapIncludes;
 }));
-// node_modules/yaml/dist/compose/resolve-block-map.js
+// ../main/node_modules/yaml/dist/compose/resolve-block-map.js
 var require_resolve_block_map = __commonJSMin(((exports) => {
 	var Pair = require_Pair();
 	var YAMLMap = require_YAMLMap();
@@ -50991,7 +51309,7 @@ var require_resolve_block_map = __commonJSMin(((exports) => {
 	}
 	exports.resolveBlockMap = resolveBlockMap;
 }));
-// node_modules/yaml/dist/compose/resolve-block-seq.js
+// ../main/node_modules/yaml/dist/compose/resolve-block-seq.js
 var require_resolve_block_seq = __commonJSMin(((exports) => {
 	var YAMLSeq = require_YAMLSeq();
 	var resolveProps = require_resolve_props();
@@ -51035,7 +51353,7 @@ var require_resolve_block_seq = __commonJSMin(((exports) => {
 	}
 	exports.resolveBlockSeq = resolveBlockSeq;
 }));
-// node_modules/yaml/dist/compose/resolve-end.js
+// ../main/node_modules/yaml/dist/compose/resolve-end.js
 var require_resolve_end = __commonJSMin(((exports) => {
 	function resolveEnd(end, offset, reqSpace, onError) {
 		let comment = "";
@@ -51072,7 +51390,7 @@ var require_resolve_end = __commonJSMin(((exports) => {
 	}
 	exports.resolveEnd = resolveEnd;
 }));
-// node_modules/yaml/dist/compose/resolve-flow-collection.js
+// ../main/node_modules/yaml/dist/compose/resolve-flow-collection.js
 var require_resolve_flow_collection = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Pair = require_Pair();
@@ -51234,7 +51552,7 @@ var require_resolve_flow_collection = __commonJSMin(((exports) => {
 	}
 	exports.resolveFlowCollection = resolveFlowCollection;
 }));
-// node_modules/yaml/dist/compose/compose-collection.js
+// ../main/node_modules/yaml/dist/compose/compose-collection.js
 var require_compose_collection = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -51285,7 +51603,7 @@ var require_compose_collection = __commonJSMin(((exports) => {
 	}
 	exports.composeCollection = composeCollection;
 }));
-// node_modules/yaml/dist/compose/resolve-block-scalar.js
+// ../main/node_modules/yaml/dist/compose/resolve-block-scalar.js
 var require_resolve_block_scalar = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	function resolveBlockScalar(ctx, scalar, onError) {
@@ -51457,7 +51775,7 @@ var require_resolve_block_scalar = __commonJSMin(((exports) => {
 	}
 	exports.resolveBlockScalar = resolveBlockScalar;
 }));
-// node_modules/yaml/dist/compose/resolve-flow-scalar.js
+// ../main/node_modules/yaml/dist/compose/resolve-flow-scalar.js
 var require_resolve_flow_scalar = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var resolveEnd = require_resolve_end();
@@ -51648,7 +51966,7 @@ var require_resolve_flow_scalar = __commonJSMin(((exports) => {
 	}
 	exports.resolveFlowScalar = resolveFlowScalar;
 }));
-// node_modules/yaml/dist/compose/compose-scalar.js
+// ../main/node_modules/yaml/dist/compose/compose-scalar.js
 var require_compose_scalar = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -51708,7 +52026,7 @@ var require_compose_scalar = __commonJSMin(((exports) => {
 	}
 	exports.composeScalar = composeScalar;
 }));
-// node_modules/yaml/dist/compose/util-empty-scalar-position.js
+// ../main/node_modules/yaml/dist/compose/util-empty-scalar-position.js
 var require_util_empty_scalar_position = __commonJSMin(((exports) => {
 	function emptyScalarPosition(offset, before, pos) {
 		if (before) {
@@ -51734,7 +52052,7 @@ var require_util_empty_scalar_position = __commonJSMin(((exports) => {
 	}
 	exports.emptyScalarPosition = emptyScalarPosition;
 }));
-// node_modules/yaml/dist/compose/compose-node.js
+// ../main/node_modules/yaml/dist/compose/compose-node.js
 var require_compose_node = __commonJSMin(((exports) => {
 	var Alias = require_Alias();
 	var identity = require_identity();
@@ -51824,7 +52142,7 @@ var require_compose_node = __commonJSMin(((exports) => {
 	exports.composeEmptyNode = composeEmptyNode;
 	exports.composeNode = composeNode;
 }));
-// node_modules/yaml/dist/compose/compose-doc.js
+// ../main/node_modules/yaml/dist/compose/compose-doc.js
 var require_compose_doc = __commonJSMin(((exports) => {
 	var Document = require_Document();
 	var composeNode = require_compose_node();
@@ -51865,7 +52183,7 @@ var require_compose_doc = __commonJSMin(((exports) => {
 	}
 	exports.composeDoc = composeDoc;
 }));
-// node_modules/yaml/dist/compose/composer.js
+// ../main/node_modules/yaml/dist/compose/composer.js
 var require_composer = __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	var directives = require_directives();
@@ -52033,7 +52351,7 @@ var require_composer = __commonJSMin(((exports) => {
 	};
 	exports.Composer = Composer;
 }));
-// node_modules/yaml/dist/parse/cst-scalar.js
+// ../main/node_modules/yaml/dist/parse/cst-scalar.js
 var require_cst_scalar = __commonJSMin(((exports) => {
 	var resolveBlockScalar = require_resolve_block_scalar();
 	var resolveFlowScalar = require_resolve_flow_scalar();
@@ -52268,7 +52586,7 @@ var require_cst_scalar = __commonJSMin(((exports) => {
 	exports.resolveAsScalar = resolveAsScalar;
 	exports.setScalarValue = setScalarValue;
 }));
-// node_modules/yaml/dist/parse/cst-stringify.js
+// ../main/node_modules/yaml/dist/parse/cst-stringify.js
 var require_cst_stringify = __commonJSMin(((exports) => {
 	const stringify = (cst) => "type" in cst ? stringifyToken(cst) : stringifyItem(cst);
 	function stringifyToken(token) {
@@ -52312,7 +52630,7 @@ var require_cst_stringify = __commonJSMin(((exports) => {
 	}
 	exports.stringify = stringify;
 }));
-// node_modules/yaml/dist/parse/cst-visit.js
+// ../main/node_modules/yaml/dist/parse/cst-visit.js
 var require_cst_visit = __commonJSMin(((exports) => {
 	const BREAK = Symbol("break visit");
 	const SKIP = Symbol("skip children");
@@ -52365,7 +52683,7 @@ var require_cst_visit = __commonJSMin(((exports) => {
 	}
 	exports.visit = visit;
 }));
-// node_modules/yaml/dist/parse/cst.js
+// ../main/node_modules/yaml/dist/parse/cst.js
 var require_cst = __commonJSMin(((exports) => {
 	var cstScalar = require_cst_scalar();
 	var cstStringify = require_cst_stringify();
@@ -52434,7 +52752,7 @@ var require_cst = __commonJSMin(((exports) => {
 	exports.prettyToken = prettyToken;
 	exports.tokenType = tokenType;
 }));
-// node_modules/yaml/dist/parse/lexer.js
+// ../main/node_modules/yaml/dist/parse/lexer.js
 var require_lexer = __commonJSMin(((exports) => {
 	var cst = require_cst();
 	function isEmpty(ch) {
@@ -52917,7 +53235,7 @@ var require_lexer = __commonJSMin(((exports) => {
 	};
 	exports.Lexer = Lexer;
 }));
-// node_modules/yaml/dist/parse/line-counter.js
+// ../main/node_modules/yaml/dist/parse/line-counter.js
 var require_line_counter = __commonJSMin(((exports) => {
 	var LineCounter = class {
 		constructor() {
@@ -52949,7 +53267,7 @@ var require_line_counter = __commonJSMin(((exports) => {
 	};
 	exports.LineCounter = LineCounter;
 }));
-// node_modules/yaml/dist/parse/parser.js
+// ../main/node_modules/yaml/dist/parse/parser.js
 var require_parser = __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	var cst = require_cst();
@@ -53756,7 +54074,7 @@ var require_parser = __commonJSMin(((exports) => {
 	};
 	exports.Parser = Parser;
 }));
-// node_modules/yaml/dist/public-api.js
+// ../main/node_modules/yaml/dist/public-api.js
 var require_public_api = __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
@@ -53955,7 +54273,7 @@ function readSettings(reader, run) {
 	if (from === "oidc" && sourceRole === void 0) reader.note("source-role-arn", "", "is needed with credentials: oidc, which takes none from the environment");
 	const sourceKey = reader.optional("source-kms-key");
 	if (sourceKey !== void 0) {
-		const problem = keyProblem$1(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
+		const problem = keyProblem(sourceKey, region, roleArn.exec(sourceRole ?? "")?.[2]);
 		if (problem !== void 0) reader.note("source-kms-key", sourceKey, problem);
 	}
 	return {
@@ -54246,7 +54564,7 @@ function readTarget(reader, { entry, shared, within, run }) {
 }
 function targetKeyProblem(key, { account, region }, isNeeded) {
 	if (needsSourceImage(key)) return void 0;
-	if (key !== "") return keyProblem$1(key, region, account);
+	if (key !== "") return keyProblem(key, region, account);
 	return isNeeded ? "is needed: the key in the target account and region" : void 0;
 }
 function regionProblem(region, partition) {
@@ -54345,12 +54663,11 @@ function readSourceImage(reader, manifest) {
 	if (build !== void 0 && reader.text("packer-manifest") === "") reader.note("packer-build", build, "needs packer-manifest");
 	const given = sourceInputs.filter((name) => reader.text(name) !== "");
 	const [name] = given;
-	if (name === void 0 || given.length > 1) {
-		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
-		return {
-			by: "id",
-			id: ""
-		};
+	if (name === void 0) return void 0;
+	if (given.length > 1) {
+		const values = given.map((one) => reader.text(one)).join(", ");
+		reader.note(given.join(", "), values, "expected exactly one of these");
+		return unnamed;
 	}
 	const value = reader.text(name);
 	const fitting = (fits, expected) => reader.checked(name, value, {
@@ -54384,6 +54701,14 @@ function readSourceImage(reader, manifest) {
 			})
 		})
 	}[name]();
+}
+const unnamed = {
+	by: "id",
+	id: ""
+};
+function noteUnnamed(reader, or = "") {
+	reader.note(sourceInputs.join(", "), "", `expected exactly one of these${or}`);
+	return unnamed;
 }
 function readSourceOwners(reader) {
 	const owners = reader.list("source-owners");
@@ -54420,7 +54745,11 @@ const onExistings = [
 const topologies = ["direct", "regional-hub"];
 function readInputs(get, run, sources = {}) {
 	const reader = new Reader(get);
-	const request = readRequest(reader, run, sources);
+	const asked = readRequest(reader, run, sources);
+	const request = {
+		...asked,
+		image: asked.image ?? noteUnnamed(reader)
+	};
 	noteOthers(reader, "share");
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
@@ -54497,9 +54826,16 @@ function readAudit(get, run, sources) {
 		...readRequest(reader, run, sources),
 		failOn: readFailOn(reader)
 	};
+	if (request.image === void 0) noteUnknown(reader, request);
 	noteOthers(reader, "audit");
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
+}
+function noteUnknown(reader, { publication: { lineage }, targets }) {
+	const unknown = "{name} and {source-ami} are not known before the targets are read, unless an input names the AMI";
+	if (lineage === void 0) noteUnnamed(reader, ", or lineage");
+	else if (needsSourceImage(lineage)) reader.note("lineage", lineage, unknown);
+	for (const { roleArn = "" } of targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, unknown);
 }
 function readFailOn(reader) {
 	const given = reader.list("fail-on");
@@ -55078,12 +55414,13 @@ function fitting(lines, room) {
 const aboutKinds = ["left-over", "foreign"];
 const isOfTarget = ({ kind }) => !aboutKinds.includes(kind);
 const errorCharacters$1 = 200;
-function auditOutputs({ targets, findings }, findingsFile) {
+function auditOutputs({ targets, findings, source }, findingsFile) {
 	const missing = new Set(findings.filter(({ kind }) => kind === "missing").map(placeName));
 	return fitting$1({
 		findings: outputText(findings),
 		"in-step": String(targets.length > 0 && !findings.some(isOfTarget)),
 		"missing-targets": outputText(targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own)),
+		"source-ami-id": source?.imageId ?? "",
 		"findings-file": findingsFile
 	}, [
 		{ findings: outputText(findings.map(({ differences: _, why, ...finding }) => ({
@@ -55105,9 +55442,8 @@ const icons$1 = {
 };
 const unfolded = 20;
 function auditSummary(report) {
-	const { targets, findings, source, seconds, problems, stopped } = report;
-	const took = seconds > 0 ? ` The audit took ${spokenSeconds(seconds)}.` : "";
-	const of = source && `Compared with ${markdown(source.imageId)} in ${markdown(placeName(source.place))}.${took}`;
+	const { targets, findings, problems, stopped } = report;
+	const of = comparedWith(report);
 	const isDone = problems.length === 0 && stopped.length === 0;
 	const rows = findings.map(rowOf);
 	const table = ["| | account | region | what | why |", "|---|---|---|---|---|"];
@@ -55125,6 +55461,13 @@ function auditSummary(report) {
 		...table,
 		...rows.slice(unfolded)
 	] : []] : [], more > 0 && isDone ? ["", "</details>"] : []);
+}
+function comparedWith({ source, lineage, seconds }) {
+	if (source === void 0) return void 0;
+	const newest = lineage === void 0 ? "" : `, the newest source AMI of the lineage ${markdown(lineage)}`;
+	const where = source.unread === void 0 ? ` in ${markdown(placeName(source.place))}` : `; it could not be read, and only what the inputs say was compared`;
+	const took = seconds > 0 ? ` The audit took ${spokenSeconds(seconds)}.` : "";
+	return `Compared with ${markdown(source.imageId)}${newest}${where}.${took}`;
 }
 function verdict$2({ targets, findings, problems, stopped }) {
 	if (problems.length > 0) return "❌ Problems were found; nothing could be compared";
@@ -55154,9 +55497,7 @@ function matrix(targets, findings) {
 		});
 		const own = byPlace.get(name) ?? [];
 		if (!asked.has(name)) return "";
-		const ofTarget = own.find(isOfTarget)?.kind ?? "in step";
-		const about = aboutKinds.filter((kind) => own.some((one) => one.kind === kind));
-		return [icons$1[ofTarget], ...about.map((kind) => icons$1[kind])].join("");
+		return [own.some(isOfTarget) ? "" : icons$1["in step"], ...findingKinds.filter((kind) => own.some((one) => one.kind === kind)).map((kind) => icons$1[kind])].join("");
 	};
 	const legend = [...new Set(["in step", ...findings.map(({ kind }) => kind)])].map((kind) => `${icons$1[kind]} ${kind}`).join(" · ");
 	return [
@@ -55176,10 +55517,12 @@ const auditAction = {
 	read: readAudit,
 	async run(host, request, signal) {
 		const { findings, source, seconds } = await audit$1(host, request, signal);
+		const { targets, image, publication } = request;
 		const report = {
-			targets: request.targets,
+			targets,
 			findings,
 			source,
+			lineage: image === void 0 ? publication.lineage : void 0,
 			seconds,
 			problems: [],
 			stopped: []
@@ -58225,47 +58568,6 @@ async function screenshot(place, InstanceId) {
 	const { ImageData = "" } = await place.ec2(new GetConsoleScreenshotCommand({ InstanceId }));
 	return ImageData === "" ? void 0 : Buffer.from(ImageData, "base64");
 }
-// src/aws/key-users.ts
-const taken = ["kms:Decrypt", "kms:CreateGrant"];
-function policyAdmits(policy, owner, user) {
-	if ("account" in user && user.role !== void 0) return false;
-	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
-	return taken.every((action) => admitting.some((one) => allows(one, action)));
-}
-function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
-	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
-	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
-}
-function accountOf$2(principal = "") {
-	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
-}
-function admits(statement, owner, user) {
-	const principals = principalsOf(statement);
-	if (principals.includes("*")) return fits$1(statement, user);
-	const others = principals.map(accountOf$2).filter((account) => account !== owner);
-	return "account" in user ? others.includes(user.account) : others.length > 0;
-}
-function fits$1(statement, user) {
-	const accounts = valuesOf(statement, "kms:CallerAccount", "aws:PrincipalAccount");
-	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
-	const organizations = valuesOf(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
-	if (organizations.length === 0 || "account" in user) return true;
-	return organizations.some((one) => one === user.organization || one.includes("*"));
-}
-function valuesOf({ Condition = {} }, ...keys) {
-	const wanted = keys.map((key) => key.toLowerCase());
-	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
-}
-function allows({ Action, NotAction }, action) {
-	if (Action === void 0) return !matches(NotAction, action);
-	return matches(Action, action);
-}
-function matches(patterns, action) {
-	return [patterns ?? []].flat().some((pattern) => {
-		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
-		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
-	});
-}
 // src/operations/launching.ts
 const launchOperations = [
 	"Encrypt",
@@ -58982,7 +59284,7 @@ async function beginCopy(place, command, { mark, sourceId }) {
 			return SnapshotId;
 		} catch (error) {
 			if (!isTransient(error)) throw error;
-			const found = await lookedFor(place, isServerError$1(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			const found = await lookedFor(place, isServerError(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
 			if (found === void 0) throw error;
 			return found;
 		}
@@ -62679,7 +62981,7 @@ function annotateAs(tell, failures) {
 	const more = failures.length - shown.length;
 	if (more > 0) tell(logText(`${more} more failed; the job summary names them all`));
 }
-// node_modules/@actions/core/lib/utils.js
+// ../main/node_modules/@actions/core/lib/utils.js
 function toCommandValue(input) {
 	if (input === null || input === void 0) return "";
 	else if (typeof input === "string" || input instanceof String) return input;
@@ -62696,7 +62998,7 @@ function toCommandProperties(annotationProperties) {
 		endColumn: annotationProperties.endColumn
 	};
 }
-// node_modules/@actions/core/lib/command.js
+// ../main/node_modules/@actions/core/lib/command.js
 function issueCommand(command, properties, message) {
 	const cmd = new Command(command, properties, message);
 	process.stdout.write(cmd.toString() + external_os_namespaceObject.EOL);
@@ -62736,7 +63038,7 @@ function escapeData(s) {
 function escapeProperty(s) {
 	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A").replace(/:/g, "%3A").replace(/,/g, "%2C");
 }
-// node_modules/@actions/core/lib/file-command.js
+// ../main/node_modules/@actions/core/lib/file-command.js
 function issueFileCommand(command, message) {
 	const filePath = process.env[`GITHUB_${command}`];
 	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
@@ -62750,7 +63052,7 @@ function prepareKeyValueMessage(key, value) {
 	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
 	return `${key}<<${delimiter}${external_os_namespaceObject.EOL}${convertedValue}${external_os_namespaceObject.EOL}${delimiter}`;
 }
-// node_modules/@actions/core/lib/summary.js
+// ../main/node_modules/@actions/core/lib/summary.js
 var __awaiter$1 = function(thisArg, _arguments, P, generator) {
 	function adopt(value) {
 		return value instanceof P ? value : new P(function(resolve) {
@@ -62944,7 +63246,7 @@ function saveState(name, value) {
 function getState(name) {
 	return process.env[`STATE_${name}`] || "";
 }
-// node_modules/@actions/github/lib/context.js
+// ../main/node_modules/@actions/github/lib/context.js
 var Context = class {
 	constructor() {
 		var _a, _b, _c;
@@ -62989,7 +63291,7 @@ var Context = class {
 		throw new Error("context.repo requires a GITHUB_REPOSITORY environment variable like 'owner/repo'");
 	}
 };
-// node_modules/@actions/github/lib/github.js
+// ../main/node_modules/@actions/github/lib/github.js
 const context = new Context();
 // src/machine.ts
 function thisMachine() {
@@ -63022,7 +63324,7 @@ function isRunning(process) {
 	}
 }
 // src/node-host.ts
-init_dist_es$8();
+init_dist_es$9();
 const connections = {
 	keepAlive: true,
 	timeout: 4e3,
