@@ -32,12 +32,9 @@ import { resolveKey } from './key.ts';
 import { readLaunchTemplate } from './launch-template.ts';
 import { checkParameter } from './parameter.ts';
 import { checkScan } from './scan.ts';
-import { readExtras, resolveSource } from './source.ts';
+import { type Observing, readExtras, resolveSource } from './source.ts';
 import { usageReportsOn } from './usage-reports.ts';
 import { usersOf } from './users.ts';
-
-/** Who asks, as whom, and who is told what can't be read. */
-type Observing = Readonly<{ request: Request; accounts: Accounts; findings: Findings }>;
 
 /**
  * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
@@ -51,32 +48,35 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
     .then((caller) => {
       if (caller === undefined) return undefined;
       at = accounts.source(request.source.region).awsNow();
-      return resolveScanned(request, accounts, findings);
+      return resolveScanned(observing);
     });
   // Targets don't wait for the source unless their own values name it.
-  const [found, ...targets] = await joined<[Source | undefined, ...(Target | undefined)[]]>([
-    source,
-    ...request.targets.map((target) => observeTarget(observing, target, source)),
-  ]);
+  const [found, targets] = await joined<[Source | undefined, Target[]]>([source, observeTargets(observing, source)]);
   if (found === undefined) return undefined;
-  const known = targets.filter((target) => target !== undefined);
   const hubs = await observeHubs(observing, found);
   const regions = new Set([found.place.region, ...hubs.keys()]);
   const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
-  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates) };
+  return { at, source: found, targets, hubs, intermediates: new Map(intermediates) };
+}
+
+/** What each target is and holds, without those of which that can't be read. */
+export async function observeTargets(observing: Observing, source: Promise<Source | undefined>): Promise<Target[]> {
+  const targets = await joined(observing.request.targets.map((target) => observeTarget(observing, target, source)));
+  return targets.filter((target) => target !== undefined);
 }
 
 /** The source AMI, judged by its scan; what an instance holds is scanned once there is an AMI of it. */
-async function resolveScanned(request: Request, accounts: Accounts, findings: Findings): Promise<Source | undefined> {
-  const source = await resolveSource(request, accounts, findings);
+async function resolveScanned(observing: Observing): Promise<Source | undefined> {
+  const { request, accounts, findings } = observing;
+  const source = await resolveSource(observing, 'share');
   if (source !== undefined && source.instanceId === undefined && request.scan !== undefined)
     await checkScan(accounts.source(source.place.region), source.image, { scan: request.scan, findings });
   return source;
 }
 
 /** Encrypted copies that are kept, or that another run makes, are used again. */
-async function readIntermediates(
-  { accounts, findings }: Observing,
+export async function readIntermediates(
+  { accounts, findings }: Pick<Observing, 'accounts' | 'findings'>,
   { imageId, instanceId }: Source,
   region: string,
 ): Promise<[string, Intermediates]> {
@@ -183,7 +183,8 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     ...{ name: image.Name ?? '', 'source-ami': image.ImageId ?? '' },
   };
   const name = fill(target.amiName, values);
-  if (!isImageName(name)) {
+  // Without its source AMI, a name that holds that one's is left as it was asked for.
+  if (source.unread === undefined && !isImageName(name)) {
     findings.add(
       where,
       `${JSON.stringify(name)} cannot name an AMI`,

@@ -67,7 +67,10 @@ async function readFastZones(place: Place, image: Image): Promise<Published['fas
 async function readGrants(place: Place, { grantsOn }: Looked): Promise<Published['grants']> {
   if (grantsOn === undefined) return [];
   const grants = await listGrants(place, grantsOn);
-  return grants.map(({ GranteePrincipal = '', Operations = [] }) => ({
+  // One that is bound to a volume, as EC2 makes them, launches nothing else:
+  // https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html
+  const free = grants.filter(({ Constraints = {} }) => Object.keys(Constraints).length === 0);
+  return free.map(({ GranteePrincipal = '', Operations = [] }) => ({
     principal: GranteePrincipal,
     operations: Operations,
   }));

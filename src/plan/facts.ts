@@ -28,6 +28,8 @@ export type Source = Readonly<{
   snapshots: readonly SourceSnapshot[];
   /** The ARN of `source-kms-key`, where it was given. */
   kmsKeyArn: string | undefined;
+  /** In an audit by lineage, why the AMI could not be read: then nothing but its ID is known. */
+  unread?: string;
 }>;
 
 /** The snapshots that can't be deleted, by their IDs. */

@@ -48,7 +48,7 @@ export function leave(
 
 /** The encrypted copies that are there, by region, without what only bears their tags. */
 export function ownIntermediates(
-  { source, intermediates }: Observed,
+  { source, intermediates }: Pick<Observed, 'source' | 'intermediates'>,
   findings: Findings,
 ): ReadonlyMap<string, Intermediates> {
   return new Map(
