@@ -46,23 +46,28 @@ export async function describeImages(place: Place, ids: readonly string[]): Prom
   });
 }
 
-/** One unknown ID fails the whole call, which names it: the others are asked for again without it. */
 async function byIds<T>(ids: readonly string[], describe: (ids: string[]) => Promise<T[]>): Promise<T[]> {
   const found: T[] = [];
-  for (let start = 0; start < ids.length; start += idsPerCall) {
-    let rest = ids.slice(start, start + idsPerCall);
-    while (rest.length > 0) {
-      try {
-        found.push(...(await describe(rest)));
-        break;
-      } catch (error) {
-        if (!isAbsent(error)) throw error;
-        const known = rest.filter((id) => !errorMessage(error).includes(id));
-        rest = known.length < rest.length ? known : [];
-      }
+  for (let start = 0; start < ids.length; start += idsPerCall)
+    found.push(...(await withThoseThere(ids.slice(start, start + idsPerCall), describe)));
+  return found;
+}
+
+/**
+ * What `act` gives with those of `ids` that are there; nothing where none is. One unknown ID fails the whole call, which
+ * names it: it is made again without that one.
+ */
+export async function withThoseThere<T>(ids: readonly string[], act: (ids: string[]) => Promise<T[]>): Promise<T[]> {
+  for (let rest = [...ids]; rest.length > 0; ) {
+    try {
+      return await act(rest);
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      const known = rest.filter((id) => !errorMessage(error).includes(id));
+      rest = known.length < rest.length ? known : [];
     }
   }
-  return found;
+  return [];
 }
 
 /**
