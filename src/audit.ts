@@ -23,7 +23,7 @@ import { type Known, type Tie, tieOfImage, tieOfSnapshot } from './plan/evidence
 import type { Source, Target } from './plan/facts.ts';
 import { copiesOf, ownIn, ownIntermediates } from './plan/ours.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
-import { openLog } from './report/progress.ts';
+import { type Log, openLog } from './report/progress.ts';
 import { ProblemsError } from './report/stopped.ts';
 import { madeOf, type Owners, readOwners } from './sweep.ts';
 import { tagKeys, tagValue } from './tags.ts';
@@ -37,24 +37,47 @@ export type Audited = Readonly<{ source: Source; findings: readonly AuditFinding
  */
 export async function audit(host: Host, request: AuditRequest, signal: AbortSignal): Promise<Audited> {
   const log = openLog(host);
+  return log.group('Comparing every target with the source AMI', async () => {
+    let looked = await look({ host, request, log }, signal);
+    if (looked.found.length > 0) {
+      await host.clock.sleep(settleMs, signal);
+      looked = await look({ host, request, log }, signal);
+    }
+    const { source, found, warnings } = looked;
+    for (const warning of warnings) log.warn(warning);
+    for (const { kind, account, region, why } of found) log.line(placeName({ account, region }), `${kind}: ${why}`);
+    return { source, findings: found, seconds: log.elapsedSeconds() };
+  });
+}
+
+/**
+ * What is found is looked at again so much later: a share that has just ended is seen late
+ * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+ */
+const settleMs = 10_000;
+
+type Asked = Readonly<{ host: Host; request: AuditRequest; log: Log }>;
+type Looked = Readonly<{ source: Source; found: readonly AuditFinding[]; warnings: readonly string[] }>;
+
+async function look({ host, request, log }: Asked, signal: AbortSignal): Promise<Looked> {
   const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
-  return log.group('Comparing every target with the source AMI', async () => {
-    const observed = await observe(whatIsCompared(request), accounts, findings);
-    if (observed === undefined || findings.of(undefined).length > 0)
-      throw new ProblemsError(findings.problems, undefined);
-    const { source } = observed;
-    const at = accounts.source(source.place.region);
-    const owners = await readOwners({ host, request, accounts, source: at, log });
-    const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
-    const known = new Map(observed.targets.map((target) => [target.request, target]));
-    const looking: Looking = { request, accounts, source, owners, parents, findings };
-    const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-    for (const warning of findings.warnings()) log.warn(warning);
-    const all = [...found.flat(), ...leftAtSource(source.place, owners)];
-    for (const { kind, account, region, why } of all) log.line(placeName({ account, region }), `${kind}: ${why}`);
-    return { source, findings: all, seconds: log.elapsedSeconds() };
+  const warnings: string[] = [];
+  const observed = await observe(whatIsCompared(request), accounts, findings);
+  if (observed === undefined || findings.of(undefined).length > 0)
+    throw new ProblemsError(findings.problems, undefined);
+  const { source } = observed;
+  const at = accounts.source(source.place.region);
+  const owners = await readOwners({
+    ...{ host, request, accounts, source: at },
+    log: { ...log, warn: (text) => warnings.push(text) },
   });
+  const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
+  const known = new Map(observed.targets.map((target) => [target.request, target]));
+  const looking: Looking = { request, accounts, source, owners, parents, findings };
+  const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
+  const all = [...found.flat(), ...leftAtSource(source.place, owners)];
+  return { source, found: all, warnings: [...warnings, ...findings.warnings()] };
 }
 
 /** Reads nothing that only a share needs: its keys, hubs, boot test, and what it may remove. */
