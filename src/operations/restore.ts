@@ -68,7 +68,10 @@ export async function restore(operation: Deregister, scope: Scope): Promise<bool
     await place.ec2(new DeleteTagsCommand({ Resources: snapshots, Tags: [{ Key: tagKeys.superseded }] }));
     return true;
   } catch (failure) {
-    run.leave(`${what}, and could not be registered again; ${snapshots.join(', ')} stay: ${errorMessage(failure)}`);
+    run.leave(
+      place,
+      `${what}, and could not be registered again; ${snapshots.join(', ')} stay: ${errorMessage(failure)}`,
+    );
     return false;
   }
 }
