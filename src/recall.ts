@@ -233,9 +233,13 @@ function readUses(recalling: Recalling, place: Place, copies: readonly Copy[]): 
   );
 }
 
+/** What was taken back a moment ago reads as it was: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
+const settleMs = 10_000;
+
 /** Notes what still uses the AMIs, now that they are taken back. */
 async function noteUses(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<void> {
   if (copies.length === 0) return;
+  await place.sleep(settleMs);
   const users = await readUses(recalling, place, copies);
   const found = await attempt(
     recalling,

@@ -3,10 +3,11 @@ import {
   DescribeImageReferencesCommand,
   DescribeInstancesCommand,
   DescribeLaunchTemplateVersionsCommand,
+  type ImageAttribute,
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
-import { isUnknownAction } from '../aws/errors.ts';
+import { isAbsent, isUnknownAction } from '../aws/errors.ts';
 import { joined } from '../join.ts';
 import type { Use, Users } from '../plan/facts.ts';
 import { launcherName } from '../plan/usage-report.ts';
@@ -105,9 +106,12 @@ async function noteInstances(place: Place, ids: readonly string[], note: Note): 
 
 /** Whom else an AMI is shared with: what they launch of it is not seen from here. */
 async function othersOf(place: Place, ImageId: string): Promise<string[]> {
-  const { LaunchPermissions = [] } = await place.ec2(
-    new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' }),
-  );
+  const command = new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
+  const { LaunchPermissions = [] } = await place.ec2(command).catch((error: unknown): ImageAttribute => {
+    // What was deregistered a moment ago is still found.
+    if (isAbsent(error)) return {};
+    throw error;
+  });
   return LaunchPermissions.map(launcherName).filter((name) => name !== place.account);
 }
 
