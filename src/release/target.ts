@@ -203,15 +203,28 @@ async function releaseSuperseded(
 ): Promise<void> {
   if (superseded.length === 0) return;
   const where = placeName(place);
-  if (deletes) {
-    await joined(superseded.map((id) => deleteSnapshot(place, id)));
-    notes.done.push(`deleted ${superseded.join(', ')} in ${where}`);
-    return;
-  }
+  if (deletes) return deleteAll(place, superseded, notes);
   const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(', ');
   notes.failed.push({
     what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them`,
   });
+}
+
+/** Deletes snapshots; one that can't be is told, and hides none of the others. */
+async function deleteAll(place: Place, ids: readonly string[], notes: Notes): Promise<void> {
+  const where = placeName(place);
+  const gone = await joined(
+    ids.map(async (id) => {
+      try {
+        await deleteSnapshot(place, id);
+        return [id];
+      } catch (error) {
+        notes.failed.push({ what: `Deleting ${id} in ${where}: ${errorMessage(error)}` });
+        return [];
+      }
+    }),
+  );
+  if (gone.flat().length > 0) notes.done.push(`deleted ${gone.flat().join(', ')} in ${where}`);
 }
 
 /** Deletes copies that no AMI has; those that go on after a time-out are marked for a run that takes them over. */
@@ -240,8 +253,7 @@ async function releaseCopies(
     );
   }
   const useless = idsOf(loose.filter((one) => !going.includes(one)));
-  await joined(useless.map((id) => deleteSnapshot(place, id)));
-  if (useless.length > 0) notes.done.push(`deleted ${useless.join(', ')} in ${where}`);
+  await deleteAll(place, useless, notes);
   // A snapshot by CopyImage that is in another image than the one it was made with is somebody else's by now.
   const isFinished = (copy: Snapshot) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
   await untagFinished(place, idsOf(copies.filter(isFinished)));
