@@ -10,7 +10,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
 import type { OperationRecord, PlanRecord } from '../src/report/plan.ts';
-import { runJob, startSimulator } from './in-process.ts';
+import { runJob, settledMs, startSimulator } from './in-process.ts';
 import { expectTargets, share } from './shared-case.ts';
 
 /* How the plan is walked: what fails ends what comes after it, and its target; what is done beside it is none the worse. */
@@ -151,6 +151,7 @@ test('an AMI that is there is used, and nothing is made beside it', async () => 
   const simulator = await startSimulator(shared.scenario);
   const run = { inputs: shared.inputs, env: simulator.env };
   await runJob(run);
+  await simulator.clock.sleep(settledMs);
   const { main } = await runJob({ ...run, github: { run_id: '4712' } });
   expect(outcomesOf(planOf(main.outputs).operations)).toEqual({ reuse: ['done'] });
   expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, shared.amiId);

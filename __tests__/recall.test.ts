@@ -12,7 +12,7 @@ import {
 import { type PolicyDocument, regionOf } from '../simulator/world.ts';
 import type { InUse } from '../src/recall/in-use.ts';
 import type { RecalledTarget } from '../src/recall.ts';
-import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
+import { runAction, runJob, type Simulator, settledMs, startAction, startSimulator } from './in-process.ts';
 import { type Statement, statementsIn } from './policy-cases.ts';
 import { sampled } from './sampled.ts';
 import { deploy } from './stacks.ts';
@@ -59,6 +59,7 @@ function recallable(): Case {
 }
 
 async function bake(shared: Case, simulator: Simulator, inputs: Record<string, string>) {
+  await simulator.clock.sleep(settledMs);
   const run_id = String(simulator.calls.length + 1);
   const asked = { ...shared.inputs, ...published, ...inputs };
   const { main } = await runJob({ inputs: asked, env: simulator.env, github: { run_id } });
@@ -82,6 +83,7 @@ function runOf(shared: Case, simulator: Simulator, { machine = 'one', ...inputs 
 }
 
 async function recall(shared: Case, simulator: Simulator, inputs: Record<string, string> = {}) {
+  await simulator.clock.sleep(settledMs);
   const result = await runAction(runOf(shared, simulator, inputs));
   return {
     ...result,

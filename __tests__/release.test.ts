@@ -14,6 +14,7 @@ import type { KnownGrant, Releasing } from '../src/release/releasing.ts';
 import { releaseFrom } from '../src/release/target.ts';
 import { endedLease, tagKeys } from '../src/tags.ts';
 import { type Account, openAccount } from './account.ts';
+import { settledMs } from './in-process.ts';
 
 const account = '111111111111';
 const region = 'us-east-1';
@@ -169,6 +170,7 @@ describe('a run that ends', () => {
     await using there = await open();
     const made = [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
     await cleanUp(there, made);
+    await there.simulator.clock.sleep(settledMs);
     expect(await cleanUp(there, made)).toEqual({ ...nothing, done: ['revoked 1 grant'] });
     expect(await cleanUp(there, [])).toEqual(nothing);
     expect(await cleanUp(there, undefined)).toEqual(nothing);
@@ -259,6 +261,7 @@ describe('a run that ends', () => {
     const [, first, second, ...others] = there.snapshots(region);
     const image = there.imageIn(region, amiIdOf(account, region, 'loose'));
     image.deregisteredAt = Date.now();
+    await there.simulator.clock.sleep(settledMs);
     const { done } = await cleanUp(there, []);
     expect(done).toEqual([`deleted ${first?.data.SnapshotId}, ${second?.data.SnapshotId}`]);
     expect(there.snapshots(region).slice(1)).toEqual(others);
@@ -665,6 +668,7 @@ describe('what could not be taken back', () => {
     ];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
     there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
+    await there.simulator.clock.sleep(settledMs);
     const ids = there.snapshots(region).map(({ data }) => data.SnapshotId);
     const { failed } = await cleanUp(there, []);
     expect(failed).toEqual([expect.stringContaining(`Deleting ${ids.slice(1).join(', ')} in ${account}: `)]);
