@@ -22,6 +22,8 @@ export type Owners = Readonly<{
   superseding: boolean;
   /** Whether the target's AMI is there and right. */
   ready: boolean;
+  /** Whether there is time to see what bears a dead run's lease only since reads are late. */
+  mayWait: boolean;
   /** Whether nobody will look again. */
   isLast: boolean;
   isSweep: boolean;
@@ -97,7 +99,7 @@ export async function releaseFrom(
 ): Promise<ReleaseReport> {
   const notes = noNotes();
   const state = { imageId, leaseId: '', keepPending: false, finished, boots: false };
-  const swept = { superseding: true, ready: false, isLast: true, isSweep: true, othersLive: false };
+  const swept = { superseding: true, ready: false, mayWait: true, isLast: true, isSweep: true, othersLive: false };
   await releaseTarget(place, { ...swept, state, gone, parents }, notes);
   return reportOf(notes);
 }
@@ -107,19 +109,17 @@ const settleMs = 30_000;
 
 /** What bears the owners' leases and is proven to be theirs; and whether a dead run's was spared for one that lives. */
 async function findBegun(place: Place, owners: Owners, notes: Notes): Promise<{ found: Found; spared: boolean }> {
-  const { state, gone, othersLive } = owners;
+  const { state, gone, othersLive, mayWait } = owners;
   const leaseOf = (one: Image | Snapshot) => tagValue(one, tagKeys.lease) ?? '';
   const isOwn = (one: Image | Snapshot) => leaseOf(one) === state.leaseId;
   let { images, snapshots } = await leased(place, owners);
   // An AMI that a dead run was making may be what one that lives waits for.
-  let spared = othersLive && !images.every(isOwn);
-  const mayGo = [...images, ...snapshots].some((one) => !isOwn(one) && gone.has(leaseOf(one)));
-  if (mayGo && !spared) {
-    // It may be a finished AMI's by now, of a run that has just ended. Without the time to see, it stays.
-    spared = await place.sleep(settleMs).then(
-      () => false,
-      () => true,
-    );
+  const mayServe = othersLive && !images.every(isOwn);
+  const ofDead = [...images, ...snapshots].some((one) => !isOwn(one) && gone.has(leaseOf(one)));
+  const spared = mayServe || (ofDead && !mayWait);
+  if (ofDead && !spared) {
+    // It may be a finished AMI's by now, of a run that has just ended.
+    await place.sleep(settleMs);
     ({ images, snapshots } = await leased(place, owners));
   }
   const isProven = provenIn(place, notes);
