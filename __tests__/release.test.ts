@@ -949,6 +949,21 @@ describe('in a target', () => {
       expect([there.images(at), tagKeysOf(source)]).toEqual([[], ['team']]);
     });
 
+    test.each([
+      ['is cancelled leaves it, and waits for nothing', false],
+      ['has time sees that nobody took it over, and removes it', true],
+    ])('of what a dead one left, a run that %s', async (_, patient) => {
+      await using source = await open({ leases: { ...lease(own), ...lease(dead) } });
+      await using there = await openTarget([{ name: 'loose', volumes: [volume(half)] }]);
+      loosen(there, 'loose');
+      await there.simulator.clock.sleep(settledMs);
+      const before = there.simulator.clock.now();
+      const { failed } = await cleanUp(source, [], { targets: [there.at(at)], patient });
+      expect([failed, there.snapshots(at).length]).toEqual([[], patient ? 0 : 1]);
+      expect(there.simulator.clock.now() - before < 5000).toBe(!patient);
+      expect(tagKeysOf(source)).toEqual(patient ? ['team'] : ['team', leaseKey(dead), leaseKey(own)]);
+    });
+
     describe('that had no time left', () => {
       test('copies that are on their way stay for a run that takes them over; half-made images and failed copies go', async () => {
         await using both = await openBoth(['pending', 'completed', 'error']);
