@@ -873,7 +873,7 @@ async function joined(promises) {
 	await Promise.allSettled(promises);
 	return Promise.all(promises);
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/emitWarningIfUnsupportedVersion.js
 var state, emitWarningIfUnsupportedVersion$1;
 var init_emitWarningIfUnsupportedVersion$1 = __esmMin((() => {
 	state = { warningEmitted: false };
@@ -899,19 +899,19 @@ More information can be found at: https://a.co/c895JFp`);
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/setCredentialFeature.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/setCredentialFeature.js
 function setCredentialFeature(credentials, feature, value) {
 	if (!credentials.$source) credentials.$source = {};
 	credentials.$source[feature] = value;
 	return credentials;
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/client/setFeature.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/setFeature.js
 function setFeature$1(context, feature, value) {
 	if (!context.__aws_sdk_context) context.__aws_sdk_context = { features: {} };
 	else if (!context.__aws_sdk_context.features) context.__aws_sdk_context.features = {};
 	context.__aws_sdk_context.features[feature] = value;
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/client/getDefaultSocketTimeout.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/getDefaultSocketTimeout.js
 var isDefaultSocketTimeoutEnabled, getDefaultSocketTimeout;
 var init_getDefaultSocketTimeout = __esmMin((() => {
 	isDefaultSocketTimeoutEnabled = () => typeof process === "object" && process?.env?.AWS_ENABLE_DEFAULT_SOCKET_TIMEOUT_2026 === "true";
@@ -921,12 +921,12 @@ var init_getDefaultSocketTimeout = __esmMin((() => {
 		return timeoutMs;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/is-array-buffer/is-array-buffer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/is-array-buffer/is-array-buffer.js
 var isArrayBuffer;
 var init_is_array_buffer = __esmMin((() => {
 	isArrayBuffer = (arg) => typeof ArrayBuffer === "function" && arg instanceof ArrayBuffer || Object.prototype.toString.call(arg) === "[object ArrayBuffer]";
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-buffer-from/buffer-from.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-buffer-from/buffer-from.js
 var fromArrayBuffer, fromString;
 var init_buffer_from = __esmMin((() => {
 	init_is_array_buffer();
@@ -939,7 +939,7 @@ var init_buffer_from = __esmMin((() => {
 		return encoding ? Buffer.from(input, encoding) : Buffer.from(input);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-base64/fromBase64.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-base64/fromBase64.js
 var BASE64_REGEX, fromBase64;
 var init_fromBase64 = __esmMin((() => {
 	init_buffer_from();
@@ -951,7 +951,7 @@ var init_fromBase64 = __esmMin((() => {
 		return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.js
 var fromUtf8$1;
 var init_fromUtf8 = __esmMin((() => {
 	init_buffer_from();
@@ -960,7 +960,7 @@ var init_fromUtf8 = __esmMin((() => {
 		return new Uint8Array(buf.buffer, buf.byteOffset, buf.byteLength / Uint8Array.BYTES_PER_ELEMENT);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.js
 var toBase64$1;
 var init_toBase64 = __esmMin((() => {
 	init_buffer_from();
@@ -973,7 +973,7 @@ var init_toBase64 = __esmMin((() => {
 		return fromArrayBuffer(input.buffer, input.byteOffset, input.byteLength).toString("base64");
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/blob/Uint8ArrayBlobAdapter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/blob/Uint8ArrayBlobAdapter.js
 function bindUint8ArrayBlobAdapter(toUtf8, fromUtf8, toBase64, fromBase64) {
 	return class Uint8ArrayBlobAdapter extends Uint8Array {
 		static fromString(source, encoding = "utf-8") {
@@ -993,7 +993,7 @@ function bindUint8ArrayBlobAdapter(toUtf8, fromUtf8, toBase64, fromBase64) {
 		}
 	};
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.js
 var toUtf8$1;
 var init_toUtf8 = __esmMin((() => {
 	init_buffer_from();
@@ -1003,7 +1003,7 @@ var init_toUtf8 = __esmMin((() => {
 		return fromArrayBuffer(input.buffer, input.byteOffset, input.byteLength).toString("utf8");
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/uuid/v4.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/uuid/v4.js
 function bindV4(getRandomValues) {
 	if (typeof crypto !== "undefined" && typeof crypto.randomUUID === "function") return () => crypto.randomUUID();
 	return () => {
@@ -1018,7 +1018,7 @@ var decimalToHex;
 var init_v4 = __esmMin((() => {
 	decimalToHex = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
 }));
-// node_modules/@smithy/types/dist-es/endpoint.js
+// ../main/node_modules/@smithy/types/dist-es/endpoint.js
 var EndpointURLScheme;
 var init_endpoint = __esmMin((() => {
 	(function(EndpointURLScheme) {
@@ -1026,7 +1026,7 @@ var init_endpoint = __esmMin((() => {
 		EndpointURLScheme["HTTPS"] = "https";
 	})(EndpointURLScheme || (EndpointURLScheme = {}));
 }));
-// node_modules/@smithy/types/dist-es/extensions/checksum.js
+// ../main/node_modules/@smithy/types/dist-es/extensions/checksum.js
 var AlgorithmId;
 var init_checksum$2 = __esmMin((() => {
 	(function(AlgorithmId) {
@@ -1037,16 +1037,16 @@ var init_checksum$2 = __esmMin((() => {
 		AlgorithmId["SHA256"] = "sha256";
 	})(AlgorithmId || (AlgorithmId = {}));
 }));
-// node_modules/@smithy/types/dist-es/extensions/index.js
+// ../main/node_modules/@smithy/types/dist-es/extensions/index.js
 var init_extensions$1 = __esmMin((() => {
 	init_checksum$2();
 }));
-// node_modules/@smithy/types/dist-es/middleware.js
+// ../main/node_modules/@smithy/types/dist-es/middleware.js
 var SMITHY_CONTEXT_KEY;
 var init_middleware = __esmMin((() => {
 	SMITHY_CONTEXT_KEY = "__smithy_context";
 }));
-// node_modules/@smithy/types/dist-es/profile.js
+// ../main/node_modules/@smithy/types/dist-es/profile.js
 var IniSectionType;
 var init_profile = __esmMin((() => {
 	(function(IniSectionType) {
@@ -1055,24 +1055,24 @@ var init_profile = __esmMin((() => {
 		IniSectionType["SERVICES"] = "services";
 	})(IniSectionType || (IniSectionType = {}));
 }));
-// node_modules/@smithy/types/dist-es/index.js
+// ../main/node_modules/@smithy/types/dist-es/index.js
 var init_dist_es$14 = __esmMin((() => {
 	init_endpoint();
 	init_extensions$1();
 	init_middleware();
 	init_profile();
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/getSmithyContext.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/getSmithyContext.js
 var getSmithyContext;
 var init_getSmithyContext = __esmMin((() => {
 	init_dist_es$14();
 	getSmithyContext = (context) => context["__smithy_context"] || (context["__smithy_context"] = {});
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/hasOwn.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/hasOwn.js
 function hasOwn(o, k) {
 	return Object.prototype.hasOwnProperty.call(o, k);
 }
-// node_modules/@smithy/core/dist-es/submodules/transport/httpRequest.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/httpRequest.js
 function cloneQuery(query) {
 	return Object.keys(query).reduce((carry, paramName) => {
 		const param = query[paramName];
@@ -1127,7 +1127,7 @@ var init_httpRequest$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/httpResponse.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/httpResponse.js
 var HttpResponse;
 var init_httpResponse = __esmMin((() => {
 	HttpResponse = class {
@@ -1148,7 +1148,7 @@ var init_httpResponse = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/isValidHostLabel.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/isValidHostLabel.js
 var VALID_HOST_LABEL_REGEX, isValidHostLabel;
 var init_isValidHostLabel = __esmMin((() => {
 	VALID_HOST_LABEL_REGEX = new RegExp(`^(?!.*-$)(?!-)[a-zA-Z0-9-]{1,63}$`);
@@ -1159,11 +1159,11 @@ var init_isValidHostLabel = __esmMin((() => {
 		return true;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/isValidHostname.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/isValidHostname.js
 function isValidHostname(hostname) {
 	return /^[a-z0-9][a-z0-9.-]*[a-z0-9]$/.test(hostname);
 }
-// node_modules/@smithy/core/dist-es/submodules/transport/normalizeProvider.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/normalizeProvider.js
 var normalizeProvider$1;
 var init_normalizeProvider$1 = __esmMin((() => {
 	normalizeProvider$1 = (input) => {
@@ -1172,7 +1172,7 @@ var init_normalizeProvider$1 = __esmMin((() => {
 		return () => promisified;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/parseQueryString.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/parseQueryString.js
 function parseQueryString(querystring) {
 	const query = {};
 	querystring = querystring.replace(/^\?/, "");
@@ -1186,7 +1186,7 @@ function parseQueryString(querystring) {
 	}
 	return query;
 }
-// node_modules/@smithy/core/dist-es/submodules/transport/parseUrl.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/parseUrl.js
 var parseUrl;
 var init_parseUrl = __esmMin((() => {
 	parseUrl = (url) => {
@@ -1203,7 +1203,7 @@ var init_parseUrl = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/toEndpointV1.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/toEndpointV1.js
 var toEndpointV1;
 var init_toEndpointV1$1 = __esmMin((() => {
 	init_parseUrl();
@@ -1225,7 +1225,7 @@ var init_toEndpointV1$1 = __esmMin((() => {
 		return parseUrl(endpoint);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/transport/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/transport/index.js
 var init_transport = __esmMin((() => {
 	init_getSmithyContext();
 	init_httpRequest$1();
@@ -1235,7 +1235,7 @@ var init_transport = __esmMin((() => {
 	init_parseUrl();
 	init_toEndpointV1$1();
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/parse-utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/parse-utils.js
 var expectNumber, MAX_FLOAT, expectFloat32, expectLong, expectShort, expectByte, expectSizedInt, castInt, strictParseDouble, strictParseFloat32, NUMBER_REGEX, parseNumber, strictParseShort, strictParseByte, stackTraceWarning, logger;
 var init_parse_utils = __esmMin((() => {
 	expectNumber = (value) => {
@@ -1304,7 +1304,7 @@ var init_parse_utils = __esmMin((() => {
 	};
 	logger = { warn: console.warn };
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/date-utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/date-utils.js
 function dateToUtcString(date) {
 	const year = date.getUTCFullYear();
 	const month = date.getUTCMonth();
@@ -1498,7 +1498,7 @@ var init_date_utils = __esmMin((() => {
 		return value.slice(idx);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/lazy-json.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/lazy-json.js
 var LazyJsonString;
 var init_lazy_json = __esmMin((() => {
 	LazyJsonString = function LazyJsonString(val) {
@@ -1521,12 +1521,12 @@ var init_lazy_json = __esmMin((() => {
 	};
 	LazyJsonString.fromObject = LazyJsonString.from;
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/quote-header.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/quote-header.js
 function quoteHeader(part) {
 	if (part.includes(",") || part.includes("\"")) part = `"${part.replace(/\\/g, "\\\\").replace(/"/g, "\\\"")}"`;
 	return part;
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/schema-serde-lib/schema-date-utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/schema-serde-lib/schema-date-utils.js
 function range(v, min, max) {
 	const _v = Number(v);
 	if (_v < min || _v > max) throw new Error(`Value ${_v} out of range [${min}, ${max}]`);
@@ -1623,7 +1623,7 @@ var init_schema_date_utils = __esmMin((() => {
 		throw new TypeError(`Invalid RFC7231 date-time value ${value}.`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/split-every.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/split-every.js
 function splitEvery(value, delimiter, numDelimiters) {
 	if (numDelimiters <= 0 || !Number.isInteger(numDelimiters)) throw new Error("Invalid number of delimiters (" + numDelimiters + ") for splitEvery.");
 	const segments = value.split(delimiter);
@@ -1641,7 +1641,7 @@ function splitEvery(value, delimiter, numDelimiters) {
 	if (currentSegment !== "") compoundSegments.push(currentSegment);
 	return compoundSegments;
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/split-header.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/split-header.js
 var splitHeader;
 var init_split_header = __esmMin((() => {
 	splitHeader = (value) => {
@@ -1676,7 +1676,7 @@ var init_split_header = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/value/NumericValue.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/value/NumericValue.js
 var format$1, NumericValue;
 var init_NumericValue = __esmMin((() => {
 	format$1 = /^-?((0|[1-9]\d*)(\.\d+)?|\.\d+)([eE][+-]?\d+)?$/;
@@ -1698,7 +1698,7 @@ var init_NumericValue = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-hex-encoding/hex-encoding.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-hex-encoding/hex-encoding.js
 function fromHex(encoded) {
 	if (encoded.length % 2 !== 0) throw new Error("Hex encoded strings must have an even number length");
 	const out = new Uint8Array(encoded.length / 2);
@@ -1725,7 +1725,7 @@ var init_hex_encoding = __esmMin((() => {
 		HEX_TO_SHORT[encodedByte] = i;
 	}
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-body-length/calculateBodyLength.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-body-length/calculateBodyLength.js
 var calculateBodyLength;
 var init_calculateBodyLength = __esmMin((() => {
 	calculateBodyLength = (body) => {
@@ -1741,7 +1741,7 @@ var init_calculateBodyLength = __esmMin((() => {
 		throw new Error(`Body Length computation failed for ${body}`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUint8Array.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUint8Array.js
 var toUint8Array;
 var init_toUint8Array = __esmMin((() => {
 	init_fromUtf8();
@@ -1752,7 +1752,7 @@ var init_toUint8Array = __esmMin((() => {
 		return new Uint8Array(data);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/concatBytes.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/concatBytes.js
 function concatBytes(arrays, length) {
 	if (length === void 0) {
 		length = 0;
@@ -1766,7 +1766,7 @@ function concatBytes(arrays, length) {
 	}
 	return result;
 }
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/ProviderError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/ProviderError.js
 var ProviderError;
 var init_ProviderError = __esmMin((() => {
 	ProviderError = class ProviderError extends Error {
@@ -1792,7 +1792,7 @@ var init_ProviderError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/CredentialsProviderError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/CredentialsProviderError.js
 var CredentialsProviderError;
 var init_CredentialsProviderError = __esmMin((() => {
 	init_ProviderError();
@@ -1804,7 +1804,7 @@ var init_CredentialsProviderError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/TokenProviderError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/TokenProviderError.js
 var TokenProviderError;
 var init_TokenProviderError = __esmMin((() => {
 	init_ProviderError();
@@ -1816,7 +1816,7 @@ var init_TokenProviderError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/chain.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/chain.js
 var chain;
 var init_chain = __esmMin((() => {
 	init_ProviderError();
@@ -1833,12 +1833,12 @@ var init_chain = __esmMin((() => {
 		throw lastProviderError;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/fromValue.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/fromValue.js
 var fromValue;
 var init_fromValue = __esmMin((() => {
 	fromValue = (staticValue) => () => Promise.resolve(staticValue);
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/property-provider/memoize.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/property-provider/memoize.js
 var memoize;
 var init_memoize = __esmMin((() => {
 	memoize = (provider, isExpired, requiresRefresh) => {
@@ -1876,7 +1876,7 @@ var init_memoize = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/booleanSelector.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/booleanSelector.js
 var booleanSelector;
 var init_booleanSelector = __esmMin((() => {
 	booleanSelector = (obj, key, type) => {
@@ -1886,7 +1886,7 @@ var init_booleanSelector = __esmMin((() => {
 		throw new Error(`Cannot load ${type} "${key}". Expected "true" or "false", got ${obj[key]}.`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/types.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/util-config-provider/types.js
 var SelectorType;
 var init_types$1 = __esmMin((() => {
 	(function(SelectorType) {
@@ -1894,7 +1894,7 @@ var init_types$1 = __esmMin((() => {
 		SelectorType["CONFIG"] = "shared config entry";
 	})(SelectorType || (SelectorType = {}));
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getHomeDir.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getHomeDir.js
 var homeDirCache, getHomeDirCacheKey, getHomeDir;
 var init_getHomeDir = __esmMin((() => {
 	homeDirCache = {};
@@ -1915,7 +1915,7 @@ var init_getHomeDir = __esmMin((() => {
 var init_getProfileName = __esmMin((() => {
 	getProfileName = (init) => init.profile || process.env["AWS_PROFILE"] || "default";
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFilepath.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFilepath.js
 var getSSOTokenFilepath;
 var init_getSSOTokenFilepath = __esmMin((() => {
 	init_getHomeDir();
@@ -1924,7 +1924,7 @@ var init_getSSOTokenFilepath = __esmMin((() => {
 		return (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "sso", "cache", `${cacheName}.json`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSSOTokenFromFile.js
 var tokenIntercept, getSSOTokenFromFile;
 var init_getSSOTokenFromFile = __esmMin((() => {
 	init_getSSOTokenFilepath();
@@ -1936,9 +1936,9 @@ var init_getSSOTokenFromFile = __esmMin((() => {
 		return JSON.parse(ssoTokenText);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/constants.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/constants.js
 var init_constants$7 = __esmMin((() => {}));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getConfigData.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getConfigData.js
 var getConfigData;
 var init_getConfigData = __esmMin((() => {
 	init_dist_es$14();
@@ -1962,7 +1962,7 @@ var init_getCredentialsFilepath = __esmMin((() => {
 	init_getHomeDir();
 	getCredentialsFilepath = () => process.env["AWS_SHARED_CREDENTIALS_FILE"] || (0,external_node_path_namespaceObject.join)(getHomeDir(), ".aws", "credentials");
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseIni.js
 var prefixKeyRegex, profileNameBlockList, parseIni;
 var init_parseIni = __esmMin((() => {
 	init_dist_es$14();
@@ -2002,7 +2002,7 @@ var init_parseIni = __esmMin((() => {
 		return map;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/readFile.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/readFile.js
 var filePromises, fileIntercept, readFile;
 var init_readFile = __esmMin((() => {
 	filePromises = {};
@@ -2013,7 +2013,7 @@ var init_readFile = __esmMin((() => {
 		return filePromises[path];
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSharedConfigFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSharedConfigFiles.js
 var swallowError$1, loadSharedConfigFiles;
 var init_loadSharedConfigFiles = __esmMin((() => {
 	init_getConfigData();
@@ -2039,7 +2039,7 @@ var init_loadSharedConfigFiles = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSsoSessionData.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/getSsoSessionData.js
 var getSsoSessionData;
 var init_getSsoSessionData = __esmMin((() => {
 	init_dist_es$14();
@@ -2049,7 +2049,7 @@ var init_getSsoSessionData = __esmMin((() => {
 		[key.substring(key.indexOf(".") + 1)]: value
 	}), {});
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSsoSessionData.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/loadSsoSessionData.js
 var swallowError, loadSsoSessionData;
 var init_loadSsoSessionData = __esmMin((() => {
 	init_getConfigFilepath();
@@ -2059,7 +2059,7 @@ var init_loadSsoSessionData = __esmMin((() => {
 	swallowError = () => ({});
 	loadSsoSessionData = async (init = {}) => readFile(init.configFilepath ?? getConfigFilepath()).then(parseIni).then(getSsoSessionData).catch(swallowError);
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/mergeConfigFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/mergeConfigFiles.js
 var mergeConfigFiles;
 var init_mergeConfigFiles = __esmMin((() => {
 	mergeConfigFiles = (...files) => {
@@ -2069,7 +2069,7 @@ var init_mergeConfigFiles = __esmMin((() => {
 		return merged;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseKnownFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/parseKnownFiles.js
 var parseKnownFiles;
 var init_parseKnownFiles = __esmMin((() => {
 	init_loadSharedConfigFiles();
@@ -2079,7 +2079,7 @@ var init_parseKnownFiles = __esmMin((() => {
 		return mergeConfigFiles(parsedFiles.configFile, parsedFiles.credentialsFile);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/externalDataInterceptor.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/shared-ini-file-loader/externalDataInterceptor.js
 var externalDataInterceptor;
 var init_externalDataInterceptor = __esmMin((() => {
 	init_getSSOTokenFromFile();
@@ -2099,7 +2099,7 @@ var init_externalDataInterceptor = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/getSelectorName.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/getSelectorName.js
 function getSelectorName(functionString) {
 	try {
 		const constants = new Set(Array.from(functionString.match(/([A-Z_]){3,}/g) ?? []));
@@ -2111,7 +2111,7 @@ function getSelectorName(functionString) {
 		return functionString;
 	}
 }
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromEnv.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromEnv.js
 var fromEnv$1;
 var init_fromEnv$1 = __esmMin((() => {
 	init_CredentialsProviderError();
@@ -2125,7 +2125,7 @@ var init_fromEnv$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromSharedConfigFiles.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromSharedConfigFiles.js
 var fromSharedConfigFiles;
 var init_fromSharedConfigFiles = __esmMin((() => {
 	init_CredentialsProviderError();
@@ -2152,14 +2152,14 @@ var init_fromSharedConfigFiles = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromStatic.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/fromStatic.js
 var isFunction, fromStatic;
 var init_fromStatic = __esmMin((() => {
 	init_fromValue();
 	isFunction = (func) => typeof func === "function";
 	fromStatic = (defaultValue) => isFunction(defaultValue) ? async () => await defaultValue() : fromValue(defaultValue);
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/configLoader.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/node-config-provider/configLoader.js
 var loadConfig;
 var init_configLoader = __esmMin((() => {
 	init_chain();
@@ -2175,7 +2175,7 @@ var init_configLoader = __esmMin((() => {
 		}), fromSharedConfigFiles(configFileSelector, configuration), fromStatic(defaultValue)));
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseDualstackEndpointConfigOptions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseDualstackEndpointConfigOptions.js
 var ENV_USE_DUALSTACK_ENDPOINT, CONFIG_USE_DUALSTACK_ENDPOINT, NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS;
 var init_NodeUseDualstackEndpointConfigOptions = __esmMin((() => {
 	init_booleanSelector();
@@ -2188,7 +2188,7 @@ var init_NodeUseDualstackEndpointConfigOptions = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseFipsEndpointConfigOptions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/endpointsConfig/NodeUseFipsEndpointConfigOptions.js
 var ENV_USE_FIPS_ENDPOINT, CONFIG_USE_FIPS_ENDPOINT, NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS;
 var init_NodeUseFipsEndpointConfigOptions = __esmMin((() => {
 	init_booleanSelector();
@@ -2201,7 +2201,7 @@ var init_NodeUseFipsEndpointConfigOptions = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/middleware-stack/MiddlewareStack.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/middleware-stack/MiddlewareStack.js
 var getAllAliases, getMiddlewareNameWithAliases, constructStack, stepWeights, priorityWeights;
 var init_MiddlewareStack = __esmMin((() => {
 	getAllAliases = (name, aliases) => {
@@ -2418,7 +2418,7 @@ var init_MiddlewareStack = __esmMin((() => {
 		low: 1
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client.js
 var Client;
 var init_client$2 = __esmMin((() => {
 	init_MiddlewareStack();
@@ -2460,7 +2460,7 @@ var init_client$2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/deref.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/deref.js
 var deref;
 var init_deref = __esmMin((() => {
 	deref = (schemaRef) => {
@@ -2468,7 +2468,7 @@ var init_deref = __esmMin((() => {
 		return schemaRef;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/schemas/operation.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/schemas/operation.js
 var operation;
 var init_operation = __esmMin((() => {
 	operation = (namespace, name, traits, input, output) => ({
@@ -2479,7 +2479,7 @@ var init_operation = __esmMin((() => {
 		output
 	});
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaDeserializationMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaDeserializationMiddleware.js
 var schemaDeserializationMiddleware, findHeader;
 var init_schemaDeserializationMiddleware = __esmMin((() => {
 	init_transport();
@@ -2536,7 +2536,7 @@ var init_schemaDeserializationMiddleware = __esmMin((() => {
 		}) || [void 0, void 0])[1];
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaSerializationMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/middleware/schemaSerializationMiddleware.js
 var schemaSerializationMiddleware;
 var init_schemaSerializationMiddleware = __esmMin((() => {
 	init_transport();
@@ -2556,7 +2556,7 @@ var init_schemaSerializationMiddleware = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/middleware/getSchemaSerdePlugin.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/middleware/getSchemaSerdePlugin.js
 function getSchemaSerdePlugin(config) {
 	return { applyToStack: (commandStack) => {
 		commandStack.add(schemaSerializationMiddleware(config), serializerMiddlewareOption$1);
@@ -2581,7 +2581,7 @@ var init_getSchemaSerdePlugin = __esmMin((() => {
 		override: true
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/schemas/translateTraits.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/schemas/translateTraits.js
 function translateTraits(indicator) {
 	if (typeof indicator === "object") return indicator;
 	indicator = indicator | 0;
@@ -2603,7 +2603,7 @@ var traitsCache;
 var init_translateTraits = __esmMin((() => {
 	traitsCache = [];
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/schemas/NormalizedSchema.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/schemas/NormalizedSchema.js
 function member(memberSchema, memberName) {
 	if (memberSchema instanceof NormalizedSchema) return Object.assign(memberSchema, {
 		memberName,
@@ -2844,7 +2844,7 @@ var init_NormalizedSchema = __esmMin((() => {
 	isMemberSchema = (sc) => Array.isArray(sc) && sc.length === 2;
 	isStaticSchema = (sc) => Array.isArray(sc) && sc.length >= 5;
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/TypeRegistry.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/TypeRegistry.js
 var TypeRegistry;
 var init_TypeRegistry = __esmMin((() => {
 	TypeRegistry = class TypeRegistry {
@@ -2918,7 +2918,7 @@ var init_TypeRegistry = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/schema/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/schema/index.js
 var init_schema = __esmMin((() => {
 	init_deref();
 	init_getSchemaSerdePlugin();
@@ -2927,7 +2927,7 @@ var init_schema = __esmMin((() => {
 	init_translateTraits();
 	init_TypeRegistry();
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/schemaLogFilter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/schemaLogFilter.js
 function schemaLogFilter(schema, data) {
 	if (data == null) return data;
 	const ns = NormalizedSchema.of(schema);
@@ -2953,7 +2953,7 @@ var init_schemaLogFilter = __esmMin((() => {
 	init_schema();
 	SENSITIVE_STRING = "***SensitiveInformation***";
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/command.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/command.js
 var operationEventStreamMarker, Command$1, ClassBuilder;
 var init_command = __esmMin((() => {
 	init_dist_es$14();
@@ -3104,7 +3104,7 @@ var init_command = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/create-aggregated-client.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/create-aggregated-client.js
 var createAggregatedClient;
 var init_create_aggregated_client = __esmMin((() => {
 	createAggregatedClient = (commands, Client, options) => {
@@ -3137,7 +3137,7 @@ var init_create_aggregated_client = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/exceptions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/exceptions.js
 var ServiceException, decorateServiceException;
 var init_exceptions = __esmMin((() => {
 	ServiceException = class ServiceException extends Error {
@@ -3202,7 +3202,7 @@ var init_exceptions = __esmMin((() => {
 		return exception;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/defaults-mode.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/defaults-mode.js
 var loadConfigsForDefaultMode;
 var init_defaults_mode = __esmMin((() => {
 	loadConfigsForDefaultMode = (mode) => {
@@ -3227,7 +3227,7 @@ var init_defaults_mode = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/emitWarningIfUnsupportedVersion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/emitWarningIfUnsupportedVersion.js
 var warningEmitted, emitWarningIfUnsupportedVersion;
 var init_emitWarningIfUnsupportedVersion = __esmMin((() => {
 	warningEmitted = false;
@@ -3235,7 +3235,7 @@ var init_emitWarningIfUnsupportedVersion = __esmMin((() => {
 		if (version && !warningEmitted && parseInt(version.substring(1, version.indexOf("."))) < 16) warningEmitted = true;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/checksum.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/checksum.js
 var knownAlgorithms, getChecksumConfiguration, resolveChecksumRuntimeConfig;
 var init_checksum$1 = __esmMin((() => {
 	init_transport();
@@ -3279,7 +3279,7 @@ var init_checksum$1 = __esmMin((() => {
 		return runtimeConfig;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/retry.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/retry.js
 var getRetryConfiguration, resolveRetryRuntimeConfig;
 var init_retry$2 = __esmMin((() => {
 	getRetryConfiguration = (runtimeConfig) => {
@@ -3298,7 +3298,7 @@ var init_retry$2 = __esmMin((() => {
 		return runtimeConfig;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/defaultExtensionConfiguration.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/extensions/defaultExtensionConfiguration.js
 var getDefaultExtensionConfiguration, resolveDefaultRuntimeConfig;
 var init_defaultExtensionConfiguration = __esmMin((() => {
 	init_checksum$1();
@@ -3310,7 +3310,7 @@ var init_defaultExtensionConfiguration = __esmMin((() => {
 		return Object.assign(resolveChecksumRuntimeConfig(config), resolveRetryRuntimeConfig(config));
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/get-value-from-text-node.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/get-value-from-text-node.js
 var getValueFromTextNode;
 var init_get_value_from_text_node = __esmMin((() => {
 	init_transport();
@@ -3324,7 +3324,7 @@ var init_get_value_from_text_node = __esmMin((() => {
 		return obj;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/NoOpLogger.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/NoOpLogger.js
 var NoOpLogger;
 var init_NoOpLogger = __esmMin((() => {
 	NoOpLogger = class {
@@ -3335,7 +3335,7 @@ var init_NoOpLogger = __esmMin((() => {
 		error() {}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client-command-builder.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/smithy-client/client-command-builder.js
 function makeBuilder(common, service, name, ep) {
 	return function makeCommand(added, plugins, op, $, smithyContext = {}) {
 		const epMerged = Object.assign({}, common, added);
@@ -3349,7 +3349,7 @@ function makeBuilder(common, service, name, ep) {
 var init_client_command_builder = __esmMin((() => {
 	init_command();
 }));
-// node_modules/@smithy/core/dist-es/submodules/client/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/client/index.js
 var init_client$1 = __esmMin((() => {
 	init_MiddlewareStack();
 	init_transport();
@@ -3378,7 +3378,7 @@ var init_constants$6 = __esmMin((() => {
 	IMDS_TOKEN_PATH$1 = "/latest/api/token";
 	X_AWS_EC2_METADATA_TOKEN_TTL = "x-aws-ec2-metadata-token-ttl-seconds";
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getInstanceMetadataRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getInstanceMetadataRegion.js
 var TIMEOUT_MS, NEG_CACHE_TTL_MS, negativeCacheUntil, getInstanceMetadataRegion, cacheNegativeAndReturnUndefined, resolveImdsEndpoint, imdsRequest;
 var init_getInstanceMetadataRegion = __esmMin((() => {
 	init_constants$6();
@@ -3459,7 +3459,7 @@ var init_getInstanceMetadataRegion = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/config.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/config.js
 var REGION_ENV_NAME, REGION_INI_NAME, NODE_REGION_CONFIG_OPTIONS, NODE_REGION_CONFIG_FILE_OPTIONS;
 var init_config$2 = __esmMin((() => {
 	init_getInstanceMetadataRegion();
@@ -3476,7 +3476,7 @@ var init_config$2 = __esmMin((() => {
 	};
 	NODE_REGION_CONFIG_FILE_OPTIONS = { preferredFile: "credentials" };
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/checkRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/checkRegion.js
 var validRegions, checkRegion;
 var init_checkRegion = __esmMin((() => {
 	init_transport();
@@ -3488,18 +3488,18 @@ var init_checkRegion = __esmMin((() => {
 		} else validRegions.add(region);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/isFipsRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/isFipsRegion.js
 var isFipsRegion;
 var init_isFipsRegion = __esmMin((() => {
 	isFipsRegion = (region) => typeof region === "string" && (region.startsWith("fips-") || region.endsWith("-fips"));
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getRealRegion.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/getRealRegion.js
 var getRealRegion;
 var init_getRealRegion = __esmMin((() => {
 	init_isFipsRegion();
 	getRealRegion = (region) => isFipsRegion(region) ? ["fips-aws-global", "aws-fips"].includes(region) ? "us-east-1" : region.replace(/fips-(dkr-|prod-)?|-fips/, "") : region;
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/resolveRegionConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/config-resolver/regionConfig/resolveRegionConfig.js
 var resolveRegionConfig;
 var init_resolveRegionConfig = __esmMin((() => {
 	init_checkRegion();
@@ -3523,7 +3523,7 @@ var init_resolveRegionConfig = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/defaultsModeConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/defaultsModeConfig.js
 var AWS_DEFAULTS_MODE_ENV, AWS_DEFAULTS_MODE_CONFIG, NODE_DEFAULTS_MODE_CONFIG_OPTIONS;
 var init_defaultsModeConfig = __esmMin((() => {
 	AWS_DEFAULTS_MODE_ENV = "AWS_DEFAULTS_MODE";
@@ -3538,7 +3538,7 @@ var init_defaultsModeConfig = __esmMin((() => {
 		default: "legacy"
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/resolveDefaultsModeConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/defaults-mode/resolveDefaultsModeConfig.js
 var resolveDefaultsModeConfig, resolveNodeDefaultsModeAuto, inferPhysicalRegion;
 var init_resolveDefaultsModeConfig = __esmMin((() => {
 	init_config$2();
@@ -3575,7 +3575,7 @@ var init_resolveDefaultsModeConfig = __esmMin((() => {
 		return getInstanceMetadataRegion();
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/config/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/config/index.js
 var init_config$1 = __esmMin((() => {
 	init_ProviderError();
 	init_CredentialsProviderError();
@@ -3604,7 +3604,7 @@ var init_config$1 = __esmMin((() => {
 	init_resolveRegionConfig();
 	init_resolveDefaultsModeConfig();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointUrlConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointUrlConfig.js
 var ENV_ENDPOINT_URL, CONFIG_ENDPOINT_URL, getEndpointUrlConfig;
 var init_getEndpointUrlConfig = __esmMin((() => {
 	init_config$1();
@@ -3631,7 +3631,7 @@ var init_getEndpointUrlConfig = __esmMin((() => {
 		default: void 0
 	});
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getIgnoreConfiguredEndpointUrls.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getIgnoreConfiguredEndpointUrls.js
 var ENV_IGNORE_CONFIGURED_ENDPOINT_URLS, CONFIG_IGNORE_CONFIGURED_ENDPOINT_URLS, ignoreConfiguredEndpointUrlsConfigSelectors;
 var init_getIgnoreConfiguredEndpointUrls = __esmMin((() => {
 	init_config$1();
@@ -3643,7 +3643,7 @@ var init_getIgnoreConfiguredEndpointUrls = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromConfig.js
 var getEndpointFromConfig;
 var init_getEndpointFromConfig = __esmMin((() => {
 	init_config$1();
@@ -3654,7 +3654,7 @@ var init_getEndpointFromConfig = __esmMin((() => {
 		return loadConfig(getEndpointUrlConfig(serviceId ?? ""))();
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/s3.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/s3.js
 var resolveParamsForS3, DOMAIN_PATTERN, IP_ADDRESS_PATTERN, DOTS_PATTERN, isDnsCompatibleBucketName, isArnBucketName;
 var init_s3 = __esmMin((() => {
 	resolveParamsForS3 = async (endpointParams) => {
@@ -3681,11 +3681,11 @@ var init_s3 = __esmMin((() => {
 		return isValidArn;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/service-customizations/index.js
 var init_service_customizations = __esmMin((() => {
 	init_s3();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/createConfigValueProvider.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/createConfigValueProvider.js
 var createConfigValueProvider;
 var init_createConfigValueProvider = __esmMin((() => {
 	createConfigValueProvider = (configKey, canonicalEndpointParamKey, config, isClientContextParam = false) => {
@@ -3719,11 +3719,11 @@ var init_createConfigValueProvider = __esmMin((() => {
 		return configProvider;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/toEndpointV1.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/toEndpointV1.js
 var init_toEndpointV1 = __esmMin((() => {
 	init_transport();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromInstructions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/adaptors/getEndpointFromInstructions.js
 function bindGetEndpointFromInstructions(getEndpointFromConfig) {
 	return async (commandInput, instructionsSupplier, clientConfig, context) => {
 		if (!clientConfig.isCustomEndpoint && !clientConfig.ignoreConfiguredEndpointUrls) {
@@ -3778,7 +3778,7 @@ var init_getEndpointFromInstructions = __esmMin((() => {
 		return endpointParams;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/endpointMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/endpointMiddleware.js
 function setFeature(context, feature, value) {
 	if (!context.__smithy_context) context.__smithy_context = { features: {} };
 	else if (!context.__smithy_context.features) context.__smithy_context.features = {};
@@ -3815,7 +3815,7 @@ var init_endpointMiddleware = __esmMin((() => {
 	init_transport();
 	init_getEndpointFromInstructions();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/getEndpointPlugin.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/getEndpointPlugin.js
 function bindGetEndpointPlugin(getEndpointFromConfig) {
 	const endpointMiddleware = bindEndpointMiddleware(getEndpointFromConfig);
 	return (config, instructions) => ({ applyToStack: (clientStack) => {
@@ -3847,7 +3847,7 @@ var init_getEndpointPlugin = __esmMin((() => {
 		toMiddleware: serializerMiddlewareOption.name
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/resolveEndpointConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/middleware-endpoint/resolveEndpointConfig.js
 function bindResolveEndpointConfig(getEndpointFromConfig) {
 	return (input) => {
 		const tls = input.tls ?? true;
@@ -3872,7 +3872,7 @@ var init_resolveEndpointConfig = __esmMin((() => {
 	init_transport();
 	init_toEndpointV1();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/bdd/BinaryDecisionDiagram.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/bdd/BinaryDecisionDiagram.js
 var BinaryDecisionDiagram;
 var init_BinaryDecisionDiagram = __esmMin((() => {
 	BinaryDecisionDiagram = class BinaryDecisionDiagram {
@@ -3891,7 +3891,7 @@ var init_BinaryDecisionDiagram = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/cache/EndpointCache.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/cache/EndpointCache.js
 var EndpointCache;
 var init_EndpointCache = __esmMin((() => {
 	EndpointCache = class {
@@ -3936,7 +3936,7 @@ var init_EndpointCache = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/EndpointError.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/EndpointError.js
 var EndpointError;
 var init_EndpointError = __esmMin((() => {
 	EndpointError = class extends Error {
@@ -3946,41 +3946,41 @@ var init_EndpointError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/types/index.js
 var init_types = __esmMin((() => {
 	init_EndpointError();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/debugId.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/debugId.js
 var debugId;
 var init_debugId = __esmMin((() => {
 	debugId = "endpoints";
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/toDebugString.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/toDebugString.js
 function toDebugString(input) {
 	if (typeof input !== "object" || input == null) return input;
 	if ("ref" in input) return `$${toDebugString(input.ref)}`;
 	if ("fn" in input) return `${input.fn}(${(input.argv || []).map(toDebugString).join(", ")})`;
 	return JSON.stringify(input, null, 2);
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/debug/index.js
 var init_debug = __esmMin((() => {
 	init_debugId();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/customEndpointFunctions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/customEndpointFunctions.js
 var customEndpointFunctions;
 var init_customEndpointFunctions = __esmMin((() => {
 	customEndpointFunctions = {};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/booleanEquals.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/booleanEquals.js
 var booleanEquals;
 var init_booleanEquals = __esmMin((() => {
 	booleanEquals = (value1, value2) => value1 === value2;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/coalesce.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/coalesce.js
 function coalesce(...args) {
 	for (const arg of args) if (arg != null) return arg;
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttrPathList.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttrPathList.js
 var getAttrPathList;
 var init_getAttrPathList = __esmMin((() => {
 	init_types();
@@ -4000,7 +4000,7 @@ var init_getAttrPathList = __esmMin((() => {
 		return pathList;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttr.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/getAttr.js
 var getAttr;
 var init_getAttr = __esmMin((() => {
 	init_types();
@@ -4014,27 +4014,27 @@ var init_getAttr = __esmMin((() => {
 		return acc[index];
 	}, value);
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isSet.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isSet.js
 var isSet;
 var init_isSet = __esmMin((() => {
 	isSet = (value) => value != null;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/ite.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/ite.js
 function ite(condition, trueValue, falseValue) {
 	return condition ? trueValue : falseValue;
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/not.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/not.js
 var not;
 var init_not = __esmMin((() => {
 	not = (value) => !value;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isIpAddress.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/isIpAddress.js
 var IP_V4_REGEX, isIpAddress;
 var init_isIpAddress$1 = __esmMin((() => {
 	IP_V4_REGEX = new RegExp(`^(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]\\d|\\d)(?:\\.(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]\\d|\\d)){3}$`);
 	isIpAddress = (value) => IP_V4_REGEX.test(value) || value.startsWith("[") && value.endsWith("]");
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/parseURL.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/parseURL.js
 var DEFAULT_PORTS, parseURL;
 var init_parseURL = __esmMin((() => {
 	init_dist_es$14();
@@ -4077,7 +4077,7 @@ var init_parseURL = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/split.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/split.js
 function split(value, delimiter, limit) {
 	if (limit === 1) return [value];
 	if (value === "") return [""];
@@ -4085,12 +4085,12 @@ function split(value, delimiter, limit) {
 	if (limit === 0) return parts;
 	return parts.slice(0, limit - 1).concat(parts.slice(1).join(delimiter));
 }
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/stringEquals.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/stringEquals.js
 var stringEquals;
 var init_stringEquals = __esmMin((() => {
 	stringEquals = (value1, value2) => value1 === value2;
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/substring.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/substring.js
 var substring;
 var init_substring = __esmMin((() => {
 	substring = (input, start, stop, reverse) => {
@@ -4099,12 +4099,12 @@ var init_substring = __esmMin((() => {
 		return input.substring(input.length - stop, input.length - start);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/uriEncode.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/uriEncode.js
 var uriEncode;
 var init_uriEncode = __esmMin((() => {
 	uriEncode = (value) => encodeURIComponent(value).replace(/[!*'()]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/lib/index.js
 var init_lib = __esmMin((() => {
 	init_booleanEquals();
 	init_getAttr();
@@ -4116,7 +4116,7 @@ var init_lib = __esmMin((() => {
 	init_substring();
 	init_uriEncode();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/endpointFunctions.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/endpointFunctions.js
 var endpointFunctions;
 var init_endpointFunctions = __esmMin((() => {
 	init_lib();
@@ -4135,7 +4135,7 @@ var init_endpointFunctions = __esmMin((() => {
 		uriEncode
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateTemplate.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateTemplate.js
 var evaluateTemplate;
 var init_evaluateTemplate = __esmMin((() => {
 	init_lib();
@@ -4169,14 +4169,14 @@ var init_evaluateTemplate = __esmMin((() => {
 		return evaluatedTemplateArr.join("");
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getReferenceValue.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getReferenceValue.js
 var getReferenceValue;
 var init_getReferenceValue = __esmMin((() => {
 	getReferenceValue = ({ ref }, options) => {
 		return options.referenceRecord[ref] ?? options.endpointParams[ref];
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateExpression.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateExpression.js
 var evaluateExpression, callFunction, group$1;
 var init_evaluateExpression = __esmMin((() => {
 	init_types();
@@ -4211,11 +4211,11 @@ var init_evaluateExpression = __esmMin((() => {
 		callFunction
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/callFunction.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/callFunction.js
 var init_callFunction = __esmMin((() => {
 	init_evaluateExpression();
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateCondition.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/evaluateCondition.js
 var evaluateCondition;
 var init_evaluateCondition = __esmMin((() => {
 	init_debug();
@@ -4237,7 +4237,7 @@ var init_evaluateCondition = __esmMin((() => {
 		return { result };
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointHeaders.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointHeaders.js
 var getEndpointHeaders;
 var init_getEndpointHeaders = __esmMin((() => {
 	init_types();
@@ -4251,7 +4251,7 @@ var init_getEndpointHeaders = __esmMin((() => {
 		return acc;
 	}, {});
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointProperties.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointProperties.js
 var getEndpointProperties, getEndpointProperty, group;
 var init_getEndpointProperties = __esmMin((() => {
 	init_types();
@@ -4276,7 +4276,7 @@ var init_getEndpointProperties = __esmMin((() => {
 		getEndpointProperties
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointUrl.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/utils/getEndpointUrl.js
 var getEndpointUrl;
 var init_getEndpointUrl = __esmMin((() => {
 	init_types();
@@ -4292,7 +4292,7 @@ var init_getEndpointUrl = __esmMin((() => {
 		throw new EndpointError(`Endpoint URL must be a string, got ${typeof expression}`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/decideEndpoint.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/endpoints/util-endpoints/decideEndpoint.js
 var RESULT, decideEndpoint;
 var init_decideEndpoint = __esmMin((() => {
 	init_types();
@@ -4371,7 +4371,7 @@ var init_endpoints = __esmMin((() => {
 	bindEndpointMiddleware(getEndpointFromConfig);
 	getEndpointPlugin = bindGetEndpointPlugin(getEndpointFromConfig);
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-type-check.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-type-check.js
 var isReadableStream, isBlob;
 var init_stream_type_check = __esmMin((() => {
 	isReadableStream = (stream) => typeof ReadableStream === "function" && (stream?.constructor?.name === ReadableStream.name || stream instanceof ReadableStream);
@@ -4379,7 +4379,7 @@ var init_stream_type_check = __esmMin((() => {
 		return typeof Blob === "function" && (blob?.constructor?.name === Blob.name || blob instanceof Blob);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/fromUtf8.browser.js
 var fromUtf8;
 var init_fromUtf8_browser = __esmMin((() => {
 	fromUtf8 = (input) => new TextEncoder().encode(input);
@@ -4392,7 +4392,7 @@ var init_constants_for_browser = __esmMin((() => {
 	}, {});
 	alphabetByValue = chars.split("");
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-base64/toBase64.browser.js
 function toBase64(_input) {
 	let input;
 	if (typeof _input === "string") input = fromUtf8(_input);
@@ -4422,7 +4422,7 @@ var init_toBase64_browser = __esmMin((() => {
 	init_fromUtf8_browser();
 	init_constants_for_browser();
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-utf8/toUtf8.browser.js
 var toUtf8;
 var init_toUtf8_browser = __esmMin((() => {
 	toUtf8 = (input) => {
@@ -4431,7 +4431,7 @@ var init_toUtf8_browser = __esmMin((() => {
 		return new TextDecoder("utf-8").decode(input);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.browser.js
 async function collectBlob(blob) {
 	return blob.arrayBuffer().then((ab) => new Uint8Array(ab));
 }
@@ -4457,7 +4457,7 @@ var init_stream_collector_browser = __esmMin((() => {
 		return collectReadableStream(stream);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.browser.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.browser.js
 var ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED$1, sdkStreamMixin$1, isBlobInstance;
 var init_sdk_stream_mixin_browser = __esmMin((() => {
 	init_toBase64_browser();
@@ -4502,7 +4502,7 @@ var init_sdk_stream_mixin_browser = __esmMin((() => {
 	};
 	isBlobInstance = (stream) => typeof Blob === "function" && stream instanceof Blob;
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/stream-collector.js
 var streamCollector, Collector;
 var init_stream_collector = __esmMin((() => {
 	init_stream_collector_browser();
@@ -4532,7 +4532,7 @@ var init_stream_collector = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/util-stream/sdk-stream-mixin.js
 var ERR_MSG_STREAM_HAS_BEEN_TRANSFORMED, sdkStreamMixin;
 var init_sdk_stream_mixin = __esmMin((() => {
 	init_buffer_from();
@@ -4569,7 +4569,7 @@ var init_sdk_stream_mixin = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/serde/writeKey.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/writeKey.js
 function writeKey$2(obj) {
 	Object.defineProperty(obj, "__proto__", {
 		value: void 0,
@@ -4578,7 +4578,7 @@ function writeKey$2(obj) {
 		configurable: true
 	});
 }
-// node_modules/@smithy/core/dist-es/submodules/serde/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/serde/index.js
 var Uint8ArrayBlobAdapter, _getRandomValues, v4, generateIdempotencyToken;
 var init_serde = __esmMin((() => {
 	init_fromBase64();
@@ -4608,7 +4608,7 @@ var init_serde = __esmMin((() => {
 	v4 = bindV4(_getRandomValues);
 	generateIdempotencyToken = v4;
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/collect-stream-body.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/collect-stream-body.js
 var collectBody;
 var init_collect_stream_body = __esmMin((() => {
 	init_serde();
@@ -4619,14 +4619,14 @@ var init_collect_stream_body = __esmMin((() => {
 		return Uint8ArrayBlobAdapter.mutate(await fromContext);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/extended-encode-uri-component.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/extended-encode-uri-component.js
 function extendedEncodeURIComponent(str) {
 	if (/^[\w.~-]+$/.test(str)) return str;
 	return encodeURIComponent(str).replace(/[!'()*]/g, function(c) {
 		return "%" + c.charCodeAt(0).toString(16).toUpperCase();
 	});
 }
-// node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingNormalizedSchema.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingNormalizedSchema.js
 var HTTP_BINDINGS, HttpBindingNormalizedSchema, buildHttpBindings, buildPathSegments, buildHttpOperationBindings, EMPTY_BINDINGS, getHttpOperationBindings, createBodySchema;
 var init_HttpBindingNormalizedSchema = __esmMin((() => {
 	init_schema();
@@ -4807,7 +4807,7 @@ var init_HttpBindingNormalizedSchema = __esmMin((() => {
 		return body;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/SerdeContext.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/SerdeContext.js
 var SerdeContext;
 var init_SerdeContext = __esmMin((() => {
 	SerdeContext = class {
@@ -4817,7 +4817,7 @@ var init_SerdeContext = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Js.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Js.js
 var CRC32_TABLE, ONES, Crc32Js;
 var init_Crc32Js = __esmMin((() => {
 	CRC32_TABLE = new Uint32Array(256);
@@ -4847,7 +4847,7 @@ var init_Crc32Js = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Node.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/crc32/Crc32Node.js
 function buildNativeClass$1(nativeCrc32) {
 	return class Crc32Node {
 		digestLength = 4;
@@ -4874,7 +4874,7 @@ var init_Crc32Node = __esmMin((() => {
 	zlibCrc32 = typeof external_node_zlib_namespaceObject.crc32 === "function" ? external_node_zlib_namespaceObject.crc32 : void 0;
 	Crc32Node = zlibCrc32 ? buildNativeClass$1(zlibCrc32) : Crc32Js;
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Js.js
 var BLOCK, DIGEST_LENGTH, MAX_HASHABLE_LENGTH, Sha256Js, INIT, K;
 var init_Sha256Js = __esmMin((() => {
 	init_serde();
@@ -5098,7 +5098,7 @@ var init_Sha256Js = __esmMin((() => {
 		3329325298
 	]);
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Node.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/sha256/Sha256Node.js
 function buildNativeClass() {
 	return class Sha256Node {
 		digestLength = 32;
@@ -5150,7 +5150,7 @@ var init_Sha256Node = __esmMin((() => {
 	})();
 	Sha256Node = hasNativeCrypto ? buildNativeClass() : Sha256Js;
 }));
-// node_modules/@smithy/core/dist-es/submodules/checksum/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/checksum/index.js
 var init_checksum = __esmMin((() => {
 	init_serde();
 	init_Crc32Js();
@@ -5158,7 +5158,7 @@ var init_checksum = __esmMin((() => {
 	init_Sha256Js();
 	init_Sha256Node();
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/Int64.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/Int64.js
 function negate$1(bytes) {
 	for (let i = 0; i < 8; i++) bytes[i] ^= 255;
 	for (let i = 7; i > -1; i--) {
@@ -5193,7 +5193,7 @@ var init_Int64 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/HeaderMarshaller.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/HeaderMarshaller.js
 var HeaderMarshaller, HEADER_VALUE_TYPE$1, BOOLEAN_TAG, BYTE_TAG, SHORT_TAG, INT_TAG, LONG_TAG, BINARY_TAG, STRING_TAG, TIMESTAMP_TAG, UUID_TAG, UUID_PATTERN$1, MAX_HEADER_VALUE_BYTES;
 var init_HeaderMarshaller = __esmMin((() => {
 	init_transport();
@@ -5381,7 +5381,7 @@ var init_HeaderMarshaller = __esmMin((() => {
 	UUID_PATTERN$1 = /^[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}$/;
 	MAX_HEADER_VALUE_BYTES = 32767;
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/splitMessage.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/splitMessage.js
 function splitMessage({ byteLength, byteOffset, buffer }) {
 	if (byteLength < MINIMUM_MESSAGE_LENGTH) throw new Error("Provided message too short to accommodate event stream message overhead");
 	const view = new DataView(buffer, byteOffset, byteLength);
@@ -5408,7 +5408,7 @@ var init_splitMessage = __esmMin((() => {
 	CHECKSUM_LENGTH = 4;
 	MINIMUM_MESSAGE_LENGTH = 16;
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/EventStreamCodec.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/EventStreamCodec.js
 var EventStreamCodec;
 var init_EventStreamCodec = __esmMin((() => {
 	init_checksum();
@@ -5482,7 +5482,7 @@ var init_EventStreamCodec = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageDecoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageDecoderStream.js
 var MessageDecoderStream;
 var init_MessageDecoderStream = __esmMin((() => {
 	MessageDecoderStream = class {
@@ -5498,7 +5498,7 @@ var init_MessageDecoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageEncoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/MessageEncoderStream.js
 var MessageEncoderStream;
 var init_MessageEncoderStream = __esmMin((() => {
 	MessageEncoderStream = class {
@@ -5515,7 +5515,7 @@ var init_MessageEncoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageDecoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageDecoderStream.js
 var SmithyMessageDecoderStream;
 var init_SmithyMessageDecoderStream = __esmMin((() => {
 	SmithyMessageDecoderStream = class {
@@ -5535,7 +5535,7 @@ var init_SmithyMessageDecoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageEncoderStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-codec/SmithyMessageEncoderStream.js
 var SmithyMessageEncoderStream;
 var init_SmithyMessageEncoderStream = __esmMin((() => {
 	SmithyMessageEncoderStream = class {
@@ -5551,7 +5551,7 @@ var init_SmithyMessageEncoderStream = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getChunkedStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getChunkedStream.js
 function getChunkedStream(source) {
 	let currentMessageTotalLength = 0;
 	let currentMessagePendingLength = 0;
@@ -5603,7 +5603,7 @@ function getChunkedStream(source) {
 	};
 	return { [Symbol.asyncIterator]: iterator };
 }
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getUnmarshalledStream.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/getUnmarshalledStream.js
 function getUnmarshalledStream(source, options) {
 	const messageUnmarshaller = getMessageUnmarshaller(options.deserializer, options.toUtf8);
 	return { [Symbol.asyncIterator]: async function* () {
@@ -5638,7 +5638,7 @@ function getMessageUnmarshaller(deserializer, toUtf8) {
 		} else throw Error(`Unrecognizable event type: ${message.headers[":event-type"].value}`);
 	};
 }
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/EventStreamMarshaller.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-universal/EventStreamMarshaller.js
 var EventStreamMarshaller$1, eventStreamSerdeProvider$1;
 var init_EventStreamMarshaller$1 = __esmMin((() => {
 	init_EventStreamCodec();
@@ -5676,7 +5676,7 @@ var init_EventStreamMarshaller$1 = __esmMin((() => {
 	};
 	eventStreamSerdeProvider$1 = (options) => new EventStreamMarshaller$1(options);
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/EventStreamMarshaller.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/EventStreamMarshaller.js
 async function* readableToIterable(readStream) {
 	let streamEnded = false;
 	let generationEnded = false;
@@ -5718,7 +5718,7 @@ var init_EventStreamMarshaller = __esmMin((() => {
 	};
 	eventStreamSerdeProvider = (options) => new EventStreamMarshaller(options);
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/utils.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde/utils.js
 var readableStreamToIterable, iterableToReadableStream;
 var init_utils$1 = __esmMin((() => {
 	readableStreamToIterable = (readableStream) => ({ [Symbol.asyncIterator]: async function* () {
@@ -5742,12 +5742,12 @@ var init_utils$1 = __esmMin((() => {
 		} });
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-config-resolver/EventStreamSerdeConfig.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/eventstream-serde-config-resolver/EventStreamSerdeConfig.js
 var resolveEventStreamSerdeConfig;
 var init_EventStreamSerdeConfig = __esmMin((() => {
 	resolveEventStreamSerdeConfig = (input) => Object.assign(input, { eventStreamMarshaller: input.eventStreamSerdeProvider(input) });
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/EventStreamSerde.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/EventStreamSerde.js
 var EventStreamSerde;
 var init_EventStreamSerde = __esmMin((() => {
 	init_transport();
@@ -5978,7 +5978,7 @@ var init_EventStreamSerde = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/event-streams/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/event-streams/index.js
 var event_streams_exports = __exportAll({
 	EventStreamCodec: () => EventStreamCodec,
 	EventStreamMarshaller: () => EventStreamMarshaller,
@@ -6013,7 +6013,7 @@ var init_event_streams = __esmMin((() => {
 	init_EventStreamSerdeConfig();
 	init_EventStreamSerde();
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/HttpProtocol.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/HttpProtocol.js
 var HttpProtocol;
 var init_HttpProtocol = __esmMin((() => {
 	init_transport();
@@ -6184,7 +6184,7 @@ var init_HttpProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingProtocol.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/HttpBindingProtocol.js
 var HttpBindingProtocol;
 var init_HttpBindingProtocol = __esmMin((() => {
 	init_transport();
@@ -6406,7 +6406,7 @@ var init_HttpBindingProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/RpcProtocol.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/RpcProtocol.js
 var RpcProtocol;
 var init_RpcProtocol = __esmMin((() => {
 	init_transport();
@@ -6494,7 +6494,7 @@ var init_RpcProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/FromStringShapeDeserializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/FromStringShapeDeserializer.js
 var FromStringShapeDeserializer;
 var init_FromStringShapeDeserializer = __esmMin((() => {
 	init_serde();
@@ -6551,7 +6551,7 @@ var init_FromStringShapeDeserializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeDeserializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeDeserializer.js
 var HttpInterceptingShapeDeserializer;
 var init_HttpInterceptingShapeDeserializer = __esmMin((() => {
 	init_serde();
@@ -6596,7 +6596,7 @@ var init_HttpInterceptingShapeDeserializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/ToStringShapeSerializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/ToStringShapeSerializer.js
 var ToStringShapeSerializer;
 var init_ToStringShapeSerializer = __esmMin((() => {
 	init_serde();
@@ -6682,7 +6682,7 @@ var init_ToStringShapeSerializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeSerializer.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/HttpInterceptingShapeSerializer.js
 var HttpInterceptingShapeSerializer;
 var init_HttpInterceptingShapeSerializer = __esmMin((() => {
 	init_HttpBindingNormalizedSchema();
@@ -6726,7 +6726,7 @@ var init_HttpInterceptingShapeSerializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/serde/determineTimestampFormat.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/serde/determineTimestampFormat.js
 function determineTimestampFormat(ns, settings) {
 	if (settings.timestampFormat.useTrait) {
 		const schema = ns.getSchema();
@@ -6735,7 +6735,7 @@ function determineTimestampFormat(ns, settings) {
 	const { httpLabel, httpPrefixHeaders, httpHeader, httpQuery } = ns.getMergedTraits();
 	return (settings.httpBindings ? typeof httpPrefixHeaders === "string" || Boolean(httpHeader) ? 6 : Boolean(httpQuery) || Boolean(httpLabel) ? 5 : void 0 : void 0) ?? settings.timestampFormat.default;
 }
-// node_modules/@smithy/core/dist-es/submodules/protocols/protocol-http/extensions/httpExtensionConfiguration.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/protocol-http/extensions/httpExtensionConfiguration.js
 var getHttpHandlerExtensionConfiguration, resolveHttpHandlerRuntimeConfig;
 var init_httpExtensionConfiguration = __esmMin((() => {
 	getHttpHandlerExtensionConfiguration = (runtimeConfig) => {
@@ -6760,7 +6760,7 @@ var init_httpExtensionConfiguration = __esmMin((() => {
 		return { requestHandler: httpHandlerExtensionConfiguration.httpHandler() };
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/middleware-content-length/contentLengthMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/middleware-content-length/contentLengthMiddleware.js
 function contentLengthMiddleware(bodyLengthChecker) {
 	return (next) => async (args) => {
 		const request = args.request;
@@ -6794,13 +6794,13 @@ var init_contentLengthMiddleware = __esmMin((() => {
 		clientStack.add(contentLengthMiddleware(options.bodyLengthChecker), contentLengthMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/util-uri-escape/escape-uri.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/util-uri-escape/escape-uri.js
 var escapeUri, hexEncode;
 var init_escape_uri = __esmMin((() => {
 	escapeUri = (uri) => encodeURIComponent(uri).replace(/[!'()*]/g, hexEncode);
 	hexEncode = (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`;
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/querystring-builder/buildQueryString.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/querystring-builder/buildQueryString.js
 function buildQueryString(query) {
 	const parts = [];
 	for (let key of Object.keys(query).sort()) {
@@ -6818,7 +6818,7 @@ function buildQueryString(query) {
 var init_buildQueryString = __esmMin((() => {
 	init_escape_uri();
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
 var SerdeContextConfig$1;
 var init_ConfigurableSerdeContext$1 = __esmMin((() => {
 	SerdeContextConfig$1 = class {
@@ -6828,7 +6828,7 @@ var init_ConfigurableSerdeContext$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/UnionSerde.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/UnionSerde.js
 var UnionSerde$1;
 var init_UnionSerde$1 = __esmMin((() => {
 	UnionSerde$1 = class {
@@ -6858,7 +6858,7 @@ var init_UnionSerde$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/detectBufferParsing.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/detectBufferParsing.js
 function detectBufferParsing() {
 	if (canParseBuffer === void 0) try {
 		if (typeof Buffer !== "function") canParseBuffer = false;
@@ -6873,7 +6873,7 @@ function detectBufferParsing() {
 }
 var canParseBuffer;
 var init_detectBufferParsing = __esmMin((() => {}));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/jsonReviver.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/jsonReviver.js
 function jsonReviver(key, value, context) {
 	if (context?.source) {
 		const numericString = context.source;
@@ -6959,7 +6959,7 @@ function expandExponentToBigInt(s) {
 var init_jsonReviver = __esmMin((() => {
 	init_serde();
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/needsReviver.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/needsReviver.js
 function needsReviver(schema) {
 	const ns = NormalizedSchema.of(schema);
 	const raw = ns.getSchema();
@@ -6988,14 +6988,14 @@ var init_needsReviver = __esmMin((() => {
 	init_schema();
 	REVIVER_SYMBOL = Symbol.for("@aws-sdk/reviver");
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/common.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/common.js
 var collectBodyString;
 var init_common = __esmMin((() => {
 	init_collect_stream_body();
 	init_serde();
 	collectBodyString = (streamBody, context) => collectBody(streamBody, context).then((body) => (context?.utf8Encoder ?? toUtf8$1)(body));
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/parseJsonBody.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/parseJsonBody.js
 async function parseJsonBody(streamBody, context, schema) {
 	let parsingInput;
 	if (detectBufferParsing() && typeof streamBody?.[Symbol.asyncIterator] === "function") {
@@ -7063,7 +7063,7 @@ var init_parseJsonBody = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeDeserializer2.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeDeserializer2.js
 var JsonShapeDeserializer2;
 var init_JsonShapeDeserializer2 = __esmMin((() => {
 	init_schema();
@@ -7201,7 +7201,7 @@ var init_JsonShapeDeserializer2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonBytesStringAdapter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonBytesStringAdapter.js
 var JsonBytesStringAdapter, warned;
 var init_JsonBytesStringAdapter = __esmMin((() => {
 	init_serde();
@@ -7299,7 +7299,7 @@ var init_JsonBytesStringAdapter = __esmMin((() => {
 	};
 	warned = 0;
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeSerializer2.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonShapeSerializer2.js
 function alloc(size) {
 	return JsonBytesStringAdapter.allocUnsafe(size);
 }
@@ -7781,7 +7781,7 @@ var init_JsonShapeSerializer2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonCodec2.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/json/codec-v2/JsonCodec2.js
 var JsonCodec2;
 var init_JsonCodec2 = __esmMin((() => {
 	init_ConfigurableSerdeContext$1();
@@ -7805,7 +7805,7 @@ var init_JsonCodec2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/protocols/index.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/protocols/index.js
 var init_protocols$1 = __esmMin((() => {
 	init_collect_stream_body();
 	init_HttpBindingProtocol();
@@ -7833,7 +7833,7 @@ var init_protocols$1 = __esmMin((() => {
 	init_JsonShapeSerializer2();
 	init_JsonShapeDeserializer2();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-host-header/hostHeaderMiddleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-host-header/hostHeaderMiddleware.js
 function resolveHostHeaderConfig(input) {
 	return input;
 }
@@ -7865,7 +7865,7 @@ var init_hostHeaderMiddleware = __esmMin((() => {
 		clientStack.add(hostHeaderMiddleware(options), hostHeaderMiddlewareOptions);
 	} });
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-logger/loggerMiddleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-logger/loggerMiddleware.js
 var loggerMiddleware, loggerMiddlewareOptions, getLoggerPlugin;
 var init_loggerMiddleware = __esmMin((() => {
 	loggerMiddleware = () => (next, context) => async (args) => {
@@ -7908,7 +7908,7 @@ var init_loggerMiddleware = __esmMin((() => {
 		clientStack.add(loggerMiddleware(), loggerMiddlewareOptions);
 	} });
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/configuration.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/configuration.js
 var recursionDetectionMiddlewareOptions;
 var init_configuration = __esmMin((() => {
 	recursionDetectionMiddlewareOptions = {
@@ -7919,7 +7919,7 @@ var init_configuration = __esmMin((() => {
 		priority: "low"
 	};
 }));
-// node_modules/@aws/lambda-invoke-store/dist-es/invoke-store.js
+// ../main/node_modules/@aws/lambda-invoke-store/dist-es/invoke-store.js
 var PROTECTED_KEYS, NO_GLOBAL_AWS_LAMBDA, InvokeStoreBase, InvokeStoreSingle, InvokeStoreMulti, InvokeStore;
 var init_invoke_store = __esmMin((() => {
 	PROTECTED_KEYS = {
@@ -8024,7 +8024,7 @@ var init_invoke_store = __esmMin((() => {
 		} } : void 0;
 	})(InvokeStore || (InvokeStore = {}));
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/recursionDetectionMiddleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/recursionDetectionMiddleware.js
 function sanitizeTraceHeaders(headers) {
 	for (const header of Object.keys(headers)) {
 		const lower = header.toLowerCase();
@@ -8073,7 +8073,7 @@ var init_recursionDetectionMiddleware = __esmMin((() => {
 		return next(args);
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/getRecursionDetectionPlugin.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-recursion-detection/getRecursionDetectionPlugin.js
 var getRecursionDetectionPlugin;
 var init_getRecursionDetectionPlugin = __esmMin((() => {
 	init_configuration();
@@ -8082,7 +8082,7 @@ var init_getRecursionDetectionPlugin = __esmMin((() => {
 		clientStack.add(recursionDetectionMiddleware(), recursionDetectionMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/resolveAuthOptions.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/resolveAuthOptions.js
 var resolveAuthOptions;
 var init_resolveAuthOptions = __esmMin((() => {
 	resolveAuthOptions = (candidateAuthOptions, authSchemePreference) => {
@@ -8093,7 +8093,7 @@ var init_resolveAuthOptions = __esmMin((() => {
 		return preferredAuthOptions;
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/httpAuthSchemeMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/httpAuthSchemeMiddleware.js
 function convertHttpAuthSchemesToMap(httpAuthSchemes) {
 	const map = new Map();
 	for (const scheme of httpAuthSchemes) map.set(scheme.schemeId, scheme);
@@ -8135,7 +8135,7 @@ var init_httpAuthSchemeMiddleware = __esmMin((() => {
 		return next(args);
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/getHttpAuthSchemeEndpointRuleSetPlugin.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/getHttpAuthSchemeEndpointRuleSetPlugin.js
 var httpAuthSchemeEndpointRuleSetMiddlewareOptions, getHttpAuthSchemeEndpointRuleSetPlugin;
 var init_getHttpAuthSchemeEndpointRuleSetPlugin = __esmMin((() => {
 	init_httpAuthSchemeMiddleware();
@@ -8154,12 +8154,12 @@ var init_getHttpAuthSchemeEndpointRuleSetPlugin = __esmMin((() => {
 		}), httpAuthSchemeEndpointRuleSetMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-auth-scheme/index.js
 var init_middleware_http_auth_scheme = __esmMin((() => {
 	init_httpAuthSchemeMiddleware();
 	init_getHttpAuthSchemeEndpointRuleSetPlugin();
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/httpSigningMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/httpSigningMiddleware.js
 var defaultErrorHandler, defaultSuccessHandler, httpSigningMiddleware;
 var init_httpSigningMiddleware = __esmMin((() => {
 	init_protocols$1();
@@ -8181,7 +8181,7 @@ var init_httpSigningMiddleware = __esmMin((() => {
 		return output;
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/getHttpSigningMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/getHttpSigningMiddleware.js
 var httpSigningMiddlewareOptions, getHttpSigningPlugin;
 var init_getHttpSigningMiddleware = __esmMin((() => {
 	init_httpSigningMiddleware();
@@ -8202,12 +8202,12 @@ var init_getHttpSigningMiddleware = __esmMin((() => {
 		clientStack.addRelativeTo(httpSigningMiddleware(config), httpSigningMiddlewareOptions);
 	} });
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/middleware-http-signing/index.js
 var init_middleware_http_signing = __esmMin((() => {
 	init_httpSigningMiddleware();
 	init_getHttpSigningMiddleware();
 }));
-// node_modules/@smithy/core/dist-es/normalizeProvider.js
+// ../main/node_modules/@smithy/core/dist-es/normalizeProvider.js
 var normalizeProvider;
 var init_normalizeProvider = __esmMin((() => {
 	normalizeProvider = (input) => {
@@ -8216,7 +8216,7 @@ var init_normalizeProvider = __esmMin((() => {
 		return () => promisified;
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/DefaultIdentityProviderConfig.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/DefaultIdentityProviderConfig.js
 var DefaultIdentityProviderConfig;
 var init_DefaultIdentityProviderConfig = __esmMin((() => {
 	init_transport();
@@ -8234,7 +8234,7 @@ var init_DefaultIdentityProviderConfig = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/noAuth.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/noAuth.js
 var NoAuthSigner;
 var init_noAuth = __esmMin((() => {
 	NoAuthSigner = class {
@@ -8243,13 +8243,13 @@ var init_noAuth = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/httpAuthSchemes/index.js
 var init_httpAuthSchemes$1 = __esmMin((() => {
 	init_protocols$1();
 	init_dist_es$14();
 	init_noAuth();
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/memoizeIdentityProvider.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/memoizeIdentityProvider.js
 var createIsIdentityExpiredFunction, EXPIRATION_MS, isIdentityExpired, doesIdentityRequireRefresh, memoizeIdentityProvider;
 var init_memoizeIdentityProvider = __esmMin((() => {
 	createIsIdentityExpiredFunction = (expirationMs) => function isIdentityExpired(identity) {
@@ -8295,13 +8295,13 @@ var init_memoizeIdentityProvider = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/index.js
+// ../main/node_modules/@smithy/core/dist-es/legacy-root-exports/util-identity-and-auth/index.js
 var init_util_identity_and_auth = __esmMin((() => {
 	init_DefaultIdentityProviderConfig();
 	init_httpAuthSchemes$1();
 	init_memoizeIdentityProvider();
 }));
-// node_modules/@smithy/core/dist-es/index.js
+// ../main/node_modules/@smithy/core/dist-es/index.js
 var init_dist_es$13 = __esmMin((() => {
 	init_transport();
 	init_middleware_http_auth_scheme();
@@ -8310,7 +8310,7 @@ var init_dist_es$13 = __esmMin((() => {
 	init_protocols$1();
 	init_util_identity_and_auth();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/configurations.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/configurations.js
 function isValidUserAgentAppId(appId) {
 	if (appId === void 0) return true;
 	return typeof appId === "string" && appId.length <= 50;
@@ -8334,7 +8334,7 @@ function resolveUserAgentConfig(input) {
 var init_configurations$1 = __esmMin((() => {
 	init_dist_es$13();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partitions.js
 var partitionsInfo;
 var init_partitions = __esmMin((() => {
 	partitionsInfo = {
@@ -8508,7 +8508,7 @@ var init_partitions = __esmMin((() => {
 		"version": "1.1"
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partition.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/partition.js
 var selectedPartitionsInfo, selectedUserAgentPrefix, partition, getUserAgentPrefix;
 var init_partition = __esmMin((() => {
 	init_partitions();
@@ -8533,12 +8533,12 @@ var init_partition = __esmMin((() => {
 	};
 	getUserAgentPrefix = () => selectedUserAgentPrefix;
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/isStreamingPayload/isStreamingPayload.js
 var isStreamingPayload;
 var init_isStreamingPayload = __esmMin((() => {
 	isStreamingPayload = (request) => request?.body instanceof external_node_stream_namespaceObject.Readable || typeof ReadableStream !== "undefined" && request?.body instanceof ReadableStream;
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/constants.js
 var THROTTLING_ERROR_CODES, TRANSIENT_ERROR_CODES, TRANSIENT_ERROR_STATUS_CODES, NODEJS_TIMEOUT_ERROR_CODES$1, NODEJS_NETWORK_ERROR_CODES;
 var init_constants$5 = __esmMin((() => {
 	THROTTLING_ERROR_CODES = [
@@ -8581,7 +8581,7 @@ var init_constants$5 = __esmMin((() => {
 		"EAI_AGAIN"
 	];
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/service-error-classification.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/service-error-classification/service-error-classification.js
 function isNodeJsHttp2TransientError(error) {
 	return error.code === "ERR_HTTP2_STREAM_ERROR" && error.message.includes("NGHTTP2_REFUSED_STREAM");
 }
@@ -8612,7 +8612,7 @@ var init_service_error_classification = __esmMin((() => {
 		return false;
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/race.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/race.js
 var race, createAbortError, isAbortError;
 var init_race = __esmMin((() => {
 	race = (promise, signal) => {
@@ -8631,14 +8631,14 @@ var init_race = __esmMin((() => {
 	createAbortError = () => Object.assign(new Error("Request aborted"), { name: "AbortError" });
 	isAbortError = (error) => typeof error === "object" && error !== null && "name" in error && error.name === "AbortError";
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/constants.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/constants.js
 var MAXIMUM_RETRY_DELAY, INVOCATION_ID_HEADER, REQUEST_HEADER;
 var init_constants$4 = __esmMin((() => {
 	MAXIMUM_RETRY_DELAY = 2e4;
 	INVOCATION_ID_HEADER = "amz-sdk-invocation-id";
 	REQUEST_HEADER = "amz-sdk-request";
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/parseRetryAfterHeader.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/parseRetryAfterHeader.js
 function parseRetryAfterHeader(response, logger) {
 	if (!HttpResponse.isInstance(response)) return;
 	for (const header in response.headers) {
@@ -8674,7 +8674,7 @@ var init_parseRetryAfterHeader = __esmMin((() => {
 	init_protocols$1();
 	init_serde();
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/util.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/util.js
 var asSdkError;
 var init_util = __esmMin((() => {
 	asSdkError = (error) => {
@@ -8684,7 +8684,7 @@ var init_util = __esmMin((() => {
 		return new Error(`AWS SDK error wrapper for ${error}`);
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/retryMiddleware.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/retryMiddleware.js
 function bindRetryMiddleware(isStreamingPayload) {
 	return (options) => (next, context) => async (args) => {
 		let retryStrategy = await options.retryStrategy();
@@ -8779,7 +8779,7 @@ var init_retryMiddleware = __esmMin((() => {
 		override: true
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRateLimiter.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRateLimiter.js
 var DefaultRateLimiter;
 var init_DefaultRateLimiter = __esmMin((() => {
 	init_service_error_classification();
@@ -8890,7 +8890,7 @@ var init_DefaultRateLimiter = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/retries-2026-config.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/retries-2026-config.js
 var Retry;
 var init_retries_2026_config = __esmMin((() => {
 	Retry = class {
@@ -8912,7 +8912,7 @@ var init_retries_2026_config = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryBackoffStrategy.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryBackoffStrategy.js
 var DefaultRetryBackoffStrategy;
 var init_DefaultRetryBackoffStrategy = __esmMin((() => {
 	init_constants$4();
@@ -8928,7 +8928,7 @@ var init_DefaultRetryBackoffStrategy = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryToken.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/DefaultRetryToken.js
 var DefaultRetryToken;
 var init_DefaultRetryToken = __esmMin((() => {
 	init_constants$4();
@@ -8958,7 +8958,7 @@ var init_DefaultRetryToken = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/config.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/config.js
 var RETRY_MODES, DEFAULT_RETRY_MODE;
 var init_config = __esmMin((() => {
 	(function(RETRY_MODES) {
@@ -8967,7 +8967,7 @@ var init_config = __esmMin((() => {
 	})(RETRY_MODES || (RETRY_MODES = {}));
 	DEFAULT_RETRY_MODE = RETRY_MODES.STANDARD;
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/StandardRetryStrategy.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/StandardRetryStrategy.js
 var refusal, StandardRetryStrategy;
 var init_StandardRetryStrategy = __esmMin((() => {
 	init_DefaultRetryBackoffStrategy();
@@ -9058,7 +9058,7 @@ var init_StandardRetryStrategy = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/util-retry/AdaptiveRetryStrategy.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/util-retry/AdaptiveRetryStrategy.js
 var AdaptiveRetryStrategy;
 var init_AdaptiveRetryStrategy = __esmMin((() => {
 	init_DefaultRateLimiter();
@@ -9096,7 +9096,7 @@ var init_AdaptiveRetryStrategy = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/configurations.js
+// ../main/node_modules/@smithy/core/dist-es/submodules/retry/middleware-retry/configurations.js
 var ENV_MAX_ATTEMPTS, CONFIG_MAX_ATTEMPTS, NODE_MAX_ATTEMPT_CONFIG_OPTIONS, resolveRetryConfig, ENV_RETRY_MODE, CONFIG_RETRY_MODE, NODE_RETRY_MODE_CONFIG_OPTIONS;
 var init_configurations = __esmMin((() => {
 	init_client$1();
@@ -9169,7 +9169,7 @@ var init_retry$1 = __esmMin((() => {
 	init_parseRetryAfterHeader();
 	getRetryPlugin = bindGetRetryPlugin(isStreamingPayload);
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/check-features.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/check-features.js
 async function checkFeatures(context, config, args) {
 	if (args.request?.headers?.["smithy-protocol"] === "rpc-v2-cbor") setFeature$1(context, "PROTOCOL_RPC_V2_CBOR", "M");
 	if (typeof config.retryStrategy === "function") {
@@ -9206,7 +9206,7 @@ var init_check_features = __esmMin((() => {
 	init_retry$1();
 	ACCOUNT_ID_ENDPOINT_REGEX = /\d{12}\.ddb/;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/constants.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/constants.js
 var USER_AGENT, X_AMZ_USER_AGENT, UA_NAME_ESCAPE_REGEX, UA_VALUE_ESCAPE_REGEX;
 var init_constants$3 = __esmMin((() => {
 	USER_AGENT = "user-agent";
@@ -9214,7 +9214,7 @@ var init_constants$3 = __esmMin((() => {
 	UA_NAME_ESCAPE_REGEX = /[^!$%&'*+\-.^_`|~\w]/g;
 	UA_VALUE_ESCAPE_REGEX = /[^!$%&'*+\-.^_`|~\w#]/g;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/encode-features.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/encode-features.js
 function encodeFeatures(features) {
 	let buffer = "";
 	for (const key in features) {
@@ -9232,7 +9232,7 @@ var BYTE_LIMIT;
 var init_encode_features = __esmMin((() => {
 	BYTE_LIMIT = 1024;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/user-agent-middleware.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/middleware-user-agent/user-agent-middleware.js
 var userAgentMiddleware, escapeUserAgent, getUserAgentMiddlewareOptions, getUserAgentPlugin;
 var init_user_agent_middleware = __esmMin((() => {
 	init_protocols$1();
@@ -9298,7 +9298,7 @@ var init_user_agent_middleware = __esmMin((() => {
 		clientStack.add(userAgentMiddleware(config), getUserAgentMiddlewareOptions);
 	} });
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/getRuntimeUserAgentPair.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/getRuntimeUserAgentPair.js
 var getRuntimeUserAgentPair;
 var init_getRuntimeUserAgentPair = __esmMin((() => {
 	getRuntimeUserAgentPair = () => {
@@ -9310,12 +9310,12 @@ var init_getRuntimeUserAgentPair = __esmMin((() => {
 		return ["md/nodejs", external_node_process_namespaceObject.versions.node];
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/crt-availability.js
 var crtAvailability;
 var init_crt_availability = __esmMin((() => {
 	crtAvailability = { isCrtAvailable: false };
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/is-crt-available.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/is-crt-available.js
 var isCrtAvailable;
 var init_is_crt_available = __esmMin((() => {
 	init_crt_availability();
@@ -9324,7 +9324,7 @@ var init_is_crt_available = __esmMin((() => {
 		return null;
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/defaultUserAgent.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-user-agent-node/defaultUserAgent.js
 var createDefaultUserAgentProvider;
 var init_defaultUserAgent = __esmMin((() => {
 	init_getRuntimeUserAgentPair();
@@ -9359,11 +9359,11 @@ var init_nodeAppIdConfigOptions = __esmMin((() => {
 		default: void 0
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/isIpAddress.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/isIpAddress.js
 var init_isIpAddress = __esmMin((() => {
 	init_endpoints();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/isVirtualHostableS3Bucket.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/isVirtualHostableS3Bucket.js
 var isVirtualHostableS3Bucket;
 var init_isVirtualHostableS3Bucket = __esmMin((() => {
 	init_endpoints();
@@ -9380,7 +9380,7 @@ var init_isVirtualHostableS3Bucket = __esmMin((() => {
 		return true;
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/parseArn.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/lib/aws/parseArn.js
 var ARN_DELIMITER, RESOURCE_DELIMITER, parseArn;
 var init_parseArn = __esmMin((() => {
 	ARN_DELIMITER = ":";
@@ -9399,7 +9399,7 @@ var init_parseArn = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/aws.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/util-endpoints/aws.js
 var awsEndpointFunctions;
 var init_aws = __esmMin((() => {
 	init_endpoints();
@@ -9413,7 +9413,7 @@ var init_aws = __esmMin((() => {
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/stsRegionDefaultResolver.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/stsRegionDefaultResolver.js
 function stsRegionDefaultResolver(loaderConfig = {}) {
 	return loadConfig({
 		...NODE_REGION_CONFIG_OPTIONS,
@@ -9431,7 +9431,7 @@ var init_stsRegionDefaultResolver = __esmMin((() => {
 	init_config$1();
 	warning$1 = { silence: false };
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/extensions.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/region-config-resolver/extensions.js
 var getAwsRegionExtensionConfiguration, resolveAwsRegionExtensionConfiguration;
 var init_extensions = __esmMin((() => {
 	getAwsRegionExtensionConfiguration = (runtimeConfig) => {
@@ -9448,7 +9448,7 @@ var init_extensions = __esmMin((() => {
 		return { region: awsRegionExtensionConfiguration.region() };
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/client/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/client/index.js
 var init_client = __esmMin((() => {
 	init_emitWarningIfUnsupportedVersion$1();
 	init_getDefaultSocketTimeout();
@@ -9472,19 +9472,19 @@ var init_client = __esmMin((() => {
 	init_stsRegionDefaultResolver();
 	init_extensions();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getDateHeader.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getDateHeader.js
 var getDateHeader, getAgeHeader;
 var init_getDateHeader = __esmMin((() => {
 	init_protocols$1();
 	getDateHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.date ?? response.headers?.Date : void 0;
 	getAgeHeader = (response) => HttpResponse.isInstance(response) ? response.headers?.age ?? response.headers?.Age : void 0;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getSkewCorrectedDate.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getSkewCorrectedDate.js
 var getSkewCorrectedDate;
 var init_getSkewCorrectedDate = __esmMin((() => {
 	getSkewCorrectedDate = (systemClockOffset) => new Date(Date.now() + systemClockOffset);
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getUpdatedSystemClockOffset.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getUpdatedSystemClockOffset.js
 var getUpdatedSystemClockOffset;
 var init_getUpdatedSystemClockOffset = __esmMin((() => {
 	getUpdatedSystemClockOffset = (clockTime, currentSystemClockOffset, timeRequestSent, ageHeader) => {
@@ -9496,13 +9496,13 @@ var init_getUpdatedSystemClockOffset = __esmMin((() => {
 		return serverTime - timeResponseReceived;
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/index.js
 var init_utils = __esmMin((() => {
 	init_getDateHeader();
 	init_getSkewCorrectedDate();
 	init_getUpdatedSystemClockOffset();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4Signer.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4Signer.js
 var throwSigningPropertyError, hasEventStreamOutput, validateSigningProperties, AwsSdkSigV4Signer;
 var init_AwsSdkSigV4Signer = __esmMin((() => {
 	init_protocols$1();
@@ -9585,7 +9585,7 @@ var init_AwsSdkSigV4Signer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4ASigner.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/AwsSdkSigV4ASigner.js
 var AwsSdkSigV4ASigner;
 var init_AwsSdkSigV4ASigner = __esmMin((() => {
 	init_protocols$1();
@@ -9610,17 +9610,17 @@ var init_AwsSdkSigV4ASigner = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getArrayForCommaSeparatedString.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getArrayForCommaSeparatedString.js
 var getArrayForCommaSeparatedString;
 var init_getArrayForCommaSeparatedString = __esmMin((() => {
 	getArrayForCommaSeparatedString = (str) => typeof str === "string" && str.length > 0 ? str.split(",").map((item) => item.trim()) : [];
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getBearerTokenEnvKey.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/utils/getBearerTokenEnvKey.js
 var getBearerTokenEnvKey;
 var init_getBearerTokenEnvKey = __esmMin((() => {
 	getBearerTokenEnvKey = (signingName) => `AWS_BEARER_TOKEN_${signingName.replace(/[\s-]/g, "_").toUpperCase()}`;
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/NODE_AUTH_SCHEME_PREFERENCE_OPTIONS.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/NODE_AUTH_SCHEME_PREFERENCE_OPTIONS.js
 var NODE_AUTH_SCHEME_PREFERENCE_ENV_KEY, NODE_AUTH_SCHEME_PREFERENCE_CONFIG_KEY, NODE_AUTH_SCHEME_PREFERENCE_OPTIONS;
 var init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = __esmMin((() => {
 	init_getArrayForCommaSeparatedString();
@@ -9642,7 +9642,7 @@ var init_NODE_AUTH_SCHEME_PREFERENCE_OPTIONS = __esmMin((() => {
 		default: []
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4AConfig.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4AConfig.js
 var resolveAwsSdkSigV4AConfig, NODE_SIGV4A_CONFIG_OPTIONS;
 var init_resolveAwsSdkSigV4AConfig = __esmMin((() => {
 	init_dist_es$13();
@@ -9663,7 +9663,7 @@ var init_resolveAwsSdkSigV4AConfig = __esmMin((() => {
 		default: void 0
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/HeaderFormatter.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/HeaderFormatter.js
 function negate(bytes) {
 	for (let i = 0; i < 8; i++) bytes[i] ^= 255;
 	for (let i = 7; i > -1; i--) {
@@ -9818,7 +9818,7 @@ var init_constants$2 = __esmMin((() => {
 	UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD";
 	KEY_TYPE_IDENTIFIER = "aws4_request";
 }));
-// node_modules/@smithy/signature-v4/dist-es/getCanonicalQuery.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/getCanonicalQuery.js
 var getCanonicalQuery;
 var init_getCanonicalQuery = __esmMin((() => {
 	init_serde();
@@ -9839,7 +9839,7 @@ var init_getCanonicalQuery = __esmMin((() => {
 		return keys.sort().map((key) => serialized[key]).filter((serialized) => serialized).join("&");
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/utilDate.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/utilDate.js
 var iso8601, toDate;
 var init_utilDate = __esmMin((() => {
 	iso8601 = (time) => toDate(time).toISOString().replace(/\.\d{3}Z$/, "Z");
@@ -9852,7 +9852,7 @@ var init_utilDate = __esmMin((() => {
 		return time;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/SignatureV4Base.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/SignatureV4Base.js
 var SignatureV4Base;
 var init_SignatureV4Base = __esmMin((() => {
 	init_client$1();
@@ -9922,7 +9922,7 @@ ${toHex(await hash.digest())}`;
 		}
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/credentialDerivation.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/credentialDerivation.js
 var signingKeyCache, cacheQueue, createScope, getSigningKey, hmac;
 var init_credentialDerivation = __esmMin((() => {
 	init_serde();
@@ -9950,7 +9950,7 @@ var init_credentialDerivation = __esmMin((() => {
 		return hash.digest();
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/getCanonicalHeaders.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/getCanonicalHeaders.js
 var getCanonicalHeaders;
 var init_getCanonicalHeaders = __esmMin((() => {
 	init_serde();
@@ -9969,7 +9969,7 @@ var init_getCanonicalHeaders = __esmMin((() => {
 		return canonical;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/getPayloadHash.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/getPayloadHash.js
 var getPayloadHash;
 var init_getPayloadHash = __esmMin((() => {
 	init_serde();
@@ -9988,7 +9988,7 @@ var init_getPayloadHash = __esmMin((() => {
 		return UNSIGNED_PAYLOAD;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/headerUtil.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/headerUtil.js
 var hasHeader;
 var init_headerUtil = __esmMin((() => {
 	init_serde();
@@ -10001,7 +10001,7 @@ var init_headerUtil = __esmMin((() => {
 		return false;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/moveHeadersToQuery.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/moveHeadersToQuery.js
 var moveHeadersToQuery;
 var init_moveHeadersToQuery = __esmMin((() => {
 	init_serde();
@@ -10023,7 +10023,7 @@ var init_moveHeadersToQuery = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/prepareRequest.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/prepareRequest.js
 var prepareRequest;
 var init_prepareRequest = __esmMin((() => {
 	init_serde();
@@ -10038,7 +10038,7 @@ var init_prepareRequest = __esmMin((() => {
 		return request;
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/SignatureV4.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/SignatureV4.js
 var SignatureV4;
 var init_SignatureV4 = __esmMin((() => {
 	init_serde();
@@ -10170,12 +10170,12 @@ var init_SignatureV4 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/signature-v4/dist-es/signature-v4a-container.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/signature-v4a-container.js
 var signatureV4aContainer;
 var init_signature_v4a_container = __esmMin((() => {
 	signatureV4aContainer = { SignatureV4a: null };
 }));
-// node_modules/@smithy/signature-v4/dist-es/index.js
+// ../main/node_modules/@smithy/signature-v4/dist-es/index.js
 var init_dist_es$12 = __esmMin((() => {
 	init_SignatureV4();
 	init_constants$2();
@@ -10189,7 +10189,7 @@ var init_dist_es$12 = __esmMin((() => {
 	init_headerUtil();
 	init_signature_v4a_container();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4Config.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/resolveAwsSdkSigV4Config.js
 function normalizeCredentialProvider(config, { credentials, credentialDefaultProvider }) {
 	let credentialsProvider;
 	if (credentials) {
@@ -10297,7 +10297,7 @@ var init_resolveAwsSdkSigV4Config = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/index.js
 var init_aws_sdk = __esmMin((() => {
 	init_AwsSdkSigV4Signer();
 	init_AwsSdkSigV4ASigner();
@@ -10305,7 +10305,7 @@ var init_aws_sdk = __esmMin((() => {
 	init_resolveAwsSdkSigV4AConfig();
 	init_resolveAwsSdkSigV4Config();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-node-config.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-node-config.js
 var ENV_DISABLE_CLOCK_SKEW_CORRECTION, CONFIG_DISABLE_CLOCK_SKEW_CORRECTION, NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS;
 var init_clock_skew_node_config = __esmMin((() => {
 	init_config$1();
@@ -10317,14 +10317,14 @@ var init_clock_skew_node_config = __esmMin((() => {
 		default: false
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-defaults.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/aws_sdk/clock-skew-defaults.js
 var DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION;
 var init_clock_skew_defaults = __esmMin((() => {
 	init_config$1();
 	init_clock_skew_node_config();
 	DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION = loadConfig(NODE_DISABLE_CLOCK_SKEW_CORRECTION_CONFIG_OPTIONS);
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/httpAuthSchemes/index.js
 var resolveAwsSdkSigV4Config;
 var init_httpAuthSchemes = __esmMin((() => {
 	init_aws_sdk();
@@ -10332,12 +10332,12 @@ var init_httpAuthSchemes = __esmMin((() => {
 	init_clock_skew_defaults();
 	resolveAwsSdkSigV4Config = bindResolveAwsSdkSigV4Config(DEFAULT_DISABLE_CLOCK_SKEW_CORRECTION);
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/signature-v4-crt-container.js
 var signatureV4CrtContainer;
 var init_signature_v4_crt_container = __esmMin((() => {
 	signatureV4CrtContainer = { CrtSignerV4: null };
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4SignWithCredentials.js
 function getCredentialsWithoutSessionToken(credentials) {
 	return {
 		accessKeyId: credentials.accessKeyId,
@@ -10376,7 +10376,7 @@ var init_SignatureV4SignWithCredentials = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/SignatureV4MultiRegion.js
 var SignatureV4MultiRegion;
 var init_SignatureV4MultiRegion = __esmMin((() => {
 	init_dist_es$12();
@@ -10442,13 +10442,13 @@ var init_SignatureV4MultiRegion = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
+// ../main/node_modules/@aws-sdk/signature-v4-multi-region/dist-es/index.js
 var init_dist_es$11 = __esmMin((() => {
 	init_SignatureV4MultiRegion();
 	init_signature_v4_crt_container();
 	init_SignatureV4SignWithCredentials();
 }));
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
 init_endpoints();
 const q$2 = "ref";
 const a$8 = -1;
@@ -10631,7 +10631,7 @@ const nodes$8 = new Int32Array([
 	100000005
 ]);
 const bdd$8 = BinaryDecisionDiagram.from(nodes$8, root$8, _data$8.conditions, _data$8.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache$8 = new EndpointCache({
@@ -10651,7 +10651,7 @@ const defaultEndpointResolver$8 = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_dist_es$11();
 init_client$1();
@@ -10763,7 +10763,7 @@ const resolveHttpAuthSchemeConfig$8 = (config) => {
 	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
 	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$8 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -10794,9 +10794,9 @@ const commonParams$8 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-sts/package.json
+// ../main/node_modules/@aws-sdk/client-sts/package.json
 var version$7 = "3.1173.0";
-// node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
+// ../main/node_modules/@aws-sdk/credential-provider-env/dist-es/fromEnv.js
 var ENV_KEY, ENV_SECRET, ENV_SESSION, ENV_EXPIRATION, ENV_CREDENTIAL_SCOPE, ENV_ACCOUNT_ID, fromEnv;
 var init_fromEnv = __esmMin((() => {
 	init_client();
@@ -10830,7 +10830,7 @@ var init_fromEnv = __esmMin((() => {
 		throw new CredentialsProviderError("Unable to find environment variable credentials.", { logger: init?.logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-env/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-env/dist-es/index.js
 var dist_es_exports$7 = __exportAll({
 	ENV_ACCOUNT_ID: () => ENV_ACCOUNT_ID,
 	ENV_CREDENTIAL_SCOPE: () => ENV_CREDENTIAL_SCOPE,
@@ -10843,7 +10843,7 @@ var dist_es_exports$7 = __exportAll({
 var init_dist_es$10 = __esmMin((() => {
 	init_fromEnv();
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/ImdsCredentials.js
 var isImdsCredentials, fromImdsCredentials;
 var init_ImdsCredentials = __esmMin((() => {
 	isImdsCredentials = (arg) => Boolean(arg) && typeof arg === "object" && typeof arg.AccessKeyId === "string" && typeof arg.SecretAccessKey === "string" && typeof arg.Token === "string" && typeof arg.Expiration === "string";
@@ -10862,9 +10862,9 @@ var init_RemoteProviderInit = __esmMin((() => {
 		timeout
 	});
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/node-http.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/node-http.js
 var init_node_http = __esmMin((() => {}));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/httpRequest.js
 function httpRequest(options) {
 	return new Promise((resolve, reject) => {
 		const req = external_node_http_.request({
@@ -10902,7 +10902,7 @@ var init_httpRequest = __esmMin((() => {
 	init_config$1();
 	init_node_http();
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/retry.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/remoteProvider/retry.js
 var retry;
 var init_retry = __esmMin((() => {
 	retry = (toRetry, maxRetries) => {
@@ -10911,7 +10911,7 @@ var init_retry = __esmMin((() => {
 		return promise;
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/fromContainerMetadata.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/fromContainerMetadata.js
 var ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, ENV_CMDS_AUTH_TOKEN, fromContainerMetadata, requestFromEcsImds, CMDS_IP, GREENGRASS_HOSTS, GREENGRASS_PROTOCOLS, getCmdsUri;
 var init_fromContainerMetadata = __esmMin((() => {
 	init_config$1();
@@ -10980,7 +10980,7 @@ var init_fromContainerMetadata = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/error/InstanceMetadataV1FallbackError.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/error/InstanceMetadataV1FallbackError.js
 var InstanceMetadataV1FallbackError;
 var init_InstanceMetadataV1FallbackError = __esmMin((() => {
 	init_config$1();
@@ -10994,7 +10994,7 @@ var init_InstanceMetadataV1FallbackError = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/Endpoint.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/Endpoint.js
 var Endpoint;
 var init_Endpoint = __esmMin((() => {
 	(function(Endpoint) {
@@ -11002,7 +11002,7 @@ var init_Endpoint = __esmMin((() => {
 		Endpoint["IPv6"] = "http://[fd00:ec2::254]";
 	})(Endpoint || (Endpoint = {}));
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointConfigOptions.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointConfigOptions.js
 var ENV_ENDPOINT_NAME, CONFIG_ENDPOINT_NAME, ENDPOINT_CONFIG_OPTIONS;
 var init_EndpointConfigOptions = __esmMin((() => {
 	ENV_ENDPOINT_NAME = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
@@ -11013,7 +11013,7 @@ var init_EndpointConfigOptions = __esmMin((() => {
 		default: void 0
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointMode.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointMode.js
 var EndpointMode;
 var init_EndpointMode = __esmMin((() => {
 	(function(EndpointMode) {
@@ -11021,7 +11021,7 @@ var init_EndpointMode = __esmMin((() => {
 		EndpointMode["IPv6"] = "IPv6";
 	})(EndpointMode || (EndpointMode = {}));
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointModeConfigOptions.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/config/EndpointModeConfigOptions.js
 var ENV_ENDPOINT_MODE_NAME, CONFIG_ENDPOINT_MODE_NAME, ENDPOINT_MODE_CONFIG_OPTIONS;
 var init_EndpointModeConfigOptions = __esmMin((() => {
 	init_EndpointMode();
@@ -11033,7 +11033,7 @@ var init_EndpointModeConfigOptions = __esmMin((() => {
 		default: EndpointMode.IPv4
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/utils/getInstanceMetadataEndpoint.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/utils/getInstanceMetadataEndpoint.js
 var getInstanceMetadataEndpoint, getFromEndpointConfig, getFromEndpointModeConfig;
 var init_getInstanceMetadataEndpoint = __esmMin((() => {
 	init_config$1();
@@ -11053,7 +11053,7 @@ var init_getInstanceMetadataEndpoint = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/utils/getExtendedInstanceMetadataCredentials.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/utils/getExtendedInstanceMetadataCredentials.js
 var STATIC_STABILITY_REFRESH_INTERVAL_SECONDS, STATIC_STABILITY_REFRESH_INTERVAL_JITTER_WINDOW_SECONDS, getExtendedInstanceMetadataCredentials;
 var init_getExtendedInstanceMetadataCredentials = __esmMin((() => {
 	STATIC_STABILITY_REFRESH_INTERVAL_SECONDS = 300;
@@ -11070,7 +11070,7 @@ var init_getExtendedInstanceMetadataCredentials = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/utils/staticStabilityProvider.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/utils/staticStabilityProvider.js
 var staticStabilityProvider;
 var init_staticStabilityProvider = __esmMin((() => {
 	init_getExtendedInstanceMetadataCredentials();
@@ -11093,7 +11093,7 @@ var init_staticStabilityProvider = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/fromInstanceMetadata.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/fromInstanceMetadata.js
 var IMDS_PATH, IMDS_TOKEN_PATH, AWS_EC2_METADATA_V1_DISABLED, PROFILE_AWS_EC2_METADATA_V1_DISABLED, X_AWS_EC2_METADATA_TOKEN, fromInstanceMetadata, getInstanceMetadataProvider, getMetadataToken, getProfile, getCredentialsFromProfile;
 var init_fromInstanceMetadata = __esmMin((() => {
 	init_config$1();
@@ -11216,7 +11216,7 @@ var init_fromInstanceMetadata = __esmMin((() => {
 		return fromImdsCredentials(credentialsResponse);
 	};
 }));
-// node_modules/@smithy/credential-provider-imds/dist-es/index.js
+// ../main/node_modules/@smithy/credential-provider-imds/dist-es/index.js
 var dist_es_exports$6 = __exportAll({
 	DEFAULT_MAX_RETRIES: () => 0,
 	DEFAULT_TIMEOUT: () => DEFAULT_TIMEOUT,
@@ -11238,7 +11238,7 @@ var init_dist_es$9 = __esmMin((() => {
 	init_getInstanceMetadataEndpoint();
 	init_Endpoint();
 }));
-// node_modules/@smithy/node-http-handler/dist-es/build-abort-error.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/build-abort-error.js
 function buildAbortError(abortSignal) {
 	const reason = abortSignal && typeof abortSignal === "object" && "reason" in abortSignal ? abortSignal.reason : void 0;
 	if (reason) {
@@ -11256,7 +11256,7 @@ function buildAbortError(abortSignal) {
 	abortError.name = "AbortError";
 	return abortError;
 }
-// node_modules/@smithy/node-http-handler/dist-es/constants.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/constants.js
 var NODEJS_TIMEOUT_ERROR_CODES;
 var init_constants$1 = __esmMin((() => {
 	NODEJS_TIMEOUT_ERROR_CODES = [
@@ -11265,7 +11265,7 @@ var init_constants$1 = __esmMin((() => {
 		"ETIMEDOUT"
 	];
 }));
-// node_modules/@smithy/node-http-handler/dist-es/get-transformed-headers.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/get-transformed-headers.js
 var getTransformedHeaders;
 var init_get_transformed_headers = __esmMin((() => {
 	init_serde();
@@ -11279,9 +11279,9 @@ var init_get_transformed_headers = __esmMin((() => {
 		return transformedHeaders;
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/node-https.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/node-https.js
 var init_node_https = __esmMin((() => {}));
-// node_modules/@smithy/node-http-handler/dist-es/timing.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/timing.js
 var timing;
 var init_timing = __esmMin((() => {
 	timing = {
@@ -11289,7 +11289,7 @@ var init_timing = __esmMin((() => {
 		clearTimeout: (timeoutId) => clearTimeout(timeoutId)
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-connection-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-connection-timeout.js
 var DEFER_EVENT_LISTENER_TIME$2, setConnectionTimeout;
 var init_set_connection_timeout = __esmMin((() => {
 	init_timing();
@@ -11317,7 +11317,7 @@ var init_set_connection_timeout = __esmMin((() => {
 		return timing.setTimeout(registerTimeout.bind(null, DEFER_EVENT_LISTENER_TIME$2), DEFER_EVENT_LISTENER_TIME$2);
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-request-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-request-timeout.js
 var setRequestTimeout;
 var init_set_request_timeout = __esmMin((() => {
 	init_timing();
@@ -11339,7 +11339,7 @@ var init_set_request_timeout = __esmMin((() => {
 		return -1;
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-socket-keep-alive.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-socket-keep-alive.js
 var DEFER_EVENT_LISTENER_TIME$1, setSocketKeepAlive;
 var init_set_socket_keep_alive = __esmMin((() => {
 	init_timing();
@@ -11359,7 +11359,7 @@ var init_set_socket_keep_alive = __esmMin((() => {
 		return timing.setTimeout(registerListener, deferTimeMs);
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/resolve-default-socket-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/resolve-default-socket-timeout.js
 var resolveDefaultSocketTimeout;
 var init_resolve_default_socket_timeout = __esmMin((() => {
 	resolveDefaultSocketTimeout = (config) => {
@@ -11367,7 +11367,7 @@ var init_resolve_default_socket_timeout = __esmMin((() => {
 		return typeof value === "number" && Number.isFinite(value) && value > 0 ? value : void 0;
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/set-socket-timeout.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/set-socket-timeout.js
 var DEFER_EVENT_LISTENER_TIME, setSocketTimeout;
 var init_set_socket_timeout = __esmMin((() => {
 	init_timing();
@@ -11403,7 +11403,7 @@ var init_set_socket_timeout = __esmMin((() => {
 		request.once("close", () => timing.clearTimeout(deferralId));
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/write-request-body.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/write-request-body.js
 async function writeRequestBody(httpRequest, request, maxContinueTimeoutMs = MIN_WAIT_TIME, externalAgent = false) {
 	const headers = request.headers;
 	const expect = headers ? headers.Expect || headers.expect : void 0;
@@ -11454,7 +11454,7 @@ var init_write_request_body = __esmMin((() => {
 	init_timing();
 	MIN_WAIT_TIME = 6e3;
 }));
-// node_modules/@smithy/node-http-handler/dist-es/node-http-handler.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/node-http-handler.js
 var hAgent, hRequest, NodeHttpHandler;
 var init_node_http_handler = __esmMin((() => {
 	init_serde();
@@ -11676,7 +11676,7 @@ or increase socketAcquisitionWarningTimeout=(millis) in the NodeHttpHandler conf
 		}
 	};
 }));
-// node_modules/@smithy/node-http-handler/dist-es/index.js
+// ../main/node_modules/@smithy/node-http-handler/dist-es/index.js
 var init_dist_es$8 = __esmMin((() => {
 	init_node_http_handler();
 	init_protocols$1();
@@ -11685,7 +11685,7 @@ var init_dist_es$8 = __esmMin((() => {
 	init_write_request_body();
 	init_serde();
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/checkUrl.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/checkUrl.js
 var ECS_CONTAINER_HOST, EKS_CONTAINER_HOST_IPv4, EKS_CONTAINER_HOST_IPv6, checkUrl;
 var init_checkUrl = __esmMin((() => {
 	init_config$1();
@@ -11712,7 +11712,7 @@ var init_checkUrl = __esmMin((() => {
   - EKS container host 169.254.170.23 or [fd00:ec2::23]`, { logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/requestHelpers.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/requestHelpers.js
 function createGetRequest(url) {
 	return new HttpRequest({
 		protocol: url.protocol,
@@ -11755,7 +11755,7 @@ var init_requestHelpers = __esmMin((() => {
 	init_protocols$1();
 	init_serde();
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/retry-wrapper.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/retry-wrapper.js
 var retryWrapper;
 var init_retry_wrapper = __esmMin((() => {
 	retryWrapper = (toRetry, maxRetries, delayMs) => {
@@ -11769,7 +11769,7 @@ var init_retry_wrapper = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/fromHttp.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/fromHttp/fromHttp.js
 var AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, DEFAULT_LINK_LOCAL_HOST, AWS_CONTAINER_CREDENTIALS_FULL_URI, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, AWS_CONTAINER_AUTHORIZATION_TOKEN, fromHttp, validateToken;
 var init_fromHttp = __esmMin((() => {
 	init_client();
@@ -11830,12 +11830,12 @@ Set AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI
 		return token;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-http/dist-es/index.js
 var dist_es_exports$5 = __exportAll({ fromHttp: () => fromHttp });
 var init_dist_es$7 = __esmMin((() => {
 	init_fromHttp();
 }));
-// node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
+// ../main/node_modules/@aws-sdk/credential-provider-node/dist-es/remoteProvider.js
 init_config$1();
 const remoteProvider = async (init) => {
 	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await Promise.resolve().then(() => (init_dist_es$9(), dist_es_exports$6));
@@ -11850,7 +11850,7 @@ const remoteProvider = async (init) => {
 	init.logger?.debug("@aws-sdk/credential-provider-node - remoteProvider::fromInstanceMetadata");
 	return fromInstanceMetadata(init);
 };
-// node_modules/@aws-sdk/credential-provider-node/dist-es/runtime/memoize-chain.js
+// ../main/node_modules/@aws-sdk/credential-provider-node/dist-es/runtime/memoize-chain.js
 function memoizeChain(providers, treatAsExpired) {
 	const chain = internalCreateChain(providers);
 	let activeLock;
@@ -11902,7 +11902,7 @@ const internalCreateChain = (providers) => async (awsIdentityProperties) => {
 	}
 	throw lastProviderError;
 };
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/isSsoProfile.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/isSsoProfile.js
 var isSsoProfile$1;
 var init_isSsoProfile = __esmMin((() => {
 	isSsoProfile$1 = (arg) => arg && (typeof arg.sso_start_url === "string" || typeof arg.sso_account_id === "string" || typeof arg.sso_session === "string" || typeof arg.sso_region === "string" || typeof arg.sso_role_name === "string");
@@ -11910,7 +11910,7 @@ var init_isSsoProfile = __esmMin((() => {
 var init_constants = __esmMin((() => {
 	REFRESH_MESSAGE = `To refresh this SSO session run 'aws sso login' with the corresponding profile.`;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$7(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -11954,7 +11954,7 @@ var init_httpAuthSchemeProvider$3 = __esmMin((() => {
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$7, commonParams$7;
 var init_EndpointParameters$3 = __esmMin((() => {
 	resolveClientEndpointParameters$7 = (options) => {
@@ -11983,9 +11983,9 @@ var init_EndpointParameters$3 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/package.json
+// ../main/node_modules/@aws-sdk/nested-clients/package.json
 var version$6 = "3.998.3";
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/ProtocolLib.js
 var ProtocolLib;
 var init_ProtocolLib = __esmMin((() => {
 	init_client$1();
@@ -12098,7 +12098,7 @@ var init_ProtocolLib = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJsonRpcProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJsonRpcProtocol.js
 var AwsJsonRpcProtocol;
 var init_AwsJsonRpcProtocol = __esmMin((() => {
 	init_protocols$1();
@@ -12161,7 +12161,7 @@ var init_AwsJsonRpcProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJson1_1Protocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsJson1_1Protocol.js
 var AwsJson1_1Protocol;
 var init_AwsJson1_1Protocol = __esmMin((() => {
 	init_AwsJsonRpcProtocol();
@@ -12186,7 +12186,7 @@ var init_AwsJson1_1Protocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsRestJsonProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/json/AwsRestJsonProtocol.js
 var AwsRestJsonProtocol;
 var init_AwsRestJsonProtocol = __esmMin((() => {
 	init_protocols$1();
@@ -12264,7 +12264,7 @@ var init_AwsRestJsonProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/xml-builder/dist-es/xml-parser.js
+// ../main/node_modules/@aws-sdk/xml-builder/dist-es/xml-parser.js
 function writeKey$1(obj) {
 	Object.defineProperty(obj, "__proto__", {
 		value: void 0,
@@ -12460,11 +12460,11 @@ var init_xml_parser = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/xml-builder/dist-es/index.js
+// ../main/node_modules/@aws-sdk/xml-builder/dist-es/index.js
 var init_dist_es$6 = __esmMin((() => {
 	init_xml_parser();
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/ConfigurableSerdeContext.js
 var SerdeContextConfig;
 var init_ConfigurableSerdeContext = __esmMin((() => {
 	SerdeContextConfig = class {
@@ -12474,7 +12474,7 @@ var init_ConfigurableSerdeContext = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/UnionSerde.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/UnionSerde.js
 var UnionSerde;
 var init_UnionSerde = __esmMin((() => {
 	UnionSerde = class {
@@ -12504,7 +12504,7 @@ var init_UnionSerde = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/writeKey.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/writeKey.js
 function writeKey(obj) {
 	Object.defineProperty(obj, "__proto__", {
 		value: void 0,
@@ -12513,7 +12513,7 @@ function writeKey(obj) {
 		configurable: true
 	});
 }
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/xml/XmlShapeDeserializer.js
 var XmlShapeDeserializer;
 var init_XmlShapeDeserializer = __esmMin((() => {
 	init_dist_es$6();
@@ -12628,7 +12628,7 @@ var init_XmlShapeDeserializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/QueryShapeSerializer.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/QueryShapeSerializer.js
 var QueryShapeSerializer;
 var init_QueryShapeSerializer = __esmMin((() => {
 	init_protocols$1();
@@ -12776,7 +12776,7 @@ var init_QueryShapeSerializer = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsQueryProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsQueryProtocol.js
 var AwsQueryProtocol;
 var init_AwsQueryProtocol = __esmMin((() => {
 	init_protocols$1();
@@ -12897,7 +12897,7 @@ var init_AwsQueryProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsEc2QueryProtocol.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/query/AwsEc2QueryProtocol.js
 var AwsEc2QueryProtocol;
 var init_AwsEc2QueryProtocol = __esmMin((() => {
 	init_AwsQueryProtocol();
@@ -12921,7 +12921,7 @@ var init_AwsEc2QueryProtocol = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/core/dist-es/submodules/protocols/index.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/protocols/index.js
 var init_protocols = __esmMin((() => {
 	init_serde();
 	init_transport();
@@ -12939,7 +12939,7 @@ var init_protocols = __esmMin((() => {
 	init_ConfigurableSerdeContext();
 	init_XmlShapeDeserializer();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/bdd.js
 var k$7, a$7, b$7, c$7, d$7, e$7, f$7, g$7, h$7, i$7, j$7, _data$7, root$7, nodes$7, bdd$7;
 var init_bdd$3 = __esmMin((() => {
 	init_endpoints();
@@ -13041,7 +13041,7 @@ var init_bdd$3 = __esmMin((() => {
 	]);
 	bdd$7 = BinaryDecisionDiagram.from(nodes$7, root$7, _data$7.conditions, _data$7.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/endpoint/endpointResolver.js
 var cache$7, defaultEndpointResolver$7;
 var init_endpointResolver$3 = __esmMin((() => {
 	init_client();
@@ -13064,7 +13064,7 @@ var init_endpointResolver$3 = __esmMin((() => {
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/SSOOIDCServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/SSOOIDCServiceException.js
 var SSOOIDCServiceException;
 var init_SSOOIDCServiceException = __esmMin((() => {
 	init_client$1();
@@ -13076,7 +13076,7 @@ var init_SSOOIDCServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/errors.js
 var AccessDeniedException$2, AuthorizationPendingException, ExpiredTokenException$2, InternalServerException$1, InvalidClientException, InvalidGrantException, InvalidRequestException$1, InvalidScopeException, SlowDownException, UnauthorizedClientException, UnsupportedGrantTypeException;
 var init_errors$3 = __esmMin((() => {
 	init_SSOOIDCServiceException();
@@ -13272,7 +13272,7 @@ var init_errors$3 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/schemas/schemas_0.js
 var _ADE$2, _APE, _AT$1, _CS, _CT$2, _CTR$1, _CTRr, _CV, _ETE$2, _ICE$1, _IGE, _IRE$1, _ISE$3, _ISEn, _IT$3, _RT$3, _SDE, _UCE$1, _UGTE, _aT$2, _c$7, _cI$2, _cS, _cV$1, _co$2, _dC, _e$7, _eI$1, _ed, _gT$1, _h$3, _hE$7, _iT$2, _r$2, _rT$1, _rU$1, _s$8, _sc, _se$4, _tT$1, n0$8, _s_registry$8, SSOOIDCServiceException$, n0_registry$7, AccessDeniedException$$2, AuthorizationPendingException$, ExpiredTokenException$$2, InternalServerException$$1, InvalidClientException$, InvalidGrantException$, InvalidRequestException$$1, InvalidScopeException$, SlowDownException$, UnauthorizedClientException$, UnsupportedGrantTypeException$, errorTypeRegistries$8, AccessToken, ClientSecret, CodeVerifier, IdToken, RefreshToken$1, CreateTokenRequest$, CreateTokenResponse$, CreateToken$;
 var init_schemas_0$3 = __esmMin((() => {
 	init_schema();
@@ -13576,7 +13576,7 @@ var init_schemas_0$3 = __esmMin((() => {
 		() => CreateTokenResponse$
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.shared.js
 var getRuntimeConfig$17;
 var init_runtimeConfig_shared$3 = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -13623,7 +13623,7 @@ var init_runtimeConfig_shared$3 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeConfig.js
 var getRuntimeConfig$16;
 var init_runtimeConfig$3 = __esmMin((() => {
 	init_client();
@@ -13673,7 +13673,7 @@ var init_runtimeConfig$3 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$8, resolveHttpAuthRuntimeConfig$8;
 var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$8 = (runtimeConfig) => {
@@ -13711,7 +13711,7 @@ var init_httpAuthExtensionConfiguration$3 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/runtimeExtensions.js
 var resolveRuntimeExtensions$8;
 var init_runtimeExtensions$3 = __esmMin((() => {
 	init_client();
@@ -13724,7 +13724,7 @@ var init_runtimeExtensions$3 = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$8(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDCClient.js
 var SSOOIDCClient;
 var init_SSOOIDCClient = __esmMin((() => {
 	init_client();
@@ -13770,7 +13770,7 @@ var init_SSOOIDCClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commandBuilder.js
 var command$8, _ep0$8, _mw0$8;
 var init_commandBuilder$3 = __esmMin((() => {
 	init_client$1();
@@ -13780,14 +13780,14 @@ var init_commandBuilder$3 = __esmMin((() => {
 	_ep0$8 = {};
 	_mw0$8 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/CreateTokenCommand.js
 var CreateTokenCommand;
 var init_CreateTokenCommand = __esmMin((() => {
 	init_commandBuilder$3();
 	init_schemas_0$3();
 	CreateTokenCommand = class extends command$8(_ep0$8, _mw0$8, "CreateToken", CreateToken$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/SSOOIDC.js
 var commands$3, SSOOIDC;
 var init_SSOOIDC = __esmMin((() => {
 	init_client$1();
@@ -13797,11 +13797,11 @@ var init_SSOOIDC = __esmMin((() => {
 	SSOOIDC = class extends SSOOIDCClient {};
 	createAggregatedClient(commands$3, SSOOIDC);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/commands/index.js
 var init_commands$3 = __esmMin((() => {
 	init_CreateTokenCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/enums.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/models/enums.js
 var AccessDeniedExceptionReason, InvalidRequestExceptionReason;
 var init_enums$1 = __esmMin((() => {
 	AccessDeniedExceptionReason = { KMS_ACCESS_DENIED: "KMS_AccessDeniedException" };
@@ -13812,7 +13812,7 @@ var init_enums$1 = __esmMin((() => {
 		KMS_KEY_NOT_FOUND: "KMS_NotFoundException"
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso-oidc/index.js
 var sso_oidc_exports = __exportAll({
 	$Command: () => Command$1,
 	AccessDeniedException: () => AccessDeniedException$2,
@@ -13860,7 +13860,7 @@ var init_sso_oidc = __esmMin((() => {
 	init_errors$3();
 	init_SSOOIDCServiceException();
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/getSsoOidcClient.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/getSsoOidcClient.js
 var getSsoOidcClient;
 var init_getSsoOidcClient = __esmMin((() => {
 	getSsoOidcClient = async (ssoRegion, init = {}, callerClientConfig) => {
@@ -13873,7 +13873,7 @@ var init_getSsoOidcClient = __esmMin((() => {
 		}));
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/getNewSsoOidcToken.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/getNewSsoOidcToken.js
 var getNewSsoOidcToken;
 var init_getNewSsoOidcToken = __esmMin((() => {
 	init_getSsoOidcClient();
@@ -13887,7 +13887,7 @@ var init_getNewSsoOidcToken = __esmMin((() => {
 		}));
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/validateTokenExpiry.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/validateTokenExpiry.js
 var validateTokenExpiry;
 var init_validateTokenExpiry = __esmMin((() => {
 	init_config$1();
@@ -13896,7 +13896,7 @@ var init_validateTokenExpiry = __esmMin((() => {
 		if (token.expiration && token.expiration.getTime() < Date.now()) throw new TokenProviderError(`Token is expired. ${REFRESH_MESSAGE}`, false);
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/validateTokenKey.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/validateTokenKey.js
 var validateTokenKey;
 var init_validateTokenKey = __esmMin((() => {
 	init_config$1();
@@ -13905,7 +13905,7 @@ var init_validateTokenKey = __esmMin((() => {
 		if (typeof value === "undefined") throw new TokenProviderError(`Value not present for '${key}' in SSO Token${forRefresh ? ". Cannot refresh" : ""}. ${REFRESH_MESSAGE}`, false);
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/writeSSOTokenToFile.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/writeSSOTokenToFile.js
 var writeFile$1, writeSSOTokenToFile;
 var init_writeSSOTokenToFile = __esmMin((() => {
 	init_config$1();
@@ -13916,7 +13916,7 @@ var init_writeSSOTokenToFile = __esmMin((() => {
 		return writeFile$1(tokenFilepath, tokenString);
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/fromSso.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/fromSso.js
 var lastRefreshAttemptTimes, inFlightRefreshes, fromSso;
 var init_fromSso = __esmMin((() => {
 	init_config$1();
@@ -13998,14 +13998,14 @@ var init_fromSso = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/token-providers/dist-es/index.js
+// ../main/node_modules/@aws-sdk/token-providers/dist-es/index.js
 var init_dist_es$5 = __esmMin((() => {
 	init_client();
 	init_httpAuthSchemes();
 	init_config$1();
 	init_fromSso();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$6(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -14049,7 +14049,7 @@ var init_httpAuthSchemeProvider$2 = __esmMin((() => {
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$6, commonParams$6;
 var init_EndpointParameters$2 = __esmMin((() => {
 	resolveClientEndpointParameters$6 = (options) => {
@@ -14078,7 +14078,7 @@ var init_EndpointParameters$2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/bdd.js
 var k$6, a$6, b$6, c$6, d$6, e$6, f$6, g$6, h$6, i$6, j$6, _data$6, root$6, nodes$6, bdd$6;
 var init_bdd$2 = __esmMin((() => {
 	init_endpoints();
@@ -14180,7 +14180,7 @@ var init_bdd$2 = __esmMin((() => {
 	]);
 	bdd$6 = BinaryDecisionDiagram.from(nodes$6, root$6, _data$6.conditions, _data$6.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/endpoint/endpointResolver.js
 var cache$6, defaultEndpointResolver$6;
 var init_endpointResolver$2 = __esmMin((() => {
 	init_client();
@@ -14203,7 +14203,7 @@ var init_endpointResolver$2 = __esmMin((() => {
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/SSOServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/SSOServiceException.js
 var SSOServiceException;
 var init_SSOServiceException = __esmMin((() => {
 	init_client$1();
@@ -14215,7 +14215,7 @@ var init_SSOServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/models/errors.js
 var InvalidRequestException, ResourceNotFoundException$1, TooManyRequestsException, UnauthorizedException;
 var init_errors$2 = __esmMin((() => {
 	init_SSOServiceException();
@@ -14272,7 +14272,7 @@ var init_errors$2 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/schemas/schemas_0.js
 var _ATT, _GRC, _GRCR, _GRCRe, _IRE, _RC$2, _RNFE$1, _SAKT, _STT, _TMRE$1, _UE, _aI, _aKI$1, _aT$1, _ai, _c$6, _e$6, _ex, _h$2, _hE$6, _hH, _hQ, _m$7, _rC$1, _rN, _rn, _s$7, _sAK$1, _sT$1, _xasbt, n0$7, _s_registry$7, SSOServiceException$, n0_registry$6, InvalidRequestException$, ResourceNotFoundException$$1, TooManyRequestsException$, UnauthorizedException$, errorTypeRegistries$7, AccessTokenType, SecretAccessKeyType, SessionTokenType, GetRoleCredentialsRequest$, GetRoleCredentialsResponse$, RoleCredentials$, GetRoleCredentials$;
 var init_schemas_0$2 = __esmMin((() => {
 	init_schema();
@@ -14446,7 +14446,7 @@ var init_schemas_0$2 = __esmMin((() => {
 		() => GetRoleCredentialsResponse$
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.shared.js
 var getRuntimeConfig$15;
 var init_runtimeConfig_shared$2 = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -14493,7 +14493,7 @@ var init_runtimeConfig_shared$2 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeConfig.js
 var getRuntimeConfig$14;
 var init_runtimeConfig$2 = __esmMin((() => {
 	init_client();
@@ -14543,7 +14543,7 @@ var init_runtimeConfig$2 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$7, resolveHttpAuthRuntimeConfig$7;
 var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$7 = (runtimeConfig) => {
@@ -14581,7 +14581,7 @@ var init_httpAuthExtensionConfiguration$2 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/runtimeExtensions.js
 var resolveRuntimeExtensions$7;
 var init_runtimeExtensions$2 = __esmMin((() => {
 	init_client();
@@ -14594,7 +14594,7 @@ var init_runtimeExtensions$2 = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$7(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSOClient.js
 var SSOClient;
 var init_SSOClient = __esmMin((() => {
 	init_client();
@@ -14640,7 +14640,7 @@ var init_SSOClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commandBuilder.js
 var command$7, _ep0$7, _mw0$7;
 var init_commandBuilder$2 = __esmMin((() => {
 	init_client$1();
@@ -14650,20 +14650,20 @@ var init_commandBuilder$2 = __esmMin((() => {
 	_ep0$7 = {};
 	_mw0$7 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/GetRoleCredentialsCommand.js
 var GetRoleCredentialsCommand;
 var init_GetRoleCredentialsCommand = __esmMin((() => {
 	init_commandBuilder$2();
 	init_schemas_0$2();
 	GetRoleCredentialsCommand = class extends command$7(_ep0$7, _mw0$7, "GetRoleCredentials", GetRoleCredentials$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/SSO.js
 var init_SSO = __esmMin((() => {}));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/commands/index.js
 var init_commands$2 = __esmMin((() => {
 	init_GetRoleCredentialsCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sso/index.js
 var init_sso = __esmMin((() => {
 	init_SSOClient();
 	init_SSO();
@@ -14673,7 +14673,7 @@ var init_sso = __esmMin((() => {
 	init_errors$2();
 	init_SSOServiceException();
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/loadSso.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/loadSso.js
 var loadSso_exports = __exportAll({
 	GetRoleCredentialsCommand: () => GetRoleCredentialsCommand,
 	SSOClient: () => SSOClient
@@ -14681,7 +14681,7 @@ var loadSso_exports = __exportAll({
 var init_loadSso = __esmMin((() => {
 	init_sso();
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/resolveSSOCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/resolveSSOCredentials.js
 var SHOULD_FAIL_CREDENTIAL_CHAIN, resolveSSOCredentials;
 var init_resolveSSOCredentials = __esmMin((() => {
 	init_client();
@@ -14761,7 +14761,7 @@ var init_resolveSSOCredentials = __esmMin((() => {
 		return credentials;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/validateSsoProfile.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/validateSsoProfile.js
 var validateSsoProfile;
 var init_validateSsoProfile = __esmMin((() => {
 	init_config$1();
@@ -14774,7 +14774,7 @@ var init_validateSsoProfile = __esmMin((() => {
 		return profile;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/fromSSO.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/fromSSO.js
 var fromSSO;
 var init_fromSSO = __esmMin((() => {
 	init_config$1();
@@ -14843,7 +14843,7 @@ var init_fromSSO = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-sso/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-sso/dist-es/index.js
 var dist_es_exports$4 = __exportAll({
 	fromSSO: () => fromSSO,
 	isSsoProfile: () => isSsoProfile$1,
@@ -14854,7 +14854,7 @@ var init_dist_es$4 = __esmMin((() => {
 	init_isSsoProfile();
 	init_validateSsoProfile();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveCredentialSource.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveCredentialSource.js
 var resolveCredentialSource, setNamedProvider;
 var init_resolveCredentialSource = __esmMin((() => {
 	init_client();
@@ -14883,7 +14883,7 @@ var init_resolveCredentialSource = __esmMin((() => {
 	};
 	setNamedProvider = (creds) => setCredentialFeature(creds, "CREDENTIALS_PROFILE_NAMED_PROVIDER", "p");
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/bdd.js
 var q$1, a$5, b$5, c$5, d$5, e$5, f$5, g$5, h$5, i$5, j$5, k$5, l$1, m$1, n$1, o$1, p$1, _data$5, root$5, nodes$5, bdd$5;
 var init_bdd$1 = __esmMin((() => {
 	init_endpoints();
@@ -15069,7 +15069,7 @@ var init_bdd$1 = __esmMin((() => {
 	]);
 	bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/endpointResolver.js
 var cache$5, defaultEndpointResolver$5;
 var init_endpointResolver$1 = __esmMin((() => {
 	init_client();
@@ -15093,7 +15093,7 @@ var init_endpointResolver$1 = __esmMin((() => {
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -15205,7 +15205,7 @@ var init_httpAuthSchemeProvider$1 = __esmMin((() => {
 		return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$5, commonParams$5;
 var init_EndpointParameters$1 = __esmMin((() => {
 	resolveClientEndpointParameters$5 = (options) => {
@@ -15239,7 +15239,7 @@ var init_EndpointParameters$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/STSServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/STSServiceException.js
 var STSServiceException$1;
 var init_STSServiceException = __esmMin((() => {
 	init_client$1();
@@ -15251,7 +15251,7 @@ var init_STSServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/models/errors.js
 var ExpiredTokenException$1, MalformedPolicyDocumentException$2, PackedPolicyTooLargeException$1, RegionDisabledException$1, IDPRejectedClaimException$1, InvalidIdentityTokenException$1, IDPCommunicationErrorException$1;
 var init_errors$1 = __esmMin((() => {
 	init_STSServiceException();
@@ -15348,7 +15348,7 @@ var init_errors$1 = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/schemas/schemas_0.js
 var _A$2, _AKI$1, _AR$1, _ARI$1, _ARR$1, _ARRs$1, _ARU$1, _ARWWI$1, _ARWWIR$1, _ARWWIRs$1, _Au$1, _C$2, _CA$1, _DS$3, _E$3, _EI$1, _ETE$1, _IDPCEE$1, _IDPRCE$1, _IITE$2, _K$4, _MPDE$2, _MSTS$1, _P$4, _PA$1, _PAr, _PC$2, _PCLT$1, _PCr$2, _PDT$1, _PI$2, _PPS$1, _PPTLE$1, _Pr$1, _RA$1, _RDE$1, _RSN$1, _SAK$1, _SFWIT$1, _SI$3, _SN$2, _ST$2, _STS$1, _STU$1, _T$4, _TC$1, _TTK$1, _Ta$2, _V$4, _WIT$1, _a$1, _aKST$1, _aQE$4, _c$5, _cTT$1, _e$5, _hE$5, _m$6, _pDLT$1, _s$6, _tLT$1, n0$6, _s_registry$6, STSServiceException$$1, n0_registry$5, ExpiredTokenException$$1, IDPCommunicationErrorException$$1, IDPRejectedClaimException$$1, InvalidIdentityTokenException$$1, MalformedPolicyDocumentException$$2, PackedPolicyTooLargeException$$1, RegionDisabledException$$1, errorTypeRegistries$6, accessKeySecretType$1, clientTokenType$1, AssumedRoleUser$$1, AssumeRoleRequest$$1, AssumeRoleResponse$$1, AssumeRoleWithWebIdentityRequest$$1, AssumeRoleWithWebIdentityResponse$$1, Credentials$$1, PolicyDescriptorType$$1, ProvidedContext$$1, Tag$$3, policyDescriptorListType$1, ProvidedContextsListType$1, tagListType$1, AssumeRole$$1, AssumeRoleWithWebIdentity$$1;
 var init_schemas_0$1 = __esmMin((() => {
 	init_schema();
@@ -15738,7 +15738,7 @@ var init_schemas_0$1 = __esmMin((() => {
 		() => AssumeRoleWithWebIdentityResponse$$1
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.shared.js
 var getRuntimeConfig$13;
 var init_runtimeConfig_shared$1 = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -15796,7 +15796,7 @@ var init_runtimeConfig_shared$1 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeConfig.js
 var getRuntimeConfig$12;
 var init_runtimeConfig$1 = __esmMin((() => {
 	init_client();
@@ -15865,7 +15865,7 @@ var init_runtimeConfig$1 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$6, resolveHttpAuthRuntimeConfig$6;
 var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$6 = (runtimeConfig) => {
@@ -15903,7 +15903,7 @@ var init_httpAuthExtensionConfiguration$1 = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/runtimeExtensions.js
 var resolveRuntimeExtensions$6;
 var init_runtimeExtensions$1 = __esmMin((() => {
 	init_client();
@@ -15916,7 +15916,7 @@ var init_runtimeExtensions$1 = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$6(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STSClient.js
 var STSClient$1;
 var init_STSClient = __esmMin((() => {
 	init_client();
@@ -15965,7 +15965,7 @@ var init_STSClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commandBuilder.js
 var command$6, _ep0$6, _mw0$6;
 var init_commandBuilder$1 = __esmMin((() => {
 	init_client$1();
@@ -15975,21 +15975,21 @@ var init_commandBuilder$1 = __esmMin((() => {
 	_ep0$6 = {};
 	_mw0$6 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleCommand.js
 var AssumeRoleCommand$1;
 var init_AssumeRoleCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
 	AssumeRoleCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRole", AssumeRole$$1) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand$1;
 var init_AssumeRoleWithWebIdentityCommand = __esmMin((() => {
 	init_commandBuilder$1();
 	init_schemas_0$1();
 	AssumeRoleWithWebIdentityCommand$1 = class extends command$6(_ep0$6, _mw0$6, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$$1) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/STS.js
 var commands$2, STS;
 var init_STS = __esmMin((() => {
 	init_client$1();
@@ -16003,12 +16003,12 @@ var init_STS = __esmMin((() => {
 	STS = class extends STSClient$1 {};
 	createAggregatedClient(commands$2, STS);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/commands/index.js
 var init_commands$1 = __esmMin((() => {
 	init_AssumeRoleCommand();
 	init_AssumeRoleWithWebIdentityCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultStsRoleAssumers.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultStsRoleAssumers.js
 var getAccountIdFromAssumedRoleUser, resolveRegion, getDefaultRoleAssumer$1, getDefaultRoleAssumerWithWebIdentity$1, isH2;
 var init_defaultStsRoleAssumers = __esmMin((() => {
 	init_client();
@@ -16104,7 +16104,7 @@ var init_defaultStsRoleAssumers = __esmMin((() => {
 		return requestHandler?.metadata?.handlerProtocol === "h2";
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultRoleAssumers.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/defaultRoleAssumers.js
 var getCustomizableStsClientCtor, getDefaultRoleAssumer, getDefaultRoleAssumerWithWebIdentity, decorateDefaultCredentialProvider;
 var init_defaultRoleAssumers = __esmMin((() => {
 	init_defaultStsRoleAssumers();
@@ -16126,7 +16126,7 @@ var init_defaultRoleAssumers = __esmMin((() => {
 		...input
 	});
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/sts/index.js
 var sts_exports = __exportAll({
 	$Command: () => Command$1,
 	AssumeRole$: () => AssumeRole$$1,
@@ -16176,7 +16176,7 @@ var init_sts = __esmMin((() => {
 	init_defaultRoleAssumers();
 	init_STSServiceException();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveAssumeRoleCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveAssumeRoleCredentials.js
 var isAssumeRoleProfile, isAssumeRoleWithSourceProfile, isCredentialSourceProfile, resolveAssumeRoleCredentials, isCredentialSourceWithoutRoleArn;
 var init_resolveAssumeRoleCredentials = __esmMin((() => {
 	init_client();
@@ -16248,7 +16248,7 @@ var init_resolveAssumeRoleCredentials = __esmMin((() => {
 		return !section.role_arn && !!section.credential_source;
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthSchemeProvider.js
 function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
@@ -16292,7 +16292,7 @@ var init_httpAuthSchemeProvider = __esmMin((() => {
 		return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/EndpointParameters.js
 var resolveClientEndpointParameters$4, commonParams$4;
 var init_EndpointParameters = __esmMin((() => {
 	resolveClientEndpointParameters$4 = (options) => {
@@ -16321,7 +16321,7 @@ var init_EndpointParameters = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/bdd.js
 var s, a$4, b$4, c$4, d$4, e$4, f$4, g$4, h$4, i$4, j$4, k$4, l, m, n, o, p, q, _data$4, root$4, nodes$4, bdd$4;
 var init_bdd = __esmMin((() => {
 	init_endpoints();
@@ -16543,7 +16543,7 @@ var init_bdd = __esmMin((() => {
 	]);
 	bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/endpoint/endpointResolver.js
 var cache$4, defaultEndpointResolver$4;
 var init_endpointResolver = __esmMin((() => {
 	init_client();
@@ -16568,7 +16568,7 @@ var init_endpointResolver = __esmMin((() => {
 	};
 	customEndpointFunctions.aws = awsEndpointFunctions;
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/SigninServiceException.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/SigninServiceException.js
 var SigninServiceException;
 var init_SigninServiceException = __esmMin((() => {
 	init_client$1();
@@ -16580,7 +16580,7 @@ var init_SigninServiceException = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/errors.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/errors.js
 var AccessDeniedException$1, InternalServerException, TooManyRequestsError, ValidationException$1;
 var init_errors = __esmMin((() => {
 	init_SigninServiceException();
@@ -16645,7 +16645,7 @@ var init_errors = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/schemas/schemas_0.js
 var _ADE$1, _AT, _COAT, _COATR, _COATRB, _COATRBr, _COATRr, _COATWIAM, _COATWIAMR, _COATWIAMRr, _ISE$2, _OAAT, _RT$2, _TMRE, _VE$1, _aKI, _aT, _at$1, _c$4, _cI$1, _cV, _co$1, _e$4, _eI, _ei, _gT, _gt, _h$1, _hE$4, _iT$1, _jN, _m$5, _r$1, _rT, _rU, _s$5, _sAK, _sT, _se$3, _tI, _tO, _tT, _tt, n0$5, _s_registry$5, SigninServiceException$, n0_registry$4, AccessDeniedException$$1, InternalServerException$, TooManyRequestsError$, ValidationException$$1, errorTypeRegistries$5, OAuthAccessToken, RefreshToken, AccessToken$, CreateOAuth2TokenRequest$, CreateOAuth2TokenRequestBody$, CreateOAuth2TokenResponse$, CreateOAuth2TokenResponseBody$, CreateOAuth2TokenWithIAMRequest$, CreateOAuth2TokenWithIAMResponse$, CreateOAuth2Token$, CreateOAuth2TokenWithIAM$;
 var init_schemas_0 = __esmMin((() => {
 	init_schema();
@@ -16900,7 +16900,7 @@ var init_schemas_0 = __esmMin((() => {
 		() => CreateOAuth2TokenWithIAMResponse$
 	];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.shared.js
 var getRuntimeConfig$11;
 var init_runtimeConfig_shared = __esmMin((() => {
 	init_httpAuthSchemes();
@@ -16947,7 +16947,7 @@ var init_runtimeConfig_shared = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeConfig.js
 var getRuntimeConfig$10;
 var init_runtimeConfig = __esmMin((() => {
 	init_client();
@@ -16997,7 +16997,7 @@ var init_runtimeConfig = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/auth/httpAuthExtensionConfiguration.js
 var getHttpAuthExtensionConfiguration$5, resolveHttpAuthRuntimeConfig$5;
 var init_httpAuthExtensionConfiguration = __esmMin((() => {
 	getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
@@ -17035,7 +17035,7 @@ var init_httpAuthExtensionConfiguration = __esmMin((() => {
 		};
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/runtimeExtensions.js
 var resolveRuntimeExtensions$5;
 var init_runtimeExtensions = __esmMin((() => {
 	init_client();
@@ -17048,7 +17048,7 @@ var init_runtimeExtensions = __esmMin((() => {
 		return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/SigninClient.js
 var SigninClient;
 var init_SigninClient = __esmMin((() => {
 	init_client();
@@ -17094,7 +17094,7 @@ var init_SigninClient = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commandBuilder.js
 var command$5, _ep0$5, _ep1, _mw0$5;
 var init_commandBuilder = __esmMin((() => {
 	init_client$1();
@@ -17111,21 +17111,21 @@ var init_commandBuilder = __esmMin((() => {
 	} };
 	_mw0$5 = (Command, cs, config, o) => [];
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenCommand.js
 var CreateOAuth2TokenCommand;
 var init_CreateOAuth2TokenCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
 	CreateOAuth2TokenCommand = class extends command$5(_ep0$5, _mw0$5, "CreateOAuth2Token", CreateOAuth2Token$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/CreateOAuth2TokenWithIAMCommand.js
 var CreateOAuth2TokenWithIAMCommand;
 var init_CreateOAuth2TokenWithIAMCommand = __esmMin((() => {
 	init_commandBuilder();
 	init_schemas_0();
 	CreateOAuth2TokenWithIAMCommand = class extends command$5(_ep1, _mw0$5, "CreateOAuth2TokenWithIAM", CreateOAuth2TokenWithIAM$) {};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/Signin.js
 var commands$1, Signin;
 var init_Signin = __esmMin((() => {
 	init_client$1();
@@ -17139,12 +17139,12 @@ var init_Signin = __esmMin((() => {
 	Signin = class extends SigninClient {};
 	createAggregatedClient(commands$1, Signin);
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/commands/index.js
 var init_commands = __esmMin((() => {
 	init_CreateOAuth2TokenCommand();
 	init_CreateOAuth2TokenWithIAMCommand();
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/enums.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/models/enums.js
 var OAuth2ErrorCode;
 var init_enums = __esmMin((() => {
 	OAuth2ErrorCode = {
@@ -17166,7 +17166,7 @@ var init_enums = __esmMin((() => {
 		USER_CREDENTIALS_CHANGED: "USER_CREDENTIALS_CHANGED"
 	};
 }));
-// node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/index.js
+// ../main/node_modules/@aws-sdk/nested-clients/dist-es/submodules/signin/index.js
 var signin_exports = __exportAll({
 	$Command: () => Command$1,
 	AccessDeniedException: () => AccessDeniedException$1,
@@ -17206,7 +17206,7 @@ var init_signin = __esmMin((() => {
 	init_errors();
 	init_SigninServiceException();
 }));
-// node_modules/@aws-sdk/credential-provider-login/dist-es/LoginCredentialsFetcher.js
+// ../main/node_modules/@aws-sdk/credential-provider-login/dist-es/LoginCredentialsFetcher.js
 var LoginCredentialsFetcher;
 var init_LoginCredentialsFetcher = __esmMin((() => {
 	init_config$1();
@@ -17450,7 +17450,7 @@ var init_LoginCredentialsFetcher = __esmMin((() => {
 		}
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-login/dist-es/fromLoginCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-login/dist-es/fromLoginCredentials.js
 var fromLoginCredentials;
 var init_fromLoginCredentials = __esmMin((() => {
 	init_client();
@@ -17468,12 +17468,12 @@ var init_fromLoginCredentials = __esmMin((() => {
 		return setCredentialFeature(await new LoginCredentialsFetcher(profile, init, callerClientConfig).loadCredentials(), "CREDENTIALS_LOGIN", "AD");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-login/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-login/dist-es/index.js
 var dist_es_exports$3 = __exportAll({ fromLoginCredentials: () => fromLoginCredentials });
 var init_dist_es$3 = __esmMin((() => {
 	init_fromLoginCredentials();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveLoginCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveLoginCredentials.js
 var isLoginProfile, resolveLoginCredentials;
 var init_resolveLoginCredentials = __esmMin((() => {
 	init_client();
@@ -17488,7 +17488,7 @@ var init_resolveLoginCredentials = __esmMin((() => {
 		})({ callerClientConfig }), "CREDENTIALS_PROFILE_LOGIN", "AC");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/getValidatedProcessCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/getValidatedProcessCredentials.js
 var getValidatedProcessCredentials;
 var init_getValidatedProcessCredentials = __esmMin((() => {
 	init_client();
@@ -17513,7 +17513,7 @@ var init_getValidatedProcessCredentials = __esmMin((() => {
 		return credentials;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/resolveProcessCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/resolveProcessCredentials.js
 var resolveProcessCredentials$1;
 var init_resolveProcessCredentials$1 = __esmMin((() => {
 	init_config$1();
@@ -17540,7 +17540,7 @@ var init_resolveProcessCredentials$1 = __esmMin((() => {
 		} else throw new CredentialsProviderError(`Profile ${profileName} could not be found in shared credentials file.`, { logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/fromProcess.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/fromProcess.js
 var fromProcess;
 var init_fromProcess = __esmMin((() => {
 	init_config$1();
@@ -17551,12 +17551,12 @@ var init_fromProcess = __esmMin((() => {
 		return resolveProcessCredentials$1(getProfileName({ profile: init.profile ?? callerClientConfig?.profile }), profiles, init.logger);
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-process/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-process/dist-es/index.js
 var dist_es_exports$2 = __exportAll({ fromProcess: () => fromProcess });
 var init_dist_es$2 = __esmMin((() => {
 	init_fromProcess();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProcessCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProcessCredentials.js
 var isProcessProfile, resolveProcessCredentials;
 var init_resolveProcessCredentials = __esmMin((() => {
 	init_client();
@@ -17569,7 +17569,7 @@ var init_resolveProcessCredentials = __esmMin((() => {
 		})(), "CREDENTIALS_PROFILE_PROCESS", "v");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveSsoCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveSsoCredentials.js
 var resolveSsoCredentials, isSsoProfile;
 var init_resolveSsoCredentials = __esmMin((() => {
 	init_client();
@@ -17587,7 +17587,7 @@ var init_resolveSsoCredentials = __esmMin((() => {
 	};
 	isSsoProfile = (arg) => arg && (typeof arg.sso_start_url === "string" || typeof arg.sso_account_id === "string" || typeof arg.sso_session === "string" || typeof arg.sso_region === "string" || typeof arg.sso_role_name === "string");
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveStaticCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveStaticCredentials.js
 var isStaticCredsProfile, resolveStaticCredentials;
 var init_resolveStaticCredentials = __esmMin((() => {
 	init_client();
@@ -17603,7 +17603,7 @@ var init_resolveStaticCredentials = __esmMin((() => {
 		}, "CREDENTIALS_PROFILE", "n");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromWebToken.js
+// ../main/node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromWebToken.js
 var fromWebToken;
 var init_fromWebToken = __esmMin((() => {
 	fromWebToken = (init) => async (awsIdentityProperties) => {
@@ -17632,7 +17632,7 @@ var init_fromWebToken = __esmMin((() => {
 		});
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromTokenFile.js
+// ../main/node_modules/@aws-sdk/credential-provider-web-identity/dist-es/fromTokenFile.js
 var ENV_TOKEN_FILE, ENV_ROLE_ARN, ENV_ROLE_SESSION_NAME, fromTokenFile;
 var init_fromTokenFile = __esmMin((() => {
 	init_client();
@@ -17657,7 +17657,7 @@ var init_fromTokenFile = __esmMin((() => {
 		return credentials;
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-web-identity/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-web-identity/dist-es/index.js
 var dist_es_exports$1 = __exportAll({
 	fromTokenFile: () => fromTokenFile,
 	fromWebToken: () => fromWebToken
@@ -17666,7 +17666,7 @@ var init_dist_es$1 = __esmMin((() => {
 	init_fromTokenFile();
 	init_fromWebToken();
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveWebIdentityCredentials.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveWebIdentityCredentials.js
 var isWebIdentityProfile, resolveWebIdentityCredentials;
 var init_resolveWebIdentityCredentials = __esmMin((() => {
 	init_client();
@@ -17683,7 +17683,7 @@ var init_resolveWebIdentityCredentials = __esmMin((() => {
 		})({ callerClientConfig }), "CREDENTIALS_PROFILE_STS_WEB_ID_TOKEN", "q");
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProfileData.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/resolveProfileData.js
 var resolveProfileData;
 var init_resolveProfileData = __esmMin((() => {
 	init_config$1();
@@ -17708,7 +17708,7 @@ var init_resolveProfileData = __esmMin((() => {
 		throw new CredentialsProviderError(`Could not resolve credentials using profile: [${profileName}] in configuration/credentials file(s).`, { logger: options.logger });
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/fromIni.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/fromIni.js
 var fromIni;
 var init_fromIni = __esmMin((() => {
 	init_config$1();
@@ -17719,12 +17719,12 @@ var init_fromIni = __esmMin((() => {
 		return resolveProfileData(getProfileName({ profile: init.profile ?? callerClientConfig?.profile }), profiles, init, callerClientConfig);
 	};
 }));
-// node_modules/@aws-sdk/credential-provider-ini/dist-es/index.js
+// ../main/node_modules/@aws-sdk/credential-provider-ini/dist-es/index.js
 var dist_es_exports = __exportAll({ fromIni: () => fromIni });
 var init_dist_es = __esmMin((() => {
 	init_fromIni();
 }));
-// node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
+// ../main/node_modules/@aws-sdk/credential-provider-node/dist-es/defaultProvider.js
 init_dist_es$10();
 init_config$1();
 let multipleCredentialSourceWarningEmitted = false;
@@ -17787,7 +17787,7 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
-// node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
 init_client$1();
 var STSServiceException = class STSServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
@@ -17796,7 +17796,7 @@ var STSServiceException = class STSServiceException extends ServiceException {
 		Object.setPrototypeOf(this, STSServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/models/errors.js
 var ExpiredTokenException = class ExpiredTokenException extends STSServiceException {
 	static shapeId = "com.amazonaws.sts#ExpiredTokenException";
 	name = "ExpiredTokenException";
@@ -17993,7 +17993,7 @@ var SessionDurationEscalationException = class SessionDurationEscalationExceptio
 		Object.setPrototypeOf(this, SessionDurationEscalationException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/schemas/schemas_0.js
 init_schema();
 const _A$1 = "Arn";
 const _AKI = "AccessKeyId";
@@ -18612,7 +18612,7 @@ var GetCallerIdentity$ = [
 	() => GetCallerIdentityRequest$,
 	() => GetCallerIdentityResponse$
 ];
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_dist_es$11();
@@ -18664,7 +18664,7 @@ const getRuntimeConfig$9 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_dist_es$13();
@@ -18730,7 +18730,7 @@ const getRuntimeConfig$8 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -18765,7 +18765,7 @@ const resolveHttpAuthRuntimeConfig$4 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -18774,7 +18774,7 @@ const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -18816,19 +18816,19 @@ var STSClient = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command$4 = makeBuilder(commonParams$8, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
 const _ep0$4 = {};
 const _mw0$4 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
 var AssumeRoleCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
 var AssumeRoleWithWebIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
-// node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
+// ../main/node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
 var GetCallerIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "GetCallerIdentity", GetCallerIdentity$) {};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
 const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
@@ -18863,7 +18863,7 @@ const resolveHttpAuthSchemeConfig$3 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$3 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -18889,9 +18889,9 @@ const commonParams$3 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-auto-scaling/package.json
+// ../main/node_modules/@aws-sdk/client-auto-scaling/package.json
 var version$5 = "3.1169.0";
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
 init_endpoints();
 const k$3 = "ref";
 const a$3 = -1;
@@ -18990,7 +18990,7 @@ const nodes$3 = new Int32Array([
 	100000003
 ]);
 const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache$3 = new EndpointCache({
@@ -19009,7 +19009,7 @@ const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/AutoScalingServiceException.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/models/AutoScalingServiceException.js
 init_client$1();
 var AutoScalingServiceException = class AutoScalingServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling#AutoScalingServiceException";
@@ -19018,7 +19018,7 @@ var AutoScalingServiceException = class AutoScalingServiceException extends Serv
 		Object.setPrototypeOf(this, AutoScalingServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/models/errors.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/models/errors.js
 var ActiveInstanceRefreshNotFoundFault = class ActiveInstanceRefreshNotFoundFault extends AutoScalingServiceException {
 	static shapeId = "com.amazonaws.autoscaling#ActiveInstanceRefreshNotFoundFault";
 	name = "ActiveInstanceRefreshNotFoundFault";
@@ -19179,7 +19179,7 @@ var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault ex
 		Object.setPrototypeOf(this, IrreversibleInstanceRefreshFault.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
 init_schema();
 const _AC$1 = "AcceleratorCount";
 const _ACR$1 = "AcceleratorCountRequest";
@@ -20361,7 +20361,7 @@ var DescribeLaunchConfigurations$ = [
 	() => LaunchConfigurationNamesType$,
 	() => LaunchConfigurationsType$
 ];
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
@@ -20398,7 +20398,7 @@ const getRuntimeConfig$7 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
@@ -20445,7 +20445,7 @@ const getRuntimeConfig$6 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -20480,7 +20480,7 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -20489,7 +20489,7 @@ const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -20528,17 +20528,17 @@ var AutoScalingClient = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command$3 = makeBuilder(commonParams$3, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
 const _ep0$3 = {};
 const _mw0$3 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
 var DescribeAutoScalingGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
+// ../main/node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
 var DescribeLaunchConfigurationsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
 const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
@@ -20573,7 +20573,7 @@ const resolveHttpAuthSchemeConfig$2 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$2 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -20599,9 +20599,9 @@ const commonParams$2 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-ec2/package.json
+// ../main/node_modules/@aws-sdk/client-ec2/package.json
 var version$4 = "3.1169.0";
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
 init_endpoints();
 const k$2 = "ref";
 const a$2 = -1;
@@ -20700,7 +20700,7 @@ const nodes$2 = new Int32Array([
 	100000003
 ]);
 const bdd$2 = BinaryDecisionDiagram.from(nodes$2, root$2, _data$2.conditions, _data$2.results);
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache$2 = new EndpointCache({
@@ -20719,7 +20719,7 @@ const defaultEndpointResolver$2 = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
 init_client$1();
 var EC2ServiceException = class EC2ServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ec2#EC2ServiceException";
@@ -20728,7 +20728,7 @@ var EC2ServiceException = class EC2ServiceException extends ServiceException {
 		Object.setPrototypeOf(this, EC2ServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
 init_schema();
 const _AAZ = "AllAvailabilityZones";
 const _AC = "AcceleratorCount";
@@ -33034,7 +33034,7 @@ var TerminateInstances$ = [
 	() => TerminateInstancesRequest$,
 	() => TerminateInstancesResult$
 ];
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
@@ -33071,7 +33071,7 @@ const getRuntimeConfig$5 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
@@ -33118,7 +33118,7 @@ const getRuntimeConfig$4 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$2 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -33153,7 +33153,7 @@ const resolveHttpAuthRuntimeConfig$2 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -33162,7 +33162,7 @@ const resolveRuntimeExtensions$2 = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$2(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -33201,7 +33201,7 @@ var EC2Client = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
+// ../main/node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
 init_protocols$1();
 function formatUrl(request) {
 	const { port, query } = request;
@@ -33217,7 +33217,7 @@ function formatUrl(request) {
 	if (request.fragment) fragment = `#${request.fragment}`;
 	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
 }
-// node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
+// ../main/node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
 init_endpoints();
 init_protocols$1();
 init_dist_es$12();
@@ -33300,120 +33300,120 @@ const copySnapshotPresignedUrlMiddlewareOptions = {
 const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientStack) => {
 	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
 } });
-// node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command$2 = makeBuilder(commonParams$2, "AmazonEC2", "EC2Client", getEndpointPlugin);
 const _ep0$2 = {};
 const _mw0$2 = (Command, cs, config, o) => [];
 const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
 var CopyImageCommand = class extends command$2(_ep0$2, _mw0$2, "CopyImage", CopyImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
 var CopySnapshotCommand = class extends command$2(_ep0$2, _mw1, "CopySnapshot", CopySnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
 var CreateImageCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImage", CreateImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
 var CreateImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "CreateImageUsageReport", CreateImageUsageReport$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
 var CreateLaunchTemplateVersionCommand = class extends command$2(_ep0$2, _mw0$2, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
 var CreateTagsCommand = class extends command$2(_ep0$2, _mw0$2, "CreateTags", CreateTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
 var DeleteImageUsageReportCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
 var DeleteLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
 var DeleteSnapshotCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteSnapshot", DeleteSnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
 var DeleteTagsCommand = class extends command$2(_ep0$2, _mw0$2, "DeleteTags", DeleteTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
 var DeregisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "DeregisterImage", DeregisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
 var DescribeAvailabilityZonesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
 var DescribeFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
 var DescribeImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageAttribute", DescribeImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
 var DescribeImageReferencesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageReferences", DescribeImageReferences$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
 var DescribeImagesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImages", DescribeImages$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
 var DescribeImageUsageReportEntriesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
 var DescribeImageUsageReportsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
 var DescribeInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstances", DescribeInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
 var DescribeInstanceStatusCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
 var DescribeInstanceTypeOfferingsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
 var DescribeInstanceTypesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
 var DescribeLaunchTemplateVersionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
 var DescribeLockedSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
 var DescribeRegionsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeRegions", DescribeRegions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
 var DescribeSecurityGroupsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
 var DescribeSnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
 var DescribeSnapshotsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSnapshots", DescribeSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
 var DescribeSubnetsCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeSubnets", DescribeSubnets$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
 var DescribeVolumesCommand = class extends command$2(_ep0$2, _mw0$2, "DescribeVolumes", DescribeVolumes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
 var DisableImageCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImage", DisableImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
 var DisableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeprecation", DisableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
 var DisableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
 var EnableFastSnapshotRestoresCommand = class extends command$2(_ep0$2, _mw0$2, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
 var EnableImageCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImage", EnableImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
 var EnableImageDeprecationCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeprecation", EnableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
 var EnableImageDeregistrationProtectionCommand = class extends command$2(_ep0$2, _mw0$2, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
 var GetAllowedImagesSettingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
 var GetConsoleOutputCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleOutput", GetConsoleOutput$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
 var GetConsoleScreenshotCommand = class extends command$2(_ep0$2, _mw0$2, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
 var GetEbsDefaultKmsKeyIdCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
 var GetEbsEncryptionByDefaultCommand = class extends command$2(_ep0$2, _mw0$2, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
 var GetImageAncestryCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageAncestry", GetImageAncestry$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
 var GetImageFindingsCommand = class extends command$2(_ep0$2, _mw0$2, "GetImageFindings", GetImageFindings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
 var ListImagesInRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
 var ModifyImageAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyImageAttribute", ModifyImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
 var ModifyLaunchTemplateCommand = class extends command$2(_ep0$2, _mw0$2, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
 var ModifySnapshotAttributeCommand = class extends command$2(_ep0$2, _mw0$2, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
 var RegisterImageCommand = class extends command$2(_ep0$2, _mw0$2, "RegisterImage", RegisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
 var ReplaceImageInstanceTypeSpecificationCommand = class extends command$2(_ep0$2, _mw0$2, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
 var RestoreImageFromRecycleBinCommand = class extends command$2(_ep0$2, _mw0$2, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
 var RunInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "RunInstances", RunInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
+// ../main/node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
 var TerminateInstancesCommand = class extends command$2(_ep0$2, _mw0$2, "TerminateInstances", TerminateInstances$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
 const defaultKMSHttpAuthSchemeParametersProvider = async (config, context, input) => {
@@ -33448,7 +33448,7 @@ const resolveHttpAuthSchemeConfig$1 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-kms/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$1 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -33474,9 +33474,9 @@ const commonParams$1 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-kms/package.json
+// ../main/node_modules/@aws-sdk/client-kms/package.json
 var version$2 = "3.1164.0";
-// node_modules/@aws-sdk/client-kms/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/endpoint/bdd.js
 init_endpoints();
 const k$1 = "ref";
 const a$1 = -1;
@@ -33567,7 +33567,7 @@ const nodes$1 = new Int32Array([
 	100000003
 ]);
 const bdd$1 = BinaryDecisionDiagram.from(nodes$1, root$1, _data$1.conditions, _data$1.results);
-// node_modules/@aws-sdk/client-kms/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache$1 = new EndpointCache({
@@ -33586,7 +33586,7 @@ const defaultEndpointResolver$1 = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-kms/dist-es/models/KMSServiceException.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/models/KMSServiceException.js
 init_client$1();
 var KMSServiceException = class KMSServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.kms#KMSServiceException";
@@ -33595,7 +33595,7 @@ var KMSServiceException = class KMSServiceException extends ServiceException {
 		Object.setPrototypeOf(this, KMSServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-kms/dist-es/models/errors.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/models/errors.js
 var AlreadyExistsException$1 = class AlreadyExistsException$1 extends KMSServiceException {
 	static shapeId = "com.amazonaws.kms#AlreadyExistsException";
 	name = "AlreadyExistsException";
@@ -34220,7 +34220,7 @@ var KMSInvalidSignatureException = class KMSInvalidSignatureException extends KM
 		Object.setPrototypeOf(this, KMSInvalidSignatureException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-kms/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/schemas/schemas_0.js
 init_schema();
 const _A = "Arn";
 const _AD = "AttestationDocument";
@@ -35557,7 +35557,7 @@ var RevokeGrant$ = [
 	() => RevokeGrantRequest$,
 	() => __Unit
 ];
-// node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
@@ -35594,7 +35594,7 @@ const getRuntimeConfig$3 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
@@ -35641,7 +35641,7 @@ const getRuntimeConfig$2 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$1 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -35676,7 +35676,7 @@ const resolveHttpAuthRuntimeConfig$1 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-kms/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -35685,7 +35685,7 @@ const resolveRuntimeExtensions$1 = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$1(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-kms/dist-es/KMSClient.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/KMSClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -35724,31 +35724,31 @@ var KMSClient = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/client-kms/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command$1 = makeBuilder(commonParams$1, "TrentService", "KMSClient", getEndpointPlugin);
 const _ep0$1 = {};
 const _mw0$1 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-kms/dist-es/commands/CreateGrantCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/CreateGrantCommand.js
 var CreateGrantCommand = class extends command$1(_ep0$1, _mw0$1, "CreateGrant", CreateGrant$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/DecryptCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/DecryptCommand.js
 var DecryptCommand = class extends command$1(_ep0$1, _mw0$1, "Decrypt", Decrypt$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/DescribeKeyCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/DescribeKeyCommand.js
 var DescribeKeyCommand = class extends command$1(_ep0$1, _mw0$1, "DescribeKey", DescribeKey$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/GenerateDataKeyWithoutPlaintextCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/GenerateDataKeyWithoutPlaintextCommand.js
 var GenerateDataKeyWithoutPlaintextCommand = class extends command$1(_ep0$1, _mw0$1, "GenerateDataKeyWithoutPlaintext", GenerateDataKeyWithoutPlaintext$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/GetKeyPolicyCommand.js
 var GetKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "GetKeyPolicy", GetKeyPolicy$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/ListGrantsCommand.js
 var ListGrantsCommand = class extends command$1(_ep0$1, _mw0$1, "ListGrants", ListGrants$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/PutKeyPolicyCommand.js
 var PutKeyPolicyCommand = class extends command$1(_ep0$1, _mw0$1, "PutKeyPolicy", PutKeyPolicy$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/ReEncryptCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/ReEncryptCommand.js
 var ReEncryptCommand = class extends command$1(_ep0$1, _mw0$1, "ReEncrypt", ReEncrypt$) {};
-// node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
+// ../main/node_modules/@aws-sdk/client-kms/dist-es/commands/RevokeGrantCommand.js
 var RevokeGrantCommand = class extends command$1(_ep0$1, _mw0$1, "RevokeGrant", RevokeGrant$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthSchemeProvider.js
 init_httpAuthSchemes();
 init_client$1();
 const defaultSSMHttpAuthSchemeParametersProvider = async (config, context, input) => {
@@ -35783,7 +35783,7 @@ const resolveHttpAuthSchemeConfig = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/endpoint/EndpointParameters.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
@@ -35809,9 +35809,9 @@ const commonParams = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-ssm/package.json
+// ../main/node_modules/@aws-sdk/client-ssm/package.json
 var version$1 = "3.1169.0";
-// node_modules/@aws-sdk/client-ssm/dist-es/endpoint/bdd.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/endpoint/bdd.js
 init_endpoints();
 const k = "ref";
 const a = -1;
@@ -35910,7 +35910,7 @@ const nodes = new Int32Array([
 	100000003
 ]);
 const bdd = BinaryDecisionDiagram.from(nodes, root, _data.conditions, _data.results);
-// node_modules/@aws-sdk/client-ssm/dist-es/endpoint/endpointResolver.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/endpoint/endpointResolver.js
 init_client();
 init_endpoints();
 const cache = new EndpointCache({
@@ -35929,7 +35929,7 @@ const defaultEndpointResolver = (endpointParams, context = {}) => {
 	}));
 };
 customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-ssm/dist-es/models/SSMServiceException.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/models/SSMServiceException.js
 init_client$1();
 var SSMServiceException = class SSMServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ssm#SSMServiceException";
@@ -35938,7 +35938,7 @@ var SSMServiceException = class SSMServiceException extends ServiceException {
 		Object.setPrototypeOf(this, SSMServiceException.prototype);
 	}
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/models/errors.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/models/errors.js
 var AccessDeniedException = class AccessDeniedException extends SSMServiceException {
 	static shapeId = "com.amazonaws.ssm#AccessDeniedException";
 	name = "AccessDeniedException";
@@ -38007,7 +38007,7 @@ var ResourceDataSyncConflictException = class ResourceDataSyncConflictException 
 		this.Message = opts.Message;
 	}
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/schemas/schemas_0.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/schemas/schemas_0.js
 init_schema();
 const _AAE = "AssociationAlreadyExists";
 const _ADE = "AccessDeniedException";
@@ -40671,7 +40671,7 @@ var PutParameter$ = [
 	() => PutParameterRequest$,
 	() => PutParameterResult$
 ];
-// node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.shared.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.shared.js
 init_httpAuthSchemes();
 init_protocols();
 init_checksum();
@@ -40708,7 +40708,7 @@ const getRuntimeConfig$1 = (config) => {
 		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
 	};
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/runtimeConfig.js
 init_client();
 init_httpAuthSchemes();
 init_client$1();
@@ -40755,7 +40755,7 @@ const getRuntimeConfig = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthExtensionConfiguration.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -40790,7 +40790,7 @@ const resolveHttpAuthRuntimeConfig = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/runtimeExtensions.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/runtimeExtensions.js
 init_client();
 init_client$1();
 init_protocols$1();
@@ -40799,7 +40799,7 @@ const resolveRuntimeExtensions = (runtimeConfig, extensions) => {
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/SSMClient.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/SSMClient.js
 init_client();
 init_dist_es$13();
 init_client$1();
@@ -40838,33 +40838,33 @@ var SSMClient = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/client-ssm/dist-es/commandBuilder.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commandBuilder.js
 init_client$1();
 init_endpoints();
 const command = makeBuilder(commonParams, "AmazonSSM", "SSMClient", getEndpointPlugin);
 const _ep0 = {};
 const _mw0 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/AddTagsToResourceCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/AddTagsToResourceCommand.js
 var AddTagsToResourceCommand = class extends command(_ep0, _mw0, "AddTagsToResource", AddTagsToResource$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParameterCommand.js
 var DeleteParameterCommand = class extends command(_ep0, _mw0, "DeleteParameter", DeleteParameter$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParametersCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DeleteParametersCommand.js
 var DeleteParametersCommand = class extends command(_ep0, _mw0, "DeleteParameters", DeleteParameters$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeInstanceInformationCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeInstanceInformationCommand.js
 var DescribeInstanceInformationCommand = class extends command(_ep0, _mw0, "DescribeInstanceInformation", DescribeInstanceInformation$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeParametersCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/DescribeParametersCommand.js
 var DescribeParametersCommand = class extends command(_ep0, _mw0, "DescribeParameters", DescribeParameters$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterCommand.js
 var GetParameterCommand = class extends command(_ep0, _mw0, "GetParameter", GetParameter$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterHistoryCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParameterHistoryCommand.js
 var GetParameterHistoryCommand = class extends command(_ep0, _mw0, "GetParameterHistory", GetParameterHistory$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersByPathCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersByPathCommand.js
 var GetParametersByPathCommand = class extends command(_ep0, _mw0, "GetParametersByPath", GetParametersByPath$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/GetParametersCommand.js
 var GetParametersCommand = class extends command(_ep0, _mw0, "GetParameters", GetParameters$) {};
-// node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
+// ../main/node_modules/@aws-sdk/client-ssm/dist-es/commands/PutParameterCommand.js
 var PutParameterCommand = class extends command(_ep0, _mw0, "PutParameter", PutParameter$) {};
-// node_modules/yocto-queue/index.js
+// ../main/node_modules/yocto-queue/index.js
 var Node = class {
 	value;
 	next;
@@ -40921,7 +40921,7 @@ var Queue = class {
 		while (this.#head) yield this.dequeue();
 	}
 };
-// node_modules/p-limit/index.js
+// ../main/node_modules/p-limit/index.js
 function pLimit(concurrency) {
 	let rejectOnClear = false;
 	if (typeof concurrency === "object") ({concurrency, rejectOnClear = false} = concurrency);
@@ -42024,18 +42024,18 @@ async function describeImages(place, ids) {
 }
 async function byIds(ids, describe) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall$1) {
-		let rest = ids.slice(start, start + idsPerCall$1);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!isAbsent(error)) throw error;
-			const known = rest.filter((id) => !errorMessage(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
-	}
+	for (let start = 0; start < ids.length; start += idsPerCall$1) found.push(...await withThoseThere(ids.slice(start, start + idsPerCall$1), describe));
 	return found;
+}
+async function withThoseThere(ids, act) {
+	for (let rest = [...ids]; rest.length > 0;) try {
+		return await act(rest);
+	} catch (error) {
+		if (!isAbsent(error)) throw error;
+		const known = rest.filter((id) => !errorMessage(error).includes(id));
+		rest = known.length < rest.length ? known : [];
+	}
+	return [];
 }
 async function ancestryOf(place, id) {
 	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
@@ -44231,10 +44231,14 @@ async function noteInstances(place, ids, note) {
 	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
 }
 async function othersOf(place, ImageId) {
-	const { LaunchPermissions = [] } = await place.ec2(new DescribeImageAttributeCommand({
+	const command = new DescribeImageAttributeCommand({
 		ImageId,
 		Attribute: "launchPermission"
-	}));
+	});
+	const { LaunchPermissions = [] } = await place.ec2(command).catch((error) => {
+		if (isAbsent(error)) return {};
+		throw error;
+	});
 	return LaunchPermissions.map(launcherName).filter((name) => name !== place.account);
 }
 async function noteReferences(place, ids, note) {
@@ -44982,15 +44986,19 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!hasCode(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !isDenied(error)) throw error;
+		if (!hasCode(error, "TagLimitExceeded") && !isUnseen(error) && !isDenied(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+		}));
+	} catch (error) {
+		if (!isUnseen(error)) throw error;
+	}
 }
 const sharePrefix = `${tagPrefix}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
@@ -46083,7 +46091,7 @@ async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -46317,6 +46325,7 @@ function wordsOf(policy) {
 }
 const changeSeconds = 150;
 const turnSeconds = 2;
+const lagSeconds = 2;
 const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
@@ -46327,6 +46336,7 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 	let stands = false;
 	let seen = "";
 	let puts = 0;
+	let putAt = Number.NEGATIVE_INFINITY;
 	for (let waitMs = firstWaitMs; clock.now() < end;) {
 		const late = clock.after(turnSeconds * 1e3);
 		const turn = place.until(AbortSignal.any([place.signal, late]));
@@ -46337,10 +46347,11 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 			stands = changed === policy;
 			const isQuiet = wordsOf(policy) === seen;
 			seen = wordsOf(policy);
-			if (!stands && isQuiet) {
+			if (!stands && isQuiet && clock.now() - putAt >= lagSeconds * 1e3) {
 				seen = "";
 				written = true;
 				puts += 1;
+				putAt = clock.now();
 				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
 				const Policy = writePolicy(changed);
 				await turn.kms(new PutKeyPolicyCommand({
@@ -46931,6 +46942,7 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	await releaseTarget(place, {
 		superseding: true,
 		ready: false,
+		mayWait: true,
 		isLast: true,
 		isSweep: true,
 		othersLive: false,
@@ -46946,21 +46958,19 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	}, notes);
 	return reportOf$1(notes);
 }
+const settleMs$2 = 3e4;
 async function findBegun(place, owners, notes) {
-	const { state, gone, othersLive } = owners;
-	const { keepPending } = state;
-	const ofLease = {
-		Name: `tag:${tagKeys.lease}`,
-		Values: [...gone.keys(), ...keepPending ? [endedLease] : []]
-	};
-	const ofSource = {
-		Name: `tag:${tagKeys.sourceAmi}`,
-		Values: [state.imageId]
-	};
-	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
+	const { state, gone, othersLive, mayWait } = owners;
 	const leaseOf = (one) => tagValue(one, tagKeys.lease) ?? "";
 	const isOwn = (one) => leaseOf(one) === state.leaseId;
-	const spared = othersLive && !images.every(isOwn);
+	let { images, snapshots } = await leased(place, owners);
+	const mayServe = othersLive && !images.every(isOwn);
+	const ofDead = [...images, ...snapshots].some((one) => !isOwn(one) && gone.has(leaseOf(one)));
+	const spared = mayServe || ofDead && !mayWait;
+	if (ofDead && !spared) {
+		await place.sleep(settleMs$2);
+		({images, snapshots} = await leased(place, owners));
+	}
 	const isProven = provenIn(place, notes);
 	const isTheirs = (one) => isProven("ImageId" in one ? one.ImageId : one.SnapshotId, tieToLease(one, gone.get(leaseOf(one)))) && (!spared || isOwn(one));
 	return {
@@ -46972,6 +46982,21 @@ async function findBegun(place, owners, notes) {
 			notes
 		}),
 		spared
+	};
+}
+async function leased(place, { state: { imageId, keepPending }, gone }) {
+	const ofLease = {
+		Name: `tag:${tagKeys.lease}`,
+		Values: [...gone.keys(), ...keepPending ? [endedLease] : []]
+	};
+	const ofSource = {
+		Name: `tag:${tagKeys.sourceAmi}`,
+		Values: [imageId]
+	};
+	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
+	return {
+		images,
+		snapshots
 	};
 }
 function provenIn(place, notes) {
@@ -47028,45 +47053,58 @@ async function findSuperseded$1(place, { state, gone }, notes) {
 async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
 	if (superseded.length === 0) return;
 	const where = placeName(place);
-	if (deletes) {
-		await joined(superseded.map((id) => deleteSnapshot(place, id)));
-		notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
-		return;
-	}
+	if (deletes) return deleteAll(place, superseded, notes);
 	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
 	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+}
+async function deleteAll(place, ids, notes) {
+	const where = placeName(place);
+	const gone = await joined(ids.map(async (id) => {
+		try {
+			await deleteSnapshot(place, id);
+			return [id];
+		} catch (error) {
+			notes.failed.push({ what: `Deleting ${id} in ${where}: ${errorMessage(error)}` });
+			return [];
+		}
+	}));
+	if (gone.flat().length > 0) notes.done.push(`deleted ${gone.flat().join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = placeName(place);
 	const users = await imagesWith(place, idsOf(copies));
 	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
-	const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
-	if (kept.length > 0) {
-		const Tags = [{
-			Key: tagKeys.lease,
-			Value: endedLease
-		}];
+	const going = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
+	const Tags = [{
+		Key: tagKeys.lease,
+		Value: endedLease
+	}];
+	const there = await withThoseThere(idsOf(going), async (Resources) => {
 		await place.ec2(new CreateTagsCommand({
-			Resources: idsOf(kept),
+			Resources,
 			Tags
 		}));
+		return Resources;
+	});
+	const kept = going.filter(({ SnapshotId = "" }) => there.includes(SnapshotId));
+	if (kept.length > 0) {
 		const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
 		notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 	}
-	const going = idsOf(loose.filter((one) => !kept.includes(one)));
-	await joined(going.map((id) => deleteSnapshot(place, id)));
-	if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
+	await deleteAll(place, idsOf(loose.filter((one) => !going.includes(one))), notes);
 	const isFinished = (copy) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
 	await untagFinished(place, idsOf(copies.filter(isFinished)));
 }
 async function untagFinished(place, Resources) {
-	if (Resources.length === 0) return;
 	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources,
-			Tags: [{ Key: tagKeys.lease }]
-		}));
+		await withThoseThere(Resources, async (some) => {
+			await place.ec2(new DeleteTagsCommand({
+				Resources: some,
+				Tags: [{ Key: tagKeys.lease }]
+			}));
+			return some;
+		});
 	} catch (error) {
 		if (!isDenied(error)) throw error;
 	}
@@ -47167,7 +47205,7 @@ function accessBy(releasing, leases, notes) {
 	});
 }
 function inTargets(releasing, leases, notes) {
-	const { state, targets, optional, superseding, ready, isLast } = releasing;
+	const { state, targets, optional, superseding, ready, patient, grants, isLast } = releasing;
 	let known;
 	const parents = () => {
 		known ??= parentsOf(releasing, leases, notes);
@@ -47179,6 +47217,7 @@ function inTargets(releasing, leases, notes) {
 		gone: new Map([[state.leaseId, state.since], ...dead]),
 		othersLive: leases.live.length > 0,
 		superseding,
+		mayWait: isLast && (patient || state.keepPending || grants === void 0),
 		isLast,
 		isSweep: false,
 		parents
@@ -47425,43 +47464,66 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 // src/audit.ts
 async function audit$1(host, request, signal) {
 	const log = openLog(host);
-	const findings = openFindings(signal);
-	const accounts = openAccounts(host, request, findings);
 	return log.group("Comparing every target with the source AMI", async () => {
-		const observed = await observe(whatIsCompared(request), accounts, findings);
-		if (observed === void 0 || findings.of(void 0).length > 0) throw new ProblemsError(findings.problems, void 0);
-		const { source } = observed;
-		const at = accounts.source(source.place.region);
-		const owners = await readOwners({
+		let looked = await look$1({
 			host,
 			request,
-			accounts,
-			source: at,
 			log
-		});
-		const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
-		const known = new Map(observed.targets.map((target) => [target.request, target]));
-		const looking = {
-			request,
-			accounts,
-			source,
-			owners,
-			parents,
-			findings
-		};
-		const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-		for (const warning of findings.warnings()) log.warn(warning);
-		const all = [...found.flat(), ...leftAtSource(source.place, owners)];
-		for (const { kind, account, region, why } of all) log.line(placeName({
+		}, signal);
+		if (looked.found.length > 0) {
+			await host.clock.sleep(settleMs$1, signal);
+			looked = await look$1({
+				host,
+				request,
+				log
+			}, signal);
+		}
+		const { source, found, warnings } = looked;
+		for (const warning of warnings) log.warn(warning);
+		for (const { kind, account, region, why } of found) log.line(placeName({
 			account,
 			region
 		}), `${kind}: ${why}`);
 		return {
 			source,
-			findings: all,
+			findings: found,
 			seconds: log.elapsedSeconds()
 		};
 	});
+}
+const settleMs$1 = 1e4;
+async function look$1({ host, request, log }, signal) {
+	const findings = openFindings(signal);
+	const accounts = openAccounts(host, request, findings);
+	const warnings = [];
+	const observed = await observe(whatIsCompared(request), accounts, findings);
+	if (observed === void 0 || findings.of(void 0).length > 0) throw new ProblemsError(findings.problems, void 0);
+	const { source } = observed;
+	const owners = await readOwners({
+		host,
+		request,
+		accounts,
+		source: accounts.source(source.place.region),
+		log: {
+			...log,
+			warn: (text) => warnings.push(text)
+		}
+	});
+	const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
+	const known = new Map(observed.targets.map((target) => [target.request, target]));
+	const looking = {
+		request,
+		accounts,
+		source,
+		owners,
+		parents,
+		findings
+	};
+	return {
+		source,
+		found: [...(await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))))).flat(), ...leftAtSource(source.place, owners)],
+		warnings: [...warnings, ...findings.warnings()]
+	};
 }
 function whatIsCompared(request) {
 	const none = {
@@ -47853,7 +47915,7 @@ function readHubKey(reader, sourceRegion, run) {
 	if (problem !== void 0 && unknownPlaceholders(template).length === 0) reader.note("hub-kms-key", template, problem);
 	return template;
 }
-// node_modules/yaml/dist/nodes/identity.js
+// ../main/node_modules/yaml/dist/nodes/identity.js
 var require_identity = __commonJSMin(((exports) => {
 	const ALIAS = Symbol.for("yaml.alias");
 	const DOC = Symbol.for("yaml.document");
@@ -47902,7 +47964,7 @@ var require_identity = __commonJSMin(((exports) => {
 	exports.isScalar = isScalar;
 	exports.isSeq = isSeq;
 }));
-// node_modules/yaml/dist/visit.js
+// ../main/node_modules/yaml/dist/visit.js
 var require_visit = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	const BREAK = Symbol("break visit");
@@ -48025,7 +48087,7 @@ var require_visit = __commonJSMin(((exports) => {
 	exports.visit = visit;
 	exports.visitAsync = visitAsync;
 }));
-// node_modules/yaml/dist/doc/directives.js
+// ../main/node_modules/yaml/dist/doc/directives.js
 var require_directives = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var visit = require_visit();
@@ -48165,7 +48227,7 @@ var require_directives = __commonJSMin(((exports) => {
 	Directives.defaultTags = { "!!": "tag:yaml.org,2002:" };
 	exports.Directives = Directives;
 }));
-// node_modules/yaml/dist/doc/anchors.js
+// ../main/node_modules/yaml/dist/doc/anchors.js
 var require_anchors = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var visit = require_visit();
@@ -48220,7 +48282,7 @@ var require_anchors = __commonJSMin(((exports) => {
 	exports.createNodeAnchors = createNodeAnchors;
 	exports.findNewAnchor = findNewAnchor;
 }));
-// node_modules/yaml/dist/doc/applyReviver.js
+// ../main/node_modules/yaml/dist/doc/applyReviver.js
 var require_applyReviver = __commonJSMin(((exports) => {
 	function applyReviver(reviver, obj, key, val) {
 		if (val && typeof val === "object") {
@@ -48254,7 +48316,7 @@ var require_applyReviver = __commonJSMin(((exports) => {
 	}
 	exports.applyReviver = applyReviver;
 }));
-// node_modules/yaml/dist/nodes/toJS.js
+// ../main/node_modules/yaml/dist/nodes/toJS.js
 var require_toJS = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	function toJS(value, arg, ctx) {
@@ -48280,7 +48342,7 @@ var require_toJS = __commonJSMin(((exports) => {
 	}
 	exports.toJS = toJS;
 }));
-// node_modules/yaml/dist/nodes/Node.js
+// ../main/node_modules/yaml/dist/nodes/Node.js
 var require_Node = __commonJSMin(((exports) => {
 	var applyReviver = require_applyReviver();
 	var identity = require_identity();
@@ -48311,7 +48373,7 @@ var require_Node = __commonJSMin(((exports) => {
 	};
 	exports.NodeBase = NodeBase;
 }));
-// node_modules/yaml/dist/nodes/Alias.js
+// ../main/node_modules/yaml/dist/nodes/Alias.js
 var require_Alias = __commonJSMin(((exports) => {
 	var anchors = require_anchors();
 	var visit = require_visit();
@@ -48401,7 +48463,7 @@ var require_Alias = __commonJSMin(((exports) => {
 	}
 	exports.Alias = Alias;
 }));
-// node_modules/yaml/dist/nodes/Scalar.js
+// ../main/node_modules/yaml/dist/nodes/Scalar.js
 var require_Scalar = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Node = require_Node();
@@ -48427,7 +48489,7 @@ var require_Scalar = __commonJSMin(((exports) => {
 	exports.Scalar = Scalar;
 	exports.isScalarValue = isScalarValue;
 }));
-// node_modules/yaml/dist/doc/createNode.js
+// ../main/node_modules/yaml/dist/doc/createNode.js
 var require_createNode = __commonJSMin(((exports) => {
 	var Alias = require_Alias();
 	var identity = require_identity();
@@ -48489,7 +48551,7 @@ var require_createNode = __commonJSMin(((exports) => {
 	}
 	exports.createNode = createNode;
 }));
-// node_modules/yaml/dist/nodes/Collection.js
+// ../main/node_modules/yaml/dist/nodes/Collection.js
 var require_Collection = __commonJSMin(((exports) => {
 	var createNode = require_createNode();
 	var identity = require_identity();
@@ -48583,7 +48645,7 @@ var require_Collection = __commonJSMin(((exports) => {
 	exports.collectionFromPath = collectionFromPath;
 	exports.isEmptyPath = isEmptyPath;
 }));
-// node_modules/yaml/dist/stringify/stringifyComment.js
+// ../main/node_modules/yaml/dist/stringify/stringifyComment.js
 var require_stringifyComment = __commonJSMin(((exports) => {
 	const stringifyComment = (str) => str.replace(/^(?!$)(?: $)?/gm, "#");
 	function indentComment(comment, indent) {
@@ -48595,7 +48657,7 @@ var require_stringifyComment = __commonJSMin(((exports) => {
 	exports.lineComment = lineComment;
 	exports.stringifyComment = stringifyComment;
 }));
-// node_modules/yaml/dist/stringify/foldFlowLines.js
+// ../main/node_modules/yaml/dist/stringify/foldFlowLines.js
 var require_foldFlowLines = __commonJSMin(((exports) => {
 	const FOLD_FLOW = "flow";
 	const FOLD_BLOCK = "block";
@@ -48705,7 +48767,7 @@ var require_foldFlowLines = __commonJSMin(((exports) => {
 	exports.FOLD_QUOTED = FOLD_QUOTED;
 	exports.foldFlowLines = foldFlowLines;
 }));
-// node_modules/yaml/dist/stringify/stringifyString.js
+// ../main/node_modules/yaml/dist/stringify/stringifyString.js
 var require_stringifyString = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var foldFlowLines = require_foldFlowLines();
@@ -48928,7 +48990,7 @@ var require_stringifyString = __commonJSMin(((exports) => {
 	}
 	exports.stringifyString = stringifyString;
 }));
-// node_modules/yaml/dist/stringify/stringify.js
+// ../main/node_modules/yaml/dist/stringify/stringify.js
 var require_stringify = __commonJSMin(((exports) => {
 	var anchors = require_anchors();
 	var identity = require_identity();
@@ -49035,7 +49097,7 @@ var require_stringify = __commonJSMin(((exports) => {
 	exports.createStringifyContext = createStringifyContext;
 	exports.stringify = stringify;
 }));
-// node_modules/yaml/dist/stringify/stringifyPair.js
+// ../main/node_modules/yaml/dist/stringify/stringifyPair.js
 var require_stringifyPair = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -49131,7 +49193,7 @@ var require_stringifyPair = __commonJSMin(((exports) => {
 	}
 	exports.stringifyPair = stringifyPair;
 }));
-// node_modules/yaml/dist/log.js
+// ../main/node_modules/yaml/dist/log.js
 var require_log = __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	function debug(logLevel, ...messages) {
@@ -49146,7 +49208,7 @@ var require_log = __commonJSMin(((exports) => {
 	exports.debug = debug;
 	exports.warn = warn;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/merge.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/merge.js
 var require_merge = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -49188,7 +49250,7 @@ var require_merge = __commonJSMin(((exports) => {
 	exports.isMergeKey = isMergeKey;
 	exports.merge = merge;
 }));
-// node_modules/yaml/dist/nodes/addPairToJSMap.js
+// ../main/node_modules/yaml/dist/nodes/addPairToJSMap.js
 var require_addPairToJSMap = __commonJSMin(((exports) => {
 	var log = require_log();
 	var merge = require_merge();
@@ -49238,7 +49300,7 @@ var require_addPairToJSMap = __commonJSMin(((exports) => {
 	}
 	exports.addPairToJSMap = addPairToJSMap;
 }));
-// node_modules/yaml/dist/nodes/Pair.js
+// ../main/node_modules/yaml/dist/nodes/Pair.js
 var require_Pair = __commonJSMin(((exports) => {
 	var createNode = require_createNode();
 	var stringifyPair = require_stringifyPair();
@@ -49270,7 +49332,7 @@ var require_Pair = __commonJSMin(((exports) => {
 	exports.Pair = Pair;
 	exports.createPair = createPair;
 }));
-// node_modules/yaml/dist/stringify/stringifyCollection.js
+// ../main/node_modules/yaml/dist/stringify/stringifyCollection.js
 var require_stringifyCollection = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var stringify = require_stringify();
@@ -49387,7 +49449,7 @@ var require_stringifyCollection = __commonJSMin(((exports) => {
 	}
 	exports.stringifyCollection = stringifyCollection;
 }));
-// node_modules/yaml/dist/nodes/YAMLMap.js
+// ../main/node_modules/yaml/dist/nodes/YAMLMap.js
 var require_YAMLMap = __commonJSMin(((exports) => {
 	var stringifyCollection = require_stringifyCollection();
 	var addPairToJSMap = require_addPairToJSMap();
@@ -49480,7 +49542,7 @@ var require_YAMLMap = __commonJSMin(((exports) => {
 	exports.YAMLMap = YAMLMap;
 	exports.findPair = findPair;
 }));
-// node_modules/yaml/dist/schema/common/map.js
+// ../main/node_modules/yaml/dist/schema/common/map.js
 var require_map = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var YAMLMap = require_YAMLMap();
@@ -49496,7 +49558,7 @@ var require_map = __commonJSMin(((exports) => {
 		createNode: (schema, obj, ctx) => YAMLMap.YAMLMap.from(schema, obj, ctx)
 	};
 }));
-// node_modules/yaml/dist/nodes/YAMLSeq.js
+// ../main/node_modules/yaml/dist/nodes/YAMLSeq.js
 var require_YAMLSeq = __commonJSMin(((exports) => {
 	var createNode = require_createNode();
 	var stringifyCollection = require_stringifyCollection();
@@ -49580,7 +49642,7 @@ var require_YAMLSeq = __commonJSMin(((exports) => {
 	}
 	exports.YAMLSeq = YAMLSeq;
 }));
-// node_modules/yaml/dist/schema/common/seq.js
+// ../main/node_modules/yaml/dist/schema/common/seq.js
 var require_seq = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var YAMLSeq = require_YAMLSeq();
@@ -49596,7 +49658,7 @@ var require_seq = __commonJSMin(((exports) => {
 		createNode: (schema, obj, ctx) => YAMLSeq.YAMLSeq.from(schema, obj, ctx)
 	};
 }));
-// node_modules/yaml/dist/schema/common/string.js
+// ../main/node_modules/yaml/dist/schema/common/string.js
 var require_string = __commonJSMin(((exports) => {
 	var stringifyString = require_stringifyString();
 	exports.string = {
@@ -49610,7 +49672,7 @@ var require_string = __commonJSMin(((exports) => {
 		}
 	};
 }));
-// node_modules/yaml/dist/schema/common/null.js
+// ../main/node_modules/yaml/dist/schema/common/null.js
 var require_null = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	const nullTag = {
@@ -49624,7 +49686,7 @@ var require_null = __commonJSMin(((exports) => {
 	};
 	exports.nullTag = nullTag;
 }));
-// node_modules/yaml/dist/schema/core/bool.js
+// ../main/node_modules/yaml/dist/schema/core/bool.js
 var require_bool$1 = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	const boolTag = {
@@ -49642,7 +49704,7 @@ var require_bool$1 = __commonJSMin(((exports) => {
 	};
 	exports.boolTag = boolTag;
 }));
-// node_modules/yaml/dist/stringify/stringifyNumber.js
+// ../main/node_modules/yaml/dist/stringify/stringifyNumber.js
 var require_stringifyNumber = __commonJSMin(((exports) => {
 	function stringifyNumber({ format, minFractionDigits, tag, value }) {
 		if (typeof value === "bigint") return String(value);
@@ -49662,7 +49724,7 @@ var require_stringifyNumber = __commonJSMin(((exports) => {
 	}
 	exports.stringifyNumber = stringifyNumber;
 }));
-// node_modules/yaml/dist/schema/core/float.js
+// ../main/node_modules/yaml/dist/schema/core/float.js
 var require_float$1 = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var stringifyNumber = require_stringifyNumber();
@@ -49702,7 +49764,7 @@ var require_float$1 = __commonJSMin(((exports) => {
 	exports.floatExp = floatExp;
 	exports.floatNaN = floatNaN;
 }));
-// node_modules/yaml/dist/schema/core/int.js
+// ../main/node_modules/yaml/dist/schema/core/int.js
 var require_int$1 = __commonJSMin(((exports) => {
 	var stringifyNumber = require_stringifyNumber();
 	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
@@ -49742,7 +49804,7 @@ var require_int$1 = __commonJSMin(((exports) => {
 	exports.intHex = intHex;
 	exports.intOct = intOct;
 }));
-// node_modules/yaml/dist/schema/core/schema.js
+// ../main/node_modules/yaml/dist/schema/core/schema.js
 var require_schema$2 = __commonJSMin(((exports) => {
 	var map = require_map();
 	var _null = require_null();
@@ -49765,7 +49827,7 @@ var require_schema$2 = __commonJSMin(((exports) => {
 		float.float
 	];
 }));
-// node_modules/yaml/dist/schema/json/schema.js
+// ../main/node_modules/yaml/dist/schema/json/schema.js
 var require_schema$1 = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var map = require_map();
@@ -49826,7 +49888,7 @@ var require_schema$1 = __commonJSMin(((exports) => {
 		}
 	});
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/binary.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/binary.js
 var require_binary = __commonJSMin(((exports) => {
 	var node_buffer = __require("buffer");
 	var Scalar = require_Scalar();
@@ -49873,7 +49935,7 @@ var require_binary = __commonJSMin(((exports) => {
 		}
 	};
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/pairs.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/pairs.js
 var require_pairs = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Pair = require_Pair();
@@ -49933,7 +49995,7 @@ var require_pairs = __commonJSMin(((exports) => {
 	exports.pairs = pairs;
 	exports.resolvePairs = resolvePairs;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/omap.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/omap.js
 var require_omap = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var toJS = require_toJS();
@@ -49993,7 +50055,7 @@ var require_omap = __commonJSMin(((exports) => {
 	exports.YAMLOMap = YAMLOMap;
 	exports.omap = omap;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/bool.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/bool.js
 var require_bool = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	function boolStringify({ value, source }, ctx) {
@@ -50019,7 +50081,7 @@ var require_bool = __commonJSMin(((exports) => {
 	exports.falseTag = falseTag;
 	exports.trueTag = trueTag;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/float.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/float.js
 var require_float = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var stringifyNumber = require_stringifyNumber();
@@ -50062,7 +50124,7 @@ var require_float = __commonJSMin(((exports) => {
 	exports.floatExp = floatExp;
 	exports.floatNaN = floatNaN;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/int.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/int.js
 var require_int = __commonJSMin(((exports) => {
 	var stringifyNumber = require_stringifyNumber();
 	const intIdentify = (value) => typeof value === "bigint" || Number.isInteger(value);
@@ -50134,7 +50196,7 @@ var require_int = __commonJSMin(((exports) => {
 	exports.intHex = intHex;
 	exports.intOct = intOct;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/set.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/set.js
 var require_set = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Pair = require_Pair();
@@ -50198,7 +50260,7 @@ var require_set = __commonJSMin(((exports) => {
 	exports.YAMLSet = YAMLSet;
 	exports.set = set;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/timestamp.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/timestamp.js
 var require_timestamp = __commonJSMin(((exports) => {
 	var stringifyNumber = require_stringifyNumber();
 	function parseSexagesimal(str, asBigInt) {
@@ -50274,7 +50336,7 @@ var require_timestamp = __commonJSMin(((exports) => {
 	exports.intTime = intTime;
 	exports.timestamp = timestamp;
 }));
-// node_modules/yaml/dist/schema/yaml-1.1/schema.js
+// ../main/node_modules/yaml/dist/schema/yaml-1.1/schema.js
 var require_schema = __commonJSMin(((exports) => {
 	var map = require_map();
 	var _null = require_null();
@@ -50313,7 +50375,7 @@ var require_schema = __commonJSMin(((exports) => {
 		timestamp.timestamp
 	];
 }));
-// node_modules/yaml/dist/schema/tags.js
+// ../main/node_modules/yaml/dist/schema/tags.js
 var require_tags = __commonJSMin(((exports) => {
 	var map = require_map();
 	var _null = require_null();
@@ -50398,7 +50460,7 @@ var require_tags = __commonJSMin(((exports) => {
 	exports.coreKnownTags = coreKnownTags;
 	exports.getTags = getTags;
 }));
-// node_modules/yaml/dist/schema/Schema.js
+// ../main/node_modules/yaml/dist/schema/Schema.js
 var require_Schema = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var map = require_map();
@@ -50425,7 +50487,7 @@ var require_Schema = __commonJSMin(((exports) => {
 		}
 	};
 }));
-// node_modules/yaml/dist/stringify/stringifyDocument.js
+// ../main/node_modules/yaml/dist/stringify/stringifyDocument.js
 var require_stringifyDocument = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var stringify = require_stringify();
@@ -50486,7 +50548,7 @@ var require_stringifyDocument = __commonJSMin(((exports) => {
 	}
 	exports.stringifyDocument = stringifyDocument;
 }));
-// node_modules/yaml/dist/doc/Document.js
+// ../main/node_modules/yaml/dist/doc/Document.js
 var require_Document = __commonJSMin(((exports) => {
 	var Alias = require_Alias();
 	var Collection = require_Collection();
@@ -50696,7 +50758,7 @@ var require_Document = __commonJSMin(((exports) => {
 	}
 	exports.Document = Document;
 }));
-// node_modules/yaml/dist/errors.js
+// ../main/node_modules/yaml/dist/errors.js
 var require_errors = __commonJSMin(((exports) => {
 	var YAMLError = class extends Error {
 		constructor(name, pos, code, message) {
@@ -50748,7 +50810,7 @@ var require_errors = __commonJSMin(((exports) => {
 	exports.YAMLWarning = YAMLWarning;
 	exports.prettifyError = prettifyError;
 }));
-// node_modules/yaml/dist/compose/resolve-props.js
+// ../main/node_modules/yaml/dist/compose/resolve-props.js
 var require_resolve_props = __commonJSMin(((exports) => {
 	function resolveProps(tokens, { flow, indicator, next, offset, onError, parentIndent, startOnNewline }) {
 		let spaceBefore = false;
@@ -50854,7 +50916,7 @@ var require_resolve_props = __commonJSMin(((exports) => {
 	}
 	exports.resolveProps = resolveProps;
 }));
-// node_modules/yaml/dist/compose/util-contains-newline.js
+// ../main/node_modules/yaml/dist/compose/util-contains-newline.js
 var require_util_contains_newline = __commonJSMin(((exports) => {
 	function containsNewline(key) {
 		if (!key) return null;
@@ -50882,7 +50944,7 @@ var require_util_contains_newline = __commonJSMin(((exports) => {
 	}
 	exports.containsNewline = containsNewline;
 }));
-// node_modules/yaml/dist/compose/util-flow-indent-check.js
+// ../main/node_modules/yaml/dist/compose/util-flow-indent-check.js
 var require_util_flow_indent_check = __commonJSMin(((exports) => {
 	var utilContainsNewline = require_util_contains_newline();
 	function flowIndentCheck(indent, fc, onError) {
@@ -50893,7 +50955,7 @@ var require_util_flow_indent_check = __commonJSMin(((exports) => {
 	}
 	exports.flowIndentCheck = flowIndentCheck;
 }));
-// node_modules/yaml/dist/compose/util-map-includes.js
+// ../main/node_modules/yaml/dist/compose/util-map-includes.js
 var require_util_map_includes = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	function mapIncludes(ctx, items, search) {
@@ -50904,7 +50966,7 @@ var require_util_map_includes = __commonJSMin(((exports) => {
 	}
 	exports.mapIncludes = mapIncludes;
 }));
-// node_modules/yaml/dist/compose/resolve-block-map.js
+// ../main/node_modules/yaml/dist/compose/resolve-block-map.js
 var require_resolve_block_map = __commonJSMin(((exports) => {
 	var Pair = require_Pair();
 	var YAMLMap = require_YAMLMap();
@@ -50991,7 +51053,7 @@ var require_resolve_block_map = __commonJSMin(((exports) => {
 	}
 	exports.resolveBlockMap = resolveBlockMap;
 }));
-// node_modules/yaml/dist/compose/resolve-block-seq.js
+// ../main/node_modules/yaml/dist/compose/resolve-block-seq.js
 var require_resolve_block_seq = __commonJSMin(((exports) => {
 	var YAMLSeq = require_YAMLSeq();
 	var resolveProps = require_resolve_props();
@@ -51035,7 +51097,7 @@ var require_resolve_block_seq = __commonJSMin(((exports) => {
 	}
 	exports.resolveBlockSeq = resolveBlockSeq;
 }));
-// node_modules/yaml/dist/compose/resolve-end.js
+// ../main/node_modules/yaml/dist/compose/resolve-end.js
 var require_resolve_end = __commonJSMin(((exports) => {
 	function resolveEnd(end, offset, reqSpace, onError) {
 		let comment = "";
@@ -51072,7 +51134,7 @@ var require_resolve_end = __commonJSMin(((exports) => {
 	}
 	exports.resolveEnd = resolveEnd;
 }));
-// node_modules/yaml/dist/compose/resolve-flow-collection.js
+// ../main/node_modules/yaml/dist/compose/resolve-flow-collection.js
 var require_resolve_flow_collection = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Pair = require_Pair();
@@ -51234,7 +51296,7 @@ var require_resolve_flow_collection = __commonJSMin(((exports) => {
 	}
 	exports.resolveFlowCollection = resolveFlowCollection;
 }));
-// node_modules/yaml/dist/compose/compose-collection.js
+// ../main/node_modules/yaml/dist/compose/compose-collection.js
 var require_compose_collection = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -51285,7 +51347,7 @@ var require_compose_collection = __commonJSMin(((exports) => {
 	}
 	exports.composeCollection = composeCollection;
 }));
-// node_modules/yaml/dist/compose/resolve-block-scalar.js
+// ../main/node_modules/yaml/dist/compose/resolve-block-scalar.js
 var require_resolve_block_scalar = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	function resolveBlockScalar(ctx, scalar, onError) {
@@ -51457,7 +51519,7 @@ var require_resolve_block_scalar = __commonJSMin(((exports) => {
 	}
 	exports.resolveBlockScalar = resolveBlockScalar;
 }));
-// node_modules/yaml/dist/compose/resolve-flow-scalar.js
+// ../main/node_modules/yaml/dist/compose/resolve-flow-scalar.js
 var require_resolve_flow_scalar = __commonJSMin(((exports) => {
 	var Scalar = require_Scalar();
 	var resolveEnd = require_resolve_end();
@@ -51648,7 +51710,7 @@ var require_resolve_flow_scalar = __commonJSMin(((exports) => {
 	}
 	exports.resolveFlowScalar = resolveFlowScalar;
 }));
-// node_modules/yaml/dist/compose/compose-scalar.js
+// ../main/node_modules/yaml/dist/compose/compose-scalar.js
 var require_compose_scalar = __commonJSMin(((exports) => {
 	var identity = require_identity();
 	var Scalar = require_Scalar();
@@ -51708,7 +51770,7 @@ var require_compose_scalar = __commonJSMin(((exports) => {
 	}
 	exports.composeScalar = composeScalar;
 }));
-// node_modules/yaml/dist/compose/util-empty-scalar-position.js
+// ../main/node_modules/yaml/dist/compose/util-empty-scalar-position.js
 var require_util_empty_scalar_position = __commonJSMin(((exports) => {
 	function emptyScalarPosition(offset, before, pos) {
 		if (before) {
@@ -51734,7 +51796,7 @@ var require_util_empty_scalar_position = __commonJSMin(((exports) => {
 	}
 	exports.emptyScalarPosition = emptyScalarPosition;
 }));
-// node_modules/yaml/dist/compose/compose-node.js
+// ../main/node_modules/yaml/dist/compose/compose-node.js
 var require_compose_node = __commonJSMin(((exports) => {
 	var Alias = require_Alias();
 	var identity = require_identity();
@@ -51824,7 +51886,7 @@ var require_compose_node = __commonJSMin(((exports) => {
 	exports.composeEmptyNode = composeEmptyNode;
 	exports.composeNode = composeNode;
 }));
-// node_modules/yaml/dist/compose/compose-doc.js
+// ../main/node_modules/yaml/dist/compose/compose-doc.js
 var require_compose_doc = __commonJSMin(((exports) => {
 	var Document = require_Document();
 	var composeNode = require_compose_node();
@@ -51865,7 +51927,7 @@ var require_compose_doc = __commonJSMin(((exports) => {
 	}
 	exports.composeDoc = composeDoc;
 }));
-// node_modules/yaml/dist/compose/composer.js
+// ../main/node_modules/yaml/dist/compose/composer.js
 var require_composer = __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	var directives = require_directives();
@@ -52033,7 +52095,7 @@ var require_composer = __commonJSMin(((exports) => {
 	};
 	exports.Composer = Composer;
 }));
-// node_modules/yaml/dist/parse/cst-scalar.js
+// ../main/node_modules/yaml/dist/parse/cst-scalar.js
 var require_cst_scalar = __commonJSMin(((exports) => {
 	var resolveBlockScalar = require_resolve_block_scalar();
 	var resolveFlowScalar = require_resolve_flow_scalar();
@@ -52268,7 +52330,7 @@ var require_cst_scalar = __commonJSMin(((exports) => {
 	exports.resolveAsScalar = resolveAsScalar;
 	exports.setScalarValue = setScalarValue;
 }));
-// node_modules/yaml/dist/parse/cst-stringify.js
+// ../main/node_modules/yaml/dist/parse/cst-stringify.js
 var require_cst_stringify = __commonJSMin(((exports) => {
 	const stringify = (cst) => "type" in cst ? stringifyToken(cst) : stringifyItem(cst);
 	function stringifyToken(token) {
@@ -52312,7 +52374,7 @@ var require_cst_stringify = __commonJSMin(((exports) => {
 	}
 	exports.stringify = stringify;
 }));
-// node_modules/yaml/dist/parse/cst-visit.js
+// ../main/node_modules/yaml/dist/parse/cst-visit.js
 var require_cst_visit = __commonJSMin(((exports) => {
 	const BREAK = Symbol("break visit");
 	const SKIP = Symbol("skip children");
@@ -52365,7 +52427,7 @@ var require_cst_visit = __commonJSMin(((exports) => {
 	}
 	exports.visit = visit;
 }));
-// node_modules/yaml/dist/parse/cst.js
+// ../main/node_modules/yaml/dist/parse/cst.js
 var require_cst = __commonJSMin(((exports) => {
 	var cstScalar = require_cst_scalar();
 	var cstStringify = require_cst_stringify();
@@ -52434,7 +52496,7 @@ var require_cst = __commonJSMin(((exports) => {
 	exports.prettyToken = prettyToken;
 	exports.tokenType = tokenType;
 }));
-// node_modules/yaml/dist/parse/lexer.js
+// ../main/node_modules/yaml/dist/parse/lexer.js
 var require_lexer = __commonJSMin(((exports) => {
 	var cst = require_cst();
 	function isEmpty(ch) {
@@ -52917,7 +52979,7 @@ var require_lexer = __commonJSMin(((exports) => {
 	};
 	exports.Lexer = Lexer;
 }));
-// node_modules/yaml/dist/parse/line-counter.js
+// ../main/node_modules/yaml/dist/parse/line-counter.js
 var require_line_counter = __commonJSMin(((exports) => {
 	var LineCounter = class {
 		constructor() {
@@ -52949,7 +53011,7 @@ var require_line_counter = __commonJSMin(((exports) => {
 	};
 	exports.LineCounter = LineCounter;
 }));
-// node_modules/yaml/dist/parse/parser.js
+// ../main/node_modules/yaml/dist/parse/parser.js
 var require_parser = __commonJSMin(((exports) => {
 	var node_process = __require("process");
 	var cst = require_cst();
@@ -53756,7 +53818,7 @@ var require_parser = __commonJSMin(((exports) => {
 	};
 	exports.Parser = Parser;
 }));
-// node_modules/yaml/dist/public-api.js
+// ../main/node_modules/yaml/dist/public-api.js
 var require_public_api = __commonJSMin(((exports) => {
 	var composer = require_composer();
 	var Document = require_Document();
@@ -55481,7 +55543,7 @@ async function putBack(operation, scope) {
 		return true;
 	} catch (error) {
 		const what = `${operation.name} in ${placeName(place)}: ${errorMessage(error)}`;
-		run.leave(`an SSM parameter that was not put back: ${what}`);
+		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
 }
@@ -55761,7 +55823,7 @@ async function undoVersion(operation, scope) {
 		return true;
 	} catch (error) {
 		const what = `${operation.template.id} in ${placeName(place)}: ${errorMessage(error)}`;
-		run.leave(`a launch template that is not as before: ${what}`);
+		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
 }
@@ -55925,10 +55987,20 @@ async function protect(operation, { run, place }) {
 function lifting(ImageId) {
 	return new DisableImageDeregistrationProtectionCommand({ ImageId });
 }
+const liftedLooksSeconds = [
+	0,
+	1,
+	2,
+	4,
+	8
+];
 async function liftProtection(place, { ImageId = "" }) {
 	await patiently(place, () => place.ec2(lifting(ImageId)));
-	const [image] = await describeImages(place, [ImageId]);
-	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
+	return await lookedFor(place, liftedLooksSeconds, async () => {
+		const [image] = await describeImages(place, [ImageId]);
+		const state = image?.DeregistrationProtection ?? "disabled";
+		return state.startsWith("disabled") ? state : void 0;
+	}) === "disabled";
 }
 // src/plan/operation.ts
 function told$2({ key, island, ...rest }) {
@@ -56414,8 +56486,10 @@ function readUses(recalling, place, copies) {
 		what: `Looking for what uses ${ids.join(", ")}`
 	}, () => usersOf(place, ids, (what) => recalling.findings.warn(where, what)));
 }
+const settleMs = 1e4;
 async function noteUses(recalling, place, copies) {
 	if (copies.length === 0) return;
+	await place.sleep(settleMs);
 	const users = await readUses(recalling, place, copies);
 	const found = await attempt(recalling, {
 		where: placeName(place),
@@ -58988,6 +59062,107 @@ async function beginCopy(place, command, { mark, sourceId }) {
 		}
 	});
 }
+// src/operations/share.ts
+async function share$2({ resource, accounts }, scope) {
+	const { run, place } = scope;
+	const id = idOf(scope, resource);
+	try {
+		const toAdd = await newShares(run, place, {
+			id,
+			accounts
+		});
+		if (toAdd.length > 0) await addShares(run, place, {
+			id,
+			accounts: toAdd
+		});
+		run.log.line(placeName(place), `shared ${id} with ${accounts.join(", ")}`);
+		return { id };
+	} catch (error) {
+		throw new StepError(`Sharing ${id} with ${accounts.join(", ")}`, error);
+	}
+}
+async function addShares(run, place, { id, accounts }) {
+	run.ledger.addShare(place.region, id, accounts);
+	await writeOnResource(run, place, {
+		id,
+		accounts
+	});
+	await changeShares(place, id, { Add: accounts });
+}
+function asksToShare({ of: [of], place, type, accounts }, asking) {
+	const { source, standIns, leaseId } = asking;
+	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
+	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
+	const Tags = shareTags(leaseId, accounts);
+	const Resources = [idOr(standIns[type], of)];
+	const without = "if this run is killed, no later run can tell what it shared";
+	return [
+		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
+		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
+		dryRun(sharesQuery(id)),
+		dryRun(new CreateTagsCommand({
+			Resources,
+			Tags
+		}), without),
+		dryRun(new DeleteTagsCommand({
+			Resources,
+			Tags: Tags.map(({ Key }) => ({ Key }))
+		}), without)
+	];
+}
+async function newShares(run, place, { id, accounts }) {
+	const shared = await readShares(place, id).catch((error) => {
+		if (isUnknownAction(error)) return new Set();
+		throw error;
+	});
+	if (!accounts.some((account) => shared.has(account))) return [...accounts];
+	const ours = await provenShares(run, place, {
+		id,
+		claimed: [...sharesOf$1((await readTags$1(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
+			lease,
+			account
+		}))).filter(({ account }) => accounts.includes(account))
+	});
+	return accounts.filter((account) => !shared.has(account) || ours.has(account));
+}
+const givenLooksSeconds = [
+	0,
+	2,
+	8
+];
+async function provenShares({ source, request, ledger }, place, { id, claimed }) {
+	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
+	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
+	const { keyAccess } = request.source;
+	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
+	if (keyAccess === "existing") return new Set();
+	const leases = claimed.map(({ lease }) => lease);
+	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
+	let proven = new Set();
+	await lookedFor(place, givenLooksSeconds, async () => {
+		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied$1)))).flat();
+		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
+		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
+		return claimed.every(({ account }) => proven.has(account)) || void 0;
+	});
+	return proven;
+}
+function unlessDenied$1(error) {
+	if (isDenied(error)) return [];
+	throw error;
+}
+async function writeOnResource(run, place, { id, accounts }) {
+	if (run.ledger.state?.leased !== true) return;
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [id],
+			Tags: shareTags(run.leaseId, accounts)
+		}));
+	} catch (error) {
+		if (!isDenied(error) && !hasCode(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
+	}
+}
 // src/operations/regain.ts
 const failedTries = 4;
 const unseenMs = 3e5;
@@ -59001,7 +59176,7 @@ async function regaining(operation, scope, act) {
 		if (!isToTry(error, count)) throw error;
 		const gone = await regained(operation.regain, scope);
 		if (gone.length === 0 && !lacksAccess(error)) throw error;
-		for (const what of gone) run.log.warn(`${placeName(place)}: ${what} was taken away while this runs, and is given again`);
+		for (const one of gone) tell$2(one, scope);
 		run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
@@ -59015,6 +59190,11 @@ function lacksAccess(error) {
 	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
 	return isUnseen(error) || /access the storage|key ID is not accessible/i.test(errorMessage(error));
 }
+function tell$2({ what, isOwn }, { run, place }) {
+	const told = `${what} was taken away while this runs, and is given again`;
+	if (isOwn) run.log.warn(`${placeName(place)}: ${told}`);
+	else run.log.line(placeName(place), told);
+}
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
@@ -59027,14 +59207,26 @@ async function regained(operations, scope) {
 async function regainOne(id, scope) {
 	const { run, place } = scope;
 	const operation = run.operation(id);
-	if (operation?.kind === "access") return giveAgain(operation.allowedBy, scope);
+	if (operation?.kind === "access") return (await giveAgain(operation.allowedBy, scope)).map((what) => ({
+		what,
+		isOwn: true
+	}));
 	if (operation?.kind !== "share") return [];
 	const source = run.accounts.source(operation.place.region).until(place.signal);
 	const resource = idOf(scope, operation.resource);
 	const isThere = async () => (await readShares(source, resource)).has(place.account) ? true : void 0;
 	if (await lookedFor(place, shareLooksSeconds, isThere) === true) return [];
-	await changeShares(source, resource, { Add: [place.account] });
-	return [`the share of ${resource} with account ${place.account}`];
+	const { account } = place;
+	const isOwn = (run.ledger.state?.shares ?? []).some(({ resources, accounts }) => resources.includes(resource) && accounts.includes(account));
+	if (isOwn) await changeShares(source, resource, { Add: [account] });
+	else await addShares(run, source, {
+		id: resource,
+		accounts: [account]
+	});
+	return [{
+		what: `the share of ${resource} with account ${account}`,
+		isOwn
+	}];
 }
 function copyRemedy(error, { key, crossAccount }) {
 	if (!(error instanceof CopyFailedError)) return void 0;
@@ -59279,7 +59471,7 @@ async function carryOver(place, source, image) {
 	], [
 		"Setting IMDSv2",
 		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
+		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied)
 	]].filter(([, needed]) => needed);
 	for (const [what, , act] of due) try {
 		await onceSeen(place, act);
@@ -59289,7 +59481,7 @@ async function carryOver(place, source, image) {
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
 }
-function unlessDenied$1(error) {
+function unlessDenied(error) {
 	if (!isDenied(error)) throw error;
 }
 function imdsCommand(ImageId) {
@@ -59429,7 +59621,7 @@ async function removeOwn(run, place, image) {
 		const holder = seen && tagValue(seen, tagKeys.lease);
 		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image);
 	} catch (failure) {
-		run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
+		run.leave(place, `${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
 	}
 }
 async function unlike(run, place, { image, snapshots, expected }) {
@@ -59535,11 +59727,14 @@ const namedLooksSeconds = [
 	8,
 	15
 ];
-async function findNamed(place, name, taken) {
-	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
+function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
+}
+async function imageNamed(place, name) {
+	return (await ownImages(place, {
 		Name: "name",
 		Values: [name]
-	}))[0]);
+	}))[0];
 }
 async function usingRival(operation, scope, make) {
 	const { run, place } = scope;
@@ -59547,18 +59742,21 @@ async function usingRival(operation, scope, make) {
 		return await make();
 	} catch (error) {
 		if (place.signal.aborted || rootCode(error) !== "InvalidAMIName.Duplicate") throw error;
-		const rival = await findRival(operation, scope);
+		const rival = await findRival(operation, scope, error);
 		if (rival === void 0) throw error;
 		run.log.line(placeName(place), `another run made ${rival.id} meanwhile`);
 		return rival;
 	}
 }
-async function findRival({ name, expected }, { run, place }) {
-	const named = await findNamed(place, name, true);
-	const isOfSource = named !== void 0 && tagValue(named, tagKeys.sourceAmi) === run.source.imageId;
+async function findRival({ name, expected }, { run, place }, taken) {
+	const named = await lookedFor(place, namedLooksSeconds, async () => {
+		const image = await imageNamed(place, name);
+		return image !== void 0 && tagValue(image, tagKeys.sourceAmi) === run.source.imageId ? image : void 0;
+	});
 	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
-	if (!isOfSource || !(mayUse(run.request, named) || isNew)) return void 0;
+	if (named === void 0) return void 0;
 	const id = named.ImageId ?? "";
+	if (!mayUse(run.request, named) && !isNew) throw new StepError(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
 	const image = await run.watcher(place).image(id);
 	const { snapshots, why } = await judge(run, place, {
 		image,
@@ -59601,7 +59799,7 @@ async function copyImage(operation, scope) {
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(place, id).catch((failure) => run.leave(`${id} in ${where}, which came to nothing: ${errorMessage(failure)}`));
+			await removeFailed(place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${errorMessage(failure)}`));
 			throw error;
 		}
 	});
@@ -59806,7 +60004,7 @@ async function restore(operation, scope) {
 		}));
 		return true;
 	} catch (failure) {
-		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${errorMessage(failure)}`);
+		run.leave(place, `${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${errorMessage(failure)}`);
 		return false;
 	}
 }
@@ -60625,103 +60823,6 @@ async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
 	if (operation === void 0 || image === void 0) return run.source.extras;
 	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
 }
-// src/operations/share.ts
-async function share$2({ resource, accounts }, scope) {
-	const { run, place } = scope;
-	const id = idOf(scope, resource);
-	try {
-		const toAdd = await newShares(run, place, {
-			id,
-			accounts
-		});
-		if (toAdd.length > 0) {
-			run.ledger.addShare(place.region, id, toAdd);
-			await writeOnResource(run, place, {
-				id,
-				accounts: toAdd
-			});
-			await changeShares(place, id, { Add: toAdd });
-		}
-		run.log.line(placeName(place), `shared ${id} with ${accounts.join(", ")}`);
-		return { id };
-	} catch (error) {
-		throw new StepError(`Sharing ${id} with ${accounts.join(", ")}`, error);
-	}
-}
-function asksToShare({ of: [of], place, type, accounts }, asking) {
-	const { source, standIns, leaseId } = asking;
-	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
-	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
-	const Tags = shareTags(leaseId, accounts);
-	const Resources = [idOr(standIns[type], of)];
-	const without = "if this run is killed, no later run can tell what it shared";
-	return [
-		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
-		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
-		dryRun(sharesQuery(id)),
-		dryRun(new CreateTagsCommand({
-			Resources,
-			Tags
-		}), without),
-		dryRun(new DeleteTagsCommand({
-			Resources,
-			Tags: Tags.map(({ Key }) => ({ Key }))
-		}), without)
-	];
-}
-async function newShares(run, place, { id, accounts }) {
-	const shared = await readShares(place, id).catch((error) => {
-		if (isUnknownAction(error)) return new Set();
-		throw error;
-	});
-	if (!accounts.some((account) => shared.has(account))) return [...accounts];
-	const ours = await provenShares(run, place, {
-		id,
-		claimed: [...sharesOf$1((await readTags$1(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
-			lease,
-			account
-		}))).filter(({ account }) => accounts.includes(account))
-	});
-	return accounts.filter((account) => !shared.has(account) || ours.has(account));
-}
-const givenLooksSeconds = [
-	0,
-	2,
-	8
-];
-async function provenShares({ source, request, ledger }, place, { id, claimed }) {
-	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
-	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
-	const { keyAccess } = request.source;
-	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
-	if (keyAccess === "existing") return new Set();
-	const leases = claimed.map(({ lease }) => lease);
-	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
-	let proven = new Set();
-	await lookedFor(place, givenLooksSeconds, async () => {
-		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
-		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
-		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
-		return claimed.every(({ account }) => proven.has(account)) || void 0;
-	});
-	return proven;
-}
-function unlessDenied(error) {
-	if (isDenied(error)) return [];
-	throw error;
-}
-async function writeOnResource(run, place, { id, accounts }) {
-	if (run.ledger.state?.leased !== true) return;
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [id],
-			Tags: shareTags(run.leaseId, accounts)
-		}));
-	} catch (error) {
-		if (!isDenied(error) && !hasCode(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${errorMessage(error)}): should this run be killed, a later one cannot tell its shares from others`);
-	}
-}
 // src/operations/kinds.ts
 const nothing = () => [];
 const kinds = {
@@ -61031,7 +61132,7 @@ function tell$1(telling, { asker, question, verdict, hindrances }) {
 }
 function isOdd({ standsIn }, { words }) {
 	if (/^(UnreadableAnswer|NotFromAws|InternalError|Unavailable)\b/.test(words)) return true;
-	return words !== "" && !standsIn && !/^\w+\.?NotFound/.test(words);
+	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
 	const where = placeName(denial.asker.place);
@@ -61234,7 +61335,10 @@ function openRun(parts) {
 				[region]: path
 			};
 		},
-		leave: (what) => left.push(what)
+		leave: (place, what) => left.push({
+			place,
+			what
+		})
 	};
 	const confirming = openConfirming(run, plan, checked);
 	return {
@@ -61278,7 +61382,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt(placeName(asker.place), doing, () => put(asker, question));
+		const answer = await own.attempt(placeName(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -61297,6 +61401,24 @@ async function check(checking) {
 		denied: new Set(denied),
 		unasked: sentences(unasked)
 	};
+}
+const taggedWaitsSeconds = [
+	1,
+	2,
+	4,
+	8
+];
+async function untilTagged({ source }, { asker, question }, put) {
+	const { dry, standsIn, service } = question;
+	const given = [source.imageId, ...source.snapshots.map(({ id }) => id)];
+	const isMade = service === "ec2" && dry && !standsIn && question.on.length > 0 && !given.some(question.names);
+	let answer = await put();
+	for (const seconds of isMade ? taggedWaitsSeconds : []) {
+		if (answer.verdict.is !== "may not") break;
+		await asker.place.sleep(seconds * 1e3);
+		answer = await put();
+	}
+	return answer;
 }
 function concerning({ asker, targets }, findings) {
 	return asker.target === void 0 ? findings : findings.about(targets);
@@ -62271,11 +62393,7 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 		run,
 		regranted
 	}, plan, outcomes) : Promise.resolve(nothing$1), tellForeignGrants(run, outcomes)]);
-	const failed = [
-		...left,
-		...failedRemovals(run, outcomes),
-		...report.failed
-	];
+	const failed = [...needed(run, [...left, ...failedRemovals(outcomes)]), ...report.failed];
 	for (const what of [
 		...report.done,
 		...report.stays,
@@ -62377,8 +62495,7 @@ function rightIn(outcomes) {
 		}];
 	});
 }
-function failedRemovals(run, outcomes) {
-	const optional = optionalIn(run.request);
+function failedRemovals(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
 		const { operation } = outcome;
 		if (!([
@@ -62386,12 +62503,18 @@ function failedRemovals(run, outcomes) {
 			"delete",
 			"untag"
 		].includes(operation.kind) && operation.island === void 0) || outcome.is !== "failed") return [];
-		const where = placeName(operation.place);
-		const what = `${operation.of.join(", ")} in ${where} (${operation.why}): ${errorMessage(outcome.error)}`;
-		if (!optional.has(where)) return [what];
-		warnOfRest(run, what);
-		return [];
+		const { place, of, why } = operation;
+		return [{
+			place,
+			what: `${of.join(", ")} in ${placeName(place)} (${why}): ${errorMessage(outcome.error)}`
+		}];
 	});
+}
+function needed(run, left) {
+	const optional = optionalIn(run.request);
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has(placeName(place)) ? "warned" : "rest");
+	for (const { what } of warned) warnOfRest(run, what);
+	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
 	return new Set(targets.filter(({ optional }) => optional).map(placeName));
@@ -62679,7 +62802,7 @@ function annotateAs(tell, failures) {
 	const more = failures.length - shown.length;
 	if (more > 0) tell(logText(`${more} more failed; the job summary names them all`));
 }
-// node_modules/@actions/core/lib/utils.js
+// ../main/node_modules/@actions/core/lib/utils.js
 function toCommandValue(input) {
 	if (input === null || input === void 0) return "";
 	else if (typeof input === "string" || input instanceof String) return input;
@@ -62696,7 +62819,7 @@ function toCommandProperties(annotationProperties) {
 		endColumn: annotationProperties.endColumn
 	};
 }
-// node_modules/@actions/core/lib/command.js
+// ../main/node_modules/@actions/core/lib/command.js
 function issueCommand(command, properties, message) {
 	const cmd = new Command(command, properties, message);
 	process.stdout.write(cmd.toString() + external_os_namespaceObject.EOL);
@@ -62736,7 +62859,7 @@ function escapeData(s) {
 function escapeProperty(s) {
 	return toCommandValue(s).replace(/%/g, "%25").replace(/\r/g, "%0D").replace(/\n/g, "%0A").replace(/:/g, "%3A").replace(/,/g, "%2C");
 }
-// node_modules/@actions/core/lib/file-command.js
+// ../main/node_modules/@actions/core/lib/file-command.js
 function issueFileCommand(command, message) {
 	const filePath = process.env[`GITHUB_${command}`];
 	if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
@@ -62750,7 +62873,7 @@ function prepareKeyValueMessage(key, value) {
 	if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
 	return `${key}<<${delimiter}${external_os_namespaceObject.EOL}${convertedValue}${external_os_namespaceObject.EOL}${delimiter}`;
 }
-// node_modules/@actions/core/lib/summary.js
+// ../main/node_modules/@actions/core/lib/summary.js
 var __awaiter$1 = function(thisArg, _arguments, P, generator) {
 	function adopt(value) {
 		return value instanceof P ? value : new P(function(resolve) {
@@ -62944,7 +63067,7 @@ function saveState(name, value) {
 function getState(name) {
 	return process.env[`STATE_${name}`] || "";
 }
-// node_modules/@actions/github/lib/context.js
+// ../main/node_modules/@actions/github/lib/context.js
 var Context = class {
 	constructor() {
 		var _a, _b, _c;
@@ -62989,7 +63112,7 @@ var Context = class {
 		throw new Error("context.repo requires a GITHUB_REPOSITORY environment variable like 'owner/repo'");
 	}
 };
-// node_modules/@actions/github/lib/github.js
+// ../main/node_modules/@actions/github/lib/github.js
 const context = new Context();
 // src/machine.ts
 function thisMachine() {
