@@ -10,7 +10,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { PolicyDocument } from '../simulator/world.ts';
 import type { OperationRecord, PlanRecord } from '../src/report/plan.ts';
-import { runJob, startSimulator } from './in-process.ts';
+import { runJob, settledMs, startSimulator } from './in-process.ts';
 import { expectTargets, share } from './shared-case.ts';
 
 /* How the plan is walked: what fails ends what comes after it, and its target; what is done beside it is none the worse. */
@@ -127,7 +127,9 @@ describe('a target role that may not remove tags', () => {
     for (const { policies } of Object.values(scenario.accounts[targetAccount]?.roles ?? {}))
       for (const { Statement } of policies as { Statement: { Action: string[] }[] }[])
         for (const statement of Statement)
-          statement.Action = statement.Action.map((one) => (one === 'ec2:DeleteTags' ? 'ec2:DescribeRegions' : one));
+          statement.Action = [statement.Action]
+            .flat()
+            .map((one) => (one === 'ec2:DeleteTags' ? 'ec2:DescribeRegions' : one));
     return { ...shared, scenario: scenario as never };
   };
 
@@ -151,6 +153,7 @@ test('an AMI that is there is used, and nothing is made beside it', async () => 
   const simulator = await startSimulator(shared.scenario);
   const run = { inputs: shared.inputs, env: simulator.env };
   await runJob(run);
+  await simulator.clock.sleep(settledMs);
   const { main } = await runJob({ ...run, github: { run_id: '4712' } });
   expect(outcomesOf(planOf(main.outputs).operations)).toEqual({ reuse: ['done'] });
   expectTargets({ simulator, targets: JSON.parse(main.outputs.targets ?? '') }, shared.amiId);

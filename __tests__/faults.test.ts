@@ -102,7 +102,7 @@ describe('the answer to a call that changes something is lost', () => {
 
 test('fail-fast: the first failure stops the others, and nothing half-made stays', async () => {
   const shared = fanOut({
-    timings: { secondsPerGiB: 1 },
+    timings: { secondsPerGiB: 10 },
     faults: [{ kind: 'copy-fails', action: 'CopySnapshot', account: '222222222222', region: 'us-west-2' }],
   });
   const { main, post, targets, simulator, before } = await share(shared, { 'fail-fast': 'true' });

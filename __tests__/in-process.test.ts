@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { inTime } from '../simulator/hardness.ts';
 import { customerKey, procedure, sourceAccount } from '../simulator/scenarios/standard.ts';
 import { runJob, startAction, startSimulator } from './in-process.ts';
 import { expectTargets, type Shared, share, shareBuilt, type TargetRecord } from './shared-case.ts';
@@ -23,7 +24,7 @@ test('two runs at once, in two AWS, see nothing of each other', async () => {
   expect([slow.main.masks, failed.main.masks].flat()).not.toContain('999999999999');
   expect([masked.error, slow.error]).toEqual(['', '']);
   expect(failed.error).toContain('alias/nowhere');
-  expect(masked.main.seconds).toBeLessThan(60);
+  expect(masked.main.seconds).toBeLessThan(100);
   expect(slow.main.seconds).toBeGreaterThan(200);
   expect(process.exitCode ?? 0).toBe(0);
   expect(JSON.stringify(process.env)).toBe(environment);
@@ -69,7 +70,9 @@ describe('the same run', () => {
       .sort();
 
   test('in process and built: the same calls, outputs and log', async () => {
-    const [here, built] = [await share(customerKey()), await shareBuilt(customerKey())];
+    // What is late is asked for again, more often where time doesn't pass by itself.
+    const shared = customerKey({ timings: inTime });
+    const [here, built] = [await share(shared), await shareBuilt(shared)];
     expect(callsOf(here)).toEqual(callsOf(built));
     expect(Object.keys(here.main.outputs).sort()).toEqual(Object.keys(built.main.outputs).sort());
     expect(Object.keys(here.main.state)).toEqual(Object.keys(built.main.state));

@@ -50,6 +50,9 @@ export type RunningAction = Readonly<{
   kill(): void;
 }>;
 
+/** So long after the last write, AWS shows it to everybody, and decides by it. */
+export const settledMs = 60_000;
+
 /** The simulators that are open, by the endpoint that leads to them. */
 const endpoints = new Map<string, Simulator>();
 let opened = 0;

@@ -56,7 +56,7 @@ describe('access that takes long is waited for, though the key could be describe
   };
 
   test.each(['grant', 'policy'])('%s', async (access) => {
-    const late = { grantActiveAfterSeconds: 15, policyActiveAfterSeconds: 15 };
+    const late = { grantActiveAfterSeconds: 15, policyActiveAfterSeconds: 15, sharesInForceAfterSeconds: 0 };
     const given = customerKey({ policies: ['source-key-policy'], timings: { secondsPerGiB: 0.01, ...late } });
     const shared = withPolicy(given, policyOf(describing));
     const { error, targets, simulator } = await share(shared, { 'source-key-access': access });
@@ -232,7 +232,8 @@ describe('policy, with others at it', () => {
     },
   };
   test.each(Object.entries(losses))('a statement that is lost %s is added again', async (_, { on, says }) => {
-    const shared = customerKey(byPolicy);
+    // The looks are counted.
+    const shared = customerKey({ ...byPolicy, timings: { policyActiveAfterSeconds: 0 } });
     let put = false;
     let lost = false;
     const { simulator, main, targets } = await shareWhile(shared, (simulator, call) => {

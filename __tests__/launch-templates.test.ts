@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Fault } from '../simulator/faults.ts';
+import { inTime } from '../simulator/hardness.ts';
 import { amiIdOf, type RegionScenario } from '../simulator/scenario.ts';
 import {
   type Case,
@@ -182,7 +183,7 @@ describe('all or none', () => {
   test('what could not be put back is told, and not as what it was before', async () => {
     const denied = { action: 'ModifyLaunchTemplate', account: targetAccount, nth: 2, times: 1000 };
     const faults = [refused('ModifyLaunchTemplate'), { ...refused('ModifyLaunchTemplate'), ...denied }];
-    const { main, simulator, error } = await share(withTemplates({ faults }), inputs);
+    const { main, simulator, error } = await share(withTemplates({ faults, timings: inTime }), inputs);
     const moved = templatesIn(simulator).filter(({ defaultVersion }) => defaultVersion !== 1);
     expect(moved).toHaveLength(1);
     expect(error).toMatch(/could not all be set, nor, it may be, put back\. .*in 222222222222\//);

@@ -11,7 +11,7 @@ import {
 import { regionOf } from '../simulator/world.ts';
 import type { RecalledTarget } from '../src/recall/images.ts';
 import type { InUse } from '../src/recall/in-use.ts';
-import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
+import { runAction, runJob, type Simulator, settledMs, startSimulator } from './in-process.ts';
 import { deploy } from './stacks.ts';
 
 export const accounts = [targetAccount, '222222222222'];
@@ -56,6 +56,7 @@ export function recallable(parameter = 'golden/*'): Case {
 }
 
 export async function bake(shared: Case, simulator: Simulator, inputs: Record<string, string>) {
+  await simulator.clock.sleep(settledMs);
   const run_id = String(simulator.calls.length + 1);
   const asked = { ...shared.inputs, ...published, ...inputs };
   const { main } = await runJob({ inputs: asked, env: simulator.env, github: { run_id } });
@@ -79,6 +80,7 @@ export function runOf(shared: Case, simulator: Simulator, { machine = 'one', ...
 }
 
 export async function recall(shared: Case, simulator: Simulator, inputs: Record<string, string> = {}) {
+  await simulator.clock.sleep(settledMs);
   const result = await runAction(runOf(shared, simulator, inputs));
   return {
     ...result,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { sourceAccount, sourceRegion, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { regionOf, type SimImage } from '../simulator/world.ts';
-import { runAction, type Simulator, startAction } from './in-process.ts';
+import { runAction, type Simulator, settledMs, startAction } from './in-process.ts';
 import { accounts, bake, both, first, lookAt, mark, markOf, recall, runOf, second, shared } from './recall-case.ts';
 import { addTemplate, uses } from './uses.ts';
 
@@ -191,6 +191,7 @@ describe('a restore gives back only what a recall took', () => {
     const { image } = copyIn(simulator);
     for (const lag of [0, 200, 400, 600, 800, 1000]) {
       image.launch.add(friend);
+      await simulator.clock.sleep(settledMs);
       const runs = [0, lag].map(async (ms) => {
         await simulator.clock.sleep(ms);
         return runAction(runOf(given, simulator, one));

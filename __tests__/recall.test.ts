@@ -7,7 +7,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { type PolicyDocument, regionOf } from '../simulator/world.ts';
-import { type Simulator, startAction, startSimulator } from './in-process.ts';
+import { type Simulator, settledMs, startAction, startSimulator } from './in-process.ts';
 import { type Statement, statementsIn } from './policy-cases.ts';
 import {
   bake,
@@ -108,6 +108,7 @@ test('killed at any of its calls and run again, it ends as if it had not been', 
       template?.versions.push({ number, description, visibleAt: 0, data: { ImageId: id } });
       if (template) Object.assign(template, { latest: number, defaultVersion: number });
     }
+    await simulator.clock.sleep(settledMs);
     const running = startAction(runOf(given, simulator, {}));
     let count = 0;
     simulator.onCall(({ client }) => {

@@ -14,6 +14,7 @@ import type { KnownGrant, Releasing } from '../src/release/releasing.ts';
 import { releaseFrom } from '../src/release/target.ts';
 import { endedLease, tagKeys } from '../src/tags.ts';
 import { type Account, openAccount } from './account.ts';
+import { settledMs } from './in-process.ts';
 
 const account = '111111111111';
 const region = 'us-east-1';
@@ -169,6 +170,7 @@ describe('a run that ends', () => {
     await using there = await open();
     const made = [{ keyArn, grantId: grant(there, grantName(amiId, own)) }];
     await cleanUp(there, made);
+    await there.simulator.clock.sleep(settledMs);
     expect(await cleanUp(there, made)).toEqual({ ...nothing, done: ['revoked 1 grant'] });
     expect(await cleanUp(there, [])).toEqual(nothing);
     expect(await cleanUp(there, undefined)).toEqual(nothing);
@@ -260,6 +262,7 @@ describe('a run that ends', () => {
     const [, first, second, ...others] = there.snapshots(region);
     const image = there.imageIn(region, amiIdOf(account, region, 'loose'));
     image.deregisteredAt = Date.now();
+    await there.simulator.clock.sleep(settledMs);
     const { done } = await cleanUp(there, []);
     expect(done).toEqual([`deleted ${first?.data.SnapshotId}, ${second?.data.SnapshotId}`]);
     expect(there.snapshots(region).slice(1)).toEqual(others);
@@ -666,6 +669,7 @@ describe('what could not be taken back', () => {
     ];
     await using there = await open({ here: { keys: { golden: {} }, amis } });
     there.imageIn(region, amiIdOf(account, region, 'loose')).deregisteredAt = Date.now();
+    await there.simulator.clock.sleep(settledMs);
     const ids = there.snapshots(region).map(({ data }) => data.SnapshotId);
     const { failed } = await cleanUp(there, []);
     expect(failed).toEqual([expect.stringContaining(`Deleting ${ids.slice(1).join(', ')} in ${account}: `)]);
@@ -944,6 +948,21 @@ describe('in a target', () => {
       expect(tagKeysOf(source)).toEqual(['team', leaseKey(own)]);
       expect(await cleanUp(source, undefined, options)).toMatchObject({ failed: [] });
       expect([there.images(at), tagKeysOf(source)]).toEqual([[], ['team']]);
+    });
+
+    test.each([
+      ['is cancelled leaves it, and waits for nothing', false],
+      ['has time sees that nobody took it over, and removes it', true],
+    ])('of what a dead one left, a run that %s', async (_, patient) => {
+      await using source = await open({ leases: { ...lease(own), ...lease(dead) } });
+      await using there = await openTarget([{ name: 'loose', volumes: [volume(half)] }]);
+      loosen(there, 'loose');
+      await there.simulator.clock.sleep(settledMs);
+      const before = there.simulator.clock.now();
+      const { failed } = await cleanUp(source, [], { targets: [there.at(at)], patient });
+      expect([failed, there.snapshots(at).length]).toEqual([[], patient ? 0 : 1]);
+      expect(there.simulator.clock.now() - before < 5000).toBe(!patient);
+      expect(tagKeysOf(source)).toEqual(patient ? ['team'] : ['team', leaseKey(dead), leaseKey(own)]);
     });
 
     describe('that had no time left', () => {

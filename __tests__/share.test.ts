@@ -10,7 +10,7 @@ import {
   sourceRegion,
   standardCase,
 } from '../simulator/scenarios/standard.ts';
-import { runJob, startSimulator } from './in-process.ts';
+import { runJob, settledMs, startSimulator } from './in-process.ts';
 import { expectTargets, expectUntouched, imageIn, share, type TargetRecord } from './shared-case.ts';
 
 describe('the main job', () => {
@@ -60,6 +60,7 @@ describe('the main job', () => {
     const simulator = await startSimulator(shared.scenario);
     const run = { inputs: { ...shared.inputs }, env: simulator.env };
     await runJob(run);
+    await simulator.clock.sleep(settledMs);
     const state = simulator.snapshotOfState();
     simulator.calls.length = 0;
     const { main } = await runJob(run);

@@ -8,7 +8,7 @@ import {
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
-import { runAction, type Simulator, startAction, startSimulator } from './in-process.ts';
+import { runAction, type Simulator, settledMs, startAction, startSimulator } from './in-process.ts';
 
 const slow = { timings: { secondsPerGiB: 0.6 } };
 
@@ -44,6 +44,7 @@ async function die(shared: Case, simulator: Simulator): Promise<void> {
   expect((await action.result).signal).toBe('SIGKILL');
   expect(made(simulator)).not.toEqual([]);
   simulator.onCall(() => {});
+  await simulator.clock.sleep(settledMs);
 }
 
 describe('a sweep takes back what a run that died left', () => {
@@ -70,6 +71,7 @@ describe('a sweep takes back what a run that died left', () => {
     expect(swept.summary).toContain('What earlier runs left is taken back');
     expect(made(simulator)).toEqual([]);
     expect(simulator.snapshotOfState(sourceAccount)).toEqual(before);
+    await simulator.clock.sleep(settledMs);
     const again = await sweepOf(shared, simulator);
     expect(again.summary).toContain('Earlier runs left nothing');
     await simulator.close();

@@ -1,4 +1,5 @@
 // What the benchmark shares: AMIs of 1 to 40 volumes, with 1 to 1,000 targets.
+import { inTime } from '../simulator/hardness.ts';
 import type { Scenario } from '../simulator/scenario.ts';
 import { type Case, standardCase } from '../simulator/scenarios/standard.ts';
 
@@ -13,7 +14,7 @@ export const timings = { baseSeconds: 240, secondsPerGiB: 1 };
 
 /** AWS's request rates hold, and nothing is late that the ideal knows nothing of. */
 export const played: Pick<Scenario, 'timings' | 'rules' | 'seed'> = {
-  timings: { ...timings, latencyMs, registerSeconds: 0, namesSnapshotsAfterSeconds: 0, freedAfterSeconds: 0 },
+  timings: { ...inTime, ...timings, latencyMs, registerSeconds: 0 },
   rules: { requestRates: 1 },
   seed,
 };

@@ -2,7 +2,7 @@ import type { Latency } from './rates.ts';
 
 /*
  * How hard the simulated AWS is. Each behaviour is a setting of the scenario. The hard values in `hard` are the default,
- * except for the names in `onRequest`.
+ * but for `onRequest`.
  */
 
 /** How fast things go and how late they are seen, in seconds. */
@@ -83,27 +83,32 @@ export type Rules = Readonly<{
   requestRates: number;
 }>;
 
+/** Nothing is seen late, or in force late: for a timeline in ideal seconds, or a count of calls. */
+export const inTime = {
+  visibleAfterSeconds: 0,
+  goneAfterSeconds: 0,
+  namesSnapshotsAfterSeconds: 0,
+  attributesVisibleAfterSeconds: 0,
+  tagsVisibleAfterSeconds: 0,
+  tagsInForceAfterSeconds: 0,
+  sharesVisibleAfterSeconds: 0,
+  sharesInForceAfterSeconds: 0,
+  freedAfterSeconds: 0,
+  nameFreedAfterSeconds: 0,
+  grantActiveAfterSeconds: 0,
+  policyActiveAfterSeconds: 0,
+} satisfies Partial<Timings>;
+
 /** Of a scenario: nothing is late, and nothing that nobody knows is hard. */
 export const ideal: Readonly<{ timings: Timings; rules: Rules }> = {
   timings: {
+    ...inTime,
     secondsPerGiB: 0.02,
     baseSeconds: 0.1,
-    visibleAfterSeconds: 0,
-    goneAfterSeconds: 0,
     registerSeconds: 0,
-    namesSnapshotsAfterSeconds: 0,
     launchSeconds: 5,
     terminateSeconds: 20,
     usageReportSeconds: 3600,
-    attributesVisibleAfterSeconds: 0,
-    tagsVisibleAfterSeconds: 0,
-    tagsInForceAfterSeconds: 0,
-    sharesVisibleAfterSeconds: 0,
-    sharesInForceAfterSeconds: 0,
-    freedAfterSeconds: 0,
-    nameFreedAfterSeconds: 0,
-    grantActiveAfterSeconds: 0,
-    policyActiveAfterSeconds: 0,
     latencyMs: 0,
     signatureSeconds: 300,
   },
@@ -147,27 +152,12 @@ const hard = {
   },
 } satisfies Readonly<{ timings: Partial<Timings>; rules: Partial<Rules> }>;
 
-type Hardness = keyof typeof hard.timings | keyof typeof hard.rules;
-
 /**
- * What is hard only where SIMULATOR_HARD asks for it. Of `order`, nobody knows which of the two AWS does: `npm test` plays
- * one, and the night both. The others are late in ways that not all tests, and not all of the action, hold against yet.
+ * What is hard only where SIMULATOR_HARD lists it: of `order`, nobody knows which of the two AWS does. `npm test` plays
+ * one, and the night both.
  */
-const onRequest: readonly Hardness[] = [
-  'order',
-  'visibleAfterSeconds',
-  'goneAfterSeconds',
-  'attributesVisibleAfterSeconds',
-  'tagsVisibleAfterSeconds',
-  'tagsInForceAfterSeconds',
-  'sharesVisibleAfterSeconds',
-  'sharesInForceAfterSeconds',
-  'nameFreedAfterSeconds',
-  'grantActiveAfterSeconds',
-  'policyActiveAfterSeconds',
-];
+const onRequest: readonly (keyof typeof hard.timings | keyof typeof hard.rules)[] = ['order'];
 
-/** SIMULATOR_HARD lists the names of `onRequest` that are hard. */
 function isHard(name: string): boolean {
   const requested = (process.env.SIMULATOR_HARD ?? '').split(',');
   return !onRequest.some((one) => one === name) || requested.includes(name);

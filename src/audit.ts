@@ -24,7 +24,7 @@ import type { Source, Target } from './plan/facts.ts';
 import { membersOf, whyUnpublished } from './plan/lineage.ts';
 import { ownIn } from './plan/ours.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
-import { openLog } from './report/progress.ts';
+import { type Log, openLog } from './report/progress.ts';
 import { ProblemsError } from './report/stopped.ts';
 import { type Owners, readOwners } from './sweep.ts';
 import { tagKeys, tagValue } from './tags.ts';
@@ -39,32 +39,54 @@ export type Audited = Readonly<{ source: Source; findings: readonly AuditFinding
  */
 export async function audit(host: Host, request: AuditRequest, signal: AbortSignal): Promise<Audited> {
   const log = openLog(host);
+  return log.group('Comparing every target with the source AMI', async () => {
+    let looked = await look({ host, request, log }, signal);
+    if (looked.found.length > 0) {
+      await host.clock.sleep(settleMs, signal);
+      looked = await look({ host, request, log }, signal);
+    }
+    const { source, found, warnings } = looked;
+    for (const warning of warnings) log.warn(warning);
+    for (const { kind, account, region, why } of found) log.line(placeName({ account, region }), `${kind}: ${why}`);
+    return { source, findings: found, seconds: log.elapsedSeconds() };
+  });
+}
+
+/**
+ * What is found is looked at again so much later: a share that has just ended is seen late
+ * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+ */
+const settleMs = 10_000;
+
+type Asked = Readonly<{ host: Host; request: AuditRequest; log: Log }>;
+type Looked = Readonly<{ source: Source; found: readonly AuditFinding[]; warnings: readonly string[] }>;
+
+async function look({ host, request, log }: Asked, signal: AbortSignal): Promise<Looked> {
   const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
-  return log.group('Comparing every target with the source AMI', async () => {
-    // With the lineage alone, what can't be read at the source keeps nothing else from being compared.
-    const aside = request.image === undefined ? openFindings(signal) : findings;
-    const caller = await aside.attempt('source account', 'assuming the source role', () => accounts.openSource());
-    const source = caller && accounts.source(request.source.region);
-    const comparing: Comparing = { request, accounts, findings, source, aside };
-    const compared = await observeCompared(comparing);
-    const owners =
-      source &&
-      (await aside.attempt(placeName(source), 'looking for what runs left', () =>
-        readOwners({ host, request, accounts, source, log }),
-      ));
-    const parents = compared && (await readCopies(comparing, compared.source));
-    if (compared === undefined || parents === undefined || findings.of(undefined).length > 0)
-      throw new ProblemsError(findings.problems, undefined);
-    const unread = aside === findings ? '' : problemLine(aside.problems);
-    const looking: Looking = { ...compared, request, accounts, owners, parents, unread, findings };
-    const known = new Map(compared.targets.map((target) => [target.request, target]));
-    const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-    for (const warning of new Set([...aside.warnings(), ...findings.warnings()])) log.warn(warning);
-    const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
-    for (const { kind, account, region, why } of all) log.line(placeName({ account, region }), `${kind}: ${why}`);
-    return { source: compared.source, findings: all, seconds: log.elapsedSeconds() };
-  });
+  const warnings: string[] = [];
+  const untold: Log = { ...log, warn: (text) => warnings.push(text) };
+  // With the lineage alone, what can't be read at the source keeps nothing else from being compared.
+  const aside = request.image === undefined ? openFindings(signal) : findings;
+  const caller = await aside.attempt('source account', 'assuming the source role', () => accounts.openSource());
+  const source = caller && accounts.source(request.source.region);
+  const comparing: Comparing = { request, accounts, findings, source, aside };
+  const compared = await observeCompared(comparing);
+  const owners =
+    source &&
+    (await aside.attempt(placeName(source), 'looking for what runs left', () =>
+      readOwners({ host, request, accounts, source, log: untold }),
+    ));
+  const parents = compared && (await readCopies(comparing, compared.source));
+  if (compared === undefined || parents === undefined || findings.of(undefined).length > 0)
+    throw new ProblemsError(findings.problems, undefined);
+  const unread = aside === findings ? '' : problemLine(aside.problems);
+  const looking: Looking = { ...compared, request, accounts, owners, parents, unread, findings };
+  const known = new Map(compared.targets.map((target) => [target.request, target]));
+  const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
+  const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
+  const told = new Set([...warnings, ...aside.warnings(), ...findings.warnings()]);
+  return { source: compared.source, found: all, warnings: [...told] };
 }
 
 type Looking = Pick<Compared, 'source' | 'held'> &

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
 import { describeImages } from './aws/describe.ts';
-import { hasCode, isDenied } from './aws/errors.ts';
+import { hasCode, isDenied, isUnseen } from './aws/errors.ts';
 import type { Host, Machine } from './host.ts';
 import { isRegionName } from './regions.ts';
 import { sha256 } from './sha256.ts';
@@ -309,15 +309,19 @@ export async function endLease(
     await place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [ended] }));
   } catch (error) {
     // Where there is no room for it, no right to it or no AMI, there is no lease either.
-    if (!hasCode(error, 'TagLimitExceeded', 'InvalidAMIID.NotFound', 'InvalidAMIID.Unavailable') && !isDenied(error))
-      throw error;
+    if (!hasCode(error, 'TagLimitExceeded') && !isUnseen(error) && !isDenied(error)) throw error;
   }
 }
 
 /** Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back. */
 export async function dropLeases(place: Place, imageId: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
-  await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: ids.map((id) => ({ Key: leaseTagKey(id) })) }));
+  try {
+    await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: ids.map((id) => ({ Key: leaseTagKey(id) })) }));
+  } catch (error) {
+    // An AMI that is gone is described for a while, and has no tags.
+    if (!isUnseen(error)) throw error;
+  }
 }
 
 /*

@@ -16,11 +16,14 @@ import { ownName } from './temporary-file.ts';
 
 type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
 
+/** What could not be removed, and where. */
+export type Left = Readonly<{ place: Where; what: string }>;
+
 /** A run, with the leases that it holds, what it could not remove, and on which keys it granted again, as they come up. */
 export type OpenRun = Readonly<{
   run: Run;
   leases: readonly Lease[];
-  left: readonly string[];
+  left: readonly Left[];
   regranted: readonly string[];
   /** The files of pictures, by the account and the region of what they show. */
   pictures: Pictures;
@@ -33,7 +36,7 @@ export function openRun(parts: RunParts): OpenRun {
   const slots = new Map<string, LimitFunction>();
   const byId = new Map(operations.map((operation) => [operation.id, operation]));
   const leases: Lease[] = [];
-  const left: string[] = [];
+  const left: Left[] = [];
   const regranted: string[] = [];
   const pictures: Pictures = {};
   const progress = new Map<string, Run['progress'] extends (copy: Copy) => infer T ? T : never>();
@@ -75,7 +78,7 @@ export function openRun(parts: RunParts): OpenRun {
       pictures[account] = { ...pictures[account], [region]: path };
       log.line(placeName({ account, region }), `the screen (output boot-screenshots): ${path}`);
     },
-    leave: (what) => left.push(what),
+    leave: (place, what) => left.push({ place, what }),
   };
   const confirming = openConfirming(run, plan, checked);
   return { run, leases, left, regranted, pictures };

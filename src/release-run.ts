@@ -1,7 +1,7 @@
 import { errorMessage, placeName } from './aws/errors.ts';
 import { joined } from './join.ts';
 import { readerOf } from './lease.ts';
-import type { OpenRun } from './open-run.ts';
+import type { Left, OpenRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
 import { hasReference } from './plan/target-operations.ts';
@@ -51,7 +51,7 @@ export async function end(
   // A renewal of a lease that is under way would put it back.
   await joined(leases.map((lease) => lease.stop()));
   const report = takesLease(plan) ? await releaseRun({ run, regranted }, plan, outcomes) : nothing;
-  const failed = [...left, ...failedRemovals(run, outcomes), ...report.failed];
+  const failed = [...needed(run, [...left, ...failedRemovals(outcomes)]), ...report.failed];
   for (const what of [...report.done, ...report.stays, ...report.goesOn, ...report.unknown])
     run.log.line('clean-up', what);
   for (const what of report.warned) run.log.warn(what);
@@ -133,19 +133,25 @@ function rightIn(outcomes: Outcomes): { id: string; where: string }[] {
   });
 }
 
-/** Removals that belong to no island: what failed of them stays. In an optional target, that is a warning. */
-function failedRemovals(run: Run, outcomes: Outcomes): string[] {
-  const optional = optionalIn(run.request);
+/** Removals that belong to no island: what failed of them stays. */
+function failedRemovals(outcomes: Outcomes): Left[] {
   return [...outcomes.values()].flatMap((outcome) => {
     const { operation } = outcome;
     const removes = ['deregister', 'delete', 'untag'].includes(operation.kind) && operation.island === undefined;
     if (!removes || outcome.is !== 'failed') return [];
-    const where = placeName(operation.place);
-    const what = `${operation.of.join(', ')} in ${where} (${operation.why}): ${errorMessage(outcome.error)}`;
-    if (!optional.has(where)) return [what];
-    warnOfRest(run, what);
-    return [];
+    const { place, of, why } = operation;
+    return [{ place, what: `${of.join(', ')} in ${placeName(place)} (${why}): ${errorMessage(outcome.error)}` }];
   });
+}
+
+/** What stays in places that the others can't do without; in an optional target, it is a warning. */
+function needed(run: Run, left: readonly Left[]): string[] {
+  const optional = optionalIn(run.request);
+  const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) =>
+    optional.has(placeName(place)) ? 'warned' : 'rest',
+  );
+  for (const { what } of warned) warnOfRest(run, what);
+  return rest.map(({ what }) => what);
 }
 
 function optionalIn({ targets }: Run['request']): Set<string> {

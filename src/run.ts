@@ -45,8 +45,8 @@ export type Run = Readonly<{
   regrant(key: string): void;
   /** Keeps a picture of what an instance in a target showed that did not come up. */
   picture(place: Where, jpeg: Uint8Array): void;
-  /** Notes what should have been removed and could not be. */
-  leave(what: string): void;
+  /** Notes what should have been removed in a place and could not be. */
+  leave(place: Where, what: string): void;
   /** Fires on a cancel and at the time-out; nothing new is begun after it. */
   signal: AbortSignal;
   /** Has the whole run stop; every target that isn't finished fails with `why`. */

@@ -136,6 +136,7 @@ describe('replace under the same name', () => {
 test('replace under another name, killed between DeregisterImage and DeleteSnapshot: the re-run deletes the rest', async () => {
   await using house = await openHouse(customerKey({ timings }));
   await runJob(house.run());
+  await house.settle(1);
   const inputs = { 'on-existing': 'replace', 'target-ami-name': '{name}-{run-id}' };
   await killAt(house, house.run(inputs, { run_id: '4712' }), isInTarget('DeregisterImage'));
   const { main } = await runJob(house.run(inputs, { run_id: '4712', run_attempt: '2' }));
@@ -175,6 +176,7 @@ describe('a failed image of a dead run, under the name of the new one', () => {
     const late = { kind: 'delay', action, account: targetAccount, mutating: true, ms: 5000 } as const;
     await using house = await openHouse(customerKey({ timings, policies, faults: [failing, late] }));
     await killAt(house, house.run({ route: 'copy' }), isInTarget('CopyImage'));
+    await house.settle(1);
     const { main } = await runJob(house.run({ route: 'copy' }, { run_attempt: '2' }));
     expect(main.annotations).toEqual([]);
   });
@@ -200,6 +202,7 @@ describe('the plan’s price', () => {
   test('is without the snapshot copies that are taken over', async () => {
     await using house = await openHouse(customerKey({ timings }));
     await killAt(house, house.run(), isInTarget('CopySnapshot'));
+    await house.settle(1);
     const { estimate, targets } = planOf(await runAction(house.run(dry, { run_attempt: '2' })));
     expect(targets[0]?.adopts).toHaveLength(1);
     expect([estimate.copies, estimate.transferGiB]).toEqual([0, 0]);

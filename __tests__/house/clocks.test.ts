@@ -12,7 +12,17 @@ import type { RecordedCall } from '../../simulator/simulator.ts';
 import { runAction, runJob, startAction } from '../in-process.ts';
 import { sampled } from '../sampled.ts';
 import { flawsOf } from './foreign.ts';
-import { type House, isLeaseTag, type Job, killAt, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
+import {
+  type House,
+  inForceAtOnce,
+  isLeaseTag,
+  type Job,
+  killAt,
+  messagesOf,
+  openHouse,
+  recordsOf,
+  stockOf,
+} from './house.ts';
 
 /*
  * A runner's clock may be half an hour fast or slow, and AWS's own is what counts: SigV4 takes five minutes, and the SDK
@@ -20,7 +30,7 @@ import { type House, isLeaseTag, type Job, killAt, messagesOf, openHouse, record
  */
 
 const minutes = 60_000;
-const timings = { baseSeconds: 2 * 60, secondsPerGiB: 0 };
+const timings = { ...inForceAtOnce, baseSeconds: 2 * 60, secondsPerGiB: 0 };
 const clocks: readonly (readonly [string, number])[] = [
   ['fast', 30 * minutes],
   ['slow', -30 * minutes],

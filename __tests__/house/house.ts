@@ -117,6 +117,9 @@ function ours(simulator: Simulator): string[] {
 /** What of `remains` only says that a lease, or something else of ours, was marked: neither access nor a resource. */
 export const isLeaseTag = (line: string): boolean => isLease(/tag (\S+) on/.exec(line)?.[1]);
 
+/** For tests that count copies: what is copied before its share is in force fails, and is copied again. */
+export const inForceAtOnce = { sharesInForceAfterSeconds: 0 };
+
 /** All that jobs told: annotations and logs. */
 export function toldBy(...jobs: readonly Job[]): string {
   return jobs

@@ -16,6 +16,7 @@ import { flawsOf, goldenOf, prefix, target, untoldOf } from './foreign.ts';
 import {
   countOf,
   type House,
+  inForceAtOnce,
   isLeaseTag,
   type Job,
   killAt,
@@ -80,6 +81,7 @@ describe('retain, over three bakes', () => {
       );
       expect(outcomeOf(job)).toEqual(created);
       expect(flawsOf(house, job, { amiId: idOf(name), foreign: [] })).toEqual([]);
+      await house.settle(1);
       seen.push(accounts.map((account) => stock(house, account)));
     }
     expect(seen).toEqual(
@@ -109,6 +111,7 @@ describe('replace, under another name', () => {
     for (const run_id of ['7', '8']) {
       const job = await runJob(house.run(inputs, { run_id }));
       expect(outcomeOf(job)).toEqual(['success', accounts.map(() => 'created'), '', '']);
+      await house.settle(1);
       expect(accounts.map((account) => stock(house, account))).toEqual(accounts.map(() => [[`golden-${run_id}`], 1]));
     }
     expect(house.simulator.snapshotOfState(sourceAccount)).toEqual(before);
@@ -212,7 +215,7 @@ const kills: readonly Kill[] = [
   },
   {
     name: 'the snapshot in the target, of an encrypted one',
-    way: ['', mixed, {}, {}],
+    way: ['', mixed, { timings: { ...timings, ...inForceAtOnce } }, {}],
     at: ['CopySnapshot', ...target],
     calls: 2,
   },

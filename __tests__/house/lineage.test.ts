@@ -30,6 +30,7 @@ async function bake(house: House, name: string, inputs: Record<string, string> =
   const run_id = String(house.simulator.calls.length + 1);
   const asked = { lineage: 'golden', 'ami-id': amiIdOf(sourceAccount, sourceRegion, name), ...inputs };
   const { main, post } = await runJob(house.run(asked, { run_id }));
+  await house.settle(1);
   return { main, told: messagesOf(main) + messagesOf(post), id: recordsOf(main)[0]?.amiId ?? '' };
 }
 

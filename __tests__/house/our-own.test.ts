@@ -106,6 +106,7 @@ test('another product’s AMI goes by no retain, whatever lineage a tag says tha
     const inputs = { 'ami-id': amiIdOf(sourceAccount, sourceRegion, name), lineage: name.slice(0, -2) };
     const { main } = await runJob(house.run(inputs, { run_id: '1' }));
     expect(main.conclusion).toBe('success');
+    await house.settle(1);
   }
   for (const image of stockOf(house.simulator, ...target).images) tag(image, { [`${prefix}lineage`]: 'golden' });
   putImage(house.simulator, target, {
@@ -171,6 +172,7 @@ describe('a snapshot that another AMI has by now stays with it, is told, and fai
   ])('%s', async (_, inputs) => {
     await using house = await openHouse(bakes());
     await runJob(house.run({ lineage: 'golden' }, { run_id: '1' }));
+    await house.settle(1);
     const id = registerTheirs(house);
     const { main, post } = await runJob(house.run(inputs, { run_id: '2' }));
     expect([main.conclusion, recordsOf(main).map(({ status }) => status)]).toEqual(['success', ['created']]);

@@ -32,14 +32,14 @@ import {
   untoldOf,
   watch,
 } from './foreign.ts';
-import { countOf, type House, isLeaseTag, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
+import { countOf, type House, inForceAtOnce, isLeaseTag, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
 
 /*
  * Nothing is removed, used, shared or changed on the word of tags alone: anybody who may tag can write them, and copies of
  * an AMI carry them along. What is left, and why, is said; and the run does what it would have done without.
  */
 
-const timings = { baseSeconds: 60, secondsPerGiB: 0 };
+const timings = { ...inForceAtOnce, baseSeconds: 60, secondsPerGiB: 0 };
 const deadLease = 'deadbeef0001';
 /** Of a run whose lease expired long ago, as it stands on the source AMI. */
 const deadLeaseTag = { [`${prefix}lease:${deadLease}`]: '1790000000 4000 1 some-machine 17' };
@@ -285,7 +285,10 @@ describe('what somebody else has is left alone, whatever its tags say', () => {
     const { amiId } = shared;
     await using house = await openHouse(shared);
     const { simulator } = house;
-    if (again === true) await runJob(house.run({}, { run_id: '1' }));
+    if (again === true) {
+      await runJob(house.run({}, { run_id: '1' }));
+      await house.settle(1);
+    }
     const golden = goldenOf(simulator, amiId);
     const foreign = forge({ house, amiId, golden });
     const watched = watch(simulator, [...foreign, golden], amiId);

@@ -96,6 +96,7 @@ describe.each(routes)('an AMI that is pending, by route %s', (route, shared) => 
     await using house = await openHouse(shared());
     const first = runJob(house.run({ route }, { run_id: '1' }));
     await made(house, route);
+    await house.simulator.clock.sleep(5000);
     const began = house.simulator.clock.now();
     const planned = await runAction(house.run({ route, 'dry-run': 'true' }, { run_id: '2' }));
     const seconds = (house.simulator.clock.now() - began) / 1000;
@@ -113,6 +114,7 @@ describe.each(routes)('an AMI that is pending, by route %s', (route, shared) => 
   test('is not waited for without end, and never is its removal advised', async () => {
     await using house = await openHouse(shared());
     await killAt(house, house.run({ route }, { run_id: '1' }), isMaking(route));
+    await house.simulator.clock.sleep(5000);
     const image = theImage(house);
     // It never comes to an end.
     if (image?.making !== undefined) image.making.endsAt = Number.POSITIVE_INFINITY;

@@ -13,7 +13,7 @@ import {
 import { runAction, runJob, startAction } from '../in-process.ts';
 import { sampled } from '../sampled.ts';
 import { expectTargets } from '../shared-case.ts';
-import { countOf, type House, isLeaseTag, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
+import { countOf, type House, inForceAtOnce, isLeaseTag, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
 
 /*
  * At timeout-minutes, what was copied for hours is not thrown away: pending snapshots in targets stay for the next run.
@@ -26,7 +26,7 @@ const volumes: VolumeScenario[] = ['/dev/xvda', '/dev/sdb'].map((device, index) 
   sizeGiB: 20 - 10 * index,
   key: 'cmkSource',
 }));
-const minutes = (count: number) => ({ baseSeconds: count * 60, secondsPerGiB: 0 });
+const minutes = (count: number) => ({ ...inForceAtOnce, baseSeconds: count * 60, secondsPerGiB: 0 });
 const policies = ['source-route-copy', 'target-route-copy'];
 const described = { attributes: { Description: 'A golden image' } };
 

@@ -16,6 +16,7 @@ import { sampled } from '../sampled.ts';
 import {
   countOf,
   type House,
+  inForceAtOnce,
   isLeaseTag,
   type Job,
   killAt,
@@ -38,7 +39,7 @@ const one = (count: number, more: StandardOptions = {}): Case =>
 const other = '222222222222';
 /** Two target accounts; copies of twenty minutes. */
 const two = (more: StandardOptions = {}): Case =>
-  fanOut({ timings: minutes(20), volumes, regions: [targetRegion], ...more });
+  fanOut({ timings: { ...minutes(20), ...inForceAtOnce }, volumes, regions: [targetRegion], ...more });
 const hour = 60;
 const day = 24 * hour;
 const copyRoute = {
@@ -230,6 +231,7 @@ describe('the snapshots of an AMI that was replaced by a run that was killed bef
   async function openReplaced(): Promise<Readonly<{ house: House; killed: Parameters<typeof runAction>[0] }>> {
     const house = await openHouse(one(1));
     await runJob(house.run({}, { run_id: '1' }));
+    await house.settle(2);
     const run = house.run({ 'on-existing': 'replace' }, { run_id: '2' });
     const dying = startAction(run);
     const forget = house.simulator.onCall((call) => {
@@ -439,6 +441,7 @@ describe('what a replace takes away goes only when the new AMI is finished', () 
     async (apart) => {
       await using house = await openHouse(one(1));
       await runJob(house.run({}, { run_id: '1' }));
+      await house.settle(1);
       const first = runJob(house.run(replace, { run_id: '2' }));
       await house.simulator.clock.sleep(apart);
       const second = runJob(house.run(replace, { run_id: '3' }));

@@ -141,6 +141,7 @@ test('an instance comes up, ends when it is told to, and its volumes go where th
     const [status] = (await there.ec2.send(command)).InstanceStatuses ?? [];
     return [status?.InstanceState?.Name, status?.InstanceStatus?.Status, status?.AttachedEbsStatus?.Status];
   };
+  await there.later(3000);
   expect(await checks()).toEqual(['pending', 'not-applicable', 'not-applicable']);
   await there.later(10_000);
   expect(await checks()).toEqual(['running', 'initializing', 'initializing']);

@@ -456,7 +456,7 @@ describe('keys', () => {
   });
 
   test('a grant is in force only after a while, and one name makes one grant', async () => {
-    const all = await clients({ timings: { grantActiveAfterSeconds: 0.3 } });
+    const all = await clients({ timings: { grantActiveAfterSeconds: 1 } });
     await giveAccess(all);
     await giveAccess(all);
     expect((await all.source.kms.send(new ListGrantsCommand({ KeyId: sourceKey }))).Grants).toHaveLength(1);
@@ -464,7 +464,7 @@ describe('keys', () => {
     await expect(describe()).rejects.toMatchObject({
       message: expect.stringContaining('no resource-based policy allows'),
     });
-    await sleep(350);
+    await sleep(1050);
     expect((await describe()).KeyMetadata?.Arn).toBe(sourceKey);
   });
 

@@ -22504,6 +22504,11 @@ var RestoreImageFromRecycleBinCommand = class extends command$5(_ep0$5, _mw0$5, 
 var RunInstancesCommand = class extends command$5(_ep0$5, _mw0$5, "RunInstances", RunInstances$) {};
 // node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
 var TerminateInstancesCommand = class extends command$5(_ep0$5, _mw0$5, "TerminateInstances", TerminateInstances$) {};
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
 // src/aws/describe.ts
 const idsPerCall$1 = 200;
 async function describeSnapshots(place, ids) {
@@ -22534,20 +22539,25 @@ async function describeImages(place, ids) {
 		return Images ?? [];
 	});
 }
+async function areThere(place, ids) {
+	const asked = (prefix) => ids.filter((id) => id.startsWith(prefix));
+	const [images, snapshots] = await joined([describeImages(place, asked("ami-")), describeSnapshots(place, asked("snap-"))]);
+	return images.filter(({ State }) => State !== "deregistered").length === asked("ami-").length && snapshots.length === asked("snap-").length;
+}
 async function byIds(ids, describe) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall$1) {
-		let rest = ids.slice(start, start + idsPerCall$1);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
-			const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
-	}
+	for (let start = 0; start < ids.length; start += idsPerCall$1) found.push(...await withThoseThere(ids.slice(start, start + idsPerCall$1), describe));
 	return found;
+}
+async function withThoseThere(ids, act) {
+	for (let rest = [...ids]; rest.length > 0;) try {
+		return await act(rest);
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
+		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes(id));
+		rest = known.length < rest.length ? known : [];
+	}
+	return [];
 }
 async function ancestryOf(place, id) {
 	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
@@ -23038,11 +23048,6 @@ function newestSource(published, sources) {
 	const [newest] = [...bySource].filter(([id]) => !isRecalled(id)).toSorted((a, b) => made(b) - made(a));
 	return newest?.[0];
 }
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
-}
 // src/lease.ts
 const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}:`;
 const leaseTagKeys = `${leasePrefix}*`;
@@ -23234,15 +23239,19 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+		}));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) throw error;
+	}
 }
 const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
@@ -37696,7 +37705,10 @@ async function noteInstances(place, ids, note) {
 	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
 }
 async function othersOf(place, ImageId) {
-	return (await launchPermissionsOf$1(place, ImageId)).map(launcherName).filter((name) => name !== place.account);
+	return (await launchPermissionsOf$1(place, ImageId).catch((error) => {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return [];
+		throw error;
+	})).map(launcherName).filter((name) => name !== place.account);
 }
 async function noteReferences(place, ids, note) {
 	for (let start = 0; start < ids.length; start += 10) {
@@ -38319,7 +38331,7 @@ function dryRun(command, without) {
 		on: /^Describe.*(?<!Attribute)$/.test(name) ? [] : [...new Set([...named, ...tagged])],
 		key: `${name} ${JSON.stringify(command.input, asPoliciesSee)}`,
 		standsIn: Object.values(noResource).some((id) => text.includes(id)),
-		names: (id) => text.includes(id),
+		ids: text.match(/\b(?:ami|snap|i)-[0-9a-f]+/g) ?? [],
 		ask: (place) => sendEc2(place, command)
 	};
 }
@@ -38351,7 +38363,7 @@ function reading$1(action, without, ask) {
 		tagged: [],
 		dry: false,
 		standsIn: false,
-		names: () => false
+		ids: []
 	};
 }
 function asksForUsers({ request, standIns }) {
@@ -38416,7 +38428,7 @@ async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -38705,6 +38717,7 @@ function wordsOf(policy) {
 }
 const changeSeconds = 150;
 const turnSeconds = 2;
+const lagSeconds = 2;
 const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
@@ -38715,6 +38728,7 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 	let stands = false;
 	let seen = "";
 	let puts = 0;
+	let putAt = Number.NEGATIVE_INFINITY;
 	for (let waitMs = firstWaitMs; clock.now() < end;) {
 		const late = clock.after(turnSeconds * 1e3);
 		const turn = place.until(AbortSignal.any([place.signal, late]));
@@ -38725,10 +38739,11 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 			stands = changed === policy;
 			const isQuiet = wordsOf(policy) === seen;
 			seen = wordsOf(policy);
-			if (!stands && isQuiet) {
+			if (!stands && isQuiet && clock.now() - putAt >= lagSeconds * 1e3) {
 				seen = "";
 				written = true;
 				puts += 1;
+				putAt = clock.now();
 				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
 				const Policy = writePolicy(changed);
 				await turn.kms(new PutKeyPolicyCommand({
@@ -39324,6 +39339,7 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	await releaseTarget(place, {
 		superseding: true,
 		ready: false,
+		mayWait: true,
 		isLast: true,
 		isSweep: true,
 		othersLive: false,
@@ -39339,21 +39355,19 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	}, notes);
 	return reportOf$1(notes);
 }
+const settleMs$2 = 3e4;
 async function findBegun(place, owners, notes) {
-	const { state, gone, othersLive } = owners;
-	const { keepPending } = state;
-	const ofLease = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
-		Values: [...gone.keys(), ...keepPending ? [_index_js__WEBPACK_IMPORTED_MODULE_1__.O] : []]
-	};
-	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Values: [state.imageId]
-	};
-	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
+	const { state, gone, othersLive, mayWait } = owners;
 	const leaseOf = (one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "";
 	const isOwn = (one) => leaseOf(one) === state.leaseId;
-	const spared = othersLive && !images.every(isOwn);
+	let { images, snapshots } = await leased(place, owners);
+	const mayServe = othersLive && !images.every(isOwn);
+	const ofDead = [...images, ...snapshots].some((one) => !isOwn(one) && gone.has(leaseOf(one)));
+	const spared = mayServe || ofDead && !mayWait;
+	if (ofDead && !spared) {
+		await place.sleep(settleMs$2);
+		({images, snapshots} = await leased(place, owners));
+	}
 	const isProven = provenIn(place, notes);
 	const isTheirs = (one) => isProven("ImageId" in one ? one.ImageId : one.SnapshotId, tieToLease(one, gone.get(leaseOf(one)))) && (!spared || isOwn(one));
 	return {
@@ -39365,6 +39379,21 @@ async function findBegun(place, owners, notes) {
 			notes
 		}),
 		spared
+	};
+}
+async function leased(place, { state: { imageId, keepPending }, gone }) {
+	const ofLease = {
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
+		Values: [...gone.keys(), ...keepPending ? [_index_js__WEBPACK_IMPORTED_MODULE_1__.O] : []]
+	};
+	const ofSource = {
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Values: [imageId]
+	};
+	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
+	return {
+		images,
+		snapshots
 	};
 }
 function provenIn(place, notes) {
@@ -39414,8 +39443,7 @@ async function findReplaced(place, { state, gone }, notes) {
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
-	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).map((id) => deleteSnapshot(place, id)));
-	if (free.length > 0) notes.done.push(`deleted ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).join(", ")} in ${where}`);
+	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
 		const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join("");
 		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ids).join(", ")} in ${where} stay, of an AMI that gave its name up${made}: ${until}` });
@@ -39425,37 +39453,54 @@ function untilOf(snapshot) {
 	const by = replacedByOf(snapshot);
 	return by === void 0 ? "" : staysUntil(by);
 }
+async function deleteAll(place, ids, notes) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const gone = await joined(ids.map(async (id) => {
+		try {
+			await deleteSnapshot(place, id);
+			return [id];
+		} catch (error) {
+			notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+			return [];
+		}
+	}));
+	if (gone.flat().length > 0) notes.done.push(`deleted ${gone.flat().join(", ")} in ${where}`);
+}
 async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies));
 	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
-	const kept = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
-	if (kept.length > 0) {
-		const Tags = [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
-			Value: _index_js__WEBPACK_IMPORTED_MODULE_1__.O
-		}];
+	const going = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
+	const Tags = [{
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+		Value: _index_js__WEBPACK_IMPORTED_MODULE_1__.O
+	}];
+	const there = await withThoseThere((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(going), async (Resources) => {
 		await place.ec2(new CreateTagsCommand({
-			Resources: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(kept),
+			Resources,
 			Tags
 		}));
+		return Resources;
+	});
+	const kept = going.filter(({ SnapshotId = "" }) => there.includes(SnapshotId));
+	if (kept.length > 0) {
 		const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
 		notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 	}
-	const going = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(loose.filter((one) => !kept.includes(one)));
-	await joined(going.map((id) => deleteSnapshot(place, id)));
-	if (going.length > 0) notes.done.push(`deleted ${going.join(", ")} in ${where}`);
+	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(loose.filter((one) => !going.includes(one))), notes);
 	const isFinished = (copy) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
 	await untagFinished(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies.filter(isFinished)));
 }
 async function untagFinished(place, Resources) {
-	if (Resources.length === 0) return;
 	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease }]
-		}));
+		await withThoseThere(Resources, async (some) => {
+			await place.ec2(new DeleteTagsCommand({
+				Resources: some,
+				Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease }]
+			}));
+			return some;
+		});
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
 	}
@@ -39566,7 +39611,7 @@ function accessBy(releasing, leases, notes) {
 	});
 }
 function inTargets(releasing, leases, notes) {
-	const { state, targets, optional, superseding, ready, isLast } = releasing;
+	const { state, targets, optional, superseding, ready, patient, grants, isLast } = releasing;
 	let known;
 	const parents = () => {
 		known ??= parentsOf(releasing, leases, notes);
@@ -39578,6 +39623,7 @@ function inTargets(releasing, leases, notes) {
 		gone: new Map([[state.leaseId, state.since], ...dead]),
 		othersLive: leases.live.length > 0,
 		superseding,
+		mayWait: isLast && (patient || state.keepPending || grants === void 0),
 		isLast,
 		isSweep: false,
 		parents
@@ -40563,52 +40609,83 @@ function templateDifferences(auditing, { ImageId = "" }, { template }) {
 var audit_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ audit: () => audit });
 async function audit(host, request, signal) {
 	const log = openLog(host);
-	const findings = openFindings(signal);
-	const accounts = openAccounts(host, request, findings);
 	return log.group("Comparing every target with the source AMI", async () => {
-		const aside = request.image === void 0 ? openFindings(signal) : findings;
-		const source = await aside.attempt("source account", "assuming the source role", () => accounts.openSource()) && accounts.source(request.source.region);
-		const comparing = {
-			request,
-			accounts,
-			findings,
-			source,
-			aside
-		};
-		const compared = await observeCompared(comparing);
-		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "looking for what runs left", () => readOwners({
+		let looked = await look$1({
 			host,
 			request,
-			accounts,
-			source,
 			log
-		}));
-		const parents = compared && await readCopies(comparing, compared.source);
-		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(findings.problems, void 0);
-		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems);
-		const looking = {
-			...compared,
-			request,
-			accounts,
-			owners,
-			parents,
-			unread,
-			findings
-		};
-		const known = new Map(compared.targets.map((target) => [target.request, target]));
-		const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-		for (const warning of new Set([...aside.warnings(), ...findings.warnings()])) log.warn(warning);
-		const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
-		for (const { kind, account, region, why } of all) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		}, signal);
+		if (looked.found.length > 0) {
+			await host.clock.sleep(settleMs$1, signal);
+			looked = await look$1({
+				host,
+				request,
+				log
+			}, signal);
+		}
+		const { source, found, warnings } = looked;
+		for (const warning of warnings) log.warn(warning);
+		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
 			account,
 			region
 		}), `${kind}: ${why}`);
 		return {
-			source: compared.source,
-			findings: all,
+			source,
+			findings: found,
 			seconds: log.elapsedSeconds()
 		};
 	});
+}
+const settleMs$1 = 1e4;
+async function look$1({ host, request, log }, signal) {
+	const findings = openFindings(signal);
+	const accounts = openAccounts(host, request, findings);
+	const warnings = [];
+	const untold = {
+		...log,
+		warn: (text) => warnings.push(text)
+	};
+	const aside = request.image === void 0 ? openFindings(signal) : findings;
+	const source = await aside.attempt("source account", "assuming the source role", () => accounts.openSource()) && accounts.source(request.source.region);
+	const comparing = {
+		request,
+		accounts,
+		findings,
+		source,
+		aside
+	};
+	const compared = await observeCompared(comparing);
+	const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "looking for what runs left", () => readOwners({
+		host,
+		request,
+		accounts,
+		source,
+		log: untold
+	}));
+	const parents = compared && await readCopies(comparing, compared.source);
+	if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(findings.problems, void 0);
+	const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems);
+	const looking = {
+		...compared,
+		request,
+		accounts,
+		owners,
+		parents,
+		unread,
+		findings
+	};
+	const known = new Map(compared.targets.map((target) => [target.request, target]));
+	const all = [...(await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))))).flat(), ...leftAtSource(compared.source.place, owners)];
+	const told = new Set([
+		...warnings,
+		...aside.warnings(),
+		...findings.warnings()
+	]);
+	return {
+		source: compared.source,
+		found: all,
+		warnings: [...told]
+	};
 }
 async function auditTarget(looking, asked, observed) {
 	const { accounts, source, held } = looking;
@@ -40959,10 +41036,20 @@ async function protect(operation, { run, place }) {
 function lifting(ImageId) {
 	return new DisableImageDeregistrationProtectionCommand({ ImageId });
 }
+const liftedLooksSeconds = [
+	0,
+	1,
+	2,
+	4,
+	8
+];
 async function liftProtection(place, { ImageId = "" }) {
 	await patiently(place, () => place.ec2(lifting(ImageId)));
-	const [image] = await describeImages(place, [ImageId]);
-	return (image?.DeregistrationProtection ?? "disabled") === "disabled";
+	return await lookedFor(place, liftedLooksSeconds, async () => {
+		const [image] = await describeImages(place, [ImageId]);
+		const state = image?.DeregistrationProtection ?? "disabled";
+		return state.startsWith("disabled") ? state : void 0;
+	}) === "disabled";
 }
 // src/operations/recalled.ts
 const freshMs = 5e3;
@@ -41464,7 +41551,7 @@ async function putBack(operation, scope) {
 		return true;
 	} catch (error) {
 		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		run.leave(`an SSM parameter that was not put back: ${what}`);
+		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
 }
@@ -41822,6 +41909,7 @@ async function deprecateAsBefore(place, ImageId, { deprecation }) {
 	})));
 }
 // src/recall/images.ts
+const settleMs = 1e4;
 async function takeBack$1(recalling, place, copies) {
 	const { request } = recalling;
 	const act = ({ image }) => withdraw(place, image, request);
@@ -41831,6 +41919,7 @@ async function takeBack$1(recalling, place, copies) {
 		copies,
 		doing: `Taking back (how: ${request.how})`
 	}, act);
+	if (before === void 0) await place.sleep(settleMs);
 	await noteUses(recalling, {
 		place,
 		copies,
@@ -42210,7 +42299,7 @@ async function undoVersion(operation, scope) {
 		return true;
 	} catch (error) {
 		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		run.leave(`a launch template that is not as before: ${what}`);
+		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
 }
@@ -42800,7 +42889,7 @@ function asksToBoot(operation, asking) {
 		dryRun(new GetConsoleOutputCommand({ InstanceId }), lost),
 		dryRun(new GetConsoleScreenshotCommand({ InstanceId }), lost),
 		dryRun(verdictTag(known, settings, "passed"), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest} does not tell what the test has shown`)
-	].map((question) => question.names(InstanceId) ? {
+	].map((question) => question.ids.includes(InstanceId) ? {
 		...question,
 		standsIn: true
 	} : question);
@@ -43353,6 +43442,107 @@ async function beginCopy(place, command, { mark, sourceId }) {
 		}
 	});
 }
+// src/operations/share.ts
+async function share$1({ resource, accounts }, scope) {
+	const { run, place } = scope;
+	const id = idOf(scope, resource);
+	try {
+		const toAdd = await newShares(run, place, {
+			id,
+			accounts
+		});
+		if (toAdd.length > 0) await addShares(run, place, {
+			id,
+			accounts: toAdd
+		});
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `shared ${id} with ${accounts.join(", ")}`);
+		return { id };
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Sharing ${id} with ${accounts.join(", ")}`, error);
+	}
+}
+async function addShares(run, place, { id, accounts }) {
+	run.ledger.addShare(place.region, id, accounts);
+	await writeOnResource(run, place, {
+		id,
+		accounts
+	});
+	await changeShares(place, id, { Add: accounts });
+}
+function asksToShare({ of: [of], place, type, accounts }, asking) {
+	const { source, standIns, leaseId } = asking;
+	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
+	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
+	const Tags = shareTags(leaseId, accounts);
+	const Resources = [idOr(standIns[type], of)];
+	const without = "if this run is killed, no later run can tell what it shared";
+	return [
+		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
+		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
+		dryRun(sharesQuery(id)),
+		dryRun(new CreateTagsCommand({
+			Resources,
+			Tags
+		}), without),
+		dryRun(new DeleteTagsCommand({
+			Resources,
+			Tags: Tags.map(({ Key }) => ({ Key }))
+		}), without)
+	];
+}
+async function newShares(run, place, { id, accounts }) {
+	const shared = await readShares(place, id).catch((error) => {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return new Set();
+		throw error;
+	});
+	if (!accounts.some((account) => shared.has(account))) return [...accounts];
+	const ours = await provenShares(run, place, {
+		id,
+		claimed: [...sharesOf$1((await readTags(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
+			lease,
+			account
+		}))).filter(({ account }) => accounts.includes(account))
+	});
+	return accounts.filter((account) => !shared.has(account) || ours.has(account));
+}
+const givenLooksSeconds = [
+	0,
+	2,
+	8
+];
+async function provenShares({ source, request, ledger }, place, { id, claimed }) {
+	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
+	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
+	const { keyAccess } = request.source;
+	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
+	if (keyAccess === "existing") return new Set();
+	const leases = claimed.map(({ lease }) => lease);
+	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
+	let proven = new Set();
+	await lookedFor(place, givenLooksSeconds, async () => {
+		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied$1)))).flat();
+		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
+		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
+		return claimed.every(({ account }) => proven.has(account)) || void 0;
+	});
+	return proven;
+}
+function unlessDenied$1(error) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+	throw error;
+}
+async function writeOnResource(run, place, { id, accounts }) {
+	if (run.ledger.state?.leased !== true) return;
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [id],
+			Tags: shareTags(run.leaseId, accounts)
+		}));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
+	}
+}
 // src/operations/regain.ts
 const failedTries = 4;
 const unseenMs = 3e5;
@@ -43366,7 +43556,7 @@ async function regaining(operation, scope, act) {
 		if (!isToTry(error, count)) throw error;
 		const gone = await regained(operation.regain, scope);
 		if (gone.length === 0 && !lacksAccess(error)) throw error;
-		for (const what of gone) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${what} was taken away while this runs, and is given again`);
+		for (const one of gone) tell$1(one, scope);
 		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
@@ -43380,6 +43570,11 @@ function lacksAccess(error) {
 	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
 }
+function tell$1({ what, isOwn }, { run, place }) {
+	const told = `${what} was taken away while this runs, and is given again`;
+	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${told}`);
+	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), told);
+}
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
@@ -43392,14 +43587,26 @@ async function regained(operations, scope) {
 async function regainOne(id, scope) {
 	const { run, place } = scope;
 	const operation = run.operation(id);
-	if (operation?.kind === "access") return giveAgain$1(operation.allowedBy, scope);
+	if (operation?.kind === "access") return (await giveAgain$1(operation.allowedBy, scope)).map((what) => ({
+		what,
+		isOwn: true
+	}));
 	if (operation?.kind !== "share") return [];
 	const source = run.accounts.source(operation.place.region).until(place.signal);
 	const resource = idOf(scope, operation.resource);
 	const isThere = async () => (await readShares(source, resource)).has(place.account) ? true : void 0;
 	if (await lookedFor(place, shareLooksSeconds, isThere) === true) return [];
-	await changeShares(source, resource, { Add: [place.account] });
-	return [`the share of ${resource} with account ${place.account}`];
+	const { account } = place;
+	const isOwn = (run.ledger.state?.shares ?? []).some(({ resources, accounts }) => resources.includes(resource) && accounts.includes(account));
+	if (isOwn) await changeShares(source, resource, { Add: [account] });
+	else await addShares(run, source, {
+		id: resource,
+		accounts: [account]
+	});
+	return [{
+		what: `the share of ${resource} with account ${account}`,
+		isOwn
+	}];
 }
 function copyRemedy(error, { key, crossAccount }) {
 	if (!(error instanceof CopyFailedError)) return void 0;
@@ -44588,7 +44795,7 @@ async function carryOver(place, source, image) {
 	], [
 		"Setting IMDSv2",
 		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
+		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied)
 	]].filter(([, needed]) => needed);
 	for (const [what, , act] of due) try {
 		await onceSeen(place, act);
@@ -44598,7 +44805,7 @@ async function carryOver(place, source, image) {
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
 }
-function unlessDenied$1(error) {
+function unlessDenied(error) {
 	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
 }
 function imdsCommand(ImageId) {
@@ -44715,7 +44922,7 @@ async function removeOwn(run, place, image) {
 		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
 		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image);
 	} catch (failure) {
-		run.leave(`${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
 	}
 }
 async function unlike(run, place, { image, snapshots, expected }) {
@@ -44822,11 +45029,14 @@ const namedLooksSeconds = [
 	8,
 	15
 ];
-async function findNamed(place, name, taken) {
-	return lookedFor(place, taken ? namedLooksSeconds : [0], async () => (await ownImages(place, {
+function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
+}
+async function imageNamed(place, name) {
+	return (await ownImages(place, {
 		Name: "name",
 		Values: [name]
-	}))[0]);
+	}))[0];
 }
 async function usingRival(operation, scope, make) {
 	const { run, place } = scope;
@@ -44834,7 +45044,7 @@ async function usingRival(operation, scope, make) {
 		return await make();
 	} catch (error) {
 		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error) !== "InvalidAMIName.Duplicate") throw error;
-		const rival = await findRival(operation, scope);
+		const rival = await findRival(operation, scope, error);
 		if (rival === void 0) throw error;
 		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `another run made ${rival.id} meanwhile`);
 		return rival;
@@ -44847,12 +45057,15 @@ function whyNotOfLineage(image, { tags }, snapshots) {
 	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
 	return tied.is === "proven" ? "" : tied.why;
 }
-async function findRival({ name, expected }, { run, place }) {
-	const named = await findNamed(place, name, true);
-	const isOfSource = named !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId;
+async function findRival({ name, expected }, { run, place }, taken) {
+	const named = await lookedFor(place, namedLooksSeconds, async () => {
+		const image = await imageNamed(place, name);
+		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId ? image : void 0;
+	});
 	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
-	if (!isOfSource || !(mayUse(run.request, named) || isNew)) return void 0;
+	if (named === void 0) return void 0;
 	const id = named.ImageId ?? "";
+	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
 	const image = await run.watcher(place).image(id);
 	const judged = await judge(run, place, {
 		image,
@@ -44897,7 +45110,7 @@ async function copyImage(operation, scope) {
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(place, id).catch((failure) => run.leave(`${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
+			await removeFailed(place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
 			throw error;
 		}
 	});
@@ -45106,7 +45319,7 @@ async function restore(operation, scope) {
 			imageId: run.source.imageId,
 			at: place.awsNow()
 		});
-		run.leave(`${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
+		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
 		return false;
 	}
 }
@@ -45831,103 +46044,6 @@ async function extrasOf({ extrasOf: by }, { run, place, resultOf }) {
 	if (operation === void 0 || image === void 0) return run.source.extras;
 	return readExtras(run.accounts.source(operation.place.region).until(place.signal), image);
 }
-// src/operations/share.ts
-async function share$1({ resource, accounts }, scope) {
-	const { run, place } = scope;
-	const id = idOf(scope, resource);
-	try {
-		const toAdd = await newShares(run, place, {
-			id,
-			accounts
-		});
-		if (toAdd.length > 0) {
-			run.ledger.addShare(place.region, id, toAdd);
-			await writeOnResource(run, place, {
-				id,
-				accounts: toAdd
-			});
-			await changeShares(place, id, { Add: toAdd });
-		}
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `shared ${id} with ${accounts.join(", ")}`);
-		return { id };
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Sharing ${id} with ${accounts.join(", ")}`, error);
-	}
-}
-function asksToShare({ of: [of], place, type, accounts }, asking) {
-	const { source, standIns, leaseId } = asking;
-	const own = source.snapshots.find(({ obstacle }) => !obstacle?.startsWith("owned by"));
-	const id = idOr(type === "snapshot" && place.region === source.place.region ? idOr(standIns.snapshot, own?.id) : standIns[type], of);
-	const Tags = shareTags(leaseId, accounts);
-	const Resources = [idOr(standIns[type], of)];
-	const without = "if this run is killed, no later run can tell what it shared";
-	return [
-		...accounts.map((account) => dryRun(sharing(id, { Add: [account] }))),
-		dryRun(sharing(id, { Remove: accounts.slice(0, 1) })),
-		dryRun(sharesQuery(id)),
-		dryRun(new CreateTagsCommand({
-			Resources,
-			Tags
-		}), without),
-		dryRun(new DeleteTagsCommand({
-			Resources,
-			Tags: Tags.map(({ Key }) => ({ Key }))
-		}), without)
-	];
-}
-async function newShares(run, place, { id, accounts }) {
-	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return new Set();
-		throw error;
-	});
-	if (!accounts.some((account) => shared.has(account))) return [...accounts];
-	const ours = await provenShares(run, place, {
-		id,
-		claimed: [...sharesOf$1((await readTags(place, [id])).get(id))].flatMap(([lease, others]) => others.map((account) => ({
-			lease,
-			account
-		}))).filter(({ account }) => accounts.includes(account))
-	});
-	return accounts.filter((account) => !shared.has(account) || ours.has(account));
-}
-const givenLooksSeconds = [
-	0,
-	2,
-	8
-];
-async function provenShares({ source, request, ledger }, place, { id, claimed }) {
-	const isOwn = id !== source.imageId && source.snapshots.every((snapshot) => snapshot.id !== id);
-	const keys = (ledger.state?.grantKeys ?? []).filter((key) => regionOfKey(key) === place.region);
-	const { keyAccess } = request.source;
-	if (isOwn || claimed.length === 0) return new Set(claimed.map(({ account }) => account));
-	if (keyAccess === "existing") return new Set();
-	const leases = claimed.map(({ lease }) => lease);
-	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
-	let proven = new Set();
-	await lookedFor(place, givenLooksSeconds, async () => {
-		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
-		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
-		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
-		return claimed.every(({ account }) => proven.has(account)) || void 0;
-	});
-	return proven;
-}
-function unlessDenied(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
-	throw error;
-}
-async function writeOnResource(run, place, { id, accounts }) {
-	if (run.ledger.state?.leased !== true) return;
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [id],
-			Tags: shareTags(run.leaseId, accounts)
-		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
-	}
-}
 // src/operations/kinds.ts
 const nothing = () => [];
 const kinds = {
@@ -46237,7 +46353,7 @@ function tell(telling, { asker, question, verdict, hindrances }) {
 }
 function isOdd({ standsIn }, { words }) {
 	if (/^(UnreadableAnswer|NotFromAws|InternalError|Unavailable)\b/.test(words)) return true;
-	return words !== "" && !standsIn && !/^\w+\.?NotFound/.test(words);
+	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(denial.asker.place);
@@ -46316,9 +46432,6 @@ function listed(statements) {
 // src/check/confirm.ts
 const standsSeconds = 120;
 const unseenSeconds = 30;
-async function isThere(place, made) {
-	return (await ("image" in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]))).length > 0;
-}
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
@@ -46353,11 +46466,11 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 				...made
 			}
 		};
-		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ names, standsIn }) => Object.values(made).some(names) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
 	const conclude = async (refused, asker, made) => {
-		if (refused.length === 0 || await isThere(asker.place, made)) tell(refused, asker, Object.values(made));
+		if (refused.length === 0 || await areThere(asker.place, Object.values(made))) tell(refused, asker, Object.values(made));
 		else confirmed.delete(nameOf(asker, made));
 	};
 	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) : place.account} ${Object.keys(made).join()}`;
@@ -46446,7 +46559,10 @@ function openRun(parts) {
 				region
 			}), `the screen (output boot-screenshots): ${path}`);
 		},
-		leave: (what) => left.push(what)
+		leave: (place, what) => left.push({
+			place,
+			what
+		})
 	};
 	const confirming = openConfirming(run, plan, checked);
 	return {
@@ -46490,7 +46606,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place), doing, () => put(asker, question));
+		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -46509,6 +46625,24 @@ async function check(checking) {
 		denied: new Set(denied),
 		unasked: sentences(unasked)
 	};
+}
+const taggedWaitsSeconds = [
+	1,
+	2,
+	4,
+	8
+];
+async function untilTagged({ source }, { asker, question }, put) {
+	const { dry, standsIn, service } = question;
+	const given = [source.imageId, ...source.snapshots.map(({ id }) => id)];
+	const isMade = service === "ec2" && dry && !standsIn && question.on.length > 0 && !given.some((id) => question.ids.includes(id));
+	let answer = await put();
+	for (const seconds of isMade ? taggedWaitsSeconds : []) {
+		if (answer.verdict.is !== "may not") break;
+		await asker.place.sleep(seconds * 1e3);
+		answer = await put();
+	}
+	return isMade && answer.verdict.is === "may not" && !await areThere(asker.place, question.ids) ? void 0 : answer;
 }
 function concerning({ asker, targets }, findings) {
 	return asker.target === void 0 ? findings : findings.about(targets);
@@ -47829,11 +47963,7 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 		run,
 		regranted
 	}, plan, outcomes) : nothing$1;
-	const failed = [
-		...left,
-		...failedRemovals(run, outcomes),
-		...report.failed
-	];
+	const failed = [...needed(run, [...left, ...failedRemovals(outcomes)]), ...report.failed];
 	for (const what of [
 		...report.done,
 		...report.stays,
@@ -47921,8 +48051,7 @@ function rightIn(outcomes) {
 		}];
 	});
 }
-function failedRemovals(run, outcomes) {
-	const optional = optionalIn(run.request);
+function failedRemovals(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
 		const { operation } = outcome;
 		if (!([
@@ -47930,12 +48059,18 @@ function failedRemovals(run, outcomes) {
 			"delete",
 			"untag"
 		].includes(operation.kind) && operation.island === void 0) || outcome.is !== "failed") return [];
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(operation.place);
-		const what = `${operation.of.join(", ")} in ${where} (${operation.why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(outcome.error)}`;
-		if (!optional.has(where)) return [what];
-		warnOfRest(run, what);
-		return [];
+		const { place, of, why } = operation;
+		return [{
+			place,
+			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(outcome.error)}`
+		}];
 	});
+}
+function needed(run, left) {
+	const optional = optionalIn(run.request);
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)) ? "warned" : "rest");
+	for (const { what } of warned) warnOfRest(run, what);
+	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
 	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt));

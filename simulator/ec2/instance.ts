@@ -92,11 +92,14 @@ export function instanceOf(looking: Looking, id: string): Instance {
   return advanceInstance(instance, looking);
 }
 
+/** All that are there, seen or not: quotas and attachments go by these. */
+export function allInstances(looking: Looking): Instance[] {
+  return [...looking.here.instances.values()].map((instance) => advanceInstance(instance, looking));
+}
+
 /** All that can be seen. */
 export function instancesIn(looking: Looking): Instance[] {
-  return [...looking.here.instances.values()]
-    .filter(({ launched }) => (launched?.visibleAt ?? 0) <= looking.now)
-    .map((instance) => advanceInstance(instance, looking));
+  return allInstances(looking).filter(({ launched }) => (launched?.visibleAt ?? 0) <= looking.now);
 }
 
 /** Tells an instance to end. */

@@ -22,7 +22,7 @@ import {
 import { type Ec2Call, type Handler, keepFormerTags } from './call.ts';
 import { keyFailure } from './copy.ts';
 import { advanceImage, imageNotFound, requireImageId } from './image.ts';
-import { instancesIn } from './instance.ts';
+import { allInstances } from './instance.ts';
 import { type Model, modelOf, models } from './instance-types.ts';
 import { looking, shownInstance } from './instances.ts';
 import { groupOf, subnetOf } from './network.ts';
@@ -238,7 +238,7 @@ function checkRoom(call: Ec2Call, { type, vcpus, zones }: Model, { id, zone, fre
       'Unsupported',
       `Your requested instance type (${type}) is not supported in your requested Availability Zone (${zone}). Please retry your request by not specifying an Availability Zone or choosing ${[...zones].map((letter) => call.region + letter).join(', ')}.`,
     );
-  const running = instancesIn(looking(call))
+  const running = allInstances(looking(call))
     .filter(({ state, launched }) => launched !== undefined && (state === 'pending' || state === 'running'))
     .reduce((sum, { launched }) => sum + (models.find((model) => model.type === launched?.type)?.vcpus ?? 0), 0);
   if (running + vcpus > vcpuQuota)

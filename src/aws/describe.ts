@@ -11,6 +11,7 @@ import {
   type LockedSnapshotsInfo,
   type Snapshot,
 } from '@aws-sdk/client-ec2';
+import { joined } from '../join.ts';
 import type { Place } from './clients.ts';
 import { errorMessage, isAbsent } from './errors.ts';
 
@@ -46,23 +47,39 @@ export async function describeImages(place: Place, ids: readonly string[]): Prom
   });
 }
 
-/** One unknown ID fails the whole call, which names it: the others are asked for again without it. */
+/** Whether all of the AMIs and snapshots among resources are there. @throws AwsCallError */
+export async function areThere(place: Place, ids: readonly string[]): Promise<boolean> {
+  const asked = (prefix: string) => ids.filter((id) => id.startsWith(prefix));
+  const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
+    describeImages(place, asked('ami-')),
+    describeSnapshots(place, asked('snap-')),
+  ]);
+  const there = images.filter(({ State }) => State !== 'deregistered');
+  return there.length === asked('ami-').length && snapshots.length === asked('snap-').length;
+}
+
 async function byIds<T>(ids: readonly string[], describe: (ids: string[]) => Promise<T[]>): Promise<T[]> {
   const found: T[] = [];
-  for (let start = 0; start < ids.length; start += idsPerCall) {
-    let rest = ids.slice(start, start + idsPerCall);
-    while (rest.length > 0) {
-      try {
-        found.push(...(await describe(rest)));
-        break;
-      } catch (error) {
-        if (!isAbsent(error)) throw error;
-        const known = rest.filter((id) => !errorMessage(error).includes(id));
-        rest = known.length < rest.length ? known : [];
-      }
+  for (let start = 0; start < ids.length; start += idsPerCall)
+    found.push(...(await withThoseThere(ids.slice(start, start + idsPerCall), describe)));
+  return found;
+}
+
+/**
+ * What `act` gives with those of `ids` that are there; nothing where none is. One unknown ID fails the whole call, which
+ * names it: it is made again without that one.
+ */
+export async function withThoseThere<T>(ids: readonly string[], act: (ids: string[]) => Promise<T[]>): Promise<T[]> {
+  for (let rest = [...ids]; rest.length > 0; ) {
+    try {
+      return await act(rest);
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+      const known = rest.filter((id) => !errorMessage(error).includes(id));
+      rest = known.length < rest.length ? known : [];
     }
   }
-  return found;
+  return [];
 }
 
 /**

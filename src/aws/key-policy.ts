@@ -95,9 +95,11 @@ function wordsOf(policy: Policy): string {
 const changeSeconds = 150;
 /** What a run has read it puts within this time, or reads again: also where a call is throttled or gets no answer. */
 const turnSeconds = 2;
+/** Reads may lag so far behind: until then, a put that isn't seen isn't lost, and another would only undo others' changes. */
+const lagSeconds = 2;
 /**
  * A change that is seen to stand, and still stands so much later, is overwritten by no run that read before it, although
- * reads may lag two seconds behind. Longer, and the clean-up after a cancel wouldn't fit the runner's ten seconds.
+ * reads lag. Longer, and the clean-up after a cancel wouldn't fit the runner's ten seconds.
  */
 const standSeconds = 4;
 /** Waits grow with each put, and so with each that was lost. */
@@ -124,6 +126,7 @@ export async function changePolicy(
   let stands = false;
   let seen = '';
   let puts = 0;
+  let putAt = Number.NEGATIVE_INFINITY;
   for (let waitMs = firstWaitMs; clock.now() < end; ) {
     const late = clock.after(turnSeconds * 1000);
     const turn = place.until(AbortSignal.any([place.signal, late]));
@@ -134,10 +137,11 @@ export async function changePolicy(
       stands = changed === policy;
       const isQuiet = wordsOf(policy) === seen;
       seen = wordsOf(policy);
-      if (!stands && isQuiet) {
+      if (!stands && isQuiet && clock.now() - putAt >= lagSeconds * 1000) {
         seen = '';
         written = true;
         puts += 1;
+        putAt = clock.now();
         waitMs = Math.min(waitMs * 1.5, longestWaitMs);
         const Policy = writePolicy(changed);
         await turn.kms(new PutKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default', Policy }));

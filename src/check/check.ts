@@ -2,13 +2,14 @@ import { DescribeImagesCommand } from '@aws-sdk/client-ec2';
 import { GenerateDataKeyWithoutPlaintextCommand } from '@aws-sdk/client-kms';
 import { together } from '../alike.ts';
 import type { Place } from '../aws/clients.ts';
+import { areThere } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { regionOfKey } from '../aws/kms.ts';
 import { ask } from '../aws/verdict.ts';
 import { joined } from '../join.ts';
 import { asks } from '../operations/kinds.ts';
 import { type Asking, noResource } from '../operations/question.ts';
-import { isMaking, type TargetPlan } from '../plan/decided.ts';
+import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Operation } from '../plan/operation.ts';
 import type { Findings } from '../plan/problem.ts';
 import type { Checked } from '../run.ts';
@@ -37,7 +38,9 @@ export async function check(checking: Checking): Promise<Checked> {
       const { asker, question } = one;
       const own = concerning(one, findings);
       const doing = `asking for ${question.action}`;
-      const answer = await own.attempt(placeName(asker.place), doing, () => put(asker, question));
+      const answer = await own.attempt(placeName(asker.place), doing, () =>
+        untilTagged(plan, one, () => put(asker, question)),
+      );
       return answer && { answer, own };
     }),
   );
@@ -51,6 +54,35 @@ export async function check(checking: Checking): Promise<Checked> {
   const refused = told.filter(({ verdict }) => verdict.is === 'may not');
   const denied = refused.map(({ asker, question }) => `${asker.principal} ${question.key}`);
   return { ec2DryRuns, kmsDryRuns, denied: new Set(denied), unasked: sentences(unasked) };
+}
+
+/**
+ * Policies go by tags, which may come into force seconds after a tagged creation
+ * (https://github.com/hashicorp/packer/issues/8591): a denial about what another run may just have made stands only then.
+ */
+const taggedWaitsSeconds = [1, 2, 4, 8];
+
+/**
+ * The answer to a question; to one about what is neither yet to come nor of the source, the last of several denials. What is
+ * gone by then has no tags any more, and nobody will ask for it: that is no answer.
+ */
+async function untilTagged(
+  { source }: Plan,
+  { asker, question }: Asked,
+  put: () => Promise<Answer>,
+): Promise<Answer | undefined> {
+  const { dry, standsIn, service } = question;
+  const given = [source.imageId, ...source.snapshots.map(({ id }) => id)];
+  const isMade =
+    service === 'ec2' && dry && !standsIn && question.on.length > 0 && !given.some((id) => question.ids.includes(id));
+  let answer = await put();
+  for (const seconds of isMade ? taggedWaitsSeconds : []) {
+    if (answer.verdict.is !== 'may not') break;
+    await asker.place.sleep(seconds * 1000);
+    answer = await put();
+  }
+  const isDenied = isMade && answer.verdict.is === 'may not';
+  return isDenied && !(await areThere(asker.place, question.ids)) ? undefined : answer;
 }
 
 /** A question, whom it is put to, and the targets that its answer is of: one may stand for several of the same principal. */

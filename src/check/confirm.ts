@@ -1,5 +1,4 @@
-import type { Place } from '../aws/clients.ts';
-import { describeImages, describeSnapshots } from '../aws/describe.ts';
+import { areThere } from '../aws/describe.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { joined } from '../join.ts';
 import { asks } from '../operations/kinds.ts';
@@ -16,11 +15,6 @@ import { lackIn } from './telling.ts';
 const standsSeconds = 120;
 /** A new ID may be NotFound for so long, which says nothing of permissions. */
 const unseenSeconds = 30;
-
-async function isThere(place: Place, made: Made): Promise<boolean> {
-  const found = 'image' in made ? describeImages(place, [made.image]) : describeSnapshots(place, [made.snapshot]);
-  return (await found).length > 0;
-}
 
 /**
  * Asks what could be asked only with another ID before, once for each principal in each place, or in all of them where
@@ -58,14 +52,15 @@ export function openConfirming(run: Run, plan: Plan, { ec2DryRuns, denied }: Che
       .filter((operation) => askerOf(operation).principal === asker.principal)
       .flatMap((operation) => asks(operation, asking))
       .filter((one) => one.service === 'ec2')
-      .filter(({ names, standsIn }) => Object.values(made).some(names) && !standsIn)
+      .filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn)
       .filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
     return [...new Map(questions.map((question) => [question.key, question])).values()];
   };
 
   /** Tells what is denied. Policies that go by tags deny what is gone: then the next that is made is asked about. */
   const conclude = async (refused: readonly Answer[], asker: Asker, made: Made): Promise<void> => {
-    if (refused.length === 0 || (await isThere(asker.place, made))) tell(refused, asker, Object.values(made));
+    if (refused.length === 0 || (await areThere(asker.place, Object.values(made))))
+      tell(refused, asker, Object.values(made));
     else confirmed.delete(nameOf(asker, made));
   };
 

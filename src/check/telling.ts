@@ -29,12 +29,12 @@ export function tell(telling: Telling, { asker, question, verdict, hindrances }:
 }
 
 /**
- * That something isn't there, or isn't shared yet, is to be expected; and so is any answer about what stands in for it.
+ * That something isn't there, or no more, or isn't shared yet, is to be expected; and so is any answer about what stands in for it.
  * What is no answer is odd in any case.
  */
 function isOdd({ standsIn }: Question, { words }: Verdict): boolean {
   if (/^(UnreadableAnswer|NotFromAws|InternalError|Unavailable)\b/.test(words)) return true;
-  return words !== '' && !standsIn && !/^\w+\.?NotFound/.test(words);
+  return words !== '' && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 
 type Denial<Q> = Readonly<{ asker: Asker; question: Q; verdict: Verdict }>;

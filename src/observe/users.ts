@@ -5,7 +5,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
-import { isUnknownAction } from '../aws/errors.ts';
+import { isAbsent, isUnknownAction } from '../aws/errors.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { joined } from '../join.ts';
 import type { Use, Users } from '../plan/facts.ts';
@@ -105,7 +105,11 @@ async function noteInstances(place: Place, ids: readonly string[], note: Note): 
 
 /** Whom else an AMI is shared with: what they launch of it is not seen from here. */
 async function othersOf(place: Place, ImageId: string): Promise<string[]> {
-  const permissions = await launchPermissionsOf(place, ImageId);
+  const permissions = await launchPermissionsOf(place, ImageId).catch((error: unknown) => {
+    // What was deregistered a moment ago is still found.
+    if (isAbsent(error)) return [];
+    throw error;
+  });
   return permissions.map(launcherName).filter((name) => name !== place.account);
 }
 

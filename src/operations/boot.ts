@@ -86,7 +86,7 @@ export function asksToBoot(operation: BootTest, asking: Asking): Question[] {
     dryRun(new GetConsoleOutputCommand({ InstanceId }), lost),
     dryRun(new GetConsoleScreenshotCommand({ InstanceId }), lost),
     dryRun(verdictTag(known, settings, 'passed'), `the tag ${tagKeys.bootTest} does not tell what the test has shown`),
-  ].map((question) => (question.names(InstanceId) ? { ...question, standsIn: true } : question));
+  ].map((question) => (question.ids.includes(InstanceId) ? { ...question, standsIn: true } : question));
 }
 
 /**

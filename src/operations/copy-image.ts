@@ -49,7 +49,7 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
         await removeFailed(place, id).catch((failure: unknown) =>
-          run.leave(`${id} in ${where}, which came to nothing: ${errorMessage(failure)}`),
+          run.leave(place, `${id} in ${where}, which came to nothing: ${errorMessage(failure)}`),
         );
         throw error;
       }

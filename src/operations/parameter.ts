@@ -62,7 +62,7 @@ export async function putBack(operation: Parameter, scope: Scope): Promise<boole
     return true;
   } catch (error) {
     const what = `${operation.name} in ${placeName(place)}: ${errorMessage(error)}`;
-    run.leave(`an SSM parameter that was not put back: ${what}`);
+    run.leave(place, `an SSM parameter that was not put back: ${what}`);
     return false;
   }
 }

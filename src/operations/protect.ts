@@ -9,6 +9,7 @@ import { describeImages } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import type { Result } from '../outcome.ts';
 import type { Protect } from '../plan/operation.ts';
+import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { patiently } from './patiently.ts';
@@ -39,10 +40,19 @@ export function lifting(ImageId: string): DisableImageDeregistrationProtectionCo
   return new DisableImageDeregistrationProtectionCommand({ ImageId });
 }
 
-/** Lifts this action's own protection from an AMI. Gives whether AWS lets it go now: a cooldown takes a day from then on. */
+/** That a protection is lifted is read late at times; with a cooldown, it reads as `disabled-with-cooldown`. */
+const liftedLooksSeconds = [0, 1, 2, 4, 8];
+
+/**
+ * Lifts this action's own protection from an AMI. Gives whether AWS lets it go now: a cooldown takes a day from then on.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deregistration-protection.html
+ */
 export async function liftProtection(place: Place, { ImageId = '' }: Image): Promise<boolean> {
   await patiently(place, () => place.ec2(lifting(ImageId)));
-  const [image] = await describeImages(place, [ImageId]);
-  // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deregistration-protection.html
-  return (image?.DeregistrationProtection ?? 'disabled') === 'disabled';
+  const lifted = await lookedFor(place, liftedLooksSeconds, async () => {
+    const [image] = await describeImages(place, [ImageId]);
+    const state = image?.DeregistrationProtection ?? 'disabled';
+    return state.startsWith('disabled') ? state : undefined;
+  });
+  return lifted === 'disabled';
 }

@@ -34,8 +34,8 @@ export type Ec2Question = Base &
     tagged: readonly string[];
     /** What is lost without the permission, where the run can do without it. */
     without: string | undefined;
-    /** Whether it names a resource. */
-    names(id: string): boolean;
+    /** The AMIs, snapshots and instances that it names. */
+    ids: readonly string[];
   }>;
 
 /** Asks KMS about a key, in the key's region. */
@@ -101,7 +101,7 @@ export function dryRun(command: Ec2Command, without?: string): Ec2Question {
     on: /^Describe.*(?<!Attribute)$/.test(name) ? [] : [...new Set([...named, ...tagged])],
     key: `${name} ${JSON.stringify(command.input, asPoliciesSee)}`,
     standsIn: Object.values(noResource).some((id) => text.includes(id)),
-    names: (id) => text.includes(id),
+    ids: text.match(/\b(?:ami|snap|i)-[0-9a-f]+/g) ?? [],
     ask: (place) => sendEc2(place, command),
   };
 }
@@ -139,7 +139,7 @@ export function reading(
     tagged: [],
     dry: false,
     standsIn: false,
-    names: () => false,
+    ids: [],
   };
 }
 

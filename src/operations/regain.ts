@@ -5,6 +5,7 @@ import type { Copy, CopyImage } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { giveAgain } from './allow.ts';
+import { addShares } from './share.ts';
 
 /*
  * A copy across accounts fails where it may not read its source: since that isn't in force yet, or since somebody took it
@@ -35,8 +36,7 @@ export async function regaining<T>(
       if (!isToTry(error, count)) throw error;
       const gone = await regained(operation.regain, scope);
       if (gone.length === 0 && !lacksAccess(error)) throw error;
-      for (const what of gone)
-        run.log.warn(`${placeName(place)}: ${what} was taken away while this runs, and is given again`);
+      for (const one of gone) tell(one, scope);
       run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
       await place.sleep(Math.min(2000 * count, 15_000));
     }
@@ -53,9 +53,19 @@ function lacksAccess(error: unknown): boolean {
   return isUnseen(error) || /access the storage|key ID is not accessible/i.test(errorMessage(error));
 }
 
-/** Gives a target again what it needs to copy and hasn't any more. Gives what that was. */
-async function regained(operations: readonly string[], scope: Scope): Promise<string[]> {
-  const gone: string[] = [];
+/** What was given again, and whether this run had given it before. */
+type Regained = Readonly<{ what: string; isOwn: boolean }>;
+
+function tell({ what, isOwn }: Regained, { run, place }: Scope): void {
+  const told = `${what} was taken away while this runs, and is given again`;
+  // What was there before was another run's as a rule, which has ended.
+  if (isOwn) run.log.warn(`${placeName(place)}: ${told}`);
+  else run.log.line(placeName(place), told);
+}
+
+/** Gives a target again what it needs to copy and hasn't any more. */
+async function regained(operations: readonly string[], scope: Scope): Promise<Regained[]> {
+  const gone: Regained[] = [];
   for (const id of new Set(operations)) {
     try {
       gone.push(...(await regainOne(id, scope)));
@@ -67,17 +77,22 @@ async function regained(operations: readonly string[], scope: Scope): Promise<st
   return gone;
 }
 
-async function regainOne(id: string, scope: Scope): Promise<string[]> {
+async function regainOne(id: string, scope: Scope): Promise<Regained[]> {
   const { run, place } = scope;
   const operation = run.operation(id);
-  if (operation?.kind === 'access') return giveAgain(operation.allowedBy, scope);
+  if (operation?.kind === 'access')
+    return (await giveAgain(operation.allowedBy, scope)).map((what) => ({ what, isOwn: true }));
   if (operation?.kind !== 'share') return [];
   const source = run.accounts.source(operation.place.region).until(place.signal);
   const resource = idOf(scope, operation.resource);
   const isThere = async () => ((await readShares(source, resource)).has(place.account) ? true : undefined);
   if ((await lookedFor(place, shareLooksSeconds, isThere)) === true) return [];
-  await changeShares(source, resource, { Add: [place.account] });
-  return [`the share of ${resource} with account ${place.account}`];
+  const { account } = place;
+  const written = run.ledger.state?.shares ?? [];
+  const isOwn = written.some(({ resources, accounts }) => resources.includes(resource) && accounts.includes(account));
+  if (isOwn) await changeShares(source, resource, { Add: [account] });
+  else await addShares(run, source, { id: resource, accounts: [account] });
+  return [{ what: `the share of ${resource} with account ${account}`, isOwn }];
 }
 
 /** What to do about a copy that came to nothing. */

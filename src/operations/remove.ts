@@ -87,7 +87,8 @@ export async function deleteOrTell(
  */
 export async function discard({ leave }: Run, place: Place, id: string): Promise<void> {
   await deleteSnapshot(place, id).catch((error: unknown) => {
-    if (!place.signal.aborted) leave(`${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
+    if (!place.signal.aborted)
+      leave(place, `${id} in ${placeName(place)}, which came to nothing: ${errorMessage(error)}`);
   });
 }
 

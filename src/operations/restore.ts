@@ -71,6 +71,7 @@ export async function restore(operation: Deregister, scope: Scope): Promise<bool
   } catch (failure) {
     const until = staysUntil({ imageId: run.source.imageId, at: place.awsNow() });
     run.leave(
+      place,
       `${what}, and could not be registered again: ${errorMessage(failure)}. ${snapshots.join(', ')} stay: ${until}`,
     );
     return false;

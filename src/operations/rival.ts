@@ -1,7 +1,7 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ownImages } from '../aws/describe.ts';
-import { placeName, rootCode } from '../aws/errors.ts';
+import { placeName, rootCode, StepError } from '../aws/errors.ts';
 import type { Result } from '../outcome.ts';
 import { mayUse } from '../plan/earlier.ts';
 import { isSince, tieToLineage } from '../plan/evidence.ts';
@@ -18,9 +18,12 @@ export const untilNameIsFree = { forMs: 300_000, wait: (count: number) => Math.m
 const namedLooksSeconds = [0, 0.3, 0.7, 1, 2, 4, 8, 15];
 
 /** The image under a name; where AWS says that it is taken, it is looked for until it is seen. */
-export async function findNamed(place: Place, name: string, taken: boolean): Promise<Image | undefined> {
-  const looks = taken ? namedLooksSeconds : [0];
-  return lookedFor(place, looks, async () => (await ownImages(place, { Name: 'name', Values: [name] }))[0]);
+export function findNamed(place: Place, name: string, taken: boolean): Promise<Image | undefined> {
+  return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
+}
+
+async function imageNamed(place: Place, name: string): Promise<Image | undefined> {
+  return (await ownImages(place, { Name: 'name', Values: [name] }))[0];
 }
 
 /**
@@ -37,7 +40,7 @@ export async function usingRival(
     return await make();
   } catch (error) {
     if (place.signal.aborted || rootCode(error) !== 'InvalidAMIName.Duplicate') throw error;
-    const rival = await findRival(operation, scope);
+    const rival = await findRival(operation, scope, error);
     if (rival === undefined) throw error;
     run.log.line(placeName(place), `another run made ${rival.id} meanwhile`);
     return rival;
@@ -54,14 +57,27 @@ function whyNotOfLineage(image: Image, { tags }: Expected, snapshots: readonly S
   return tied.is === 'proven' ? '' : tied.why;
 }
 
-/** It holds to the same test as any AMI that is used again, and must be of the lineage. */
-async function findRival({ name, expected }: Register | CopyImage, { run, place }: Scope): Promise<Result | undefined> {
-  const named = await findNamed(place, name, true);
-  const isOfSource = named !== undefined && tagValue(named, tagKeys.sourceAmi) === run.source.imageId;
+/** It holds to the same test as any AMI that is used again, and must be of the lineage. @throws StepError where `on-existing` lets none be used */
+async function findRival(
+  { name, expected }: Register | CopyImage,
+  { run, place }: Scope,
+  taken: unknown,
+): Promise<Result | undefined> {
+  // The tags of what was made a moment ago are seen later than the image at times.
+  const named = await lookedFor(place, namedLooksSeconds, async () => {
+    const image = await imageNamed(place, name);
+    return image !== undefined && tagValue(image, tagKeys.sourceAmi) === run.source.imageId ? image : undefined;
+  });
   // What was made since this run began is as new as what it was to make.
   const isNew = run.request.onExisting === 'replace' && isSince(named ?? {}, run.ledger.state?.since ?? 0);
-  if (!isOfSource || !(mayUse(run.request, named) || isNew)) return undefined;
+  if (named === undefined) return undefined;
   const id = named.ImageId ?? '';
+  if (!mayUse(run.request, named) && !isNew)
+    throw new StepError(
+      `${id}, an AMI of this source that another run made meanwhile, has that name`,
+      taken,
+      'choose another target-ami-name, or set on-existing to reuse',
+    );
   const image = await run.watcher(place).image(id);
   const judged = await judge(run, place, { image, key: expected.key });
   const { snapshots } = judged;

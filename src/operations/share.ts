@@ -12,25 +12,25 @@ import { idOf, type Run, type Scope } from '../run.ts';
 import { type Given, grantsOn, statedOn } from './given.ts';
 import { type Asking, dryRun, idOr, type Question } from './question.ts';
 
-/**
- * Shares a snapshot or an image. A share that was there before is left as it was; what this run adds is written down
- * first, in the saved state and as tags of the resource, so that it alone is taken back. @throws StepError
- */
+/** Shares a snapshot or an image. A share that was there before is left as it was. @throws StepError */
 export async function share({ resource, accounts }: Share, scope: Scope): Promise<Result> {
   const { run, place } = scope;
   const id = idOf(scope, resource);
   try {
     const toAdd = await newShares(run, place, { id, accounts });
-    if (toAdd.length > 0) {
-      run.ledger.addShare(place.region, id, toAdd);
-      await writeOnResource(run, place, { id, accounts: toAdd });
-      await changeShares(place, id, { Add: toAdd });
-    }
+    if (toAdd.length > 0) await addShares(run, place, { id, accounts: toAdd });
     run.log.line(placeName(place), `shared ${id} with ${accounts.join(', ')}`);
     return { id };
   } catch (error) {
     throw new StepError(`Sharing ${id} with ${accounts.join(', ')}`, error);
   }
+}
+
+/** What a run adds is written down first, in the saved state and as tags of the resource, so that it alone is taken back. */
+export async function addShares(run: Run, place: Place, { id, accounts }: Shared): Promise<void> {
+  run.ledger.addShare(place.region, id, accounts);
+  await writeOnResource(run, place, { id, accounts });
+  await changeShares(place, id, { Add: accounts });
 }
 
 /**

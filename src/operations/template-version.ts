@@ -166,7 +166,7 @@ export async function undoVersion(operation: TemplateVersion, scope: Scope): Pro
     return true;
   } catch (error) {
     const what = `${operation.template.id} in ${placeName(place)}: ${errorMessage(error)}`;
-    run.leave(`a launch template that is not as before: ${what}`);
+    run.leave(place, `a launch template that is not as before: ${what}`);
     return false;
   }
 }

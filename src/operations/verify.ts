@@ -123,7 +123,7 @@ async function removeOwn(run: Run, place: Place, image: Image): Promise<void> {
     const holder = seen && tagValue(seen, tagKeys.lease);
     if (holder === undefined || holder === run.leaseId) await removeImage(place, image);
   } catch (failure) {
-    run.leave(`${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
+    run.leave(place, `${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
   }
 }
 

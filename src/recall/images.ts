@@ -19,6 +19,9 @@ export type RecalledTarget = Readonly<{
   error?: string;
 }>;
 
+/** What was taken back a moment ago reads as it was: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
+const settleMs = 10_000;
+
 /** Takes AMIs of an account and region back, and notes what still uses them. */
 export async function takeBack(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<RecalledTarget[]> {
   const { request } = recalling;
@@ -26,7 +29,9 @@ export async function takeBack(recalling: Recalling, place: Place, copies: reado
   // AWS tells what uses an AMI only while that is there.
   const before = request.how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
   const records = await each(recalling, { place, copies, doing: `Taking back (how: ${request.how})` }, act);
-  await noteUses(recalling, { place, copies, records, users: before ?? (await readUses(recalling, place, copies)) });
+  if (before === undefined) await place.sleep(settleMs);
+  const users = before ?? (await readUses(recalling, place, copies));
+  await noteUses(recalling, { place, copies, records, users });
   return records;
 }
 

@@ -163,7 +163,7 @@ function accessBy(releasing: Releasing, leases: Leases, notes: Notes): Promise<u
 
 /** Removes what the leases' runs began in the targets. Gives of each whether it is all gone. */
 function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<boolean[]> {
-  const { state, targets, optional, superseding, ready, isLast } = releasing;
+  const { state, targets, optional, superseding, ready, patient, grants, isLast } = releasing;
   let known: Promise<ReadonlyMap<string, string>> | undefined;
   const parents = () => {
     known ??= parentsOf(releasing, leases, notes);
@@ -176,6 +176,8 @@ function inTargets(releasing: Releasing, leases: Leases, notes: Notes): Promise<
     gone,
     othersLive: leases.live.length > 0,
     superseding,
+    // Neither a run that is cancelled has it, nor post before its last look.
+    mayWait: isLast && (patient || state.keepPending || grants === undefined),
     isLast,
     isSweep: false,
     parents,

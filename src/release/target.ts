@@ -1,6 +1,6 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { ancestryOf, describeSnapshots, imagesWith, ownImages, ownSnapshots } from '../aws/describe.ts';
+import { ancestryOf, describeSnapshots, imagesWith, ownImages, ownSnapshots, withThoseThere } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
@@ -23,6 +23,8 @@ export type Owners = Readonly<{
   superseding: boolean;
   /** Whether the target's AMI is there and right. */
   ready: boolean;
+  /** Whether there is time to see what bears a dead run's lease only since reads are late. */
+  mayWait: boolean;
   /** Whether nobody will look again. */
   isLast: boolean;
   isSweep: boolean;
@@ -98,32 +100,47 @@ export async function releaseFrom(
 ): Promise<ReleaseReport> {
   const notes = noNotes();
   const state = { imageId, leaseId: '', keepPending: false, finished, boots: false };
-  const swept = { superseding: true, ready: false, isLast: true, isSweep: true, othersLive: false };
+  const swept = { superseding: true, ready: false, mayWait: true, isLast: true, isSweep: true, othersLive: false };
   await releaseTarget(place, { ...swept, state, gone, parents }, notes);
   return reportOf(notes);
 }
 
+/** That another run has taken a lease off, or put its own in its place, is seen so much later at most. */
+const settleMs = 30_000;
+
 /** What bears the owners' leases and is proven to be theirs; and whether a dead run's was spared for one that lives. */
 async function findBegun(place: Place, owners: Owners, notes: Notes): Promise<{ found: Found; spared: boolean }> {
-  const { state, gone, othersLive } = owners;
-  const { keepPending } = state;
-  // Copies that go on may bear the mark already.
-  const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [...gone.keys(), ...(keepPending ? [endedLease] : [])] };
-  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] };
-  const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
-    ownImages(place, ofLease, ofSource),
-    ownSnapshots(place, ofLease, ofSource),
-  ]);
+  const { state, gone, othersLive, mayWait } = owners;
   const leaseOf = (one: Image | Snapshot) => tagValue(one, tagKeys.lease) ?? '';
   const isOwn = (one: Image | Snapshot) => leaseOf(one) === state.leaseId;
+  let { images, snapshots } = await leased(place, owners);
   // An AMI that a dead run was making may be what one that lives waits for.
-  const spared = othersLive && !images.every(isOwn);
+  const mayServe = othersLive && !images.every(isOwn);
+  const ofDead = [...images, ...snapshots].some((one) => !isOwn(one) && gone.has(leaseOf(one)));
+  const spared = mayServe || (ofDead && !mayWait);
+  if (ofDead && !spared) {
+    // It may be a finished AMI's by now, of a run that has just ended.
+    await place.sleep(settleMs);
+    ({ images, snapshots } = await leased(place, owners));
+  }
   const isProven = provenIn(place, notes);
   const isTheirs = (one: Image | Snapshot) =>
     isProven('ImageId' in one ? one.ImageId : (one as Snapshot).SnapshotId, tieToLease(one, gone.get(leaseOf(one)))) &&
     (!spared || isOwn(one));
   const claims = { images: images.filter(isTheirs), snapshots: snapshots.filter(isTheirs) };
   return { found: await proven(place, claims, { owners, notes }), spared };
+}
+
+/** What bears the owners' leases. */
+async function leased(place: Place, { state: { imageId, keepPending }, gone }: Owners): Promise<Found> {
+  // Copies that go on may bear the mark already.
+  const ofLease = { Name: `tag:${tagKeys.lease}`, Values: [...gone.keys(), ...(keepPending ? [endedLease] : [])] };
+  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
+  const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
+    ownImages(place, ofLease, ofSource),
+    ownSnapshots(place, ofLease, ofSource),
+  ]);
+  return { images, snapshots };
 }
 
 /** Whether what bears tags of ours is proven; what isn't is told. */
@@ -185,8 +202,7 @@ async function releaseReplaced(
 ): Promise<void> {
   const where = placeName(place);
   const { free = [], left = [] } = Object.groupBy(replaced, (one) => (isFree(one) ? 'free' : 'left'));
-  await joined(idsOf(free).map((id) => deleteSnapshot(place, id)));
-  if (free.length > 0) notes.done.push(`deleted ${idsOf(free).join(', ')} in ${where}`);
+  await deleteAll(place, idsOf(free), notes);
   for (const [until, ids] of Map.groupBy(left, untilOf)) {
     const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join('');
     notes.failed.push({
@@ -200,6 +216,23 @@ function untilOf(snapshot: Snapshot): string {
   return by === undefined ? '' : staysUntil(by);
 }
 
+/** Deletes snapshots; one that can't be is told, and hides none of the others. */
+async function deleteAll(place: Place, ids: readonly string[], notes: Notes): Promise<void> {
+  const where = placeName(place);
+  const gone = await joined(
+    ids.map(async (id) => {
+      try {
+        await deleteSnapshot(place, id);
+        return [id];
+      } catch (error) {
+        notes.failed.push({ what: `Deleting ${id} in ${where}: ${errorMessage(error)}` });
+        return [];
+      }
+    }),
+  );
+  if (gone.flat().length > 0) notes.done.push(`deleted ${gone.flat().join(', ')} in ${where}`);
+}
+
 /** Deletes copies that no AMI has; those that go on after a time-out are marked for a run that takes them over. */
 async function releaseCopies(
   place: Place,
@@ -211,18 +244,22 @@ async function releaseCopies(
   const usersOfOne = ({ SnapshotId = '' }: Snapshot) =>
     users.filter((user) => snapshotIdsOf(user).includes(SnapshotId));
   const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
-  const kept = keepPending ? loose.filter(({ State }) => State === 'pending' || State === 'completed') : [];
+  const going = keepPending ? loose.filter(({ State }) => State === 'pending' || State === 'completed') : [];
+  const Tags = [{ Key: tagKeys.lease, Value: endedLease }];
+  // What was deleted a moment ago may still be found.
+  const there = await withThoseThere(idsOf(going), async (Resources) => {
+    await place.ec2(new CreateTagsCommand({ Resources, Tags }));
+    return Resources;
+  });
+  const kept = going.filter(({ SnapshotId = '' }) => there.includes(SnapshotId));
   if (kept.length > 0) {
-    const Tags = [{ Key: tagKeys.lease, Value: endedLease }];
-    await place.ec2(new CreateTagsCommand({ Resources: idsOf(kept), Tags }));
     const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || '0%'})`).join(', ');
     notes.goesOn.push(
       `${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`,
     );
   }
-  const going = idsOf(loose.filter((one) => !kept.includes(one)));
-  await joined(going.map((id) => deleteSnapshot(place, id)));
-  if (going.length > 0) notes.done.push(`deleted ${going.join(', ')} in ${where}`);
+  const useless = idsOf(loose.filter((one) => !going.includes(one)));
+  await deleteAll(place, useless, notes);
   // A snapshot by CopyImage that is in another image than the one it was made with is somebody else's by now.
   const isFinished = (copy: Snapshot) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
   await untagFinished(place, idsOf(copies.filter(isFinished)));
@@ -230,9 +267,11 @@ async function releaseCopies(
 
 /** Takes the lease off what is finished. Where that isn't allowed, it stays, as a warning told when it was finished. */
 async function untagFinished(place: Place, Resources: string[]): Promise<void> {
-  if (Resources.length === 0) return;
   try {
-    await place.ec2(new DeleteTagsCommand({ Resources, Tags: [{ Key: tagKeys.lease }] }));
+    await withThoseThere(Resources, async (some) => {
+      await place.ec2(new DeleteTagsCommand({ Resources: some, Tags: [{ Key: tagKeys.lease }] }));
+      return some;
+    });
   } catch (error) {
     if (!isDenied(error)) throw error;
   }
