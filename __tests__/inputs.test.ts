@@ -404,6 +404,16 @@ describe('a Packer manifest with several builds of a region', () => {
   ])('%j is a problem', (inputs, what) => {
     expect(problemsOf(inputs)).toMatchObject([{ what: expect.stringMatching(what) }]);
   });
+
+  test('builds that have one name are told apart by the ID only', () => {
+    const twice = { ...manifest, builds: manifest.builds.map((one) => ({ ...one, name: 'web' })) };
+    const path = join(folder, 'twice.json');
+    writeFileSync(path, JSON.stringify(twice));
+    for (const build of ['', 'web'])
+      expect(problemsOf({ ...given, 'packer-manifest': path, 'packer-build': build })).toMatchObject([
+        { what: expect.stringMatching(/the builds have one name, so give its ID as ami-id: us-east-1:ami-00000001/) },
+      ]);
+  });
 });
 
 test.each<[string, RegExp]>([
