@@ -32,6 +32,8 @@ const good = {
 const read = (inputs: Record<string, string>): Request =>
   readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run);
 
+const manyTags = (count: number) => Array.from({ length: count }, (_, index) => `k${index}=v`).join('\n');
+
 function problemsOf(inputs: Record<string, string>): readonly Problem[] {
   try {
     read(inputs);
@@ -191,6 +193,14 @@ describe('one problem each', () => {
     [{ tags: '{"a": 1}' }, 'tags', /whose values are texts/],
     [{ tags: '["a=1"]' }, 'tags', /whose values are texts/],
     [{ tags: '- a=1' }, 'tags', /key=value/],
+    [{ tags: 'a=1\n# b=2' }, 'tags', /there are no comments, and no quotes around a key/],
+    [{ tags: '"a b"=1' }, 'tags', /there are no comments, and no quotes around a key/],
+    [{ tags: '{account}=1' }, 'tags', /filled in only in values/],
+    [{ tags: '{"{name}": "1"}' }, 'tags', /filled in only in values/],
+    [{ 'role-session-tags': `${'k'.repeat(129)}=x` }, 'role-session-tags', /1 to 128/],
+    [{ 'role-session-tags': 'aws:a=x' }, 'role-session-tags', /reserved by AWS/],
+    [{ 'role-session-tags': 'a*b=x' }, 'role-session-tags', /"a\*b" — the key of a session tag has letters/],
+    [{ 'role-session-tags': manyTags(51) }, 'role-session-tags', /"51 tags" — AWS allows 50$/],
     [{ tags: 'a=1\nb=2\na=3' }, 'tags', /names a a second time/],
     [{ tags: '{"a": "1", "a": "2"}' }, 'tags', /names a key twice/],
     [{ tags: '{"a": "1"' }, 'tags', /is not JSON/],
@@ -328,6 +338,16 @@ test('a tag is a line with its comma and, in quotes, what YAML reads; or an entr
   for (const text of [written, JSON.stringify(tags)]) expect(read({ tags: text }).targets[0]?.tags).toEqual(tags);
   expect(read({ 'role-session-tags': 'b="c d"' }).credentials.sessionTags).toEqual({ b: 'c d' });
   expect(read({ tags: '{}' }).targets[0]?.tags).toEqual({});
+});
+
+test('session tags are no resource’s: as many as AWS takes, and each key in one case only', () => {
+  const sessionTags = (text: string) => read({ 'role-session-tags': text }).credentials.sessionTags;
+  expect(Object.keys(sessionTags(manyTags(50)))).toHaveLength(50);
+  expect(sessionTags('share-encrypted-ami:job=bake')).toEqual({ 'share-encrypted-ami:job': 'bake' });
+  expect(problemsOf({ 'role-session-tags': 'Team=a\nteam=b' })).toMatchObject([
+    { what: '"Team" — AWS takes it for the same key as team' },
+    { what: '"team" — AWS takes it for the same key as Team' },
+  ]);
 });
 
 test('a list may be a JSON array', () => {
