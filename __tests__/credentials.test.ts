@@ -208,6 +208,17 @@ describe('the runner’s own token ends', () => {
     else expect([error, simulator.calls]).toEqual([expect.stringMatching(problem), []]);
   });
 
+  test('sessions of the environment, and those made from them, do not end with it', async () => {
+    const ambient = { account: sourceAccount, role: 'ami-source' };
+    const inputs = { 'source-role-arn': '', 'timeout-minutes': '200', 'dry-run': 'true' };
+    const errorOf = async (more: Record<string, string>) =>
+      (await share(customerKey({ github, ambient }), { ...inputs, ...more })).error;
+    // By the target's role, which trusts nobody but GitHub.
+    expect(await errorOf(chained)).toMatch(/^A problem was found .*assuming the target role: AssumeRole of/s);
+    expect(await errorOf({ 'target-role-arn': '' })).toMatch(/landed in account 111111111111/);
+    expect(await errorOf({})).toMatch(/"200" — expected at most 100/);
+  });
+
   test('what nobody asked for is cut, however little there is left', async () => {
     const shared = customerKey({ github: { requestTokenSeconds: 60 } });
     expect((await share(shared, { ...lasting('900'), 'dry-run': 'true' })).error).toBe('');
