@@ -8,6 +8,7 @@ import {
   type Case,
   customerKey,
   procedure,
+  type StandardOptions,
   sourceAccount,
   sourceRegion,
   targetAccount,
@@ -113,6 +114,43 @@ describe('where there is no token', () => {
     expect(error).toMatch(/What to do: run the job again/);
     // The source's role and the target's.
     expect(simulator.calls.filter(({ service }) => service === 'token').length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('roles and credentials that do not go together are told with what does', () => {
+  const given = { ambient: { account: sourceAccount } };
+  const refused = 'the calling principal needs sts:AssumeRole on the role, .*; or, if the role trusts GitHub, ';
+
+  test.each<[string, StandardOptions, Record<string, string>, string]>([
+    ...['source-role-arn', 'target-role-arn'].map((role): [string, object, Record<string, string>, string] => [
+      `a token, and no ${role}`,
+      {},
+      { [role]: '' },
+      'no role is given (.*)What to do: give the role, which is then assumed by OIDC; or run aws-actions/configure-aws-credentials before$',
+    ]),
+    [
+      'the environment, which has none',
+      {},
+      { credentials: 'environment' },
+      'the environment has none (.*); or, if the role trusts GitHub, set credentials to oidc$',
+    ],
+    [
+      'the environment, and a role of templates/',
+      given,
+      { credentials: 'environment' },
+      `${refused}set credentials to oidc$`,
+    ],
+    [
+      'no token, and a role of templates/',
+      { ...given, github: { mayRequestToken: false } },
+      {},
+      `${refused}give the job "permissions: id-token: write"$`,
+    ],
+    ['role-chaining, and a role of templates/', {}, { 'role-chaining': 'true' }, `${refused}leave out role-chaining$`],
+  ])('%s', async (_, options, inputs, told) => {
+    const { error } = await share(customerKey(options), inputs);
+    expect(error).not.toMatch(/offers no ID token/);
+    expect(error.replaceAll('\n', ' ')).toMatch(new RegExp(told.replaceAll('(.*)', '.*')));
   });
 });
 

@@ -317,11 +317,6 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy",
   },
   {
-    fits: ({ action, code }) => action === 'AssumeRole' && code === 'AccessDenied',
-    remedy: () =>
-      "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)",
-  },
-  {
     fits: isDisabledRegion,
     remedy: ({ where }) =>
       `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out, if it is a target's`,
