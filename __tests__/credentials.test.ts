@@ -15,7 +15,7 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { openClients, placesOf } from '../src/aws/clients.ts';
-import { AwsCallError, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
+import { AwsCallError, explain, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
 import type { Host } from '../src/host.ts';
 import { share } from './shared-case.ts';
 
@@ -267,26 +267,47 @@ describe('failures before a connection stood', () => {
   const failure = (code: string, more: object = {}, message = code) =>
     Object.assign(new Error(message), { code, ...more });
 
+  const remedyOf = (error: Error) =>
+    explain(new AwsCallError({ action: 'CopySnapshot', where: { account: '1', region: 'r' } }, error)).remedy;
+
   test.each([
-    ['a proxy that is down', failure('ERR_PROXY_TUNNEL', { statusCode: 503 })],
-    ['a proxy that hangs up', failure('ERR_PROXY_TUNNEL')],
-    ['a reset at connect', failure('ECONNRESET', { syscall: 'connect' })],
+    [
+      'a proxy that is down',
+      failure('ERR_PROXY_TUNNEL', { statusCode: 503 }),
+      /HTTPS_PROXY .* or name the host in NO_PROXY/,
+    ],
+    ['a proxy that hangs up', failure('ERR_PROXY_TUNNEL'), /HTTPS_PROXY/],
+    ['a reset at connect', failure('ECONNRESET', { syscall: 'connect' }), /keeps the runner from connecting/],
     [
       'TLS broken off',
       failure('ECONNRESET', {}, 'Client network socket disconnected before secure TLS connection was established'),
+      /keeps the runner from connecting/,
     ],
-    ['DNS', failure('EAI_AGAIN', { syscall: 'getaddrinfo' })],
-  ])('%s: had no effect, and passes', (_, error) => {
+    ['a closed port', failure('ECONNREFUSED', { syscall: 'connect' }), /keeps the runner from connecting/],
+    ['DNS', failure('EAI_AGAIN', { syscall: 'getaddrinfo' }), /the region exists, .* HTTPS_PROXY must be a URL/],
+  ])('%s: had no effect, passes, and is told with what to look at', (_, error, remedy) => {
     const call = new AwsCallError({ action: 'CopySnapshot', where: { account: '1', region: 'r' } }, error);
     for (const one of [error, call]) expect([isWithoutEffect(one), isTransient(one)]).toEqual([true, true]);
+    expect(remedyOf(error)).toMatch(remedy);
   });
 
   test.each([
-    ['a reset of a connection may have had one', failure('ECONNRESET', { syscall: 'read' }), true],
-    ['a proxy that refuses lasts', failure('ERR_PROXY_TUNNEL', { statusCode: 407 }), false],
-    ['a bad certificate lasts', failure('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), false],
-  ])('%s', (_, error, passes) => {
+    ['a reset of a connection may have had one', failure('ECONNRESET', { syscall: 'read' }), true, undefined],
+    ['a proxy that refuses lasts', failure('ERR_PROXY_TUNNEL', { statusCode: 407 }), false, 'user name and password'],
+    ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'SELF_SIGNED_CERT_IN_CHAIN', 'CERT_HAS_EXPIRED'].map(
+      (code) => [`a bad certificate lasts: ${code}`, failure(code), false, 'NODE_EXTRA_CA_CERTS'] as const,
+    ),
+  ] as const)('%s', (_, error, passes, remedy) => {
     expect([isWithoutEffect(error), isTransient(error)]).toEqual([false, passes]);
+    if (remedy === undefined) expect(remedyOf(error)).toBeUndefined();
+    else expect(remedyOf(error)).toContain(remedy);
+  });
+
+  test('a host that does not answer at all is told likewise', () => {
+    const name = 'TimeoutError';
+    const words =
+      'Request socket did not establish a connection with the server within the configured timeout of 10000 ms.';
+    expect(remedyOf(Object.assign(new Error(words), { name }))).toMatch(/keeps the runner from connecting/);
   });
 });
 

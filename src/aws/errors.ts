@@ -366,6 +366,27 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`,
   },
   {
+    fits: ({ code }) => code === 'ERR_PROXY_TUNNEL',
+    remedy: () =>
+      'have the proxy of HTTPS_PROXY let the runner through to that host (user name and password are part of its URL), or name the host in NO_PROXY',
+  },
+  {
+    // https://nodejs.org/api/tls.html#x509-certificate-error-codes
+    fits: ({ code }) => /^CERT_|_CERT(_|$)|^UNABLE_TO_VERIFY/.test(code),
+    remedy: () =>
+      "Node does not trust the certificate of what answered: if that is a proxy with a CA of its own, name the CA's file in NODE_EXTRA_CA_CERTS, in the env of the step",
+  },
+  {
+    fits: ({ code }) => ['ENOTFOUND', 'EAI_AGAIN'].includes(code),
+    remedy: () =>
+      'see that the region exists, and that the runner can look that name up; behind a proxy, HTTPS_PROXY must be a URL such as http://proxy.example.com:3128',
+  },
+  {
+    fits: (error) => isUnsent(error) || /did not establish a connection/.test(error.awsMessage),
+    remedy: () =>
+      'see what keeps the runner from connecting: a firewall (docs/security.md lists the endpoints), or a proxy that it has to take (HTTPS_PROXY)',
+  },
+  {
     fits: ({ code }) => code === 'NotFromAws',
     remedy: () =>
       "see what is between the runner and AWS: a proxy, a firewall or an endpoint refuses the call in AWS's place",
