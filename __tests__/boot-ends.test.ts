@@ -113,6 +113,19 @@ describe('a run that is killed in its boot test', () => {
   });
 });
 
+test('an instance that may not be ended is named, since it runs on', async () => {
+  const denied = { kind: 'refusal', action: 'TerminateInstances', mutating: true, times: 10_000 } as const;
+  const faults = [{ ...denied, code: 'UnauthorizedOperation', message: 'You are not authorized.' }];
+  await using house = await openHouse({ ...shared(), scenario: { ...shared().scenario, faults } });
+  const job = await runJob(house.run(byStatus));
+  const [id = ''] = runningIn(house.simulator);
+  expect(id).not.toBe('');
+  const where = `${targetAccount}/${targetRegion}`;
+  expect(told(job)).toContain(
+    `Ending the instance ${id} in ${where}, which may run on: TerminateInstances in ${where}`,
+  );
+});
+
 test('an answer that was lost, and a refusal that was none, leave one instance at a time', async () => {
   const lost = { kind: 'lost-response', action: 'RunInstances', mutating: true, nth: 1 } as const;
   await using first = await openHouse({ ...shared(), scenario: { ...shared().scenario, faults: [lost] } });

@@ -70,7 +70,7 @@ function type(InstanceType: string, memoryMiB: number, over: Partial<InstanceTyp
 }
 
 describe('the instance type', () => {
-  const subnets = ['a', 'b'].map((zone) => ({ subnet: `subnet-${zone}`, zone, groups: [] }));
+  const subnets = ['a', 'b'].map((zone) => ({ subnet: `subnet-${zone}`, zone, givesIpv6: false, groups: [] }));
   const room = { zonesOf: () => new Set(['a', 'b']), subnets };
   const chosen = (
     image: Image,

@@ -162,7 +162,9 @@ describe('an AMI that does not come up fails, stays, and is not published', () =
     const result = await share(shared, { ...byStatus, ...publishing, 'boot-timeout-minutes': '4' });
     const { simulator, main, error, targets } = result;
     expect(main.conclusion).toBe('failure');
-    expect(error).toMatch(/The boot test of ami-\S+ in 999999999999\/eu-west-1 failed: as t3\.medium in eu-west-1\w: /);
+    expect(error).toMatch(
+      /The boot test of ami-\S+ in 999999999999\/eu-west-1 failed: as t3\.medium in eu-west-1\w \(subnet-\w+\): /,
+    );
     expect(error).toMatch(/not up within boot-timeout-minutes \(4\): running; instance status impaired, system status/);
     expect(error).toContain('Kernel panic - not syncing: VFS');
     expect(error).toContain('password=***');
@@ -172,6 +174,8 @@ describe('an AMI that does not come up fails, stays, and is not published', () =
     expect(JSON.parse(main.outputs['boot-screenshots'] ?? '')).toEqual({
       [targetAccount]: { [targetRegion]: expect.stringMatching(/screenshot\.jpg$/) },
     });
+    expect(main.stdout).toMatch(/i-\w+ did not come up: not up within.*console: Booting.* by i-\w+, a t3\.medium/s);
+    expect(main.stdout).toMatch(/eu-west-1 +the screen \(output boot-screenshots\): \S+screenshot\.jpg\n/);
     expect(imagesOf(result)).toMatchObject([{ tag: 'failed status', launch: [] }]);
     expect([...targetOf(simulator).parameters.keys()]).toEqual([]);
     expect(typesOf(simulator)).toEqual(['t3.small', 't3.medium']);
@@ -212,11 +216,16 @@ describe('an AMI that does not come up fails, stays, and is not published', () =
     expectNothingRuns(result.simulator);
   });
 
-  test('as RunInstances refuses its key', async () => {
-    const message = 'The KMS key provided is in an incorrect state';
-    const refusal = { kind: 'refusal', action: 'RunInstances', code: 'InvalidKMSKey.InvalidState', message } as const;
+  test.each([
+    ['InvalidKMSKey.InvalidState', 'The KMS key provided is in an incorrect state'],
+    ['KMS.DisabledException', 'arn:aws:kms:eu-west-1:999999999999:key/0 is disabled.'],
+    ['InvalidParameterValue', 'Given key ID is not accessible. You must have DescribeKey permissions.'],
+    ['AccessDeniedException', 'The ciphertext refers to a customer master key that does not exist.'],
+  ])('as RunInstances refuses its key: %s, %s', async (code, message) => {
+    const refusal = { kind: 'refusal', action: 'RunInstances', code, message } as const;
     const result = await share(bootCase({}, { faults: [{ ...refusal, mutating: true }] }), byStatus);
-    expect(result.error).toMatch(/InvalidKMSKey\.InvalidState.*What to do: see that/s);
+    expect(result.error).toContain(`${code}: ${message}`);
+    expect(result.error).toMatch(/What to do: see that arn:aws:kms:\S+ is enabled and that \S+ may use it/);
     expect(imagesOf(result)).toMatchObject([{ tag: 'failed status' }]);
   });
 
@@ -327,6 +336,7 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     const lenient = await share(shared, { ...byStatus, 'boot-required': 'false' });
     expect(lenient.main.conclusion).toBe('success');
     expect(warningsOf(lenient).map(({ message }) => message)).toEqual([expect.stringMatching(words)]);
+    expect(lenient.main.summary).toMatch(/### Warnings\n\n- .*could not be tested, and is published untested: /);
     expect(imagesOf(lenient)).toMatchObject([{ tag: undefined }]);
     expectNothingRuns(lenient.simulator);
     // Capacity is nothing that waiting for the same mends at once.
@@ -334,6 +344,23 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     const tokens = asked.flatMap(({ request }) => request.ClientToken ?? []);
     expect(new Set(tokens).size).toBe(tokens.length);
     if (name === 'an account to be verified') expect(asked).toHaveLength(1);
+  });
+
+  test('for one reason in each zone and by each type, which is told once', async () => {
+    const { error, simulator } = await share(bootCase(boots(ends('Client.VolumeLimitExceeded'))), byStatus);
+    expect(launchedIn(simulator).length).toBeGreaterThan(5);
+    expect(error?.match(/VolumeLimitExceeded/g)).toHaveLength(1);
+    for (const { type, subnet } of launchedIn(simulator))
+      expect(error).toContain(`${type} in ${subnet.zone} (${subnet.id})`);
+  });
+
+  test('a product of AWS Marketplace that the account has not subscribed to', async () => {
+    const message =
+      'In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please visit https://aws.amazon.com/marketplace/pp?sku=1';
+    const code = 'OptInRequired';
+    const faults = [{ kind: 'refusal', action: 'RunInstances', mutating: true, code, message }] as const;
+    const { error } = await share(bootCase({}, { faults }), byStatus);
+    expect(error).toMatch(/sku=1\. What to do: subscribe account 999999999999 to the product/);
   });
 
   test('a role that may not so much as look: it is published untested', async () => {
@@ -396,12 +423,6 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     expect(lenient.main.conclusion).toBe('success');
     expect(warningsOf(lenient).map(({ message }) => message)).toEqual([expect.stringMatching(/published untested/)]);
     expect(launchedIn(lenient.simulator)).toEqual([]);
-  });
-
-  test('a profile that is not there is found as soon as there is an AMI', async () => {
-    const { error, simulator } = await share(bootCase(), { ...byStatus, 'boot-instance-profile': 'none' });
-    expect(error).toMatch(/could not be tested.*Invalid IAM Instance Profile name/);
-    expectNothingRuns(simulator);
   });
 });
 

@@ -322,11 +322,8 @@ test.each([
       if (known && asked === 0) return { response: { statusCode: 200, headers: {}, body: Buffer.from(answer) } };
       throw Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), { code: 'ENOTFOUND', hostname });
     },
-    updateHttpClientConfig: () => {},
-    httpHandlerConfigs: () => ({}),
   };
   const counted = {
-    ...http,
     handle: (request: { hostname: string }) =>
       http.handle(request).finally(() => {
         asked += 1;

@@ -70,6 +70,15 @@ test('tables and policies in the documents are what action.yml and policies/ say
   for (const [path, text] of Object.entries(documents())) expect(read(path)).toBe(text);
 });
 
+test('docs/security.md names the host of every AWS service that the action calls', () => {
+  const services = [...read('src/aws/clients.ts').matchAll(/\bopen\('([a-z0-9]+)'/g)].map(
+    ([, service = '']) => service,
+  );
+  const hosts = [...read('docs/security.md').matchAll(/^\| `([a-z0-9]+)(?:\.<region>)?\.amazonaws\.com` \|/gm)];
+  expect(services.length).toBeGreaterThan(3);
+  expect(hosts.map(([, service]) => service).sort()).toEqual(services.sort());
+});
+
 /** What of a diagram written by hand can't be right; whether it is, mermaid says: `npm run check --prefix pictures`. */
 function faultsOf(diagram: string): string[] {
   // What is quoted, or stands by an arrow, may have any bracket.

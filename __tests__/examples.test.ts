@@ -37,11 +37,12 @@ const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.ur
 
 type With = Readonly<Record<string, string | boolean | number>>;
 type Env = Readonly<Record<string, string>>;
-type Step = Readonly<{ id?: string; uses?: string; with?: With; env?: Env }>;
+type Step = Readonly<{ id?: string; uses?: string; run?: string; with?: With; env?: Env }>;
 type Job = Step &
   Readonly<{
     needs?: string;
     environment?: string;
+    'timeout-minutes'?: number;
     strategy?: Readonly<{ matrix?: Readonly<Record<string, readonly string[]>> }>;
     outputs?: Env;
     steps?: readonly Step[];
@@ -72,7 +73,9 @@ describe('the language service of GitHub finds nothing wrong', () => {
     'actions/checkout': ['persist-credentials'],
     'actions/upload-artifact': ['name', 'path'],
     'actions/download-artifact': ['name', 'path'],
-    'aws-actions/configure-aws-credentials': ['role-to-assume', 'aws-region', 'mask-aws-account-id'],
+    'aws-actions/configure-aws-credentials': [
+      ...['role-to-assume', 'role-duration-seconds', 'aws-region', 'mask-aws-account-id'],
+    ],
     'hashicorp/setup-packer': ['version'],
     'hashicorp/setup-terraform': ['terraform_version'],
   };
@@ -584,6 +587,24 @@ async function stepsBy(run: InProcessRun): Promise<[ActionResult, ...ActionResul
   const { main, post } = await runJob(run);
   return [main, post];
 }
+
+test('a session that waits lasts as long as its job, and the header says what that takes of its role', () => {
+  const waiting = files.flatMap((file) => {
+    const workflow = read(`examples/${file}`);
+    return Object.values((parse(workflow) as Workflow).jobs)
+      .filter(({ steps = [] }) => steps.some(({ run = '' }) => /\bsleep\b/.test(run)))
+      .map((job) => ({ file, workflow, job }));
+  });
+  expect(waiting.map(({ file }) => file)).toEqual(['eks-node-group.yml', 'rollout.yml']);
+  for (const { workflow, job } of waiting) {
+    const { with: inputs = {} } = job.steps?.find(({ uses = '' }) => uses.includes('configure-aws-credentials')) ?? {};
+    const seconds = Number(inputs['role-duration-seconds'] ?? 3600);
+    // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idtimeout-minutes
+    expect(seconds).toBeGreaterThanOrEqual((job['timeout-minutes'] ?? 360) * 60);
+    const [, role] = /role\/(\S+)$/.exec(String(inputs['role-to-assume'])) ?? [];
+    expect(workflow).toContain(`maximum session duration of the role '${role}' is ${seconds}`);
+  }
+});
 
 describe('each action step does what it says', () => {
   const cases = Object.entries(plays).flatMap(([file, steps]) => steps.map((play, index) => ({ file, index, play })));

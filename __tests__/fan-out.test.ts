@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { parse } from 'yaml';
+import * as yaml from 'yaml';
 import { merge, outputsOf, type Results, readResults, summaryOf, type TargetRecord } from '../fan-out/collect.mjs';
 import { InputError, maxJobs, maxPerJob, readTargets, shardTargets, type Target } from '../fan-out/shard.mjs';
 import { runJob } from '../simulator/runner.ts';
@@ -182,7 +182,7 @@ describe('sharding', () => {
       defaultRegion: undefined,
     };
     const byAction = (targets: Record<string, string>) =>
-      readInputs((name) => ({ ...inputs, ...targets })[name as 'ami-id'] ?? '', run).targets;
+      readInputs((name) => ({ ...inputs, ...targets })[name as 'ami-id'] ?? '', run, { yaml }).targets;
     const whole = {
       'target-accounts': accountIds(7).join('\n'),
       'target-regions': regionNames.join(','),
@@ -337,8 +337,8 @@ type Workflow = {
 const expression = (text: string) => `\${{ ${text} }}`;
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const text = read('.github/workflows/fan-out.yml');
-const workflow = parse(text, { maxAliasCount: 1000 }) as Workflow;
-const action = parse(read('action.yml')) as { inputs: Record<string, { default?: string }> };
+const workflow = yaml.parse(text, { maxAliasCount: 1000 }) as Workflow;
+const action = yaml.parse(read('action.yml')) as { inputs: Record<string, { default?: string }> };
 
 describe('the workflow', () => {
   const { inputs } = workflow.on.workflow_call;

@@ -14,7 +14,7 @@ import { sweepAction } from '../src/actions/sweep.ts';
 import type { Host } from '../src/host.ts';
 import type { ActionName } from '../src/inputs/actions.ts';
 import { main } from '../src/main.ts';
-import { post } from '../src/take-back.ts';
+import { post } from '../src/post.ts';
 import { CancelError } from '../src/time.ts';
 import { checkDeeds, checkUndoing, type Operation, operationsOf, type Stock, stockOf, withoutTaken } from './deeds.ts';
 import { openVirtualClock, type VirtualClock } from './virtual-clock.ts';
@@ -183,7 +183,7 @@ export function startAction(run: InProcessRun): RunningAction {
       sleep: (ms, signal) => living(() => clock.sleep(ms, signal)),
     },
     machine: { name: run.machine ?? 'machine-of-the-tests', process: name, isRunning: (process) => alive.has(process) },
-    http: { ...http, handle: (request, options) => living(() => http.handle(request, options)) },
+    http: { handle: (request, options) => living(() => http.handle(request, options)) },
     async ambientCredentials() {
       const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN } = env;
       if (!AWS_ACCESS_KEY_ID || !AWS_SECRET_ACCESS_KEY)
@@ -305,12 +305,8 @@ export async function runJob(run: InProcessRun): Promise<{ main: ActionResult; p
 /** What sends requests to a simulator, as src/node-host.ts sends them over the network; `client` is who sends them. */
 export function handlerOf(simulator: Simulator, client = 'test'): Host['http'] {
   return {
-    metadata: { handlerProtocol: 'http/1.1' },
     handle: (request, options) =>
       send(simulator, named(request as SentRequest, client), options?.abortSignal as AbortSignal | undefined),
-    destroy: () => {},
-    updateHttpClientConfig: () => {},
-    httpHandlerConfigs: () => ({}),
   };
 }
 

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { parse } from 'yaml';
+import * as yaml from 'yaml';
 import type { Problem } from '../src/alike.ts';
 import { actionInputs } from '../src/inputs/actions.ts';
 import { InputError, inputDefaults, type RunContext } from '../src/inputs/reader.ts';
 import { readSweep } from '../src/inputs/sweep.ts';
+import { yamlFor } from '../src/inputs/yaml.ts';
 import { type Request, readInputs } from '../src/inputs.ts';
 import { digestOf } from '../src/plan/digest.ts';
 
@@ -30,7 +31,7 @@ const good = {
 };
 
 const read = (inputs: Record<string, string>): Request =>
-  readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run);
+  readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run, { yaml });
 
 const manyTags = (count: number) => Array.from({ length: count }, (_, index) => `k${index}=v`).join('\n');
 
@@ -46,16 +47,30 @@ function problemsOf(inputs: Record<string, string>): readonly Problem[] {
 
 test.each(Object.entries(actionInputs))('%s declares the inputs that it takes, with their defaults', (name, inputs) => {
   const path = name === 'share' ? 'action.yml' : `${name}/action.yml`;
-  const action = parse(readFileSync(path, 'utf8')) as { inputs: Record<string, { default?: string } | null> };
+  const action = yaml.parse(readFileSync(path, 'utf8')) as { inputs: Record<string, { default?: string } | null> };
   const declared = Object.entries(action.inputs).map(([input, given]) => [input, given?.default ?? '']);
   const { reads, spare } = inputs;
   const taken = [...reads.map((input) => [input, inputDefaults[input]]), ...spare.map((input) => [input, ''])];
   expect(Object.fromEntries(declared)).toEqual(Object.fromEntries(taken));
 });
 
+test.each([
+  ['targets', '- {account: "999999999999", region: eu-west-2}'],
+  ['tags', 'team="images"'],
+  ['tags', '{"team": "images"}'],
+  ['intermediate-tags', "team='images'"],
+  ['role-session-tags', 'team="images"'],
+])('%s: %s is read by what is loaded for it, and without it nothing is', async (name, text) => {
+  const get = (input: string) => ({ ...good, [name]: text })[input] ?? '';
+  expect(() => readInputs(get, run, {})).toThrow('nothing is there that reads it');
+  readInputs(get, run, { yaml: await yamlFor(get) });
+  expect(await yamlFor((input) => ({ ...good })[input as 'ami-id'] ?? '')).toBeUndefined();
+});
+
 test('a sweep takes the inputs of the runs, without a key of the targets, and none that only other actions have', () => {
   const inputs: Record<string, string> = { ...good, 'target-kms-key': '', 'source-kms-key': 'alias/golden' };
-  const read = (more: Record<string, string>) => readSweep((name) => ({ ...inputs, ...more })[name] ?? '', run, {});
+  const read = (more: Record<string, string>) =>
+    readSweep((name) => ({ ...inputs, ...more })[name] ?? '', run, { yaml });
   read({ 'dry-run': 'false', retain: '3', 'boot-test': 'ssm' });
   expect(() => read({ 'dry-run': 'true' })).toThrow(/dry-run: "true" — is an input of the main action; sweep does not/);
 });
@@ -119,12 +134,12 @@ describe('targets', () => {
     });
     const get = (name: string) => ({ ...good, ...inputs })[name as 'ami-id'] ?? '';
     const enabled = new Map([['999999999999', { regions: ['us-east-1', 'eu-west-1', 'us-west-2'] }]]);
-    expect(readInputs(get, run, { enabled }).targets.map(({ region, optional }) => [region, optional])).toEqual([
+    expect(readInputs(get, run, { enabled, yaml }).targets.map(({ region, optional }) => [region, optional])).toEqual([
       ['eu-west-1', false],
       ['us-west-2', true],
     ]);
     const problem = { where: '999999999999/us-east-1', what: 'no role', remedy: '' };
-    const { targets } = readInputs(get, run, { enabled: new Map([['999999999999', { problem }]]) });
+    const { targets } = readInputs(get, run, { yaml, enabled: new Map([['999999999999', { problem }]]) });
     expect(targets).toMatchObject([{ region: 'us-east-1', everyRegion: { problem } }]);
   });
 

@@ -175,6 +175,19 @@ describe('all or none', () => {
     expectAsBefore(simulator);
     expect(error).toMatch(/The SSM parameters and launch templates hold what they held before\. .*in 222222222222\//);
     expect(main.outputs['launch-templates']).toBe('{}');
+    // What was refused to be set is as before: nothing was left behind.
+    expect(messages(main)).not.toMatch(/left behind/);
+  });
+
+  test('what could not be put back is told, and not as what it was before', async () => {
+    const denied = { action: 'ModifyLaunchTemplate', account: targetAccount, nth: 2, times: 1000 };
+    const faults = [refused('ModifyLaunchTemplate'), { ...refused('ModifyLaunchTemplate'), ...denied }];
+    const { main, simulator, error } = await share(withTemplates({ faults }), inputs);
+    const moved = templatesIn(simulator).filter(({ defaultVersion }) => defaultVersion !== 1);
+    expect(moved).toHaveLength(1);
+    expect(error).toMatch(/could not all be set, nor, it may be, put back\. .*in 222222222222\//);
+    expect(messages(main)).toMatch(/left behind: a launch template that is not as before: lt-\S+ in 999999999999\//);
+    expect(new Set(valuesOf(simulator))).toEqual(new Set([older]));
   });
 
   test('an optional target’s version and parameter are both back where one fails, and the others stay', async () => {

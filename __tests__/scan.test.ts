@@ -77,7 +77,7 @@ describe('the gate by a scan', () => {
       'is scanned too late',
       { results: results(), afterSeconds: 900 },
       { 'scan-wait-minutes': '10' },
-      /has not been scanned/,
+      /has not been scanned by Amazon Inspector\n.*and wait longer for it \(scan-wait-minutes: 10\)/,
     ],
     [
       'was scanned too long ago',

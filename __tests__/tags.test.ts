@@ -9,12 +9,15 @@ import {
   targetAccount,
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
+import { leaseTagKey, shareTagKey } from '../src/lease.ts';
 import {
   endedLease,
+  instanceTag,
   joinIds,
   maxTags,
   mergeTags,
   ownTagCount,
+  recalledTag,
   tagKeys,
   tagPrefix,
   tagValue,
@@ -156,8 +159,12 @@ describe('a list of IDs as a tag', () => {
   });
 });
 
-test('the mark on copies that outlast their run is the one that the docs tell of', () => {
-  expect(readFileSync('docs/how-it-works.md', 'utf8')).toContain(`\`${endedLease}\` on copies that outlast`);
+test('docs/how-it-works.md has every tag of the action, and no other', () => {
+  const [, page = ''] = /^## Tags\n([\s\S]*?)^## /m.exec(readFileSync('docs/how-it-works.md', 'utf8')) ?? [];
+  const rows = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, key = '']) => tagPrefix + key);
+  const keys = [...Object.values(tagKeys), instanceTag, recalledTag, leaseTagKey('<id>')];
+  expect(rows.sort()).toEqual([...keys, shareTagKey('<id>', 0).replace(/0$/, '<n>')].sort());
+  expect(page).toContain(`\`${endedLease}\` on copies that outlast`);
 });
 
 describe('a value that is too long only when its placeholders are filled in', () => {

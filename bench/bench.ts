@@ -72,7 +72,7 @@ const pad = (value: unknown, width = 9) => String(value ?? '').padStart(width);
 const row = (...cells: unknown[]) => console.log(cells.map((cell) => pad(cell)).join(''));
 const title = (text: string) => console.log(`\n${text}`);
 
-title('Start-up: to the first line, in ratio to an empty node process');
+title('Start-up: of bad input from start to exit, in ratio to an empty node process');
 row('entry', 'ms', 'ratio', 'MB', 'bundle');
 const startUp = await measureStartUp(bundles);
 for (const { entry, ms, ratio, memoryMb, bundleBytes } of startUp)

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pack, shake } from '../scripts/bundle.mjs';
-import { bundles, measureStartUp, type Starting, type StartUp } from './measure.ts';
+import { bundles, measureStartUp, type StartUp } from './measure.ts';
 
 const repository = resolve(import.meta.dirname, '..');
 const input = join(repository, 'src/index.ts');
@@ -17,29 +17,23 @@ export type Bundles = Readonly<{
 export async function measureBundles(): Promise<Bundles> {
   // In the repository, so that packages that are left out of a bundle are found.
   const folder = mkdtempSync(join(repository, '.bundles-'));
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
   const cold = () => ({ NODE_COMPILE_CACHE: mkdtempSync(join(folder, 'cache-')) });
   const warm = join(folder, 'warm');
   try {
-    const ours = join(folder, 'ours.js');
-    await shake(input, ours, { packages: false });
-    const shaken = join(folder, 'shaken.js');
-    const modules = await shake(input, shaken);
-    const write = async (name: string, from: string, minify = false): Promise<Starting> => {
-      const { code } = await pack(from, { minify });
-      const file = join(folder, name, 'index.js');
-      mkdirSync(join(folder, name));
-      writeFileSync(join(folder, name, 'package.json'), '{ "type": "module" }\n');
-      writeFileSync(join(folder, name, 'bundle.js'), code);
-      writeFileSync(file, "import { share } from './bundle.js';\nshare();\n");
-      return { entry: name, file, bundle: join(folder, name, 'bundle.js') };
-    };
+    const modules = await shake(input, join(folder, 'shaken'));
+    await shake(input, join(folder, 'ours'), { packages: false });
+    const bundle = join(folder, 'bundle');
+    mkdirSync(bundle);
+    for (const [name, code] of Object.entries(await pack(join(folder, 'ours'))))
+      writeFileSync(join(bundle, name), code);
+    const file = join(folder, 'index.js');
+    writeFileSync(file, "import { share } from './bundle/index.js';\nshare();\n");
     const main = bundles.find(({ entry }) => entry === 'main');
     if (main === undefined) throw new Error('dist/ has no main');
     const variants = await measureStartUp([
-      await write('ncc alone', ours),
-      await write('ncc alone, minified', ours, true),
+      { entry: 'ncc alone', file, bundle },
       { ...main, entry: 'shaken, then ncc: dist' },
-      await write('the same, minified', shaken, true),
       { ...main, entry: 'dist, compile cache cold', prepare: cold },
       { ...main, entry: 'dist, compile cache warm', prepare: () => ({ NODE_COMPILE_CACHE: warm }) },
     ]);

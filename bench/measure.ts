@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { type ActionRun, runAction, startAction } from '../simulator/runner.ts';
 import { type RecordedCall, type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { isLook, ofTargetsOnly, round } from './calls.ts';
@@ -72,7 +72,7 @@ function isCheck({ action, request, outcome }: RecordedCall): boolean {
 
 export type StartUp = Readonly<{ entry: string; bundleBytes: number; ms: number; ratio: number; memoryMb: number }>;
 
-/** A file of the action to start, and the bundle that it imports; `prepare` makes what it finds in its environment each time. */
+/** A file of the action to start, and the folder of the bundle that it imports; `prepare` makes what it finds in its environment each time. */
 export type Starting = Readonly<{
   entry: string;
   file: string;
@@ -80,22 +80,22 @@ export type Starting = Readonly<{
   prepare?: () => Record<string, string>;
 }>;
 
-export const bundles: readonly Starting[] = ['main', 'post', 'sweep'].map((entry) => ({
+export const bundles: readonly Starting[] = ['main', 'post', 'sweep', 'audit', 'recall'].map((entry) => ({
   entry,
   file: resolve(repository, `dist/${entry}/index.js`),
-  bundle: resolve(repository, 'dist/bundle/index.js'),
+  bundle: resolve(repository, 'dist/bundle'),
 }));
 
-/** Time from each process's start to its first line, in ratio to an empty node process of the same moment; medians. */
+/** Whole processes, which find nothing to do and say so, in ratio to an empty one of the same moment; medians. */
 export async function measureStartUp(starting: readonly Starting[]): Promise<StartUp[]> {
   const times = new Map<string, number[]>();
   const memory = new Map<string, number>();
-  for (let round = 0; round < 15; round += 1) {
+  for (let round = 0; round < 21; round += 1) {
     for (const [entry, args, env] of [
-      ['empty', ['-e', 'console.log("")'], {}],
+      ['empty', ['-e', ''], {}],
       ...starting.map(({ entry, file, prepare }) => [entry, [file], prepare?.() ?? {}] as const),
     ] as const) {
-      const { ms, memoryMb } = await timeProcess(args, env, entry === 'post');
+      const { ms, memoryMb } = await timeProcess(args, env);
       times.set(entry, [...(times.get(entry) ?? []), ms]);
       memory.set(entry, Math.max(memory.get(entry) ?? 0, memoryMb));
     }
@@ -103,7 +103,7 @@ export async function measureStartUp(starting: readonly Starting[]): Promise<Sta
   const medianOf = (entry: string) => median(times.get(entry) ?? []);
   return starting.map(({ entry, bundle }) => ({
     entry,
-    bundleBytes: statSync(bundle).size,
+    bundleBytes: readdirSync(bundle).reduce((sum, name) => sum + statSync(join(bundle, name)).size, 0),
     ms: round(medianOf(entry), 0),
     ratio: round(medianOf(entry) / medianOf('empty'), 1),
     memoryMb: memory.get(entry) ?? 0,
@@ -157,37 +157,26 @@ async function untilCall(
   return { firstCallMs, state };
 }
 
-/** An empty run of the step: main has no inputs and says so; post has nothing to take back and says nothing. */
+/** An empty run of a step: main has no inputs, and fails for that; post has nothing to take back. */
 async function timeProcess(
   args: readonly string[],
   env: Record<string, string>,
-  untilEnd: boolean,
 ): Promise<{ ms: number; memoryMb: number }> {
   const node = resolve(repository, 'node_modules/node/bin/node');
   const started = performance.now();
-  const child = spawn(node, args, {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: { RUNNER_TEMP: '/nonexistent', ...env },
-  });
-  let ms: number | undefined;
+  const child = spawn(node, args, { stdio: 'ignore', env: { RUNNER_TEMP: '/nonexistent', ...env } });
   let memoryMb = 0;
-  const look = () => {
+  const timer = setInterval(() => {
     try {
       const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
       memoryMb = Math.max(memoryMb, round(Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024, 1));
     } catch {
       // It has ended, or this system has no /proc.
     }
-  };
-  const timer = setInterval(look, 2);
-  child.stdout.once('data', () => {
-    ms ??= performance.now() - started;
-    look();
-  });
-  await new Promise((ended) => child.once('close', ended));
+  }, 2);
+  await new Promise((ended) => child.once('exit', ended));
   clearInterval(timer);
-  const whole = performance.now() - started;
-  return { ms: untilEnd ? whole : (ms ?? whole), memoryMb };
+  return { ms: performance.now() - started, memoryMb };
 }
 
 /** The middle one of an odd number of figures. */

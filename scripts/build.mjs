@@ -1,16 +1,14 @@
 // Builds dist/. rolldown shakes the tree first (ncc alone would keep the whole EC2 client: 4.4 MB instead of 1.6 MB),
-// then ncc makes it the one file that every entry of the actions' manifests imports, with nothing else installed.
+// then ncc makes of it what every entry of the actions' manifests imports, with nothing else installed.
 // Usage: node scripts/build.mjs [folder]; the folder is dist unless named.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { pack, shake } from './bundle.mjs';
+import { pack, scratchFolder, shake } from './bundle.mjs';
 
 const out = resolve(process.argv[2] ?? 'dist');
 /** By folder, the function of src/index.ts that the entry there calls. */
 const entries = { main: 'share', post: 'post', sweep: 'sweep', audit: 'audit', recall: 'recall' };
-const scratch = mkdtempSync(join(tmpdir(), 'share-encrypted-ami-build-'));
-writeFileSync(join(scratch, 'package.json'), '{ "type": "module" }\n');
+const scratch = scratchFolder();
 rmSync(out, { recursive: true, force: true });
 
 /** The folder of the package that a module is in: what follows the last node_modules, and a scope has a folder more. */
@@ -29,18 +27,15 @@ function licenceOf(folder) {
 }
 
 const packages = new Set();
-const shaken = join(scratch, 'bundle.js');
-for (const { id, bytes } of await shake('src/index.ts', shaken)) if (bytes > 0) packages.add(packageOf(id));
-const { code, stray } = await pack(shaken);
-if (stray.length > 0) throw new Error(`ncc emitted ${stray}`);
+for (const { id, bytes } of await shake('src/index.ts', scratch)) if (bytes > 0) packages.add(packageOf(id));
+const bundle = Object.entries(await pack(scratch));
 /** Writes a file of dist/, and the folder that it is in. */
 function write(file, text) {
   mkdirSync(dirname(join(out, file)), { recursive: true });
   writeFileSync(join(out, file), text);
 }
 write('package.json', '{ "type": "module" }\n');
-// ncc names the scratch file in a comment; the bytes must not depend on where they were built.
-write('bundle/index.js', code.replace(/[^\s'"]*share-encrypted-ami-build-\w+/g, '.'));
+for (const [name, code] of bundle) write(`bundle/${name}`, code);
 for (const [folder, name] of Object.entries(entries))
   write(`${folder}/index.js`, `import { ${name} } from '../bundle/index.js';\n\n${name}();\n`);
 packages.delete(undefined);
@@ -48,4 +43,4 @@ packages.delete(undefined);
 const licences = [...new Set([...packages].map(licenceOf))].sort();
 writeFileSync(join(out, 'licenses.txt'), licences.join(`\n${'-'.repeat(80)}\n\n`));
 rmSync(scratch, { recursive: true });
-console.log(`bundle/index.js ${(readFileSync(join(out, 'bundle/index.js')).length / 1e6).toFixed(2)} MB`);
+for (const [name, code] of bundle) console.log(`bundle/${name} ${(code.length / 1e6).toFixed(2)} MB`);

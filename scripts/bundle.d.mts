@@ -1,6 +1,7 @@
+export function scratchFolder(): string;
 export function shake(
   input: string,
-  file: string,
+  folder: string,
   options?: { packages?: boolean },
 ): Promise<{ id: string; bytes: number }[]>;
-export function pack(file: string, options?: { minify?: boolean }): Promise<{ code: string; stray: string[] }>;
+export function pack(folder: string): Promise<Record<string, string>>;

@@ -74,7 +74,8 @@ function manifestOf(name) {
   const spared = shared
     .filter((input) => spare.includes(input))
     .map(
-      (input) => `  ${input}:\n    description: Taken so that all steps can be given the same; without effect here.`,
+      (input) =>
+        `  ${input}:\n    description: Accepted so that all steps can take the same inputs; has no effect here.`,
     );
   const lines = [
     ...shared.filter((input) => reads.includes(input)).map((input) => inputTexts.get(input)),

@@ -12,6 +12,7 @@ const results = mkdtempSync(join(tmpdir(), 'nightly-'));
 
 const parts = [
   ['kills', tests('killed after any call', 'resume')],
+  ['kills of a recall', tests('killed at any', 'recall', 'recall-holds')],
   ['lost answers', tests('the answer to a call .* is lost', 'faults')],
   ['cancels', tests('a cancel', 'resume', 'faults', 'key-access')],
   ['many runs at once', tests('(processes|runs) at once', 'resume', 'key-access')],

@@ -40,7 +40,7 @@ function withLists(value, listOf) {
 /** What a role of each account is made of, and a hub adds to it; `when` is the parameter that asks for a feature. */
 const accounts = {
   source: {
-    title: 'The account that has the golden images',
+    title: 'The source account of golden images',
     key: 'Encrypts the copies of golden images that other accounts copy',
     policies: [
       { policy: 'source-role' },
@@ -52,7 +52,7 @@ const accounts = {
     ],
   },
   target: {
-    title: 'An account that gets the golden images, in one of its regions',
+    title: 'A target account of golden images, in one of its regions',
     key: 'Encrypts the golden images of this account and region',
     policies: [
       { policy: 'target-role' },
@@ -76,12 +76,11 @@ const accounts = {
 /** What a role for recalls is made of: a role that shares has no room for it, and is not to take back what it shares. */
 const recalls = {
   source: {
-    title: 'The role of the source account that takes golden images back (action recall)',
+    title: 'The role of the source account for the action recall',
     policies: [{ policy: 'source-recall' }, { policy: 'source-recall-include', when: 'IncludeSource' }],
   },
   target: {
-    title:
-      'The role of a target account that takes golden images back in all of its regions (action recall): deploy it in one region',
+    title: 'The role of a target account for the action recall, in all of its regions: deploy it in one region',
     policies: [
       { policy: 'target-recall' },
       { policy: 'target-recall-parameter', when: 'Parameter' },
@@ -99,7 +98,7 @@ const hub = {
 
 const guard = {
   title:
-    "A denial of the action's tags for everybody but its roles. In an organization's management account a service control policy, elsewhere a policy to attach to people and roles",
+    "Denies the action's tags to everybody except its roles: a service control policy in an organization's management account, elsewhere a policy to attach to people and roles",
   policy: 'deny-tags',
 };
 
@@ -126,46 +125,43 @@ const sessionDuration = { min: 3600, max: 43_200, unless: 3600 };
 
 const descriptions = {
   Subject:
-    'The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing.',
+    "The workflows that may assume the role, as whole 'sub' claims without wildcards: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests.",
   RoleName: 'The name of the role.',
   RegionalRoleName: 'The name of the role, without its region: ami-target makes ami-target-eu-west-1.',
-  MaxSessionDuration: "The most seconds that a session may last, at least those of the input 'role-duration-seconds'.",
+  MaxSessionDuration: "The maximum session duration in seconds, at least the input 'role-duration-seconds'.",
   KeyAlias: "The alias of the key, without 'alias/'.",
-  OidcProvider: "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions.",
+  OidcProvider: "Create GitHub's OIDC provider. An account has at most one, for all its regions.",
   OidcProviderRegion:
-    "The region in which GitHub's OIDC provider is made; empty where the account has it. An account has one at most, for all its regions.",
-  SourceKeyArn: "The key's ARN that the source account gives out.",
-  RouteCopy: "Whether AMIs are copied by CopyImage (input 'route').",
-  KeyAccessByPolicy:
-    "Whether the key's policy is changed instead of making grants (input 'source-key-access: policy').",
-  Parameter: 'The SSM parameter that holds or gets the AMI, without its leading slash; empty for none.',
-  FromInstances: "Whether AMIs are made of instances (input 'instance-id').",
-  ScanGate: "Whether the findings of Amazon Inspector are read (input 'max-severity').",
-  Publish:
-    'Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
+    "The region in which to create GitHub's OIDC provider; empty if the account already has it. An account has at most one, for all its regions.",
+  SourceKeyArn: "The ARN of the source account's key.",
+  RouteCopy: "Allow copying AMIs by CopyImage (input 'route').",
+  KeyAccessByPolicy: "Allow changing the key's policy (input 'source-key-access: policy').",
+  Parameter: 'The SSM parameter with the AMI, without its leading slash; empty for none.',
+  FromInstances: "Allow making AMIs of instances (input 'instance-id').",
+  ScanGate: "Allow reading the findings of Amazon Inspector (input 'max-severity').",
+  Publish: 'Allow publishing AMIs: launch permissions, deprecation, deregistration protection, fast snapshot restore.',
   LaunchTemplate:
     "The ID of the launch template that gets versions with the AMI, or * for any (input 'launch-template'); empty for none.",
-  BootTest: "Whether AMIs are launched to see whether they come up (input 'boot-test').",
+  BootTest: "Allow launching AMIs to test them (input 'boot-test').",
   BootRoleArns:
-    "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none.",
-  Audit: 'Whether AMIs, and how they are published, are compared with what they are to be (action audit).',
-  IncludeSource: "Whether the source AMI itself is taken back, too (input 'include-source').",
-  Retain: "Whether old AMIs are removed (input 'retain').",
+    "The ARNs of the roles in the instance profiles of boot tests (input 'boot-instance-profile'); empty for none.",
+  Audit: 'Allow reading how AMIs are published (action audit).',
+  IncludeSource: "Allow recalling the source AMI itself (input 'include-source').",
+  Retain: "Allow removing old AMIs (input 'retain').",
   RetainShared:
-    "Whether AWS is asked which accounts use old AMIs that others may launch (input 'retain-shared: by-report').",
+    "Allow asking AWS which accounts use old AMIs that others may launch (input 'retain-shared: by-report').",
   RecycleBin:
-    "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails.",
-  InstanceTypes: 'Whether AMIs name instance types that they are for, or not for.',
-  HubKeyArns:
-    "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none.",
-  SourceRoleName: 'The name of the role that the source account has.',
-  TargetRoleName: 'The name of the roles that the target accounts have, without their regions.',
-  SourceRecallRoleName: 'The name of the role that takes AMIs back in the source account.',
-  TargetRecallRoleName: 'The name of the roles that take AMIs back in the target accounts.',
+    "Allow restoring an AMI from the Recycle Bin if the one that takes its name fails (input 'on-existing: replace').",
+  InstanceTypes: 'Allow setting the instance types that AMIs are limited to.',
+  HubKeyArns: "The ARNs of the hubs' keys (input 'topology: regional-hub'); empty for none.",
+  SourceRoleName: 'The name of the role in the source account.',
+  TargetRoleName: 'The name of the roles in the target accounts, without their regions.',
+  SourceRecallRoleName: 'The name of the recall role in the source account.',
+  TargetRecallRoleName: 'The name of the recall roles in the target accounts.',
   TargetAccounts:
     'The accounts with which snapshots may be shared, and to whose roles the key may be granted; empty for any.',
   GrantKeyTo: "The ARNs of the principals to which the key may be granted (input 'grant-key-to'); empty for none.",
-  SourceAccount: 'The account that has the golden images.',
+  SourceAccount: 'The source account.',
   TargetIds:
     'The organizational units, accounts or root that the service control policy is attached to; empty for a policy of this account.',
 };

@@ -313,6 +313,18 @@ export async function authorizeSsm(principal: Principal, action: string, { resou
   );
 }
 
+/** Lets a call of IAM pass, or refuses it; IAM's words name a resource by its kind: https://github.com/skypilot-org/skypilot/issues/3366 */
+export async function authorizeIam(
+  principal: Principal,
+  action: string,
+  { resource, as }: Readonly<{ resource: string; as: string }>,
+): Promise<void> {
+  const verdict = await evaluate({ principal, action, resource, owner: principal.account, context: {} });
+  if (verdict === 'allowed') return;
+  const words = `User: ${principal.arn} is not authorized to perform: ${action} on resource: ${as} ${reasonOf(verdict, action)}`;
+  throw new Refusal('AccessDenied', words, 403);
+}
+
 /** Who asks for the use of a key, and in which world. */
 export type KmsCaller = Readonly<{ world: World; caller: Principal; region: string }>;
 

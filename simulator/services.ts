@@ -1,5 +1,6 @@
 import * as autoScalingModule from '@aws-sdk/client-auto-scaling';
 import * as ec2Module from '@aws-sdk/client-ec2';
+import * as iamModule from '@aws-sdk/client-iam';
 import * as kmsModule from '@aws-sdk/client-kms';
 import * as ssmModule from '@aws-sdk/client-ssm';
 import * as stsModule from '@aws-sdk/client-sts';
@@ -26,6 +27,7 @@ import * as usageReports from './ec2/usage-reports.ts';
 import * as volumes from './ec2/volumes.ts';
 import type { Rules, Timings } from './hardness.ts';
 import type { Principal } from './iam.ts';
+import { iamHandlers } from './instance-profiles.ts';
 import { kmsHandlers } from './kms.ts';
 import { Refusal } from './refusal.ts';
 import type { Signature } from './sessions.ts';
@@ -137,7 +139,7 @@ export function prepare(services: Services, call: ServiceCall): Prepared {
   const signed = { ...call, caller: signature.session.principal, region: signature.region };
   requireRegion(services.world, signed);
   if (service === 'ec2') return prepareEc2(services, signed);
-  if (service === 'autoscaling') return prepareAutoScaling(services, signed);
+  if (service === 'autoscaling' || service === 'iam') return prepareQuery(services, signed, queryServices[service]);
   if (service === 'kms' || service === 'ssm') return prepareJson(services, signed);
   throw new Refusal('UnknownService', `the simulator has no service ${service}`);
 }
@@ -200,18 +202,33 @@ function prepareEc2({ world, timings, rules, kmsNeeds }: Services, signed: Signe
   };
 }
 
-function prepareAutoScaling({ world }: Services, { action, form, caller, region }: SignedCall): Prepared {
-  const operation = requireOperation(autoScalingModule, action, 'InvalidAction');
+const queryServices = {
+  autoscaling: {
+    module: autoScalingModule,
+    handlers: autoScalingHandlers,
+    namespace: 'http://autoscaling.amazonaws.com/doc/2011-01-01/',
+  },
+  iam: { module: iamModule, handlers: iamHandlers, namespace: 'https://iam.amazonaws.com/doc/2010-05-08/' },
+};
+
+type QueryService = (typeof queryServices)[keyof typeof queryServices];
+
+function prepareQuery(
+  { world }: Services,
+  { action, form, caller, region }: SignedCall,
+  { module, handlers, namespace }: QueryService,
+): Prepared {
+  const operation = requireOperation(module, action, 'InvalidAction');
   const input = parseForm(operation, form, 'query');
-  const handler = autoScalingHandlers[action];
+  const handler = handlers[action];
   if (handler === undefined) throw new Refusal('InvalidAction', `Could not find operation ${action}`);
   return {
     input,
     run: async () => {
-      const output = await handler({ caller, region, here: regionOf(world, caller.account, region) }, input);
+      const output = await handler({ world, caller, region, here: regionOf(world, caller.account, region) }, input);
       const result = serializeOutput(operation, output);
       return xml(
-        `<${action}Response xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>sim</RequestId></ResponseMetadata></${action}Response>`,
+        `<${action}Response xmlns="${namespace}"><${action}Result>${result}</${action}Result><ResponseMetadata><RequestId>sim</RequestId></ResponseMetadata></${action}Response>`,
       );
     },
   };

@@ -172,14 +172,23 @@ export type Boot = Readonly<{
   agentAfterSeconds?: number | 'never';
 }>;
 
-export type Subnet = { id: string; vpc: string; zone: string; isDefault: boolean; freeAddresses: number; tags: Tag[] };
+export type Subnet = {
+  id: string;
+  vpc: string;
+  zone: string;
+  isDefault: boolean;
+  freeAddresses: number;
+  /** Whether interfaces get an IPv6 address unless they are asked for none. */
+  givesIpv6?: boolean;
+  tags: Tag[];
+};
 export type SecurityGroup = Readonly<{ id: string; vpc: string; name: string; tags: readonly Tag[] }>;
 
 /** What instances are launched into, and how that goes. */
 export type Launching = {
   subnets: Map<string, Subnet>;
   groups: Map<string, SecurityGroup>;
-  /** The role of each instance profile, by the profile's name. */
+  /** The role of each instance profile, by the profile's name; empty where it has none. */
   profiles: Map<string, string>;
   /** The vCPUs that may run at once. */
   vcpuQuota: number;
@@ -202,6 +211,9 @@ export type Launched = {
   boot: Boot;
   tags: Tag[];
   volumeTags: Tag[];
+  interfaceTags: readonly Tag[];
+  ipv6Addresses: number;
+  httpTokens: 'optional' | 'required';
   tagsLate: Late<Tag[]>;
   visibleAt: number;
   /** When it was told to end. */

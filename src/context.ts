@@ -1,4 +1,4 @@
-import { lastMomentOf } from './aws/credentials.ts';
+import { lastMomentOf } from './aws/session-options.ts';
 import type { Host } from './host.ts';
 import type { RunContext } from './inputs/reader.ts';
 

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Image } from '@aws-sdk/client-ec2';
+import { sha256 } from './sha256.ts';
 
 /*
  * The encrypted copy in the source account has one name for one source AMI under one key. AMI names are unique in an
@@ -9,7 +9,7 @@ import type { Image } from '@aws-sdk/client-ec2';
 const prefix = 'share-encrypted-ami/';
 
 export function encryptedCopyName(imageId: string, kmsKeyArn: string): string {
-  return `${prefix}${imageId}/${createHash('sha256').update(kmsKeyArn).digest('hex').slice(0, 12)}`;
+  return `${prefix}${imageId}/${sha256(kmsKeyArn).slice(0, 12)}`;
 }
 
 /** Whether `image` has the name of an encrypted copy of the AMI `imageId`, under whatever key. */

@@ -8,8 +8,8 @@ export type Host = Readonly<{
   clock: Clock;
   runner: Runner;
   machine: Machine;
-  /** What sends requests, with the connections that it keeps. */
-  http: HttpHandler;
+  /** What sends requests, with the connections that it keeps; no client has a say in how. */
+  http: Pick<HttpHandler, 'handle'>;
   /** The credentials that the environment has: variables, files, the machine's own. */
   ambientCredentials: () => Promise<Identity>;
   files: Files;
@@ -26,7 +26,7 @@ export type Files = Readonly<{
 }>;
 
 /** The workflow run as GitHub's context names it; what it doesn't tell is NaN or not set. */
-export type WorkflowRun = Readonly<{ serverUrl: string; runId: number; runAttempt: number; sha: string | undefined }>;
+type WorkflowRun = Readonly<{ serverUrl: string; runId: number; runAttempt: number; sha: string | undefined }>;
 
 /** The credentials of a principal. */
 export type Identity = {

@@ -8,24 +8,21 @@ import { errorMessage } from './aws/errors.ts';
 import type { Reach } from './inputs/reach.ts';
 import { main } from './main.ts';
 import { nodeHost } from './node-host.ts';
+import { post as postStep } from './post.ts';
 import { logText } from './report/text.ts';
-import { post as takeBack } from './take-back.ts';
 import { CancelError } from './time.ts';
 
 /*
- * What dist/ is made of: a function for each entry that a manifest names. They share one bundle; importing it runs
- * nothing.
+ * What dist/ is made of: a function for each entry that a manifest names. Importing it runs nothing, and loads only what
+ * every start takes: what calls AWS is imported when it is begun.
  */
 
 /** The main step of the main action. */
 export const share = (): void => start(shareAction);
 /** Its post step. It catches whatever comes, and never fails the job. */
-export const post = (): void => void takeBack(nodeHost());
-/** The action `sweep`. */
+export const post = (): void => void postStep(nodeHost());
 export const sweep = (): void => start(sweepAction);
-/** The action `audit`. */
 export const audit = (): void => start(auditAction);
-/** The action `recall`. */
 export const recall = (): void => start(recallAction);
 
 function start<R extends Reach>(action: Action<R>): void {

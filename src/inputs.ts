@@ -9,14 +9,15 @@ import { readScanGate, type ScanGate } from './inputs/scan.ts';
 import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
 import { readTags } from './inputs/tags.ts';
 import type { EnabledRegions } from './inputs/targets.ts';
+import type { Yaml } from './inputs/yaml.ts';
 import { fill, shortestSource, shortestTarget } from './template.ts';
 import { readTextFile } from './text-file.ts';
 
 export type Route = (typeof routes)[number];
 const routes = ['auto', 'register', 'copy'] as const;
-export type OnExisting = (typeof onExistings)[number];
+type OnExisting = (typeof onExistings)[number];
 const onExistings = ['reuse', 'fail', 'replace'] as const;
-export type Topology = (typeof topologies)[number];
+type Topology = (typeof topologies)[number];
 const topologies = ['direct', 'regional-hub'] as const;
 
 /** What the user asked for, checked as far as it can be without a call. */
@@ -52,8 +53,15 @@ export type Request = Reach &
     pollSeconds: number;
   }>;
 
-/** What inputs are read with: the text of the files that they name; with `target-regions: all`, the accounts' regions. */
-export type InputSources = Readonly<{ readFile?: ReadFile; enabled?: EnabledRegions | undefined }>;
+/**
+ * What inputs are read with: the text of the files that they name; with `target-regions: all`, the accounts' regions; what
+ * reads YAML, where they may hold some.
+ */
+export type InputSources = Readonly<{
+  readFile?: ReadFile;
+  enabled?: EnabledRegions | undefined;
+  yaml?: Yaml | undefined;
+}>;
 
 /**
  * The request that the inputs make, checked as far as it can be without a call.
@@ -61,7 +69,7 @@ export type InputSources = Readonly<{ readFile?: ReadFile; enabled?: EnabledRegi
  * @throws InputError that lists every problem
  */
 export function readInputs(get: (name: string) => string, run: RunContext, sources: InputSources = {}): Request {
-  const reader = new Reader(get);
+  const reader = new Reader(get, sources.yaml);
   const request = readRequest(reader, run, sources);
   noteOthers(reader, 'share');
   if (reader.problems.length > 0) throw new InputError(reader.problems);

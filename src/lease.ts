@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
 import { describeImages } from './aws/describe.ts';
 import { hasCode, isDenied } from './aws/errors.ts';
 import type { Host, Machine } from './host.ts';
 import { isRegionName } from './regions.ts';
+import { sha256 } from './sha256.ts';
 import { tagKeys, tagPrefix } from './tags.ts';
 
 /*
@@ -105,7 +106,7 @@ export function unreadableLeases(tags: readonly Tag[] | undefined, now: number):
   });
 }
 
-const hash = (text: string, digits: number) => createHash('sha256').update(text).digest('hex').slice(0, digits);
+const hash = (text: string, digits: number) => sha256(text).slice(0, digits);
 const markDigits = 4;
 /** So many marks leave room for the rest of the tag, and for some regions. */
 const mostMarks = 24;
@@ -161,7 +162,7 @@ export function readerOf({ machine }: Pick<Host, 'machine'>, run: RunNumber, now
 type RunNumber = Readonly<{ runId: string; runAttempt: number }>;
 
 /** Whose lease it is to be, and on what. */
-export type LeaseRequest = Readonly<{
+type LeaseRequest = Readonly<{
   place: Place;
   imageId: string;
   id: string;

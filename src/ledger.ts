@@ -8,7 +8,7 @@ import { openSavedParts, readSavedParts, roomProblem } from './saved-state.ts';
  */
 
 /** Snapshots and images of one region that are shared with the same accounts are one entry. */
-export type ShareEntry = Readonly<{ region: string; resources: readonly string[]; accounts: readonly string[] }>;
+type ShareEntry = Readonly<{ region: string; resources: readonly string[]; accounts: readonly string[] }>;
 
 /** An SSM parameter that is about to be set: what it held before (null: it wasn't there), and what it is to hold. */
 export type Promotion = Readonly<{ place: string; name: string; before: FormerValue | null; amiId: string }>;
@@ -151,7 +151,7 @@ export function ledgerProblem(
 }
 
 /** What main left for post: undefined where there is nothing to undo, or nothing could be read of it. */
-export type SavedLedger = Readonly<{ state: LedgerState | undefined; unread: readonly string[] }>;
+type SavedLedger = Readonly<{ state: LedgerState | undefined; unread: readonly string[] }>;
 
 /** The part of the state that each saved part is, where it is one. */
 const readers = new Map<string, (value: unknown) => Partial<LedgerState> | undefined>([

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { Machine } from './host.ts';
+import { sha256 } from './sha256.ts';
 
 /** The machine that this runs on; Linux alone tells what is asked. */
 export function thisMachine(): Machine {
@@ -11,10 +11,7 @@ export function thisMachine(): Machine {
 function machineName(): string {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
-    return createHash('sha256')
-      .update(boot + readlinkSync('/proc/self/ns/pid'))
-      .digest('hex')
-      .slice(0, 16);
+    return sha256(boot + readlinkSync('/proc/self/ns/pid')).slice(0, 16);
   } catch {
     return '';
   }

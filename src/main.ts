@@ -5,7 +5,7 @@ import type { Host, Runner } from './host.ts';
 import type { Reach } from './inputs/reach.ts';
 import { inputNames, Reader } from './inputs/reader.ts';
 import type { EnabledRegions } from './inputs/targets.ts';
-import { readEnabledRegions } from './observe/regions.ts';
+import { yamlFor } from './inputs/yaml.ts';
 import { logText } from './report/text.ts';
 import { TimeOutError } from './time.ts';
 
@@ -22,17 +22,20 @@ async function outcomeOf<R extends Reach>(host: Host, cancelled: AbortSignal, ac
   let request: R | undefined;
   try {
     const context = runContext(host);
-    const read = (enabled?: EnabledRegions) =>
-      action.read(runner.input, context, { readFile: host.files.read, enabled });
     maskAccounts(runner);
+    const yaml = await yamlFor(runner.input);
+    const read = (enabled?: EnabledRegions) =>
+      action.read(runner.input, context, { readFile: host.files.read, enabled, yaml });
     request = read();
     const { minutes, cut } = request.timeout;
     if (cut !== undefined) runner.info(logText(`timeout-minutes is ${minutes}: ${cut}`));
     const late = new TimeOutError(`the run took longer than timeout-minutes (${minutes})`);
     const stop = AbortSignal.any([cancelled, clock.after(minutes * 60_000, late)]);
     // With target-regions: all, the targets are known only now.
-    if (request.targets.some(({ everyRegion }) => everyRegion !== undefined))
+    if (request.targets.some(({ everyRegion }) => everyRegion !== undefined)) {
+      const { readEnabledRegions } = await import('./observe/regions.ts');
       request = read(await readEnabledRegions(host, request, stop));
+    }
     for (const what of request.unmatched) runner.warning(logText(what));
     return await action.run(host, request, stop);
   } catch (error) {

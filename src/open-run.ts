@@ -14,8 +14,7 @@ import { type Log, milestones } from './report/progress.ts';
 import type { Prepared, Run } from './run.ts';
 import { ownName } from './temporary-file.ts';
 
-/** What a run is made of. */
-export type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
+type RunParts = Pick<Run, 'host' | 'request' | 'leaseId' | 'log' | 'signal' | 'stop'> & Prepared;
 
 /** A run, with the leases that it holds, what it could not remove, and on which keys it granted again, as they come up. */
 export type OpenRun = Readonly<{
@@ -72,7 +71,9 @@ export function openRun(parts: RunParts): OpenRun {
     regrant: (key) => regranted.push(key),
     picture: ({ account, region }, jpeg) => {
       const path = keepPicture(host.files, jpeg, log);
-      if (path !== undefined) pictures[account] = { ...pictures[account], [region]: path };
+      if (path === undefined) return;
+      pictures[account] = { ...pictures[account], [region]: path };
+      log.line(placeName({ account, region }), `the screen (output boot-screenshots): ${path}`);
     },
     leave: (what) => left.push(what),
   };

@@ -17,7 +17,6 @@ export type Result = Readonly<{
   undone?: 'not needed' | 'not possible' | 'undone';
   /** Of a launch template: its version with the AMI, and the one that was the default before. */
   template?: Readonly<{ id: string; version: number; formerDefault: number }>;
-  /** Of a grant. */
   grantId?: string | undefined;
 }>;
 

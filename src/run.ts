@@ -31,7 +31,6 @@ export type Run = Readonly<{
   stepPercent: number;
   /** Tells how far a target is, all its volumes together, by their sizes. */
   progress(copy: Copy): (snapshot: SourceSnapshot, percent: number) => void;
-  /** An operation of the plan. */
   operation(id: string): Operation | undefined;
   /** Whether KMS takes a dry run for one. */
   kmsDryRuns: boolean;

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import { errorMessage } from './aws/errors.ts';
 import type { Files } from './host.ts';
 import { isRecord } from './plain-data.ts';
+import { sha256 } from './sha256.ts';
 import { ownName } from './temporary-file.ts';
 
 /*
@@ -31,7 +30,7 @@ const plainCharacters = 7000;
 type Form = Readonly<{ plain: unknown } | { entries: readonly string[] } | { file: string; sha256: string }>;
 
 /** Saves parts by name, each anew only when it has changed. */
-export type SavedParts = Readonly<{
+type SavedParts = Readonly<{
   /** @throws Error where there is no room; what was saved before stands */
   write(parts: Readonly<Record<string, unknown>>): void;
   clear(): void;
@@ -77,7 +76,6 @@ export function openSavedParts(save: (name: string, value: string) => void, file
   };
 }
 
-/** What is saved, and its JSON. */
 type Part = Readonly<{ text: string; value: unknown }>;
 type Spot = Readonly<{ name: string; room: number }>;
 type Means = Readonly<{ save: (name: string, value: string) => void; files: Files; own: string }>;
@@ -120,18 +118,18 @@ export function roomProblem(packedCharacters: number, files: Files): string | un
   return fileProblem(files, ownName('undo-room'), '');
 }
 
+/** Loaded by need: short parts go without, as do those of a run that made nothing. */
+const zlib = () => process.getBuiltinModule('node:zlib');
+
 /** Quality 5 takes a tenth of a second for a megabyte and leaves a fifth of it; 11 takes seconds and leaves little less. */
 function pack(text: string): string {
+  const { brotliCompressSync, constants } = zlib();
   const params = { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_LGWIN]: 22 };
   return brotliCompressSync(text, { params }).toString('base64');
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
-}
-
 /** What of the saved parts could be read, and of the others why not. */
-export type ReadParts = Readonly<{
+type ReadParts = Readonly<{
   parts: ReadonlyMap<string, unknown>;
   unread: readonly Readonly<{ part: string | undefined; why: string }>[];
 }>;
@@ -168,7 +166,7 @@ function readForm(form: unknown, get: (name: string) => string, files: Files): u
   if (isRecord(form) && 'plain' in form) return form.plain;
   if (isRecord(form) && Array.isArray(form.entries)) {
     const packed = form.entries.map((name) => get(String(name))).join('');
-    return JSON.parse(brotliDecompressSync(Buffer.from(packed, 'base64')).toString('utf8'));
+    return JSON.parse(zlib().brotliDecompressSync(Buffer.from(packed, 'base64')).toString('utf8'));
   }
   if (!isRecord(form) || typeof form.file !== 'string') throw new Error('it is not what this action saves');
   if (files.temp === undefined) throw new Error(`RUNNER_TEMP, in which ${form.file} is, is not set`);

@@ -3,21 +3,17 @@ import pLimit from 'p-limit';
 import { openClients, type Place, placesOf } from './aws/clients.ts';
 import { openSessions } from './aws/credentials.ts';
 import { CredentialsError, explainLine } from './aws/errors.ts';
-import { runContext } from './context.ts';
 import type { Host } from './host.ts';
-import { InputError, Reader } from './inputs/reader.ts';
-import { readSettings, type Settings } from './inputs/settings.ts';
+import type { Settings } from './inputs/settings.ts';
 import { joined } from './join.ts';
 import { readerOf } from './lease.ts';
-import { type LedgerState, savedLedger } from './ledger.ts';
-import { oneLine } from './one-line.ts';
+import type { LedgerState } from './ledger.ts';
 import { putBackParameter } from './operations/parameter.ts';
 import { takeVersionBack, versionDescription } from './operations/template-version.ts';
 import { knownLeft } from './release/known-left.ts';
 import type { ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
 import type { Releasing } from './release/releasing.ts';
-import { logText } from './report/text.ts';
 
 /** GitHub ends post steps some five minutes after a cancel. */
 const postMinutes = 4;
@@ -28,35 +24,8 @@ const referencesAtOnce = 50;
 /** What the killed run made last may not be seen yet, so that post looks again after a while. */
 const passesAfterSeconds = [0, 3, 9];
 
-/** The post step: takes back what the main step could not, if anything is left. It warns, and never fails the job. */
-export async function post(host: Host): Promise<void> {
-  const { runner } = host;
-  const warn = (message: string) => runner.warning(logText(oneLine(message)));
-  try {
-    const { state, unread } = savedLedger(runner.savedState, host.files);
-    for (const what of unread) warn(`some of what the run has to undo could not be read, and stays as it is: ${what}`);
-    if (state === undefined) return;
-    const reader = new Reader(runner.input);
-    const context = runContext(host);
-    // Another step may have set AWS_REGION to another region since.
-    const settings = readSettings(reader, { ...context, defaultRegion: state.region || context.defaultRegion });
-    if (reader.problems.length > 0) throw new InputError(reader.problems);
-    const { done, failed } = await takeBack(host, settings, state);
-    for (const what of done) runner.info(logText(oneLine(what)));
-    const next = state.imageId === '' ? '' : `. The next run on ${state.imageId} takes it back`;
-    for (const what of failed) {
-      const told = what.replace(/\.+$/, '');
-      // What the run knew of is gone; what a call that was cut off made would be seen only later.
-      if (state.isSettled) runner.info(logText(oneLine(`could not look again: ${told}`)));
-      else warn(`left behind: ${told}${next}`);
-    }
-  } catch (error) {
-    warn(`the clean-up failed: ${explainLine(error)}`);
-  }
-}
-
 /** What `post` does with the ledger of a run that could not take everything back itself, with credentials of its own. */
-async function takeBack(
+export async function takeBack(
   host: Host,
   settings: Settings,
   state: LedgerState,

@@ -1,4 +1,5 @@
 import type { Image, Snapshot, SnapshotState } from '@aws-sdk/client-ec2';
+import * as yaml from 'yaml';
 import { snapshotIdsOf } from '../../src/image.ts';
 import { type InputName, inputDefaults } from '../../src/inputs/reader.ts';
 import { type Request, readInputs } from '../../src/inputs.ts';
@@ -199,14 +200,15 @@ export function requestOf(inputs: Partial<Record<InputName, string>> = {}, run =
     ...(inputs.retain && { lineage: 'golden' }),
     ...inputs,
   };
-  return readInputs((name) => given[name] ?? '', {
+  const context = {
     runUrl: run,
     runId: '4711',
     runAttempt: attempt,
     sha: 'c0ffee',
     date: new Date(now),
     defaultRegion: undefined,
-  });
+  };
+  return readInputs((name) => given[name] ?? '', context, { yaml });
 }
 
 export type Facts = {

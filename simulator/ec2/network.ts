@@ -31,13 +31,15 @@ export const describeSubnets: Handler<DescribeSubnetsRequest> = async (call, inp
     asked.filter((subnet) => matches(subnet, Filters, subnetFilters)),
     input,
   );
-  const Subnets = items.map(({ id, vpc, zone, isDefault, freeAddresses, tags }) => ({
+  const Subnets = items.map(({ id, vpc, zone, isDefault, freeAddresses, givesIpv6 = false, tags }) => ({
     SubnetId: id,
     VpcId: vpc,
     AvailabilityZone: zone,
     DefaultForAz: isDefault,
     State: 'available',
     AvailableIpAddressCount: freeAddresses,
+    AssignIpv6AddressOnCreation: givesIpv6,
+    Ipv6Native: false,
     Tags: tags,
   }));
   return { Subnets, ...more };

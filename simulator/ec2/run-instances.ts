@@ -1,6 +1,12 @@
-import type { BlockDeviceMapping, Image, RunInstancesRequest } from '@aws-sdk/client-ec2';
+import type {
+  BlockDeviceMapping,
+  IamInstanceProfileSpecification,
+  Image,
+  RunInstancesRequest,
+} from '@aws-sdk/client-ec2';
 import { authorizeDependent, wildcard } from '../iam.ts';
 import { newId } from '../ids.ts';
+import { profileArnOf, profileRoleOf, roleArnOf } from '../instance-profiles.ts';
 import { Refusal } from '../refusal.ts';
 import {
   type Boot,
@@ -32,11 +38,13 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
   const model = modelFor(input);
   const subnet = subnetFor(call, input);
   const groups = groupsFor(call, input, subnet);
-  const profile = profileName(input);
+  const profile = IamInstanceProfile && profileName(call, IamInstanceProfile);
+  const httpTokens = httpTokensOf(call, input);
   const find = () => checkImage(imageFor(call, ImageId), model, input);
   const tagsOf = await authorizeCreation(call, 'RunInstances', {
     resources: [ImageId, 'i-*', 'eni-*', 'vol-*', subnet.id, ...groups],
     specifications: TagSpecifications,
+    contexts: { instance: { 'ec2:MetadataHttpTokens': httpTokens } },
     dryRun: false,
     find,
   });
@@ -44,14 +52,14 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
   if (input.DryRun === true)
     throw new Refusal('DryRunOperation', 'Request would have succeeded, but DryRun flag is set.', 412);
   const request = JSON.stringify({ ...input, ClientToken: undefined });
-  const known = findByToken(call, ClientToken, subnet.zone);
-  if (known?.launched !== undefined) {
-    if (known.launched.request !== request)
+  const former = findByToken(call, ClientToken, subnet.zone);
+  if (former?.launched !== undefined) {
+    if (former.launched.request !== request)
       throw new Refusal(
         'IdempotentParameterMismatch',
         'Arguments on this idempotent request are inconsistent with arguments used in previous request(s).',
       );
-    return reservationOf(call, known);
+    return reservationOf(call, former);
   }
   checkRoom(call, model, subnet);
   const image = find();
@@ -72,11 +80,14 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
       type: model.type,
       subnet,
       groups,
-      profile: IamInstanceProfile && profile,
+      profile,
       onShutdown: input.InstanceInitiatedShutdownBehavior ?? 'stop',
       boot: keyProblem ?? boot,
       tags: tagsOf('instance'),
       volumeTags: tagsOf('volume'),
+      interfaceTags: tagsOf('network-interface'),
+      ipv6Addresses: ipv6AddressesOf(input, subnet),
+      httpTokens,
       tagsLate: notLate(),
       visibleAt: now + call.timings.visibleAfterSeconds * 1000,
     },
@@ -118,6 +129,17 @@ function subnetFor(call: Ec2Call, { SubnetId, NetworkInterfaces = [] }: RunInsta
   return subnet;
 }
 
+/** As for a network interface alone: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html */
+function ipv6AddressesOf({ NetworkInterfaces: [only] = [] }: RunInstancesRequest, { givesIpv6 }: Subnet): number {
+  return only?.Ipv6AddressCount ?? (givesIpv6 ? 1 : 0);
+}
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-options.html#instance-metadata-options-order-of-precedence */
+function httpTokensOf({ world, region }: Ec2Call, { ImageId = '', MetadataOptions }: RunInstancesRequest) {
+  const byImage = findImage(world, region, ImageId)?.data.ImdsSupport === 'v2.0' ? 'required' : 'optional';
+  return MetadataOptions?.HttpTokens ?? byImage;
+}
+
 function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): string[] {
   const { SecurityGroupIds = [], NetworkInterfaces: [only] = [] } = input;
   if (SecurityGroupIds.length > 0 && only !== undefined)
@@ -135,25 +157,32 @@ function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): s
   return asked.map(({ id }) => id);
 }
 
-function profileName({ IamInstanceProfile }: RunInstancesRequest): string | undefined {
-  return IamInstanceProfile?.Name ?? IamInstanceProfile?.Arn?.split('/').at(-1);
+/** An ARN is the whole of it, path and account included. */
+function profileName(call: Ec2Call, { Name, Arn }: IamInstanceProfileSpecification): string {
+  const name = Name ?? Arn?.split('/').at(-1) ?? '';
+  const [field, value] = Name === undefined ? ['arn', Arn] : ['name', Name];
+  const isThere = profileRoleOf(call, name) !== undefined && (Arn === undefined || Arn === profileArnOf(call, name));
+  if (isThere) return name;
+  throw new Refusal(
+    'InvalidParameterValue',
+    `Value (${value}) for parameter iamInstanceProfile.${field} is invalid. Invalid IAM Instance Profile ${field === 'arn' ? 'ARN' : field}`,
+  );
 }
 
 /** Whoever launches with a profile must be allowed to pass its role: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-roles-for-amazon-ec2.html */
 async function passRole(call: Ec2Call, profile: string): Promise<void> {
-  const role = call.here.launching.profiles.get(profile);
-  if (role === undefined)
+  const role = profileRoleOf(call, profile) ?? '';
+  if (role === '')
     throw new Refusal(
       'InvalidParameterValue',
-      `Value (${profile}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name`,
+      `Value (${profile}) for parameter iamInstanceProfile.name is invalid. IAM Instance Profile "${profileArnOf(call, profile)}" has no associated IAM Roles`,
     );
-  const { account } = call.caller;
-  const partition = call.world.accounts[account]?.partition ?? 'aws';
+  const partition = call.world.accounts[call.caller.account]?.partition ?? 'aws';
   const service = partition === 'aws-cn' ? 'ec2.amazonaws.com.cn' : 'ec2.amazonaws.com';
   await authorizeDependent(
     call.caller,
     { region: call.region, 'iam:PassedToService': service },
-    { 'iam:PassRole': `arn:${partition}:iam::${account}:role/${role}` },
+    { 'iam:PassRole': roleArnOf(call, role) },
   );
 }
 

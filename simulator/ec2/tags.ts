@@ -67,6 +67,8 @@ type Creation = Readonly<{
   besides?: readonly Made[];
   specifications: readonly TagSpecification[] | undefined;
   dryRun: boolean | undefined;
+  /** What conditions see of what is made, besides its tags. */
+  contexts?: Readonly<Partial<Record<Made, Context>>>;
   /** What must be there; permission comes before, unless existence does. A dry run that is `blind` doesn't look. */
   find?: () => void;
   blind?: boolean;
@@ -86,7 +88,7 @@ const made: Readonly<Record<string, Made>> = {
 export async function authorizeCreation(
   call: Ec2Call,
   action: string,
-  { resources, besides = [], specifications = [], dryRun, find = () => {}, blind = false }: Creation,
+  { resources, besides = [], specifications = [], contexts = {}, dryRun, find = () => {}, blind = false }: Creation,
 ): Promise<(type: Made) => Tag[]> {
   const makes = [...besides, ...resources.flatMap((id) => made[id] ?? [])];
   checkSpecifications(specifications, makes);
@@ -98,7 +100,7 @@ export async function authorizeCreation(
   if (call.rules.order === 'existence') find();
   for (const id of resources) {
     const type = made[id];
-    const context = type === undefined ? {} : requestTags(tagsOf(type));
+    const context = type === undefined ? {} : { ...requestTags(tagsOf(type)), ...contexts[type] };
     await authorize(call, action, { resources: [id.startsWith('arn:') ? id : arnOf(call, id)], context });
   }
   for (const [id, type] of Object.entries(made)) {

@@ -1,6 +1,5 @@
 import type { Action, Failure } from '../action.ts';
 import { together } from '../alike.ts';
-import { audit } from '../audit.ts';
 import { placeName } from '../aws/errors.ts';
 import { type AuditRequest, readAudit } from '../inputs/audit.ts';
 import type { AuditFinding } from '../plan/audit.ts';
@@ -12,6 +11,7 @@ import { problemsOf, sentenceOf } from '../report/stopped.ts';
 export const auditAction: Action<AuditRequest> = {
   read: readAudit,
   async run(host, request, signal) {
+    const { audit } = await import('../audit.ts');
     const { findings, source, seconds } = await audit(host, request, signal);
     const report: AuditReport = { targets: request.targets, findings, source, seconds, problems: [], stopped: [] };
     const { path, problem } = writeJson(host.files, 'findings', findings);

@@ -1,7 +1,6 @@
 import type { Action } from '../action.ts';
 import { together } from '../alike.ts';
 import { type RecallRequest, readRecall } from '../inputs/recall.ts';
-import { recall } from '../recall.ts';
 import { writeJson } from '../report/outputs.ts';
 import { type RecallReport, recallOutputs, recallSummary } from '../report/recall.ts';
 import { problemsOf, sentenceOf } from '../report/stopped.ts';
@@ -10,6 +9,7 @@ import { problemsOf, sentenceOf } from '../report/stopped.ts';
 export const recallAction: Action<RecallRequest> = {
   read: readRecall,
   async run(host, request, signal) {
+    const { recall } = await import('../recall.ts');
     const recalled = await recall(host, request, signal);
     const { reason, restore } = request;
     const report: RecallReport = { ...recalled, reason, restore, problems: [] };

@@ -4,15 +4,14 @@ import { placeName } from '../aws/errors.ts';
 import type { Host } from '../host.ts';
 import { type Request, readInputs } from '../inputs.ts';
 import { outputsOf, type Report, writeWhole } from '../report/outputs.ts';
-import { failedRecord } from '../report/records.ts';
-import { ProblemsError, problemsOf, StoppedError, sentenceOf } from '../report/stopped.ts';
+import { failedRecord, ProblemsError, problemsOf, StoppedError, sentenceOf } from '../report/stopped.ts';
 import { summaryText } from '../report/summary.ts';
-import { share } from '../share.ts';
 
 /** The main action. */
 export const shareAction: Action<Request> = {
   read: readInputs,
   async run(host, request, signal) {
+    const { share } = await import('../share.ts');
     const report = await share(host, request, signal);
     return told(host, report, failuresOf(report));
   },

@@ -3,12 +3,12 @@ import { together } from '../alike.ts';
 import { readSweep, type SweepRequest } from '../inputs/sweep.ts';
 import { problemsOf, sentenceOf } from '../report/stopped.ts';
 import { leftInOptional, sweepSummary } from '../report/sweep.ts';
-import { sweep } from '../sweep.ts';
 
 /** The action that takes back what runs left that died. It has no outputs. */
 export const sweepAction: Action<SweepRequest> = {
   read: readSweep,
   async run(host, request, signal) {
+    const { sweep } = await import('../sweep.ts');
     const swept = await sweep(host, request, signal);
     const failures = swept.failed.map((what) => ({ title: 'Left behind', message: `left behind: ${what}` }));
     return { outputs: {}, warnings: swept.allowed.map(leftInOptional), summary: sweepSummary(swept), failures };

@@ -1,7 +1,7 @@
 import type { Image, ImageCriterion, ImageWatermark, ImageWatermarkFilterResponse } from '@aws-sdk/client-ec2';
 
 /** Whether Allowed AMIs lets an account see another's image; `unknown` where that depends on what can't be read here. */
-export type Admission = 'allowed' | 'hidden' | 'unknown';
+type Admission = 'allowed' | 'hidden' | 'unknown';
 
 /** So many criteria AWS takes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ImageCriterionRequest.html */
 export const mostCriteria = 10;

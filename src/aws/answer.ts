@@ -1,3 +1,4 @@
+import type { HttpHandler } from '@smithy/core/protocols';
 import type { Host } from '../host.ts';
 import { errorCode } from './errors.ts';
 
@@ -31,10 +32,10 @@ type Response = Awaited<ReturnType<Host['http']['handle']>>['response'];
 const answered = new WeakMap<Host['http'], Set<string>>();
 
 /** The same handler, which fails where an answer is none of AWS's, and says of hosts whether their names were ever known. */
-export function readingAnswers(http: Host['http']): Host['http'] {
+export function readingAnswers(http: Host['http']): HttpHandler {
   const known = answered.get(http) ?? new Set<string>();
   answered.set(http, known);
-  return handledBy(http, async (request, options) => {
+  return handledBy(async (request, options) => {
     const { response } = await http.handle(request, options).catch((error: unknown) => {
       // Behind a proxy it is the proxy's name that isn't known, and whoever has answered did so through it.
       const never = known.size === 0 || (hostOf(error) === request.hostname && !known.has(request.hostname));
@@ -50,13 +51,9 @@ export function readingAnswers(http: Host['http']): Host['http'] {
   });
 }
 
-/** A handler that is as another in all but how it handles a request. */
-export function handledBy(http: Host['http'], handle: Host['http']['handle']): Host['http'] {
-  return {
-    handle,
-    updateHttpClientConfig: (key, value) => http.updateHttpClientConfig(key, value),
-    httpHandlerConfigs: () => http.httpHandlerConfigs(),
-  };
+/** A handler as the SDK's clients take it, whose settings are none of theirs. */
+export function handledBy(handle: HttpHandler['handle']): HttpHandler {
+  return { handle, updateHttpClientConfig: () => {}, httpHandlerConfigs: () => ({}) };
 }
 
 async function bytesOf(body: unknown): Promise<Uint8Array> {

@@ -6,9 +6,11 @@ import {
   type EC2ClientResolvedConfig,
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
+import { IAMClient } from '@aws-sdk/client-iam';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { STSClient } from '@aws-sdk/client-sts';
+import type { HttpHandler } from '@smithy/core/protocols';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Host, Identity } from '../host.ts';
 import { CancelError, type Clock } from '../time.ts';
@@ -39,6 +41,8 @@ export type Place = Where &
     sts: STSClient['send'];
     ssm: SSMClient['send'];
     autoScaling: AutoScalingClient['send'];
+    /** The account's, whatever the region. */
+    iam: IAMClient['send'];
     clock: Clock;
     /** AWS's own time by the date of its last answer, in ms since the epoch: the machine's clock may be off. */
     awsNow(): number;
@@ -110,7 +114,6 @@ export type Session = Readonly<{
   renew: (ended: Identity | undefined) => boolean;
 }>;
 
-/** How one call is to be made. */
 type Call = Readonly<{
   client: Sender;
   command: Sendable;
@@ -211,6 +214,7 @@ function openPlace(clients: Clients, { account, session, signal, side }: Access,
   const sts = open('sts', (settings) => new STSClient({ ...config, ...settings }));
   const ssm = open('ssm', (settings) => new SSMClient({ ...config, ...settings }));
   const autoScaling = open('autoscaling', (settings) => new AutoScalingClient({ ...config, ...settings }));
+  const iam = open('iam', (settings) => new IAMClient({ ...config, ...settings }));
   const until = (signal: AbortSignal): Place => ({
     account,
     region,
@@ -224,6 +228,7 @@ function openPlace(clients: Clients, { account, session, signal, side }: Access,
     sts: sts(signal) as STSClient['send'],
     ssm: ssm(signal) as SSMClient['send'],
     autoScaling: autoScaling(signal) as AutoScalingClient['send'],
+    iam: iam(signal) as IAMClient['send'],
   });
   return until(signal);
 }
@@ -237,7 +242,7 @@ type Settings = Pick<
 export type Clients = Readonly<{
   clock: Clock;
   awsNow: () => number;
-  http: Host['http'];
+  http: HttpHandler;
   /** A call is made up only when it can be sent soon: a thousand that wait for a connection take 100 KB each. */
   inFlight: LimitFunction;
   pacer: Pacer;
@@ -276,7 +281,7 @@ export function openClients({ clock, http }: Pick<Host, 'clock' | 'http'>): Clie
   };
 }
 
-type AwsClock = Readonly<{ now: () => number; reading: (http: Host['http']) => Host['http'] }>;
+type AwsClock = Readonly<{ now: () => number; reading: (http: Host['http']) => HttpHandler }>;
 
 /** AWS's time: the machine's, and how far that is off by the answers' `Date`, which every service gives in whole seconds. */
 function openAwsClock(clock: Clock): AwsClock {
@@ -290,7 +295,7 @@ function openAwsClock(clock: Clock): AwsClock {
   return {
     now: () => clock.now() + ahead,
     reading: (http) =>
-      handledBy(http, async (request, options) => {
+      handledBy(async (request, options) => {
         const answer = await http.handle(request, options);
         read(answer.response.headers);
         return answer;

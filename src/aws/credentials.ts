@@ -22,32 +22,10 @@ import {
   triesAfter,
   type Where,
 } from './errors.ts';
-import {
-  type Claims,
-  claimsOf,
-  type IdToken,
-  type IdTokens,
-  idTokens,
-  offersToken,
-  tokenCodes,
-  tokenRemedy,
-  tokensEndAt,
-} from './id-token.ts';
+import { type Claims, claimsOf, type IdToken, type IdTokens, idTokens, tokenCodes } from './id-token.ts';
+import { offersToken, tokenRemedy, tokensEndAt } from './runner-token.ts';
+import { maxChainedSeconds, type SessionOptions, usesToken } from './session-options.ts';
 import { templateFirst } from './template-parameters.ts';
-
-export type SessionOptions = Readonly<{
-  /** The source's region, where all roles are assumed. */
-  stsRegion: string;
-  /** May hold `{account}` and `{region}`; so may the values of the session tags. */
-  sessionName: string;
-  /** Only with GitHub's ID token, only with what the environment has, or with a token where one is offered. */
-  from: 'oidc' | 'environment' | 'auto';
-  roleChaining: boolean;
-  externalId: string | undefined;
-  sessionTags: Readonly<Record<string, string>>;
-  durationSeconds: number;
-  audience: string;
-}>;
 
 /** How the run comes by its sessions. */
 export type Sessions = Readonly<{
@@ -62,7 +40,6 @@ export type Sessions = Readonly<{
   renewLast(stopped: AbortSignal): Promise<void>;
 }>;
 
-/** What sessions are made of and with. */
 export type SessionSource = Readonly<{ options: SessionOptions; host: Host; signal: AbortSignal }>;
 
 export function openSessions(from: SessionSource): Sessions {
@@ -121,39 +98,6 @@ export function openSessions(from: SessionSource): Sessions {
 
 /** So long before its end, the runner's token is used for the last time. */
 const lastAskMs = 5 * 60_000;
-
-/** What is left of the last sessions for taking back, when a run ends. */
-const takeBackMs = 20 * 60_000;
-
-/** https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html */
-const maxSessionSeconds = 43_200;
-
-/**
- * Until when a run may go on, in ms since the epoch: with the last sessions that ID tokens give, it has to take back what
- * is temporary; and whether longer sessions would move that. Undefined where nothing says so.
- */
-export function lastMomentOf(
-  options: Pick<SessionOptions, 'from' | 'roleChaining' | 'durationSeconds'>,
-  host: Pick<Host, 'env' | 'clock'>,
-): Readonly<{ at: number; canBeLater: boolean }> | undefined {
-  const endsAt = usesToken(options, host) ? tokensEndAt(host) : undefined;
-  if (endsAt === undefined) return undefined;
-  const mostSeconds = options.roleChaining ? maxChainedSeconds : maxSessionSeconds;
-  const seconds = Math.min(options.durationSeconds, mostSeconds);
-  return { at: endsAt + seconds * 1000 - takeBackMs, canBeLater: seconds < mostSeconds };
-}
-
-/** Whether any role is assumed by AssumeRole, which alone takes an external ID and session tags. */
-export function usesAssumeRole(
-  options: Pick<SessionOptions, 'roleChaining' | 'from'>,
-  host: Pick<Host, 'env'>,
-): boolean {
-  return options.roleChaining || !usesToken(options, host);
-}
-
-function usesToken({ from }: Pick<SessionOptions, 'from'>, host: Pick<Host, 'env'>): boolean {
-  return from === 'oidc' || (from === 'auto' && offersToken(host));
-}
 
 /** A renewal is due when half of the session is over, or a quarter of an hour is left: clean-up needs time after a cancel. */
 const renewBeforeMs = 15 * 60_000;
@@ -307,9 +251,6 @@ function elsewhere({ env }: Host): string[] {
   const has = ['AWS_ACCESS_KEY_ID', 'AWS_PROFILE', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'].some((name) => env[name]);
   return has ? ['if the role trusts the credentials in the environment, set credentials to environment'] : [];
 }
-
-/** A role assumed from a role's session may last an hour: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html */
-const maxChainedSeconds = 3600;
 
 type StsAction = 'AssumeRole' | 'AssumeRoleWithWebIdentity';
 

@@ -78,6 +78,14 @@ export type Denial = Lack & Readonly<{ whose: string; words: string }>;
 
 /** What to do about a denial, by the kind of policy that it comes from. */
 export function denialRemedy(denial: Denial): string {
+  const remedy = remedyByKind(denial);
+  // Nothing else passes a role.
+  return denial.action === 'iam:PassRole'
+    ? `the instance of boot-test gets ${denial.resources[0]} by boot-instance-profile; ${remedy}`
+    : remedy;
+}
+
+function remedyByKind(denial: Denial): string {
   const { whose, action, resources, words } = denial;
   const policy = policyIn(words);
   const allowing = statement(action, resources);
@@ -99,7 +107,7 @@ function guardRemedy(whose: string, action: string): string {
 }
 
 /** What AWS denied a role, and what a statement that allows it names: all, or what is made with tags. */
-export type Denied = Readonly<{
+type Denied = Readonly<{
   role: string;
   side: Side;
   action: string;
@@ -119,10 +127,11 @@ export function lackOf({ role, side, action, resources, tagged = [], words }: De
   const found = deniedIn(words);
   const denied = found?.action ?? action;
   // What takes a right on something of another service, such as the role of an instance profile.
-  const others = found?.resource !== undefined && !denied.startsWith('ec2:') ? [found.resource] : resources;
+  const other = denied.startsWith('ec2:') ? undefined : found?.resource;
+  const others = other === undefined ? resources : [other];
   const on = denied === 'ec2:CreateTags' && tagged.length > 0 ? tagged : others;
   return {
-    what: `${role} is not allowed to call ${denied}`,
+    what: `${role} is not allowed to call ${denied}${other === undefined ? '' : ` on ${other}`}`,
     remedy: denialRemedy({ whose: 'its policy', side, action: denied, resources: on, words }),
   };
 }

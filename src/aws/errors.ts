@@ -264,12 +264,18 @@ export function isClockCorrected(error: unknown): boolean {
   return $metadata?.clockSkewCorrected === true && hasCode(error, ...skewCodes);
 }
 
+/** Of a product of AWS Marketplace, the code says something else: https://github.com/awslabs/harmonix/issues/22 */
+function isUnsubscribed({ code, awsMessage }: AwsCallError): boolean {
+  return code === 'OptInRequired' && /marketplace/i.test(awsMessage);
+}
+
 /**
  * Whether a region isn't enabled in the caller's account, which is told in these words or in those of credentials that are
  * unknown there; of regions that nobody has to enable, the latter say only what they say.
  * https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
  */
 export function isDisabledRegion(error: AwsCallError): boolean {
+  if (isUnsubscribed(error)) return false;
   if (hasCode(error, 'RegionDisabledException', 'OptInRequired')) return true;
   const { action, where } = error;
   // Whoever fails these fails with the session itself.
@@ -317,6 +323,10 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy",
   },
   {
+    fits: isUnsubscribed,
+    remedy: ({ where }) => `subscribe account ${where.account} to the product, on the page that AWS names`,
+  },
+  {
     fits: isDisabledRegion,
     remedy: ({ where }) =>
       `enable region ${where.region} in account ${where.account}: aws account enable-region --region-name ${where.region} (it takes some minutes), or leave the region out, if it is a target's`,
@@ -362,8 +372,10 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   },
   {
     fits: ({ code }) => code === 'UnauthorizedOperation',
-    remedy: ({ action, where }) =>
-      `allow ec2:${action} to the role in account ${where.account} (docs/permissions.md has the policies)`,
+    remedy: ({ action, where }) => {
+      const passing = action === 'RunInstances' ? ', and iam:PassRole on the role of boot-instance-profile,' : '';
+      return `allow ec2:${action}${passing} to the role in account ${where.account} (docs/permissions.md has the policies)`;
+    },
   },
   {
     fits: ({ code }) => code === 'ERR_PROXY_TUNNEL',

@@ -28,7 +28,7 @@ export function statementsOf(policy: Policy): readonly Statement[] {
 }
 
 /** Whose statements they are, and whom they let use the key. */
-export type Allowing = Readonly<{ leaseId: string; partition: string; accounts: readonly string[] }>;
+type Allowing = Readonly<{ leaseId: string; partition: string; accounts: readonly string[] }>;
 
 /**
  * `policy` with the lease's statements, which let `accounts` use the key; their own policies say who there. The very same

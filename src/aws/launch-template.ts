@@ -16,6 +16,8 @@ export type TemplateVersionFacts = Readonly<{
   description: string;
   /** An AMI's ID, or `resolve:ssm:…`; undefined where the version names none. */
   imageId: string | undefined;
+  /** All else that it says, to be compared. */
+  others: string;
 }>;
 
 /** A launch template: its latest and default versions, and the one that was asked for. */
@@ -59,11 +61,13 @@ export async function readTemplate(place: Place, template: string, sourceVersion
 
 function factsOf(version: LaunchTemplateVersion): TemplateVersionFacts {
   const { VersionNumber = 0, DefaultVersion = false, VersionDescription = '', LaunchTemplateData } = version;
+  const { ImageId: imageId, ...others } = LaunchTemplateData ?? {};
   return {
     number: VersionNumber,
     isDefault: DefaultVersion,
     description: VersionDescription,
-    imageId: LaunchTemplateData?.ImageId,
+    imageId,
+    others: JSON.stringify(Object.entries(others).sort(([one], [other]) => one.localeCompare(other))),
   };
 }
 
@@ -107,6 +111,14 @@ const undeletedMs = 15_000;
  * @throws UndeletedError with AWS's words
  */
 export async function deleteVersions(place: Place, id: string, versions: readonly number[]): Promise<void> {
+  for (let start = 0; start < versions.length; start += versionsPerCall)
+    await deleteAtOnce(place, id, versions.slice(start, start + versionsPerCall));
+}
+
+/** Of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteLaunchTemplateVersions.html */
+const versionsPerCall = 200;
+
+async function deleteAtOnce(place: Place, id: string, versions: readonly number[]): Promise<void> {
   const isUndeleted = (error: unknown) => error instanceof UndeletedError;
   await retried({ place, on: isUndeleted, forMs: undeletedMs, wait: (count) => 500 * count }, async () => {
     const { UnsuccessfullyDeletedLaunchTemplateVersions: failed = [] } = await place.ec2(

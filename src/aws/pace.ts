@@ -41,7 +41,6 @@ function bucketOf(service: string, action: string): Bucket | undefined {
 /** Which call waits, of which service. */
 export type Paced = Readonly<{ where: Where; service: string; action: string; canWait: boolean; signal: AbortSignal }>;
 
-/** What paces the calls of a run. */
 export type Pacer = Readonly<{
   /** Waits until a call is within its rate. @throws the signal's reason, when that ends the wait */
   turn(call: Paced): Promise<void>;

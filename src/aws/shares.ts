@@ -3,6 +3,7 @@ import {
   DescribeSnapshotAttributeCommand,
   type DescribeSnapshotAttributeResult,
   type ImageAttribute,
+  type LaunchPermission,
   ModifyImageAttributeCommand,
   ModifySnapshotAttributeCommand,
   type Tag,
@@ -22,11 +23,19 @@ const accountsPerCall = 500;
 
 const isImage = (id: string): boolean => id.startsWith('ami-');
 
+const launchPermissionsQuery = (ImageId: string) =>
+  new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
+
 /** Asks whom a snapshot or an image is shared with. */
 export function sharesQuery(id: string): Ec2Command {
   return isImage(id)
-    ? new DescribeImageAttributeCommand({ ImageId: id, Attribute: 'launchPermission' })
+    ? launchPermissionsQuery(id)
     : new DescribeSnapshotAttributeCommand({ SnapshotId: id, Attribute: 'createVolumePermission' });
+}
+
+/** Who may launch an image: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageAttribute.html */
+export async function launchPermissionsOf({ ec2 }: Place, ImageId: string): Promise<LaunchPermission[]> {
+  return (await ec2(launchPermissionsQuery(ImageId))).LaunchPermissions ?? [];
 }
 
 /** The accounts that a snapshot or an image is shared with. */
@@ -36,7 +45,7 @@ export async function readShares(place: Place, id: string): Promise<Set<string>>
   return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
 }
 
-export type ShareChange = Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>;
+type ShareChange = Readonly<{ Add: readonly string[] } | { Remove: readonly string[] }>;
 
 /** Shares a snapshot or an image with accounts, or takes that back. */
 export function sharing(id: string, change: ShareChange): Ec2Command {

@@ -6,6 +6,22 @@
 /** Whose role it is, and what it is for. */
 export type Side = 'source' | 'target' | 'source-recall' | 'target-recall';
 
+/** What reads what uses an AMI. */
+const readingUsers = [
+  'ec2:DescribeInstances',
+  'ec2:DescribeLaunchTemplates',
+  'ec2:DescribeLaunchTemplateVersions',
+  'ec2:DescribeImageReferences',
+  'autoscaling:DescribeAutoScalingGroups',
+  'autoscaling:DescribeLaunchConfigurations',
+  'ssm:DescribeParameters',
+  'imagebuilder:ListImageRecipes',
+  'imagebuilder:ListContainerRecipes',
+  'ssm:GetParameters',
+  'imagebuilder:GetImageRecipe',
+  'imagebuilder:GetContainerRecipe',
+];
+
 /** What each parameter lets a role call that it may not call anyway; policies/ have the statements. */
 export const features: Readonly<Record<Side, Readonly<Record<string, readonly string[]>>>> = {
   source: {
@@ -45,21 +61,10 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:DeleteLaunchTemplateVersions',
     ],
     'Retain=true': [
-      'ec2:DescribeInstances',
-      'ec2:DescribeLaunchTemplates',
-      'ec2:DescribeLaunchTemplateVersions',
-      'ec2:DescribeImageReferences',
+      ...readingUsers,
       'ec2:DescribeImageUsageReports',
       'ec2:DescribeImageUsageReportEntries',
-      'autoscaling:DescribeAutoScalingGroups',
-      'autoscaling:DescribeLaunchConfigurations',
       'ec2:DisableImageDeregistrationProtection',
-      'ssm:DescribeParameters',
-      'imagebuilder:ListImageRecipes',
-      'imagebuilder:ListContainerRecipes',
-      'ssm:GetParameters',
-      'imagebuilder:GetImageRecipe',
-      'imagebuilder:GetContainerRecipe',
     ],
     'RetainShared=true': ['ec2:CreateImageUsageReport', 'ec2:DeleteImageUsageReport'],
     'Audit=true': [
@@ -83,23 +88,13 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:GetConsoleOutput',
       'ec2:GetConsoleScreenshot',
       'ssm:DescribeInstanceInformation',
+      'iam:GetInstanceProfile',
     ],
     'BootRoleArns=<arn>': ['iam:PassRole'],
   },
   'source-recall': {
     'IncludeSource=true': [
-      'ec2:DescribeInstances',
-      'ec2:DescribeLaunchTemplates',
-      'ec2:DescribeLaunchTemplateVersions',
-      'ec2:DescribeImageReferences',
-      'autoscaling:DescribeAutoScalingGroups',
-      'autoscaling:DescribeLaunchConfigurations',
-      'ssm:DescribeParameters',
-      'imagebuilder:ListImageRecipes',
-      'imagebuilder:ListContainerRecipes',
-      'ssm:GetParameters',
-      'imagebuilder:GetImageRecipe',
-      'imagebuilder:GetContainerRecipe',
+      ...readingUsers,
       'ec2:DescribeImageAttribute',
       'ec2:DisableImage',
       'ec2:EnableImage',

@@ -22,11 +22,11 @@ export type SnapshotEvents = Readonly<{
   isUrgent?: () => boolean;
 }>;
 
-export type ImageEvents = Readonly<{
+type ImageEvents = Readonly<{
   onProgress?: (progress: Progress) => void;
 }>;
 
-export type Watchers = (place: Place) => Watcher;
+type Watchers = (place: Place) => Watcher;
 
 /** A copy that AWS took on and then gave up, in AWS's own words. */
 export class CopyFailedError extends Error {

@@ -35,7 +35,7 @@ export type Asker = Readonly<{
   target: TargetPlan | undefined;
 }>;
 
-export type Askers = (operation: Operation) => Asker;
+type Askers = (operation: Operation) => Asker;
 
 export function askersOf(request: Request, { source, targets }: Plan, accounts: Accounts): Askers {
   const byPlace = new Map(targets.map((target) => [placeName(target.target.place), target]));

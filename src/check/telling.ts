@@ -8,7 +8,6 @@ import type { Ec2Question, KeyQuestion, Question } from '../operations/question.
 import type { Findings } from '../plan/problem.ts';
 import type { Answer, Asker } from './asking.ts';
 
-/** Who is told, and what it goes by. */
 type Telling = Readonly<{ request: Request; findings: Findings }>;
 
 /** Tells what an answer comes to: a problem with its remedy, or a warning where the run can do without. */

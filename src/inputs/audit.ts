@@ -11,7 +11,7 @@ export type AuditRequest = Request & Readonly<{ failOn: readonly FindingKind[] }
 
 /** The request of an audit. @throws InputError that lists every problem */
 export function readAudit(get: (name: string) => string, run: RunContext, sources: InputSources): AuditRequest {
-  const reader = new Reader(get);
+  const reader = new Reader(get, sources.yaml);
   const request = { ...readRequest(reader, run, sources), failOn: readFailOn(reader) };
   noteOthers(reader, 'audit');
   if (reader.problems.length > 0) throw new InputError(reader.problems);

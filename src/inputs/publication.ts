@@ -33,7 +33,6 @@ export type Publication = Readonly<{
   retainShared: (typeof sharedOnes)[number];
 }>;
 
-/** The launch template that gets a version with the AMI. */
 export type LaunchTemplateInput = Readonly<{
   /** Its ID or its name, as a template. */
   template: string;

@@ -15,7 +15,7 @@ export type Reach = Settings &
   }>;
 
 /** What the targets are read with: with `target-regions: all`, the accounts' regions; and whether each needs a key. */
-export type ReachOptions = Readonly<{ enabled: EnabledRegions | undefined; needsKey: boolean }>;
+type ReachOptions = Readonly<{ enabled: EnabledRegions | undefined; needsKey: boolean }>;
 
 /** Reads what every action is told; what is wrong with it is noted in `reader`. */
 export function readReach(reader: Reader, run: RunContext, options: ReachOptions): Reach {

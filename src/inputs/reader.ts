@@ -2,6 +2,7 @@ import { type Problem, problemLines } from '../alike.ts';
 import { isTexts } from '../plain-data.ts';
 import type { Partition } from '../regions.ts';
 import { unknownPlaceholders } from '../template.ts';
+import type { Yaml } from './yaml.ts';
 
 /** Where the workflow run is told from: GitHub's context, and nothing else of the environment. */
 export type RunContext = Readonly<{
@@ -16,7 +17,7 @@ export type RunContext = Readonly<{
 }>;
 
 /** In ms since the epoch; and whether sessions that last longer would move it. */
-export type LastMoment = Readonly<{ at: number; canBeLater: boolean }>;
+type LastMoment = Readonly<{ at: number; canBeLater: boolean }>;
 
 type RunSessions = Readonly<{
   from: 'oidc' | 'environment' | 'auto';
@@ -145,9 +146,17 @@ export type ReadFile = (path: string, maxBytes: number) => string;
 export class Reader {
   readonly #problems = new Map<string, Problem>();
   readonly #get: (name: string) => string;
+  readonly #yaml: Yaml | undefined;
 
-  constructor(get: (name: string) => string) {
+  constructor(get: (name: string) => string, yaml?: Yaml) {
     this.#get = get;
+    this.#yaml = yaml;
+  }
+
+  /** What reads YAML. @throws Error where none was thought to be there */
+  get yaml(): Yaml {
+    if (this.#yaml === undefined) throw new Error('an input holds YAML, and nothing is there that reads it');
+    return this.#yaml;
   }
 
   /** What was noted, each once. */

@@ -36,8 +36,12 @@ const reasonForm = {
 };
 
 /** The request of a recall. @throws InputError that lists every problem */
-export function readRecall(get: (name: string) => string, run: RunContext, { enabled }: InputSources): RecallRequest {
-  const reader = new Reader(get);
+export function readRecall(
+  get: (name: string) => string,
+  run: RunContext,
+  { enabled, yaml }: InputSources,
+): RecallRequest {
+  const reader = new Reader(get, yaml);
   const request: RecallRequest = {
     ...readReach(reader, run, { enabled, needsKey: false }),
     sourceImages: imageIds(reader, 'ami-id'),

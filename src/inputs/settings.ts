@@ -13,7 +13,7 @@ import { readSessionTags } from './tags.ts';
 export type KeyAccess = (typeof keyAccesses)[number];
 const keyAccesses = ['grant', 'policy', 'existing'] as const;
 
-export type CredentialSource = (typeof credentialSources)[number];
+type CredentialSource = (typeof credentialSources)[number];
 const credentialSources = ['auto', 'oidc', 'environment'] as const;
 
 /** The part of the request that says where the source is and how accounts are reached: all that taking back takes. */

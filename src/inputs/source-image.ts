@@ -3,7 +3,6 @@ import { amiFromManifest } from '../packer.ts';
 import { maxInputFileBytes } from '../text-file.ts';
 import { accountId, type Reader, type ReadFile } from './reader.ts';
 
-/** How the source AMI is named. */
 export type SourceImage =
   | Readonly<{ by: 'id'; id: string }>
   | Readonly<{ by: 'name'; pattern: string }>

@@ -12,8 +12,12 @@ export type SweepRequest = Reach &
   }>;
 
 /** The request of a sweep. It is of no AMI in particular. @throws InputError that lists every problem */
-export function readSweep(get: (name: string) => string, run: RunContext, { enabled }: InputSources): SweepRequest {
-  const reader = new Reader(get);
+export function readSweep(
+  get: (name: string) => string,
+  run: RunContext,
+  { enabled, yaml }: InputSources,
+): SweepRequest {
+  const reader = new Reader(get, yaml);
   const reach = readReach(reader, run, { enabled, needsKey: false });
   const request = { ...reach, hubKmsKey: readHubKey(reader, reach.source.region, run) };
   for (const { roleArn = '' } of reach.targets)

@@ -1,4 +1,3 @@
-import { isScalar, parseDocument } from 'yaml';
 import { isRecord, isText } from '../plain-data.ts';
 import { maxTags, maxTagValue, ownTagCount, tagPrefix } from '../tags.ts';
 import type { Reader } from './reader.ts';
@@ -37,7 +36,7 @@ function readPairs(reader: Reader, input: string, text: string): Record<string, 
 function readJson(reader: Reader, input: string, text: string): Record<string, string> {
   try {
     const tags: unknown = JSON.parse(text);
-    const [twice] = parseDocument(text, { logLevel: 'silent' }).errors;
+    const [twice] = reader.yaml.parseDocument(text, { logLevel: 'silent' }).errors;
     if (twice?.code === 'DUPLICATE_KEY') reader.note(input, text, 'names a key twice');
     if (isRecord(tags) && Object.values(tags).every(isText)) return tags as Record<string, string>;
     reader.note(input, text, 'expected a JSON object whose values are texts in quotes');
@@ -56,7 +55,7 @@ function readLines(reader: Reader, input: string, text: string): Record<string, 
     .filter(Boolean)) {
     const at = line.indexOf('=');
     const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    const quoted = unquoted(value);
+    const quoted = unquoted(reader, value);
     if (at < 1 || line.startsWith('- ')) reader.note(input, line, 'expected key=value');
     else if (/^["'#]/.test(key))
       reader.note(input, line, 'a line is taken as it stands: there are no comments, and no quotes around a key');
@@ -73,8 +72,9 @@ function readLines(reader: Reader, input: string, text: string): Record<string, 
 }
 
 /** The text of a YAML scalar that is wholly in quotes; undefined where `value` is none, and so stands as it is written. */
-function unquoted(value: string): string | undefined {
+function unquoted(reader: Reader, value: string): string | undefined {
   if (!/^(["']).*\1$/.test(value)) return undefined;
+  const { isScalar, parseDocument } = reader.yaml;
   const { contents, errors } = parseDocument(value, { schema: 'failsafe', logLevel: 'silent' });
   const whole = errors.length === 0 && isScalar(contents) && contents.range?.[1] === value.length;
   return whole && isText(contents.value) ? contents.value : undefined;

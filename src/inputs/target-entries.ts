@@ -1,6 +1,6 @@
-import { isAlias, parseDocument, visit } from 'yaml';
 import type { Reader } from './reader.ts';
 import { checkTags, readTags } from './tags.ts';
+import type { Yaml } from './yaml.ts';
 
 /** An entry of the input `targets`: a target, and what it has of its own. */
 export type TargetEntry = {
@@ -19,7 +19,7 @@ const entryForm = '{account, region, role-arn?, kms-key?, ami-name?, tags?, opti
 export function readTargetEntries(reader: Reader): TargetEntry[] {
   const text = reader.raw('targets');
   if (text.trim() === '') return [];
-  const { entries, problem } = parseEntries(text);
+  const { entries, problem } = parseEntries(reader.yaml, text);
   if (problem !== undefined) {
     reader.note('targets', text, problem);
     return [];
@@ -32,7 +32,10 @@ export function readTargetEntries(reader: Reader): TargetEntry[] {
 }
 
 /** What a YAML text holds, or what is wrong with it. An alias could make a list of billions out of a few lines. */
-function parseEntries(text: string): Readonly<{ entries?: unknown; problem?: string }> {
+function parseEntries(
+  { isAlias, parseDocument, visit }: Yaml,
+  text: string,
+): Readonly<{ entries?: unknown; problem?: string }> {
   try {
     const document = parseDocument(text, { schema: 'failsafe', logLevel: 'error' });
     const [error] = document.errors;

@@ -1,7 +1,8 @@
 import { GetCallerIdentityCommand } from '@aws-sdk/client-sts';
 import { openClients, type Place, placesOf, type Session } from '../aws/clients.ts';
-import { openSessions, usesAssumeRole } from '../aws/credentials.ts';
+import { openSessions } from '../aws/credentials.ts';
 import { placeName, type Where } from '../aws/errors.ts';
+import { usesAssumeRole } from '../aws/session-options.ts';
 import type { Side } from '../aws/template-parameters.ts';
 import type { Host } from '../host.ts';
 import type { Settings } from '../inputs/settings.ts';
@@ -10,7 +11,7 @@ import type { Kind, Operation } from '../plan/operation.ts';
 import type { Findings } from '../plan/problem.ts';
 
 /** A principal, and the account that it is in. */
-export type Caller = Readonly<{ account: string; arn: string }>;
+type Caller = Readonly<{ account: string; arn: string }>;
 
 /** As whom accounts are called; each session is asked once who it is. */
 export type Accounts = Readonly<{

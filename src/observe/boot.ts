@@ -13,24 +13,14 @@ import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { explain, hasCode, placeName } from '../aws/errors.ts';
 import type { Boot } from '../inputs/boot.ts';
-import { launchesOf, misfit, untestable } from '../plan/boot.ts';
+import { launchesOf, misfit, UntestableError, untestable } from '../plan/boot.ts';
 import type { BootSite } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
 import { fill, type TemplateValues } from '../template.ts';
+import { checkInstanceProfile } from './instance-profile.ts';
 
 /** What is to be launched, and who is told why it can't be. */
 type Asked = Readonly<{ boot: Boot; image: Image; values: TemplateValues; findings: Findings }>;
-
-/** What keeps an AMI from being tested here, with what to do. */
-class UntestableError extends Error {
-  override name = 'UntestableError';
-  readonly remedy: string;
-
-  constructor(why: string, remedy: string) {
-    super(why);
-    this.remedy = remedy;
-  }
-}
 
 /**
  * Where an AMI is launched to see whether it boots, and as what. Where it can't be, that is a problem, or a warning where
@@ -52,15 +42,18 @@ export async function readBootSite(place: Place, asked: Asked): Promise<BootSite
   }
 }
 
-async function siteOf(place: Place, { boot, image, values }: Asked): Promise<BootSite> {
+async function siteOf(place: Place, { boot, image, values, findings }: Asked): Promise<BootSite> {
   const never = untestable(image);
   if (never !== undefined) throw new UntestableError(never, 'set boot-test to off');
   const filled = (texts: readonly string[]) => texts.map((text) => fill(text, values));
   const subnets = await readSubnets(place, filled(boot.subnets));
   const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
-  const usable = subnets.flatMap(({ SubnetId: subnet = '', AvailabilityZone: zone = '', VpcId = '' }) => {
+  const usable = subnets.flatMap((one) => {
+    const { SubnetId: subnet = '', AvailabilityZone: zone = '', VpcId = '' } = one;
+    // One of IPv6 alone gives no other address.
+    const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
     const groups = byVpc?.get(VpcId);
-    return byVpc !== undefined && groups === undefined ? [] : [{ subnet, zone, groups: groups ?? [] }];
+    return byVpc !== undefined && groups === undefined ? [] : [{ subnet, zone, givesIpv6, groups: groups ?? [] }];
   });
   if (usable.length === 0)
     throw new UntestableError(
@@ -73,10 +66,9 @@ async function siteOf(place: Place, { boot, image, values }: Asked): Promise<Boo
   const sizes = launchesOf(image, types, { zonesOf: (type) => offered.get(type) ?? new Set(), subnets: usable });
   const zones = [...new Set(usable.map(({ zone }) => zone))].join(', ');
   if (sizes.length === 0) throw noType(named, image, { types, zones });
-  return {
-    sizes,
-    profile: boot.instanceProfile === undefined ? undefined : fill(boot.instanceProfile, values),
-  };
+  const profile = boot.instanceProfile && fill(boot.instanceProfile, values);
+  if (profile !== undefined) await checkInstanceProfile(place, profile, findings);
+  return { sizes, profile };
 }
 
 function noType(

@@ -1,6 +1,5 @@
 import {
   DescribeFastSnapshotRestoresCommand,
-  DescribeImageAttributeCommand,
   type Image,
   type LaunchPermission,
   type Snapshot,
@@ -11,13 +10,13 @@ import { describeSnapshots, ownImages, ownSnapshots, pages } from '../aws/descri
 import { hasCode } from '../aws/errors.ts';
 import { listGrants } from '../aws/kms.ts';
 import { readTemplate, type TemplateFacts } from '../aws/launch-template.ts';
+import { launchPermissionsOf } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { tagKeys } from '../tags.ts';
 
 /* What an audit reads of a target beside its AMI. */
 
-/** How an AMI is published. */
 export type Published = Readonly<{
   launchPermissions: readonly LaunchPermission[];
   /** The zones in which fast snapshot restore is on, by the snapshots' IDs. */
@@ -42,19 +41,13 @@ export async function readPublished(place: Place, image: Image, looked: Looked):
   const [launchPermissions, fastZones, grants, parameter, template] = await joined<
     [LaunchPermission[], Published['fastZones'], Published['grants'], string | undefined, Published['template']]
   >([
-    readLaunchPermissions(place, image),
+    launchPermissionsOf(place, image.ImageId ?? ''),
     readFastZones(place, image),
     readGrants(place, looked),
     readValue(place, looked),
     readLaunches(place, looked),
   ]);
   return { launchPermissions, fastZones, grants, parameter, template };
-}
-
-/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageAttribute.html */
-async function readLaunchPermissions(place: Place, { ImageId }: Image): Promise<LaunchPermission[]> {
-  const command = new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
-  return (await place.ec2(command)).LaunchPermissions ?? [];
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeFastSnapshotRestores.html */

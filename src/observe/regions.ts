@@ -35,10 +35,8 @@ export async function readEnabledRegions(host: Host, request: Reach, signal: Abo
       );
       if (regions !== undefined) return [target.account, { regions }];
       const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
-      return [
-        target.account,
-        { problem: { ...problem, remedy: [problem.remedy, why].filter(Boolean).join('; ') } },
-      ] as const;
+      const remedy = [problem.remedy, why].filter(Boolean).join('; ');
+      return [target.account, { problem: { ...problem, remedy } }];
     });
   return new Map(await joined(read));
 }

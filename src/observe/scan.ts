@@ -40,6 +40,12 @@ export async function checkScan(place: Place, image: Image, check: ScanCheck): P
   await checkFindings(place, image, check);
 }
 
+function waitingFor({ waitMinutes }: ScanGate): string {
+  return waitMinutes === 0
+    ? 'wait for it with scan-wait-minutes'
+    : `wait longer for it (scan-wait-minutes: ${waitMinutes})`;
+}
+
 function tellOld(place: Place, { ImageId, ScanResults }: Image, { scan, findings }: ScanCheck): void {
   const at = ScanResults?.FindingScanDate;
   const limit = `scan-max-age-days (${scan.maxAgeDays})`;
@@ -48,7 +54,7 @@ function tellOld(place: Place, { ImageId, ScanResults }: Image, { scan, findings
     at === undefined
       ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set`
       : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`,
-    'have it scanned again, and wait for it with scan-wait-minutes; or set a larger scan-max-age-days',
+    `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`,
   );
 }
 
@@ -59,7 +65,7 @@ function tellUnscanned(place: Place, { ImageId }: Image, { scan, findings }: Sca
     findings.add(
       placeName(place),
       what,
-      'have Amazon Inspector scan AMIs in that account and region, and wait for it with scan-wait-minutes; or set scan-required: false',
+      `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`,
     );
 }
 

@@ -111,7 +111,6 @@ async function byId(
   return null;
 }
 
-/** What an AMI is to be named, and whose it may be. */
 type Named = Readonly<{ pattern: string; owners: readonly string[] }>;
 
 /** The newest available AMI of the owners that were asked for: anybody could publish one with a name that fits. */

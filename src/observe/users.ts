@@ -1,5 +1,4 @@
 import {
-  DescribeImageAttributeCommand,
   DescribeImageReferencesCommand,
   DescribeInstancesCommand,
   DescribeLaunchTemplateVersionsCommand,
@@ -7,6 +6,7 @@ import {
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { isUnknownAction } from '../aws/errors.ts';
+import { launchPermissionsOf } from '../aws/shares.ts';
 import { joined } from '../join.ts';
 import type { Use, Users } from '../plan/facts.ts';
 import { launcherName } from '../plan/usage-report.ts';
@@ -105,10 +105,8 @@ async function noteInstances(place: Place, ids: readonly string[], note: Note): 
 
 /** Whom else an AMI is shared with: what they launch of it is not seen from here. */
 async function othersOf(place: Place, ImageId: string): Promise<string[]> {
-  const { LaunchPermissions = [] } = await place.ec2(
-    new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' }),
-  );
-  return LaunchPermissions.map(launcherName).filter((name) => name !== place.account);
+  const permissions = await launchPermissionsOf(place, ImageId);
+  return permissions.map(launcherName).filter((name) => name !== place.account);
 }
 
 async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {

@@ -9,7 +9,7 @@ import type { Result } from '../outcome.ts';
 import type { Access, Allow } from '../plan/operation.ts';
 import { retried } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
-import { changingPolicy, granting, revoking, takingUnder } from './key-questions.ts';
+import { changingPolicy, granting, revoking } from './key-questions.ts';
 import { retryOnLimit } from './limits.ts';
 import type { Asking, Job, Question } from './question.ts';
 
@@ -77,10 +77,6 @@ export function asksToAllow(operation: Allow, asking: Asking): Question[] {
   return operation.by === 'grant'
     ? [{ ...granting(commandOf(asking, operation)), otherwise: [otherAccess] }, ...revoking(key)]
     : [changingPolicy(key, ownStatements(asking, operation))];
-}
-
-export function asksForAccess({ key }: Access): Question[] {
-  return takingUnder(key);
 }
 
 async function grantKey(run: Run, place: Place, operation: Allow & { by: 'grant' }): Promise<string | undefined> {

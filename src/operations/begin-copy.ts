@@ -6,8 +6,7 @@ import { lookedFor, retried } from '../retry.ts';
 import { tagKeys } from '../tags.ts';
 import type { Job } from './question.ts';
 
-/** What is copied, and as what. */
-export type CopyRequest = Readonly<{
+type CopyRequest = Readonly<{
   id: string;
   region: string;
   key: string;

@@ -24,8 +24,11 @@ const passing =
 /** The account's own standing: no try mends it. */
 const standing = ['PendingVerification', 'OptInRequired', 'Blocked', 'UnauthorizedOperation'];
 
-/** Words for a key that can't be used, in a code, a message or a reason; EC2 has them in any of these. */
-const ofKey = /InvalidKMSKey|KMSKey|\bKMS\b|kms:/;
+/**
+ * Words for a key that can't be used, in a code, a message or a reason; EC2 has them in any of these, and older ones beside
+ * the new: https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html
+ */
+const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 
 /** What a launch that AWS refused says of the AMI. */
 export function refusalVerdict(error: unknown): Verdict {

@@ -14,7 +14,6 @@ const unseenMs = 300_000;
 
 const unseen = 'the instance is not seen';
 
-/** How an instance stands. */
 type Standing = Readonly<{ isUp: boolean; ended: Instance | undefined; shown: string; lacksAgent: boolean }>;
 
 /** So often in a row an instance that was seen may not be. */

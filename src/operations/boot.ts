@@ -46,20 +46,24 @@ function launchCommand(
       {
         ...{ DeviceIndex: 0, SubnetId: launch.subnet, AssociatePublicIpAddress: false, DeleteOnTermination: true },
         ...(launch.groups.length > 0 && { Groups: [...launch.groups] }),
+        // Zero overrides the subnet: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html
+        ...(launch.givesIpv6 && { Ipv6AddressCount: 0 }),
       },
     ],
     ...(profile !== undefined && {
       IamInstanceProfile: profile.startsWith('arn:') ? { Arn: profile } : { Name: profile },
     }),
-    // What takes no other way to its metadata is launched like that; some organizations let nothing else be launched.
-    ...(image.ImdsSupport === 'v2.0' && { MetadataOptions: { HttpTokens: 'required' as const } }),
+    // Accounts and organizations let nothing else be launched; the agent of Systems Manager takes this way first, and from
+    // 3.2.1041 on no other: https://github.com/aws/amazon-ssm-agent/blob/mainline/RELEASENOTES.md
+    MetadataOptions: { HttpTokens: 'required' },
     BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) =>
       Ebs === undefined ? [] : [{ DeviceName, Ebs: { DeleteOnTermination: true } }],
     ),
-    TagSpecifications: [
-      { ResourceType: 'instance', Tags },
-      { ResourceType: 'volume', Tags },
-    ],
+    // Of all that is made, organizations demand tags.
+    TagSpecifications: (['instance', 'volume', 'network-interface'] as const).map((ResourceType) => ({
+      ResourceType,
+      Tags,
+    })),
   });
 }
 
@@ -163,24 +167,33 @@ async function tellLaunchers({ settings }: BootTest, { run, place }: Scope): Pro
   for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
 
-/** What came of the launches of one size, and of those that told nothing, why. */
-type Tried = Readonly<{ verdict: Verdict | undefined; elsewhere: readonly string[] }>;
+/** A launch that told nothing, and why. */
+type Untold = Readonly<{ as: string; why: string }>;
+
+/** What came of the launches of one size. */
+type Tried = Readonly<{ verdict: Verdict | undefined; untold: readonly Untold[] }>;
+
+/** Each reason once, with the launches that it is of. */
+function reasonsOf(untold: readonly Untold[]): string {
+  const byReason = [...Map.groupBy(untold, ({ why }) => why)];
+  return byReason.map(([why, launches]) => `${launches.map(({ as }) => as).join(', ')}: ${why}`).join('; ');
+}
 
 /** One size after the other: where the AMI doesn't come up, one size up has the last word. */
 async function tryAll(operation: BootTest, scope: Scope, image: Image): Promise<Verdict> {
-  const elsewhere: string[] = [];
+  const untold: Untold[] = [];
   let failed: Verdict | undefined;
   let count = 0;
   for (const launches of operation.site.sizes) {
     const tried = await trySize(operation, scope, { image, launches, count });
-    elsewhere.push(...tried.elsewhere);
+    untold.push(...tried.untold);
     count += launches.length;
     const { verdict } = tried;
     if (verdict?.is === 'up' || (verdict?.is === 'failed' && verdict.byKey)) return verdict;
     if (verdict?.is === 'failed') failed = verdict;
-    if (verdict?.is === 'never') return failed ?? { ...verdict, why: elsewhere.join('; ') };
+    if (verdict?.is === 'never') return failed ?? { ...verdict, why: reasonsOf(untold) };
   }
-  return failed ?? { is: 'elsewhere', why: elsewhere.join('; ') };
+  return failed ?? { is: 'elsewhere', why: reasonsOf(untold) };
 }
 
 /** One launch after the other, until one tells. */
@@ -190,17 +203,20 @@ async function trySize(
   { image, launches, count }: Readonly<{ image: Image; launches: readonly Launch[]; count: number }>,
 ): Promise<Tried> {
   const { run, place } = scope;
-  const elsewhere: string[] = [];
+  const untold: Untold[] = [];
   for (const [index, launch] of launches.entries()) {
     if (count + index > 0) await endEarlier(scope);
     const token = launchToken(run.leaseId, place, count + index);
     const verdict = await tryOne(operation, scope, { image, launch, token, leaseId: run.leaseId });
-    if (verdict.is === 'up' || verdict.is === 'failed') return { verdict, elsewhere };
-    elsewhere.push(`${launch.type} in ${launch.zone} (${launch.subnet}): ${verdict.why}`);
-    run.log.line(placeName(place), `not tested as ${elsewhere.at(-1)}`);
-    if (verdict.is === 'never') return { verdict, elsewhere };
+    if (verdict.is === 'up') return { verdict, untold };
+    const { why } = verdict;
+    const as = `${launch.type} in ${launch.zone} (${launch.subnet})`;
+    if (verdict.is === 'failed') return { verdict: { ...verdict, why: `as ${as}: ${why}` }, untold };
+    untold.push({ as, why });
+    run.log.line(placeName(place), `not tested as ${as}: ${why}`);
+    if (verdict.is === 'never') return { verdict, untold };
   }
-  return { verdict: undefined, elsewhere };
+  return { verdict: undefined, untold };
 }
 
 /** What a refused launch may have made all the same is seen some seconds later. */
@@ -241,9 +257,9 @@ async function tryOne(operation: BootTest, scope: Scope, launching: Launching): 
       run.log.line(placeName(place), shown);
       return verdict;
     }
-    const told = `as ${as}: ${verdict.why}`;
-    const shown = verdict.is === 'failed' ? await look(scope, id, launch) : '';
-    return { ...verdict, why: `${told}${shown}` };
+    if (verdict.is !== 'failed') return verdict;
+    run.log.line(placeName(place), `${id} did not come up: ${verdict.why}`);
+    return { ...verdict, why: `${verdict.why}${await look(scope, id, launch)}` };
   } finally {
     await end(scope, id);
   }

@@ -1,7 +1,7 @@
 import { DescribeInstancesCommand, type Instance, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
-import { hasCode, isDenied, placeName, type Where } from '../aws/errors.ts';
+import { hasCode, isDenied, placeName, StepError, type Where } from '../aws/errors.ts';
 import { mostTries } from '../plan/boot.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { clientToken } from './client-token.ts';
@@ -65,8 +65,20 @@ export function isAbsentInstance(error: unknown): boolean {
   return hasCode(error, 'InvalidInstanceID.NotFound', 'InvalidInstanceID.Malformed');
 }
 
-/** Tells an instance of ours to end; one that has ended is no error. Its volumes and its interface go with it. */
+/**
+ * Tells an instance of ours to end; one that has ended is no error. Its volumes and its interface go with it.
+ * @throws StepError where it may run on
+ */
 export async function terminate(place: Place, id: string): Promise<void> {
+  try {
+    await terminateOnceSeen(place, id);
+  } catch (error) {
+    place.signal.throwIfAborted();
+    throw new StepError(`Ending the instance ${id} in ${placeName(place)}, which may run on`, error);
+  }
+}
+
+async function terminateOnceSeen(place: Place, id: string): Promise<void> {
   await patiently(place, async () => {
     try {
       await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));

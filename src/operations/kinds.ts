@@ -1,24 +1,25 @@
 import type { Result } from '../outcome.ts';
 import type { Kind, Operation, OperationOf } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
-import { access, allow, asksForAccess, asksToAllow } from './allow.ts';
+import { access, allow, asksToAllow } from './allow.ts';
 import { asksToBoot, boot } from './boot.ts';
 import { asksToCopy, copy } from './copy.ts';
 import { asksToCopyImage, copyImage } from './copy-image.ts';
 import { asksToCreate, create } from './create.ts';
 import { asksToDeregister, deregister } from './deregister.ts';
 import { asksToAwait, asksToEncrypt, awaitCopy, encrypt } from './encrypt.ts';
+import { takingUnder } from './key-questions.ts';
 import { asksForLease, lease } from './lease.ts';
 import { putBack, setParameter } from './parameter.ts';
 import { asksToProtect, protect } from './protect.ts';
 import { asksToPublish, publish } from './publish.ts';
 import { asksToMark, markPublished } from './published.ts';
-import type { Asking, Question } from './question.ts';
+import { type Asking, asksForUsers, type Question } from './question.ts';
 import { readReferences } from './ready.ts';
 import { asksToRegister, register } from './register.ts';
-import { asksToRemove, asksToUntag, remove, untag } from './remove.ts';
+import { asksToUntag, deletion, remove, untag } from './remove.ts';
 import { restore } from './restore.ts';
-import { asksToReuse, reuse } from './reuse.ts';
+import { reuse } from './reuse.ts';
 import { asksToShare, share } from './share.ts';
 import { asksForVersion, makeVersion, undoVersion } from './template-version.ts';
 import { asksForUsage, askUsage } from './usage-report.ts';
@@ -47,13 +48,14 @@ export const kinds: Kinds = {
   encrypt: { asks: asksToEncrypt, perform: encrypt },
   await: { asks: asksToAwait, perform: awaitCopy },
   allow: { asks: asksToAllow, perform: allow },
-  access: { asks: asksForAccess, perform: access },
+  access: { asks: ({ key }) => takingUnder(key), perform: access },
   share: { asks: asksToShare, perform: share },
   copy: { asks: asksToCopy, perform: copy },
   'copy-image': { asks: asksToCopyImage, perform: copyImage },
   register: { asks: asksToRegister, perform: register },
   verify: { asks: asksToVerify, perform: verify },
-  reuse: { asks: asksToReuse, perform: reuse },
+  // With `retain`, what uses the older AMIs must be known.
+  reuse: { asks: (_, asking) => asksForUsers(asking), perform: reuse },
   boot: { asks: asksToBoot, perform: boot },
   publish: { asks: asksToPublish, perform: publish },
   protect: { asks: asksToProtect, perform: protect },
@@ -63,7 +65,7 @@ export const kinds: Kinds = {
   parameter: { asks: nothing, perform: setParameter, undo: putBack },
   'template-version': { asks: asksForVersion, perform: makeVersion, undo: undoVersion },
   deregister: { asks: asksToDeregister, perform: deregister, undo: restore },
-  delete: { asks: asksToRemove, perform: remove },
+  delete: { asks: ({ snapshotIds: [id = ''] }) => [deletion(id)], perform: remove },
   untag: { asks: asksToUntag, perform: untag },
 };
 

@@ -7,7 +7,7 @@ import {
   type PutParameterRequest,
 } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
+import { AwsCallError, errorMessage, hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import type { FormerValue, Promotion } from '../ledger.ts';
 import type { Result } from '../outcome.ts';
 import { provenance } from '../plan/decided.ts';
@@ -186,7 +186,7 @@ export async function putBackParameter(
     const { value, dataType = 'text' } = await formerValue(place, name, before);
     if (stands !== amiId && stands !== value) return undefined;
     const former = { Name: name, Value: value, Type: 'String' as const, ...dataTypeOver({ dataType }) };
-    await place.ssm(new PutParameterCommand({ ...former, Overwrite: true }));
+    if (!(await overwrite(place, { ...former, Overwrite: true }, stands === value))) return undefined;
     return `put the SSM parameter ${name} in ${placeName(place)} back to ${value}`;
   }
   if (stands !== amiId && stands !== null) return undefined;
@@ -196,6 +196,17 @@ export async function putBackParameter(
     if (!hasCode(error, 'ParameterNotFound')) throw error;
   }
   return `deleted the SSM parameter ${name} in ${placeName(place)} again`;
+}
+
+/** False where AWS refuses what `stands` anyway: then it refused ours, too, and looks nothing up. @throws AwsCallError */
+async function overwrite(place: Place, request: PutParameterRequest, stands: boolean): Promise<boolean> {
+  try {
+    await place.ssm(new PutParameterCommand(request));
+    return true;
+  } catch (error) {
+    if (stands && error instanceof AwsCallError && !isTransient(error)) return false;
+    throw error;
+  }
 }
 
 /** Saved state has the version alone. */

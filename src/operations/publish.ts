@@ -111,10 +111,12 @@ export async function publish({ image: ref, settings }: Publish, scope: Scope): 
   return made;
 }
 
+/** The name of every grant that `grant-key-to` makes. */
+export const launchGrantName = 'share-encrypted-ami/launch';
+
 /** With the same name and parameters, KMS gives the same grant again: it is kept, and never doubled. */
 function launchGrant({ key: KeyId }: PublishSettings, GranteePrincipal: string): CreateGrantCommand {
-  const Name = 'share-encrypted-ami/launch';
-  return new CreateGrantCommand({ KeyId, GranteePrincipal, Operations: launchOperations, Name });
+  return new CreateGrantCommand({ KeyId, GranteePrincipal, Operations: launchOperations, Name: launchGrantName });
 }
 
 async function grantKey(place: Place, settings: PublishSettings): Promise<void> {

@@ -57,7 +57,6 @@ export type KeyQuestion = Base &
     foreign: boolean;
   }>;
 
-/** Who asks about a key. */
 export type KeyAsker = Readonly<{
   place: Place;
   /** A cipher text under the key that the asker, or the source role, has made. @throws where it can't be made */
@@ -70,7 +69,7 @@ export type Question = Ec2Question | KeyQuestion;
 export type Job = Pick<Run, 'request' | 'source' | 'leaseId' | 'operation'>;
 
 /** IDs to ask with where there is no resource yet. */
-export type StandIns = Readonly<{ image: string; snapshot: string }>;
+type StandIns = Readonly<{ image: string; snapshot: string }>;
 export type Asking = Job & Readonly<{ standIns: StandIns }>;
 
 /**

@@ -102,10 +102,6 @@ export function deregistration(ImageId: string, without?: string): Question {
   return dryRun(new DeregisterImageCommand({ ImageId }), without);
 }
 
-export function asksToRemove({ snapshotIds: [id = ''] }: Delete): Question[] {
-  return [deletion(id)];
-}
-
 export function asksToUntag({ resources }: Untag, { standIns }: Asking): Question[] {
   const Resources = resources.length > 0 ? [...resources] : Object.values(standIns);
   const command = untagCommand(Resources);

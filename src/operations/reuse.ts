@@ -9,13 +9,7 @@ import type { Reuse } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { differencesOf } from './compare.ts';
-import { type Asking, asksForUsers, type Question } from './question.ts';
 import { uefiDifferences } from './verify.ts';
-
-/** With `retain`, what uses the older AMIs must be known. */
-export function asksToReuse(_: Reuse, asking: Asking): Question[] {
-  return asksForUsers(asking);
-}
 
 /** Uses an AMI that is there; one that was waited for is compared first, and refused if it came out otherwise. @throws StepError */
 export async function reuse(

@@ -17,6 +17,17 @@ export function untestable({ Architecture = 'x86_64' }: Image): string | undefin
   return /_mac$/.test(Architecture) ? 'it is of macOS, which runs on dedicated hosts only' : undefined;
 }
 
+/** What keeps an AMI from being tested in a target, with what to do. */
+export class UntestableError extends Error {
+  override name = 'UntestableError';
+  readonly remedy: string;
+
+  constructor(why: string, remedy: string) {
+    super(why);
+    this.remedy = remedy;
+  }
+}
+
 /**
  * Why an AMI can't be launched as an instance type; undefined where it can.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-type-compatibility.html
@@ -60,7 +71,7 @@ export const mostTries = mostSizes * mostLaunches;
 /** The zones that have a type, and the subnets that there are. */
 type Room = Readonly<{
   zonesOf: (type: string) => ReadonlySet<string>;
-  subnets: readonly Pick<Launch, 'subnet' | 'zone' | 'groups'>[];
+  subnets: readonly Pick<Launch, 'subnet' | 'zone' | 'groups' | 'givesIpv6'>[];
 }>;
 
 /**

@@ -29,9 +29,8 @@ export type EncryptedCopy = Readonly<{
 }>;
 
 /** The copy of one snapshot in a target; `takeOver` names one that an earlier run began. */
-export type SnapshotCopy = Readonly<{ source: SourceSnapshot; takeOver: string | undefined }>;
+type SnapshotCopy = Readonly<{ source: SourceSnapshot; takeOver: string | undefined }>;
 
-/** What is decided of every target. */
 export type Common = Readonly<{
   target: Target;
   route: 'register' | 'copy';

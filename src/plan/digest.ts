@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   type Digest,
   type DigestPart,
@@ -9,6 +8,7 @@ import {
   pieceDigits,
 } from '../digest.ts';
 import { isRecord, isText, isTexts } from '../plain-data.ts';
+import { sha256 } from '../sha256.ts';
 
 /*
  * The digest of a plan: what a person approves of it, and not how it is done. So there are no encrypted copies in it, no
@@ -89,10 +89,6 @@ function canonical(value: unknown): string {
     .filter(([, one]) => one !== undefined)
     .toSorted(([a], [b]) => compare(a, b));
   return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join()}}`;
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }
 
 /** The digest of a plan, as text: the output plan-digest. */

@@ -38,6 +38,8 @@ export type Launch = Readonly<{
   type: string;
   subnet: string;
   zone: string;
+  /** Whether an interface in the subnet gets an IPv6 address unless it is asked for none. */
+  givesIpv6: boolean;
   /** None means the default group of the subnet's VPC. */
   groups: readonly string[];
   /** Whether AWS gives its console as it is now. */

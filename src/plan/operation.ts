@@ -140,7 +140,7 @@ export type Reuse = Base & Readonly<{ kind: 'reuse'; image: Image; expected: Exp
 
 /** Launches an AMI that is right, sees whether it comes up, and ends the instance again. */
 export type BootTest = Base & Readonly<{ kind: 'boot'; image: Ref; site: BootSite; settings: BootSettings }>;
-export type BootSettings = Readonly<{
+type BootSettings = Readonly<{
   test: 'status' | 'ssm';
   timeoutMinutes: number;
   /** Whether an AMI that could not be tested fails. */

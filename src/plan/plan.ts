@@ -47,7 +47,7 @@ import { nameOfSource } from './supply-operations.ts';
 import { hasReference } from './target-operations.ts';
 
 /** What is planned for: what is asked, by whom, how others' leases read, and which targets are left out. */
-export type Planner = Readonly<{
+type Planner = Readonly<{
   request: Request;
   leaseId: string;
   reader: Reader;
@@ -112,7 +112,6 @@ function tellUnreadable({ place, image, imageId }: Source, { now }: Reader, find
     );
 }
 
-/** What each decision goes by. */
 type Planning = Readonly<{
   request: Request;
   source: Source;
@@ -206,12 +205,13 @@ function planEncryptedCopy(
 }
 
 /** What was recalled here stays as it is: it is neither used again nor replaced, and a new one would be the same. */
-function tellRecalled({ findings }: Planning, { place, name, existing, namesake }: Target): void {
+function tellRecalled({ findings }: Planning, { target: { place, name, existing, namesake }, tie }: Own): void {
   const others =
     namesake === undefined || existing.some(({ ImageId }) => ImageId === namesake.ImageId) ? [] : [namesake];
   for (const image of [...existing, ...others]) {
     const recalled = recallOf(image);
-    if (recalled === undefined) continue;
+    // Whoever may tag can write the mark, too.
+    if (recalled === undefined || tie(image).is !== 'proven') continue;
     const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : '';
     const another = 'give the new one another target-ami-name (of another source AMI), or deregister that AMI';
     findings.add(placeName(place), `${recalled.what}${taken}`, `${recalled.remedy}; or ${another}`);
@@ -219,15 +219,16 @@ function tellRecalled({ findings }: Planning, { place, name, existing, namesake 
 }
 
 function planTarget(planning: Planning, own: Own): Draft {
-  tellRecalled(planning, own.target);
-  return planLasting(planning, { ...own, target: withoutRecalled(own.target) });
+  tellRecalled(planning, own);
+  return planLasting(planning, { ...own, target: withoutRecalled(own) });
 }
 
-/** A target without what was recalled in it, of which nothing is planned. */
-function withoutRecalled(target: Target): Target {
+/** A target without what was recalled in it, of which nothing is planned; a foreign AMI that has the name still has it. */
+function withoutRecalled({ target, tie }: Own): Target {
   const isKept = (image: Image) => recallOf(image) === undefined;
-  const namesake = target.namesake !== undefined && isKept(target.namesake) ? target.namesake : undefined;
-  return { ...target, existing: target.existing.filter(isKept), namesake };
+  const { namesake } = target;
+  const keepsName = namesake === undefined || isKept(namesake) || tie(namesake).is !== 'proven';
+  return { ...target, existing: target.existing.filter(isKept), namesake: keepsName ? namesake : undefined };
 }
 
 function planLasting(planning: Planning, { target, tie }: Own): Draft {

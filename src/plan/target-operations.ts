@@ -11,7 +11,7 @@ import { deregistering, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
 
 /** What is done in a target, the operation that ends with its AMI ready, and those that what can't be undone comes after. */
-export type TargetPart = Readonly<{ operations: readonly Operation[]; last: string; ends: readonly string[] }>;
+type TargetPart = Readonly<{ operations: readonly Operation[]; last: string; ends: readonly string[] }>;
 
 export function targetOperations(decided: Decided, supply: Supply, plan: TargetPlan): TargetPart {
   const all = discarding(plan, supply.begin());

@@ -55,7 +55,7 @@ export function lastingUses(uses: readonly Use[], { retainShared, launchPermissi
 }
 
 /** A report that lets an AMI go; or why the AMI stays, and the reports to replace where another one is to be asked for. */
-export type Reported = Readonly<{ id: string }> | Readonly<{ why: string; replaces?: readonly string[] | undefined }>;
+type Reported = Readonly<{ id: string }> | Readonly<{ why: string; replaces?: readonly string[] | undefined }>;
 
 type Asked = Readonly<{
   /** Since when the AMI's successor has been published; `now` likewise, in ms since the epoch. */

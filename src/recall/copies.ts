@@ -6,13 +6,14 @@ import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
+import { hasFailed } from '../plan/boot.ts';
 import { isOfEncryptedCopy, type Known, tieOfImage, tieToLineage } from '../plan/evidence.ts';
 import { recalledTag, tagKeys, tagValue } from '../tags.ts';
 
 /* Which AMIs of a target are meant, and which take their place. */
 
-/** An AMI in a target that this action made. */
-export type Copy = Readonly<{ image: Image; id: string; sourceAmi: string }>;
+/** An AMI in a target that this action made; with the keys of its snapshots. */
+export type Copy = Readonly<{ image: Image; id: string; sourceAmi: string; keys: readonly string[] }>;
 
 export type Copies = Readonly<{
   /** Those that are meant. */
@@ -55,7 +56,7 @@ export async function findCopies(place: Place, meant: Meant): Promise<Copies> {
     .filter(isProven)
     .toSorted((a, b) => (b.CreationDate ?? '').localeCompare(a.CreationDate ?? ''));
   return {
-    meant: chosen.filter(isProven).map(copyOf),
+    meant: chosen.filter(isProven).map((image) => copyOf(image, known)),
     left: chosen.flatMap((image) => {
       const tied = tieOfImage(image, known);
       if (tied.is === 'proven') return [];
@@ -70,22 +71,29 @@ export async function findCopies(place: Place, meant: Meant): Promise<Copies> {
         tagValue(one, tagKeys.lineage) === lineage &&
         tieToLineage(one, lineage, known).is === 'proven';
       const found = good.find((one) => meant.replacement !== undefined || isOfLineage(one));
-      return found && copyOf(found);
+      return found && copyOf(found, known);
     },
   };
 }
 
 const sourceOf = (image: Image): string => tagValue(image, tagKeys.sourceAmi) ?? '';
-const copyOf = (image: Image): Copy => ({ image, id: image.ImageId ?? '', sourceAmi: sourceOf(image) });
 
-/** Whether an AMI may take another's place: it is of the asked source, or published as one of a lineage; and not recalled. */
+function copyOf(image: Image, { snapshots }: Pick<Known, 'snapshots'>): Copy {
+  const keys = snapshotIdsOf(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
+  return { image, id: image.ImageId ?? '', sourceAmi: sourceOf(image), keys: [...new Set(keys)] };
+}
+
+/**
+ * Whether an AMI may take another's place: it is of the asked source, or of a lineage; one of a lineage is published; and it
+ * neither failed its boot test nor is recalled.
+ */
 function mayReplace(image: Image, { replacement, recalledSources }: Meant, lineages: ReadonlySet<string>): boolean {
   const isFinished = image.State === 'available' && tagValue(image, tagKeys.lease) === undefined;
   const isRecalled = tagValue(image, recalledTag) !== undefined || recalledSources.has(sourceOf(image));
-  if (!isFinished || isRecalled) return false;
-  if (replacement !== undefined) return sourceOf(image) === replacement;
-  const isPublished = tagValue(image, tagKeys.published) !== undefined;
-  return isPublished && lineages.has(tagValue(image, tagKeys.lineage) ?? '');
+  if (!isFinished || isRecalled || hasFailed(image)) return false;
+  const lineage = tagValue(image, tagKeys.lineage);
+  if (lineage !== undefined && tagValue(image, tagKeys.published) === undefined) return false;
+  return replacement === undefined ? lineages.has(lineage ?? '') : sourceOf(image) === replacement;
 }
 
 /** What proves the tags of images; by the images' IDs, why some of it can't be read. */

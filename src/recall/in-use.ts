@@ -1,9 +1,12 @@
 import { DescribeSnapshotAttributeCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { isAbsent } from '../aws/errors.ts';
+import { listGrants } from '../aws/kms.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
+import { launchGrantName } from '../operations/publish.ts';
 import type { Users } from '../plan/facts.ts';
+import { aws, commandFor } from './commands.ts';
 import type { Copy } from './copies.ts';
 
 /** What still runs on a recalled AMI, would launch it, or may read it: a record of the output `in-use`. */
@@ -12,31 +15,59 @@ export type InUse = Readonly<{
   region: string;
   amiId: string;
   by: string;
-  /** What ends it, for a shell. */
+  /** What ends it, for a shell; `REPLACEMENT` in it stands for the ID of another AMI. */
   command: string;
 }>;
 
-/** What uses the AMIs of a target, each with the command that ends it. @throws AwsCallError */
-export async function inUseOf(place: Place, copies: readonly Copy[], users: Users): Promise<InUse[]> {
+/** A use in words, and the command that ends it. */
+type Told = Readonly<{ by: string; command: string }>;
+
+type Used = Readonly<{
+  copies: readonly Copy[];
+  /** Those that are deregistered: whom they were shared with is of no matter. */
+  gone: ReadonlySet<string>;
+  users: Users;
+}>;
+
+/** A kind of use: what is looked for, and how that is read of one AMI. */
+type Look = Readonly<{ what: string; read: (copy: Copy) => Promise<Told[]> }>;
+
+/** What is looked at to tell who uses the AMIs of an account and region; one may fail without the others. */
+export function looksAt(
+  place: Place,
+  { copies, gone, users }: Used,
+): readonly Readonly<{ what: string; read: () => Promise<InUse[]> }>[] {
   const { account, region } = place;
-  const used = copies.flatMap(({ id }) =>
-    (users.get(id) ?? []).map(({ by }) => ({
-      account,
-      region,
-      amiId: id,
-      by,
-      command: commandFor(by, { id, region }),
-    })),
-  );
-  const shared = await joined(copies.map((copy) => sharesOf(place, copy)));
-  return [...used, ...shared.flat()];
+  const granted = grantsOf(place);
+  const usesOf = async ({ id }: Copy): Promise<Told[]> => {
+    const uses = (users.get(id) ?? []).filter(({ others }) => others === undefined || !gone.has(id));
+    return joined(uses.map(async ({ by }) => ({ by, command: await commandFor(place, by, id) })));
+  };
+  const looks: readonly Look[] = [
+    { what: 'how each use of the AMIs can be ended', read: usesOf },
+    { what: 'whom their snapshots are shared with', read: (copy) => sharesOf(place, copy) },
+    {
+      what: 'grants on their keys',
+      read: async ({ id, keys }) => (gone.has(id) ? [] : (await joined(keys.map(granted))).flat()),
+    },
+  ];
+  return looks.map(({ what, read }) => ({
+    what,
+    read: async () => {
+      const all = await joined(
+        copies.map(async (copy) =>
+          (await read(copy)).map((one): InUse => ({ account, region, amiId: copy.id, ...one })),
+        ),
+      );
+      return all.flat();
+    },
+  }));
 }
 
 /** The accounts that may read the snapshots of an AMI, and so make another of it. */
-async function sharesOf(place: Place, { id, image }: Copy): Promise<InUse[]> {
-  const { account, region } = place;
+async function sharesOf(place: Place, { image }: Copy): Promise<Told[]> {
   const shares = await joined(
-    snapshotIdsOf(image).map(async (SnapshotId): Promise<InUse[]> => {
+    snapshotIdsOf(image).map(async (SnapshotId): Promise<Told[]> => {
       const command = new DescribeSnapshotAttributeCommand({ SnapshotId, Attribute: 'createVolumePermission' });
       const { CreateVolumePermissions = [] } = await place.ec2(command).catch((error: unknown) => {
         if (isAbsent(error)) return { CreateVolumePermissions: [] };
@@ -44,57 +75,27 @@ async function sharesOf(place: Place, { id, image }: Copy): Promise<InUse[]> {
       });
       const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
       if (names.length === 0) return [];
-      const by = `${SnapshotId}, which is shared with ${names.join(', ')}`;
-      const reset = `aws ec2 reset-snapshot-attribute --region ${region} --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
-      return [{ account, region, amiId: id, by, command: reset }];
+      const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
+      return [{ by: `${SnapshotId}, which is shared with ${names.join(', ')}`, command: aws(place, reset) }];
     }),
   );
   return shares.flat();
 }
 
-/** One word for a shell, whatever somebody named a resource. */
-function quoted(text: string): string {
-  return /^[\w./:@=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-/** By what a user is called, as `usersOf` names it: the command that ends the use. */
-const commands: readonly (readonly [RegExp, (name: string, at: Readonly<{ id: string }>) => string])[] = [
-  [/^(i-[0-9a-f]+)$/, (name) => `ec2 terminate-instances --instance-ids ${name}`],
-  [
-    /^(lt-[0-9a-f]+)$/,
-    (name) =>
-      `ec2 create-launch-template-version --launch-template-id ${name} --source-version '$Latest' --launch-template-data ImageId=REPLACEMENT`,
-  ],
-  [
-    /^the launch configuration (.+)$/,
-    (name) => `autoscaling delete-launch-configuration --launch-configuration-name ${quoted(name)}`,
-  ],
-  [
-    /^the Auto Scaling group (.+)$/,
-    (name) => `autoscaling start-instance-refresh --auto-scaling-group-name ${quoted(name)}`,
-  ],
-  [
-    /^arn:[^:]+:ssm:[^:]*:\d+:parameter(\/.+)$/,
-    (name) => `ssm put-parameter --overwrite --name ${quoted(name)} --value REPLACEMENT`,
-  ],
-  [
-    /^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/,
-    (name) => `imagebuilder delete-image-recipe --image-recipe-arn ${quoted(name)}`,
-  ],
-  [
-    /^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/,
-    (name) => `imagebuilder delete-container-recipe --container-recipe-arn ${quoted(name)}`,
-  ],
-  [/^(others)/, (_, { id }) => `ec2 reset-image-attribute --image-id ${id} --attribute launchPermission`],
-];
-
-function commandFor(by: string, { id, region }: Readonly<{ id: string; region: string }>): string {
-  for (const [pattern, command] of commands) {
-    const [, name] = pattern.exec(by) ?? [];
-    if (name === undefined) continue;
-    const [service, ...rest] = command(name, { id }).split(' ');
-    const [action, ...options] = rest;
-    return `aws ${service} ${action} --region ${region} ${options.join(' ')}`;
-  }
-  return '';
+/** Whom `grant-key-to` has let use a key, each key asked about once. */
+function grantsOf(place: Place): (keyArn: string) => Promise<Told[]> {
+  const known = new Map<string, Promise<Told[]>>();
+  const read = async (keyArn: string): Promise<Told[]> => {
+    const grants = await listGrants(place, keyArn);
+    return grants.flatMap(({ Name, GrantId, GranteePrincipal }) => {
+      if (Name !== launchGrantName) return [];
+      const by = `${GranteePrincipal}, who may use its key ${keyArn} by a grant, for every AMI under it`;
+      return [{ by, command: aws(place, `kms revoke-grant --key-id ${keyArn} --grant-id ${GrantId}`) }];
+    });
+  };
+  return (keyArn) => {
+    const grants = known.get(keyArn) ?? read(keyArn);
+    known.set(keyArn, grants);
+    return grants;
+  };
 }

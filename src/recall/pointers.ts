@@ -18,6 +18,7 @@ import { descriptionPrefix, versionDescription } from '../operations/template-ve
 import { provenance } from '../plan/decided.ts';
 import { tagKeys } from '../tags.ts';
 import type { Copies, Copy } from './copies.ts';
+import { recordsPath } from './record.ts';
 
 /*
  * What this action had name an AMI names another from now on: SSM parameters and launch templates. Only what holds an AMI
@@ -32,11 +33,12 @@ export type Pointing = Readonly<{
   place: Place;
   run: RecallRequest['run'];
   copies: Copies;
+  /** The source AMI whose copies are to take the AMIs' place, where the inputs name one. */
+  asked: string | undefined;
   /** Names that the inputs give. */
-  parameter: string | undefined;
-  template: string | undefined;
-  /** Launch templates that name one of the AMIs in some version. */
-  templates: readonly string[];
+  parameters: readonly string[];
+  /** Launch templates that the inputs name, and those that name one of the AMIs in some version. */
+  templates: Readonly<{ named: readonly string[]; used: readonly string[] }>;
 }>;
 
 type Notes = { moved: string[]; failed: string[] };
@@ -57,12 +59,17 @@ async function noting(notes: Notes, doing: string, act: () => Promise<void>): Pr
   }
 }
 
-const noReplacement = (what: string, { id }: Copy): string =>
-  `${what} still names ${id}: no other AMI of its lineage is published here. What to do: share one and recall again, give replacement, or change it by hand`;
+function noReplacement({ asked }: Pointing, what: string, { id }: Copy): string {
+  const [which, remedy] =
+    asked === undefined
+      ? ['other AMI of its lineage is', 'share one and recall again, give replacement,']
+      : [`copy of ${asked} is`, 'share it here and recall again, give another replacement,'];
+  return `${what} still names ${id}: no ${which} published here, without a failed boot test or a recall. What to do: ${remedy} or change it by hand`;
+}
 
 async function moveParameters(pointing: Pointing, notes: Notes): Promise<void> {
-  const { place, copies, parameter, run } = pointing;
-  const names = new Set(parameter === undefined ? [] : [parameter]);
+  const { place, copies, parameters, run } = pointing;
+  const names = new Set(parameters);
   await noting(notes, 'Looking for SSM parameters that this action has set', async () => {
     for (const name of await ownParameters(place, copies.meant)) names.add(name);
   });
@@ -73,7 +80,7 @@ async function moveParameters(pointing: Pointing, notes: Notes): Promise<void> {
       if (found === undefined || copy === undefined) return;
       const replacement = copies.replacementOf(copy);
       if (replacement === undefined) {
-        notes.failed.push(noReplacement(`the SSM parameter ${name}`, copy));
+        notes.failed.push(noReplacement(pointing, `the SSM parameter ${name}`, copy));
         return;
       }
       const tags = provenance({ run }, replacement.sourceAmi);
@@ -83,7 +90,10 @@ async function moveParameters(pointing: Pointing, notes: Notes): Promise<void> {
   await joined([...names].map(move));
 }
 
-/** The names of the parameters that bear this action's tag of one of the sources. */
+/**
+ * The names of the parameters whose tags say that they hold a copy of one of the sources. Tags are all that a parameter has:
+ * so it is changed only where it really holds the copy.
+ */
 async function ownParameters(place: Place, copies: readonly Copy[]): Promise<string[]> {
   const Values = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
   const ParameterFilters = [{ Key: `tag:${tagKeys.sourceAmi}`, Option: 'Equals', Values }];
@@ -91,14 +101,13 @@ async function ownParameters(place: Place, copies: readonly Copy[]): Promise<str
     const page = await place.ssm(new DescribeParametersCommand({ ParameterFilters, MaxResults: 50, NextToken }));
     return { items: page.Parameters ?? [], next: page.NextToken };
   });
-  // The records of recalls bear the tag, too.
-  return found.flatMap(({ Name }) => (Name === undefined || Name.startsWith('/share-encrypted-ami/') ? [] : [Name]));
+  return found.flatMap(({ Name }) => (Name === undefined || Name.startsWith(recordsPath) ? [] : [Name]));
 }
 
 async function moveTemplates(pointing: Pointing, notes: Notes): Promise<void> {
-  const { place, template, templates } = pointing;
-  const ids = new Set(templates);
-  if (template !== undefined)
+  const { place, templates } = pointing;
+  const ids = new Set(templates.used);
+  for (const template of templates.named)
     await noting(notes, `Reading the launch template ${template}`, async () => {
       ids.add((await readTemplate(place, template, '$Latest')).id);
     });
@@ -124,55 +133,74 @@ async function moveTemplate(pointing: Pointing, id: string, notes: Notes): Promi
   const { place, copies } = pointing;
   const all = await templateVersions(place, id);
   const own = all.flatMap((version) => ownVersion(copies, version));
-  const newest = Math.max(...all.map(({ number }) => number));
-  const [latest, launching] = [own.find(({ number }) => number === newest), own.find(({ isDefault }) => isDefault)];
-  const pointer = latest ?? launching;
-  const replacement = pointer && copies.replacementOf(pointer.copy);
-  if (pointer !== undefined && replacement === undefined)
-    notes.failed.push(
-      noReplacement(`the launch template ${id}, by its ${launching ? 'default' : 'latest'} version,`, pointer.copy),
+  const newest = newestOf(all);
+  const launching = own.find(({ isDefault }) => isDefault);
+  const latest = own.find(({ number }) => number === newest);
+  const rest: TemplateVersionFacts[] = all.filter((one) => !own.some(({ number }) => number === one.number));
+  const kept = new Set<OwnVersion>();
+  // The default one first: the last version that is made is the one that `$Latest` means.
+  for (const pointer of new Set([launching, latest].filter((one) => one !== undefined))) {
+    const replacement = copies.replacementOf(pointer.copy);
+    const role = pointer === launching ? 'default' : 'latest';
+    if (replacement === undefined) {
+      // Without another AMI to launch, what launches stays.
+      kept.add(pointer);
+      notes.failed.push(noReplacement(pointing, `the launch template ${id}, by its ${role} version,`, pointer.copy));
+      continue;
+    }
+    const there = rest.find((one) =>
+      isLike(one, { pointer, replacement, newest: pointer === latest && newestOf(rest) }),
     );
-  if (pointer !== undefined && replacement !== undefined) {
-    const rest = all.filter((one) => !own.some(({ number }) => number === one.number));
-    const there = fittingVersion(rest, { amiId: replacement.id, isLatest: latest !== undefined });
     const version = there ?? (await makeVersion(pointing, id, { pointer, replacement }));
-    if (launching !== undefined) await setDefaultVersion(place, id, version);
-    const asDefault = launching === undefined ? '' : ', its default one';
-    notes.moved.push(`the launch template ${id} has ${replacement.id} in version ${version}${asDefault}`);
+    if (there === undefined) rest.push(version);
+    if (pointer === launching) await setDefaultVersion(place, id, version.number);
+    const others =
+      there === undefined && latest === undefined ? `; $Latest, which meant version ${newest}, means it now` : '';
+    notes.moved.push(
+      `the launch template ${id} has ${replacement.id} in version ${version.number}, its ${role} one${others}`,
+    );
   }
-  // Without another AMI to launch, what launches stays.
-  const kept = replacement === undefined ? [latest, launching] : [];
-  const gone = own.filter((one) => !kept.includes(one)).map(({ number }) => number);
+  const gone = own.filter((one) => !kept.has(one)).map(({ number }) => number);
   if (gone.length === 0) return;
   await deleteVersions(place, id, gone);
   notes.moved.push(`of the launch template ${id}, version ${gone.join(', ')} with the recalled AMI is deleted`);
 }
 
-/** A version that has the AMI already; where it is to be the latest one, none may be newer. */
-function fittingVersion(
-  rest: readonly TemplateVersionFacts[],
-  { amiId, isLatest }: Readonly<{ amiId: string; isLatest: boolean }>,
-): number | undefined {
-  const newest = Math.max(...rest.map(({ number }) => number));
-  const fitting = rest.filter((one) => one.imageId === amiId && (!isLatest || one.number === newest));
-  return fitting.length === 0 ? undefined : Math.max(...fitting.map(({ number }) => number));
+function newestOf(versions: readonly TemplateVersionFacts[]): number {
+  return Math.max(...versions.map(({ number }) => number));
+}
+
+type Wanted = Readonly<{
+  pointer: OwnVersion;
+  replacement: Copy;
+  /** The number that the version must have to be the latest one; false where it needn't be. */
+  newest: number | false;
+}>;
+
+/** Whether a version is what would be made: one of ours with the replacement, and all else as the pointer has it. */
+function isLike(version: TemplateVersionFacts, { pointer, replacement, newest }: Wanted): boolean {
+  const isOurs = version.description.startsWith(descriptionPrefix(replacement.sourceAmi));
+  const isSame = version.imageId === replacement.id && version.others === pointer.others;
+  return isOurs && isSame && (newest === false || version.number === newest);
 }
 
 async function makeVersion(
   { place, run }: Pointing,
   LaunchTemplateId: string,
   { pointer, replacement }: Readonly<{ pointer: OwnVersion; replacement: Copy }>,
-): Promise<number> {
+): Promise<TemplateVersionFacts> {
+  const VersionDescription = versionDescription(run, replacement.sourceAmi, 'recall');
   const { LaunchTemplateVersion: made } = await place.ec2(
     new CreateLaunchTemplateVersionCommand({
       LaunchTemplateId,
       SourceVersion: String(pointer.number),
-      VersionDescription: versionDescription(run, replacement.sourceAmi, 'recall'),
+      VersionDescription,
       LaunchTemplateData: { ImageId: replacement.id },
       ClientToken: clientToken(run.runUrl, LaunchTemplateId, `${pointer.number} ${replacement.id}`),
     }),
   );
-  const version = made?.VersionNumber;
-  if (version === undefined) throw new Error('AWS tells no number of the new version');
-  return version;
+  const number = made?.VersionNumber;
+  if (number === undefined) throw new Error('AWS tells no number of the new version');
+  const { others } = pointer;
+  return { number, isDefault: false, description: VersionDescription, imageId: replacement.id, others };
 }

@@ -9,12 +9,13 @@ import {
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
-import type { RecallWay } from '../inputs/recall.ts';
-import { joined } from '../join.ts';
+import { type RecallWay, recallWays } from '../inputs/recall.ts';
+import { newLeaseId } from '../lease.ts';
 
 /*
  * What a recall takes from an AMI for good is written where a restore finds it from any machine: in SSM parameters of the
- * AMI's own account and region. One holds 4 KB, and an AMI may have a thousand launch permissions, so a record takes several.
+ * AMI's own account and region. One holds 4 KB, and an AMI may have a thousand launch permissions, so a record takes
+ * several. None is ever overwritten: a run that is killed, or another at the same time, loses nothing that was written.
  */
 
 /** What an AMI was before it was recalled. */
@@ -24,11 +25,20 @@ export type RecallRecord = Readonly<{
   /** When, and by which workflow run. */
   at: string;
   run: string;
+  state: 'available' | 'disabled';
   launchPermissions: readonly LaunchPermission[];
-  deprecationTime: string | undefined;
+  /** Only where a recall deprecates it: the time before, null for none, and when it did so. */
+  deprecation: Readonly<{ before: string | null; at: string }> | undefined;
 }>;
 
-const pathOf = (amiId: string): string => `/share-encrypted-ami/recalled/${amiId}`;
+/** How far a recall has come since it wrote a record: the AMI was disabled by it, and then was being restored. */
+export type Step = 'disabled' | 'restoring';
+
+/** A record as it is found: with the steps that followed it. */
+export type Kept = Readonly<{ id: string; record: RecallRecord; steps: ReadonlySet<Step> }>;
+
+/** Below this path a recall keeps its records. */
+export const recordsPath = '/share-encrypted-ami/recalled/';
 
 /** Of the 4,096 bytes of a standard parameter: https://docs.aws.amazon.com/general/latest/gr/ssm.html */
 const partCharacters = 4000;
@@ -40,68 +50,145 @@ function textOf(record: RecallRecord): string {
     .replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Writes the record of an AMI, over a former one. @throws AwsCallError */
+/** Writes a record of an AMI beside those that are there; gives its ID. @throws AwsCallError */
 export async function writeRecord(
   place: Place,
   amiId: string,
-  { record, tags }: Readonly<{ record: RecallRecord; tags: Tag[] }>,
-): Promise<void> {
+  { record, Tags }: Readonly<{ record: RecallRecord; Tags: Tag[] }>,
+): Promise<string> {
   const text = textOf(record);
+  const id = newLeaseId();
   const count = Math.ceil(text.length / partCharacters);
-  for (let n = 1; n <= count; n += 1) {
-    const part = text.slice((n - 1) * partCharacters, n * partCharacters);
-    const request = { Name: `${pathOf(amiId)}/${n}`, Value: `${n}/${count} ${part}`, Type: 'String' as const };
-    try {
-      // Tags are taken only with a parameter that is new, and only without Overwrite:
-      // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
-      await place.ssm(new PutParameterCommand({ ...request, Tags: tags }));
-    } catch (error) {
-      if (!hasCode(error, 'ParameterAlreadyExists')) throw error;
-      await place.ssm(new PutParameterCommand({ ...request, Overwrite: true }));
+  const parts = Array.from({ length: count }, (_, index) => {
+    const part = text.slice(index * partCharacters, (index + 1) * partCharacters);
+    return `${id} ${index + 1}/${count} ${part}`;
+  });
+  await write(place, amiId, { values: parts, Tags });
+  return id;
+}
+
+/** Writes beside a record that a step is done. @throws AwsCallError */
+export function noteStep(
+  place: Place,
+  amiId: string,
+  { id, step, Tags }: Readonly<{ id: string; step: Step; Tags: Tag[] }>,
+): Promise<void> {
+  return write(place, amiId, { values: [`${id} ${step}`], Tags });
+}
+
+/** Writes parameters with the numbers that follow those that are there. */
+async function write(
+  place: Place,
+  amiId: string,
+  { values, Tags }: Readonly<{ values: readonly string[]; Tags: Tag[] }>,
+): Promise<void> {
+  let at = Math.max(0, ...(await readParts(place, amiId)).map(numberOf));
+  for (const Value of values)
+    for (let isWritten = false; !isWritten; ) {
+      at += 1;
+      try {
+        await place.ssm(new PutParameterCommand({ Name: `${recordsPath}${amiId}/${at}`, Value, Type: 'String', Tags }));
+        isWritten = true;
+      } catch (error) {
+        // Another recall writes, too; or the answer to this very call was lost, and then the value is there twice.
+        if (!hasCode(error, 'ParameterAlreadyExists')) throw error;
+      }
     }
-  }
+}
+
+function numberOf({ Name = '' }: Parameter): number {
+  return Number(/\/(\d+)$/.exec(Name)?.[1] ?? 0);
 }
 
 function readParts(place: Place, amiId: string): Promise<Parameter[]> {
   return pages(async (NextToken) => {
-    const page = await place.ssm(new GetParametersByPathCommand({ Path: pathOf(amiId), NextToken }));
+    const page = await place.ssm(new GetParametersByPathCommand({ Path: `${recordsPath}${amiId}`, NextToken }));
     return { items: page.Parameters ?? [], next: page.NextToken };
   });
 }
 
-/** The record of an AMI; undefined where there is none, or not all of it. @throws AwsCallError */
-export async function readRecord(place: Place, amiId: string): Promise<RecallRecord | undefined> {
-  const parts = (await readParts(place, amiId)).flatMap(({ Value = '' }) => {
-    const [, n, count, text = ''] = /^(\d+)\/(\d+) (.*)$/s.exec(Value) ?? [];
+/**
+ * The last whole record of an AMI; undefined where there is none. One that isn't whole is of a recall that was killed before
+ * it took anything. @throws AwsCallError
+ */
+export async function readRecord(place: Place, amiId: string): Promise<Kept | undefined> {
+  const written = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one));
+  const values = written.flatMap(({ Value = '' }) => {
+    const [, id, value = ''] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
+    return id === undefined ? [] : [{ id, value }];
+  });
+  for (const [id, own] of Map.groupBy(values, (one) => one.id)) {
+    const texts = own.map(({ value }) => value);
+    const record = recordIn(wholeText(texts) ?? '');
+    const isDone = (step: Step) => texts.includes(step);
+    const steps = new Set((['disabled', 'restoring'] as const).filter(isDone));
+    if (record !== undefined) return { id, record, steps };
+  }
+  return undefined;
+}
+
+/** The text of a record, of its parts in any order; undefined where one is missing. */
+function wholeText(values: readonly string[]): string | undefined {
+  const parts = values.flatMap((value) => {
+    const [, n, count, text = ''] = /^(\d{1,3})\/(\d{1,3}) (.*)$/s.exec(value) ?? [];
     return n === undefined ? [] : [{ n: Number(n), count: Number(count), text }];
   });
-  const count = parts.find(({ n }) => n === 1)?.count ?? 0;
-  // A longer record that was there before may have left parts, which count otherwise.
-  const own = parts.filter((part) => part.count === count).toSorted((a, b) => a.n - b.n);
-  if (count === 0 || own.length !== count) return undefined;
+  const byNumber = new Map(parts.map(({ n, text }) => [n, text]));
+  const texts = Array.from({ length: parts[0]?.count ?? 0 }, (_, index) => byNumber.get(index + 1));
+  return texts.includes(undefined) ? undefined : texts.join('');
+}
+
+/** What was written, as far as it is a record: anybody with the right to set parameters may have written it. */
+function recordIn(text: string): RecallRecord | undefined {
+  const value = parsed(text);
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { how, reason, at, run, state, launchPermissions, deprecation } = value as Partial<RecallRecord>;
+  const isRecord =
+    recallWays.some((way) => way === how) &&
+    [reason, run].every((one) => typeof one === 'string') &&
+    isTime(at) &&
+    (state === 'available' || state === 'disabled') &&
+    (deprecation === undefined || isDeprecation(deprecation)) &&
+    Array.isArray(launchPermissions) &&
+    launchPermissions.every(isPermission);
+  return isRecord ? (value as RecallRecord) : undefined;
+}
+
+function parsed(text: string): unknown {
   try {
-    return recordIn(JSON.parse(own.map(({ text }) => text).join('')));
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
 }
 
-/** What was written, as far as it has the form of a record: anybody with the right to set parameters may have written it. */
-function recordIn(value: unknown): RecallRecord | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { how, reason, at, run, launchPermissions, deprecationTime } = value as Partial<RecallRecord>;
-  const isPermission = (one: unknown) => typeof one === 'object' && one !== null;
-  if (!Array.isArray(launchPermissions) || !launchPermissions.every(isPermission)) return undefined;
-  return {
-    how: how === 'deprecate' ? how : 'disable',
-    ...{ reason: String(reason), at: String(at), run: String(run), launchPermissions },
-    deprecationTime: typeof deprecationTime === 'string' ? deprecationTime : undefined,
-  };
+function isDeprecation(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { before, at } = value as Record<string, unknown>;
+  return (before === null || isTime(before)) && isTime(at);
 }
 
-/** Deletes the record of an AMI; what is gone is no error. @throws AwsCallError */
-export async function deleteRecord(place: Place, amiId: string): Promise<void> {
-  const names = (await readParts(place, amiId)).flatMap(({ Name }) => Name ?? []);
-  const tens = Array.from({ length: Math.ceil(names.length / 10) }, (_, at) => names.slice(10 * at, 10 * at + 10));
-  await joined(tens.map((Names) => place.ssm(new DeleteParametersCommand({ Names }))));
+const isTime = (value: unknown): boolean => typeof value === 'string' && !Number.isNaN(Date.parse(value));
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchPermission.html */
+const permissionForms: Readonly<Record<string, RegExp>> = {
+  UserId: /^\d{12}$/,
+  Group: /^all$/,
+  OrganizationArn: /^arn:[\w-]+:organizations::\d{12}:organization\/o-[a-z0-9]+$/,
+  OrganizationalUnitArn: /^arn:[\w-]+:organizations::\d{12}:ou\/o-[a-z0-9]+\/ou-[a-z0-9-]+$/,
+};
+
+function isPermission(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const [[kind = '', name] = [], ...others] = Object.entries(value);
+  return others.length === 0 && typeof name === 'string' && permissionForms[kind]?.test(name) === true;
+}
+
+/** Deletes the records of an AMI; what is gone is no error. @throws AwsCallError */
+export async function deleteRecords(place: Place, amiId: string): Promise<void> {
+  // The oldest first: the last one says what counts until it goes.
+  const parts = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other));
+  const names = parts.flatMap(({ Name }) => Name ?? []);
+  for (let start = 0; start < names.length; start += 10)
+    await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
 }

@@ -46,6 +46,8 @@ export type Report = Readonly<{
   failures: readonly string[];
   /** What was taken back at the end, and what could not be. */
   cleanUp: Readonly<{ done: readonly string[]; failed: readonly string[] }>;
+  /** What was warned of besides the plan's. */
+  warnings?: readonly string[];
   timeline: readonly Span[];
   pictures?: Pictures;
   launchTemplates?: LaunchTemplates;
@@ -60,7 +62,7 @@ export const isLost = ({ status, optional }: TargetRecord): boolean => status ==
 export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';
 
 /** The files that hold the whole of what an output may hold only in part; '' where there is none. */
-export type WholeFiles = Readonly<{ planFile: string; targetsFile: string }>;
+type WholeFiles = Readonly<{ planFile: string; targetsFile: string }>;
 
 /** Writes the plan and the records as files, however long they are; what of it could not be written is a problem. */
 export function writeWhole(

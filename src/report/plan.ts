@@ -30,7 +30,7 @@ export type OperationRecord = Readonly<{
 }>;
 
 /** What an encrypted copy that this run makes, and each of its snapshots, bears beside the action's own tags. */
-export type PlannedIntermediate = Readonly<{
+type PlannedIntermediate = Readonly<{
   account: string;
   region: string;
   tags: Readonly<Record<string, string>>;

@@ -7,6 +7,8 @@ import { spokenSeconds } from './words.ts';
 export type Log = Readonly<{
   line(where: string, what: string): void;
   warn(message: string): void;
+  /** What was warned of so far, each once. */
+  warned(): readonly string[];
   /** Keeps a text out of the log from now on. */
   mask(text: string): void;
   /** Runs `work` in a folded group, which is closed before anything long begins. */
@@ -16,12 +18,17 @@ export type Log = Readonly<{
 
 export function openLog({ runner, clock }: Pick<Host, 'runner' | 'clock'>): Log {
   const start = clock.now();
+  const warned = new Set<string>();
   const elapsedSeconds = () => (clock.now() - start) / 1000;
   return {
     elapsedSeconds,
     line: (where, what) =>
       runner.info(logText(`${spokenSeconds(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${oneLine(what)}`)),
-    warn: (message) => runner.warning(logText(oneLine(message))),
+    warn: (message) => {
+      warned.add(message);
+      runner.warning(logText(oneLine(message)));
+    },
+    warned: () => [...warned],
     mask: runner.mask,
     async group(title, work) {
       runner.startGroup(logText(title));

@@ -11,6 +11,7 @@ import type { Prepared } from '../run.ts';
 import type { LaunchTemplates, RemovedAmi, Report, TargetRecord } from './outputs.ts';
 import { withOutcomes } from './plan.ts';
 import type { Log } from './progress.ts';
+import { failedRecord } from './stopped.ts';
 import type { Span } from './timeline.ts';
 
 /* What became of the operations, told by target. */
@@ -43,13 +44,16 @@ export function reportOf(
 ): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
   const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+  const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
   return {
     sourceAmiId: record.source.amiId ?? '',
     plan: withOutcomes(record, new Map([...created, ...outcomes])),
     targets: recordsOf(plan, asked, (target) =>
       outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
     ),
-    failures: [...referenceFailures([...outcomes.values()], log), ...cleanUp.goesOn],
+    failures,
+    // The plan has its own.
+    warnings: log.warned().filter((one) => !record.warnings.includes(one)),
     cleanUp,
     timeline: timelineOf(outcomes),
     pictures,
@@ -84,19 +88,6 @@ function recordsOf(
     ...leftOut.map(({ target, problems }) => [placeName(target), failedRecord(target, problemLine(problems))] as const),
   ]);
   return asked.flatMap((target) => byPlace.get(placeName(target)) ?? []);
-}
-
-/** The record of a target of which nothing was made. */
-export function failedRecord(
-  { account, region, optional }: TargetRequest,
-  error: string,
-  known: Readonly<{ amiName: string; kmsKeyArn: string }> | undefined = undefined,
-): TargetRecord {
-  return {
-    ...{ account, region, amiId: null, amiName: known?.amiName ?? null, snapshotIds: [] },
-    ...{ kmsKeyArn: known?.kmsKeyArn ?? null, status: 'failed', seconds: 0, error },
-    ...(optional && { optional }),
-  };
 }
 
 function outcomeOf(target: TargetPlan, outcomes: readonly Outcome[], start: number): TargetRecord {
@@ -141,7 +132,7 @@ function recordOf({ target }: TargetPlan, { made, status, seconds }: Told): Targ
  * SSM parameters and launch templates are set for all targets or for none; an optional target's by themselves, so that
  * their failure is a warning.
  */
-function referenceFailures(all: readonly Outcome[], log: Log): string[] {
+function referenceFailures(all: readonly Outcome[], { failed }: ReleaseReport, log: Log): string[] {
   const set = all.filter(({ operation: { kind } }) => ['ready', 'parameter', 'template-version'].includes(kind));
   const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) =>
     island === referencesIsland ? 'common' : 'own',
@@ -149,8 +140,10 @@ function referenceFailures(all: readonly Outcome[], log: Log): string[] {
   for (const { operation, ...end } of own)
     if (end.is === 'failed' && !end.ended) log.warn(`${operation.island} (optional): ${explainLine(end.error)}`);
   const failure = failureOf(common);
-  if (failure !== undefined)
-    return [`The ${wordsFor(common)} hold what they held before. ${explainLine(failure.error)}`];
+  if (failure !== undefined) {
+    const end = failed.length === 0 ? 'hold what they held before' : 'could not all be set, nor, it may be, put back';
+    return [`The ${wordsFor(common)} ${end}. ${explainLine(failure.error)}`];
+  }
   if (common.some(({ is }) => is === 'not begun'))
     log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
   return [];

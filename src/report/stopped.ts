@@ -1,6 +1,8 @@
 import { type Problem, problemLines } from '../alike.ts';
 import { errorMessage, explain } from '../aws/errors.ts';
 import { InputError } from '../inputs/reader.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
+import type { TargetRecord } from './outputs.ts';
 import type { PlanRecord } from './plan.ts';
 
 /** All problems at once; nothing was changed, unless an AMI was made of an instance. */
@@ -47,4 +49,17 @@ export function sentenceOf(error: unknown): string {
   if (error instanceof InputError || error instanceof ProblemsError) return error.message;
   const { message, remedy } = explain(error instanceof StoppedError ? error.cause : error);
   return remedy === undefined ? message : `${message}. What to do: ${remedy}`;
+}
+
+/** The record of a target of which nothing was made. */
+export function failedRecord(
+  { account, region, optional }: TargetRequest,
+  error: string,
+  known: Readonly<{ amiName: string; kmsKeyArn: string }> | undefined = undefined,
+): TargetRecord {
+  return {
+    ...{ account, region, amiId: null, amiName: known?.amiName ?? null, snapshotIds: [] },
+    ...{ kmsKeyArn: known?.kmsKeyArn ?? null, status: 'failed', seconds: 0, error },
+    ...(optional && { optional }),
+  };
 }

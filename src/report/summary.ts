@@ -17,7 +17,7 @@ const unfolded = 20;
 
 /** The summary as Markdown: a verdict, what failed and why, a row a target, how it went, what it costs, what was cleaned up. */
 export function summaryText(report: Report): string {
-  const { sourceAmiId, targets, problems = [], failures, plan, cleanUp, seconds } = report;
+  const { sourceAmiId, targets, problems = [], warnings = [], failures, plan, cleanUp, seconds } = report;
   const failed = targets.filter(({ status }) => status === 'failed');
   const id = sourceAmiId === '' ? (plan === undefined ? 'not found' : 'yet to be made') : markdown(sourceAmiId);
   const source = plan === undefined ? '' : sourceText(plan.source);
@@ -47,7 +47,9 @@ export function summaryText(report: Report): string {
       ...section('Failures', failing),
       ...section(
         'Warnings',
-        [...(plan?.warnings ?? []), ...(plan?.dryRun ? plan.unasked : [])].map((warning) => `- ${markdown(warning)}`),
+        [...(plan?.warnings ?? []), ...warnings, ...(plan?.dryRun ? plan.unasked : [])].map(
+          (warning) => `- ${markdown(warning)}`,
+        ),
       ),
     ],
     [

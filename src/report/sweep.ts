@@ -14,7 +14,6 @@ export type Swept = Report['cleanUp'] &
 /** What is left in an optional target, as it is told. */
 export const leftInOptional = (what: string): string => `left behind in an optional target: ${what}`;
 
-/** The summary of a sweep as Markdown. */
 export function sweepSummary(swept: Swept): string {
   const { problems = [], stopped = [] } = swept;
   const rest = swept.allowed.map((what) => `- ${markdown(leftInOptional(what))}`);

@@ -1,7 +1,7 @@
 import type { PlanRecord } from './plan.ts';
 
 /** What the output `plan` is where the plan is too long for it; its schema is schemas/plan-totals.schema.json. */
-export type PlanTotals = Pick<PlanRecord, 'version' | 'dryRun' | 'topology' | 'estimate'> &
+type PlanTotals = Pick<PlanRecord, 'version' | 'dryRun' | 'topology' | 'estimate'> &
   Readonly<{
     /** Which tells it from a plan. */
     totals: true;

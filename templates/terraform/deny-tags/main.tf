@@ -1,4 +1,4 @@
-# A denial of the action's tags for everybody but its roles. In an organization's management account a service control policy, elsewhere a policy to attach to people and roles. Made from policies/ by scripts/templates.mjs; change those, and run it again.
+# Denies the action's tags to everybody except its roles: a service control policy in an organization's management account, elsewhere a policy to attach to people and roles. Made from policies/ by scripts/templates.mjs; change those, and run it again.
 
 terraform {
   required_version = ">= 1.5"
@@ -12,30 +12,30 @@ terraform {
 
 variable "source_account" {
   type        = string
-  description = "The account that has the golden images."
+  description = "The source account."
 }
 
 variable "source_role_name" {
   type        = string
-  description = "The name of the role that the source account has."
+  description = "The name of the role in the source account."
   default     = "ami-source"
 }
 
 variable "target_role_name" {
   type        = string
-  description = "The name of the roles that the target accounts have, without their regions."
+  description = "The name of the roles in the target accounts, without their regions."
   default     = "ami-target"
 }
 
 variable "source_recall_role_name" {
   type        = string
-  description = "The name of the role that takes AMIs back in the source account."
+  description = "The name of the recall role in the source account."
   default     = "ami-recall-source"
 }
 
 variable "target_recall_role_name" {
   type        = string
-  description = "The name of the roles that take AMIs back in the target accounts."
+  description = "The name of the recall roles in the target accounts."
   default     = "ami-recall-target"
 }
 

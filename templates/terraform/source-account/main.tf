@@ -1,4 +1,4 @@
-# The account that has the golden images. Made from policies/ by scripts/templates.mjs; change those, and run it again.
+# The source account of golden images. Made from policies/ by scripts/templates.mjs; change those, and run it again.
 
 terraform {
   required_version = ">= 1.5"
@@ -12,7 +12,7 @@ terraform {
 
 variable "subject" {
   type        = list(string)
-  description = "The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing."
+  description = "The workflows that may assume the role, as whole 'sub' claims without wildcards: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests."
 
   validation {
     condition     = alltrue([for one in var.subject : can(regex("^[^*?]+$", one))])
@@ -28,7 +28,7 @@ variable "role_name" {
 
 variable "max_session_duration" {
   type        = number
-  description = "The most seconds that a session may last, at least those of the input 'role-duration-seconds'."
+  description = "The maximum session duration in seconds, at least the input 'role-duration-seconds'."
   default     = 3600
 }
 
@@ -40,7 +40,7 @@ variable "key_alias" {
 
 variable "oidc_provider" {
   type        = bool
-  description = "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions."
+  description = "Create GitHub's OIDC provider. An account has at most one, for all its regions."
   default     = true
 }
 
@@ -52,19 +52,19 @@ variable "target_accounts" {
 
 variable "route_copy" {
   type        = bool
-  description = "Whether AMIs are copied by CopyImage (input 'route')."
+  description = "Allow copying AMIs by CopyImage (input 'route')."
   default     = false
 }
 
 variable "key_access_by_policy" {
   type        = bool
-  description = "Whether the key's policy is changed instead of making grants (input 'source-key-access: policy')."
+  description = "Allow changing the key's policy (input 'source-key-access: policy')."
   default     = false
 }
 
 variable "parameter" {
   type        = string
-  description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
+  description = "The SSM parameter with the AMI, without its leading slash; empty for none."
   default     = ""
 
   validation {
@@ -75,13 +75,13 @@ variable "parameter" {
 
 variable "from_instances" {
   type        = bool
-  description = "Whether AMIs are made of instances (input 'instance-id')."
+  description = "Allow making AMIs of instances (input 'instance-id')."
   default     = false
 }
 
 variable "scan_gate" {
   type        = bool
-  description = "Whether the findings of Amazon Inspector are read (input 'max-severity')."
+  description = "Allow reading the findings of Amazon Inspector (input 'max-severity')."
   default     = false
 }
 

@@ -12,7 +12,7 @@ terraform {
 
 variable "source_role_name" {
   type        = string
-  description = "The name of the role that the source account has."
+  description = "The name of the role in the source account."
   default     = "ami-source"
 }
 

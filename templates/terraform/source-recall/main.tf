@@ -1,4 +1,4 @@
-# The role of the source account that takes golden images back (action recall). Made from policies/ by scripts/templates.mjs; change those, and run it again.
+# The role of the source account for the action recall. Made from policies/ by scripts/templates.mjs; change those, and run it again.
 
 terraform {
   required_version = ">= 1.5"
@@ -12,7 +12,7 @@ terraform {
 
 variable "subject" {
   type        = list(string)
-  description = "The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing."
+  description = "The workflows that may assume the role, as whole 'sub' claims without wildcards: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests."
 
   validation {
     condition     = alltrue([for one in var.subject : can(regex("^[^*?]+$", one))])
@@ -28,13 +28,13 @@ variable "role_name" {
 
 variable "max_session_duration" {
   type        = number
-  description = "The most seconds that a session may last, at least those of the input 'role-duration-seconds'."
+  description = "The maximum session duration in seconds, at least the input 'role-duration-seconds'."
   default     = 3600
 }
 
 variable "include_source" {
   type        = bool
-  description = "Whether the source AMI itself is taken back, too (input 'include-source')."
+  description = "Allow recalling the source AMI itself (input 'include-source')."
   default     = false
 }
 

@@ -1,4 +1,4 @@
-# An account that gets the golden images, in one of its regions. Made from policies/ by scripts/templates.mjs; change those, and run it again.
+# A target account of golden images, in one of its regions. Made from policies/ by scripts/templates.mjs; change those, and run it again.
 
 terraform {
   required_version = ">= 1.5"
@@ -12,7 +12,7 @@ terraform {
 
 variable "subject" {
   type        = list(string)
-  description = "The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing."
+  description = "The workflows that may assume the role, as whole 'sub' claims without wildcards: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests."
 
   validation {
     condition     = alltrue([for one in var.subject : can(regex("^[^*?]+$", one))])
@@ -28,7 +28,7 @@ variable "role_name" {
 
 variable "max_session_duration" {
   type        = number
-  description = "The most seconds that a session may last, at least those of the input 'role-duration-seconds'."
+  description = "The maximum session duration in seconds, at least the input 'role-duration-seconds'."
   default     = 3600
 }
 
@@ -40,24 +40,24 @@ variable "key_alias" {
 
 variable "source_key_arn" {
   type        = string
-  description = "The key's ARN that the source account gives out."
+  description = "The ARN of the source account's key."
 }
 
 variable "oidc_provider" {
   type        = bool
-  description = "Whether to make GitHub's OIDC provider. An account has one at most, for all its regions."
+  description = "Create GitHub's OIDC provider. An account has at most one, for all its regions."
   default     = false
 }
 
 variable "route_copy" {
   type        = bool
-  description = "Whether AMIs are copied by CopyImage (input 'route')."
+  description = "Allow copying AMIs by CopyImage (input 'route')."
   default     = false
 }
 
 variable "publish" {
   type        = bool
-  description = "Whether AMIs are published: launch permissions, deprecation, deregistration protection, fast snapshot restore."
+  description = "Allow publishing AMIs: launch permissions, deprecation, deregistration protection, fast snapshot restore."
   default     = false
 }
 
@@ -69,7 +69,7 @@ variable "grant_key_to" {
 
 variable "parameter" {
   type        = string
-  description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
+  description = "The SSM parameter with the AMI, without its leading slash; empty for none."
   default     = ""
 
   validation {
@@ -91,49 +91,49 @@ variable "launch_template" {
 
 variable "boot_test" {
   type        = bool
-  description = "Whether AMIs are launched to see whether they come up (input 'boot-test')."
+  description = "Allow launching AMIs to test them (input 'boot-test')."
   default     = false
 }
 
 variable "boot_role_arns" {
   type        = list(string)
-  description = "The ARNs of the roles that instances of boot tests get by their profile (input 'boot-instance-profile'); empty for none."
+  description = "The ARNs of the roles in the instance profiles of boot tests (input 'boot-instance-profile'); empty for none."
   default     = []
 }
 
 variable "retain" {
   type        = bool
-  description = "Whether old AMIs are removed (input 'retain')."
+  description = "Allow removing old AMIs (input 'retain')."
   default     = false
 }
 
 variable "retain_shared" {
   type        = bool
-  description = "Whether AWS is asked which accounts use old AMIs that others may launch (input 'retain-shared: by-report')."
+  description = "Allow asking AWS which accounts use old AMIs that others may launch (input 'retain-shared: by-report')."
   default     = false
 }
 
 variable "audit" {
   type        = bool
-  description = "Whether AMIs, and how they are published, are compared with what they are to be (action audit)."
+  description = "Allow reading how AMIs are published (action audit)."
   default     = false
 }
 
 variable "instance_types" {
   type        = bool
-  description = "Whether AMIs name instance types that they are for, or not for."
+  description = "Allow setting the instance types that AMIs are limited to."
   default     = false
 }
 
 variable "recycle_bin" {
   type        = bool
-  description = "Whether a Recycle Bin rule keeps AMIs: one that gave its name up (input 'on-existing: replace') is then restored from there where the new one fails."
+  description = "Allow restoring an AMI from the Recycle Bin if the one that takes its name fails (input 'on-existing: replace')."
   default     = false
 }
 
 variable "hub_key_arns" {
   type        = list(string)
-  description = "The ARNs of the hubs' keys that the source account gives out (input 'topology: regional-hub'); empty for none."
+  description = "The ARNs of the hubs' keys (input 'topology: regional-hub'); empty for none."
   default     = []
 }
 
@@ -628,9 +628,11 @@ resource "aws_iam_role_policy" "target_boot_test" {
           "ec2:RunInstances",
           "ec2:TerminateInstances",
           "ec2:GetConsoleOutput",
-          "ec2:GetConsoleScreenshot"
+          "ec2:GetConsoleScreenshot",
+          "iam:GetInstanceProfile"
         ],
         "Resource" : [
+          "arn:${local.partition}:iam::${local.account}:instance-profile/*",
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*:${local.account}:instance/*",
           "arn:${local.partition}:ec2:*:${local.account}:volume/*",
@@ -647,7 +649,8 @@ resource "aws_iam_role_policy" "target_boot_test" {
         ],
         "Resource" : [
           "arn:${local.partition}:ec2:*:${local.account}:instance/*",
-          "arn:${local.partition}:ec2:*:${local.account}:volume/*"
+          "arn:${local.partition}:ec2:*:${local.account}:volume/*",
+          "arn:${local.partition}:ec2:*:${local.account}:network-interface/*"
         ],
         "Condition" : {
           "StringEquals" : {
@@ -679,11 +682,7 @@ resource "aws_iam_role_policy" "target_boot_test" {
         ],
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
-          "arn:${local.partition}:ec2:*:*:instance/*",
-          "arn:${local.partition}:ec2:*:*:volume/*",
-          "arn:${local.partition}:ec2:*:*:network-interface/*",
-          "arn:${local.partition}:ec2:*:*:subnet/*",
-          "arn:${local.partition}:ec2:*:*:security-group/*"
+          "arn:${local.partition}:ec2:*:${local.account}:*"
         ],
         "Condition" : {
           "Null" : {

@@ -1,4 +1,4 @@
-# The role of a target account that takes golden images back in all of its regions (action recall): deploy it in one region. Made from policies/ by scripts/templates.mjs; change those, and run it again.
+# The role of a target account for the action recall, in all of its regions: deploy it in one region. Made from policies/ by scripts/templates.mjs; change those, and run it again.
 
 terraform {
   required_version = ">= 1.5"
@@ -12,7 +12,7 @@ terraform {
 
 variable "subject" {
   type        = list(string)
-  description = "The workflows that may assume the role, as the claim sub of their ID tokens names them: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests. Each whole: a wildcard matches nothing."
+  description = "The workflows that may assume the role, as whole 'sub' claims without wildcards: repo:acme/images:ref:refs/heads/main for a branch, repo:acme/images:environment:production for an environment, repo:acme/images:pull_request for pull requests."
 
   validation {
     condition     = alltrue([for one in var.subject : can(regex("^[^*?]+$", one))])
@@ -28,13 +28,13 @@ variable "role_name" {
 
 variable "max_session_duration" {
   type        = number
-  description = "The most seconds that a session may last, at least those of the input 'role-duration-seconds'."
+  description = "The maximum session duration in seconds, at least the input 'role-duration-seconds'."
   default     = 3600
 }
 
 variable "parameter" {
   type        = string
-  description = "The SSM parameter that holds or gets the AMI, without its leading slash; empty for none."
+  description = "The SSM parameter with the AMI, without its leading slash; empty for none."
   default     = ""
 
   validation {
@@ -138,6 +138,12 @@ resource "aws_iam_role_policy" "target_recall" {
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
         ]
+      },
+      {
+        "Sid" : "ReadWhoMayUseTheirKeys",
+        "Effect" : "Allow",
+        "Action" : "kms:ListGrants",
+        "Resource" : "arn:${local.partition}:kms:*:${local.account}:key/*"
       },
       {
         "Sid" : "MarkTheActionsImages",

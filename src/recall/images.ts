@@ -1,0 +1,95 @@
+import type { Place } from '../aws/clients.ts';
+import { explainLine, placeName, StepError } from '../aws/errors.ts';
+import { joined } from '../join.ts';
+import { usersOf } from '../observe/users.ts';
+import type { Users } from '../plan/facts.ts';
+import type { Copy } from './copies.ts';
+import { looksAt } from './in-use.ts';
+import { attempt, fail, note, type Recalling } from './recalling.ts';
+import { restore, unmarkRecalled } from './restore.ts';
+import { type Withdrawn, withdraw } from './withdraw.ts';
+
+/** What became of one AMI, or of a target that has none; a record of the output `targets`. */
+export type RecalledTarget = Readonly<{
+  account: string;
+  region: string;
+  amiId: string | null;
+  sourceAmi: string | null;
+  status: Withdrawn['status'] | 'absent' | 'failed';
+  error?: string;
+}>;
+
+/** Takes AMIs of an account and region back, and notes what still uses them. */
+export async function takeBack(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<RecalledTarget[]> {
+  const { request } = recalling;
+  const act = ({ image }: Copy) => withdraw(place, image, request);
+  // AWS tells what uses an AMI only while that is there.
+  const before = request.how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
+  const records = await each(recalling, { place, copies, doing: `Taking back (how: ${request.how})` }, act);
+  await noteUses(recalling, { place, copies, records, users: before ?? (await readUses(recalling, place, copies)) });
+  return records;
+}
+
+/** Gives recalled AMIs of an account and region again; the mark stays on those of the source account until all is done. */
+export function giveAgain(
+  recalling: Recalling,
+  place: Place,
+  { copies, keepsMark }: Readonly<{ copies: readonly Copy[]; keepsMark: boolean }>,
+): Promise<RecalledTarget[]> {
+  return each(recalling, { place, copies, doing: 'Restoring' }, async ({ id, image }) => {
+    const restored = await restore(place, image, recalling.request);
+    if (!keepsMark) await unmarkRecalled(place, id);
+    return restored;
+  });
+}
+
+function each(
+  recalling: Recalling,
+  { place, copies, doing }: Readonly<{ place: Place; copies: readonly Copy[]; doing: string }>,
+  act: (copy: Copy) => Promise<Withdrawn>,
+): Promise<RecalledTarget[]> {
+  const { account, region } = place;
+  const where = placeName(place);
+  return joined(
+    copies.map(async (copy): Promise<RecalledTarget> => {
+      const base = { account, region, amiId: copy.id, sourceAmi: copy.sourceAmi };
+      try {
+        const { status, done } = await act(copy);
+        note(recalling, where, done);
+        return { ...base, status };
+      } catch (error) {
+        const told = explainLine(new StepError(`${doing} ${copy.id}`, error));
+        fail(recalling, where, told);
+        return { ...base, status: 'failed', error: told };
+      }
+    }),
+  );
+}
+
+/** What uses the AMIs; undefined after a note of why that isn't known. */
+export function readUses(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<Users | undefined> {
+  const where = placeName(place);
+  const ids = copies.map(({ id }) => id);
+  return attempt(recalling, { where, what: `Looking for what uses ${ids.join(', ')}` }, () =>
+    usersOf(place, ids, (what) => recalling.findings.warn(where, what)),
+  );
+}
+
+type Used = Readonly<{
+  place: Place;
+  copies: readonly Copy[];
+  records: readonly RecalledTarget[];
+  users: Users | undefined;
+}>;
+
+/** Notes what still uses the AMIs, now that they are taken back. */
+async function noteUses(recalling: Recalling, { place, copies, records, users }: Used): Promise<void> {
+  const gone = new Set(records.flatMap(({ amiId, status }) => (status === 'deregistered' ? (amiId ?? []) : [])));
+  const where = placeName(place);
+  const found = await joined(
+    looksAt(place, { copies, gone, users: users ?? new Map() }).map(({ what, read }) =>
+      attempt(recalling, { where, what: `Looking for ${what}` }, read),
+    ),
+  );
+  recalling.notes.inUse.push(...found.flatMap((uses) => uses ?? []));
+}

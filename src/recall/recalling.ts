@@ -1,0 +1,51 @@
+import { explainLine, StepError } from '../aws/errors.ts';
+import type { RecallRequest } from '../inputs/recall.ts';
+import type { Accounts } from '../observe/accounts.ts';
+import type { Findings } from '../plan/problem.ts';
+import type { Log } from '../report/progress.ts';
+import type { InUse } from './in-use.ts';
+
+/* What a recall notes on its way: one failure leaves all else going, and is told at the end. */
+
+export type Recalling = Readonly<{
+  request: RecallRequest;
+  accounts: Accounts;
+  findings: Findings;
+  log: Log;
+  notes: Notes;
+}>;
+
+export type Notes = {
+  /** What was done beside the AMIs: marks, pointers. */
+  done: string[];
+  /** What only bears our tags. */
+  left: string[];
+  failed: string[];
+  inUse: InUse[];
+};
+
+/** Adds what was done to the notes and the log. */
+export function note({ notes, log }: Recalling, where: string, what: string): void {
+  notes.done.push(`${where}: ${what}`);
+  log.line(where, what);
+}
+
+/** Adds what failed to the notes and the log. */
+export function fail({ notes, log }: Recalling, where: string, what: string): void {
+  notes.failed.push(`${where}: ${what}`);
+  log.line(where, what);
+}
+
+/** The result of `act`; undefined after a note of why there is none. */
+export async function attempt<T>(
+  recalling: Recalling,
+  doing: Readonly<{ where: string; what: string }>,
+  act: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    fail(recalling, doing.where, explainLine(new StepError(doing.what, error)));
+    return undefined;
+  }
+}

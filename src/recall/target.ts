@@ -1,0 +1,79 @@
+import { problemLine } from '../alike.ts';
+import type { Place } from '../aws/clients.ts';
+import { placeName } from '../aws/errors.ts';
+import { runValues } from '../inputs/reader.ts';
+import type { TargetRequest } from '../inputs/targets.ts';
+import { fill, needsSourceImage } from '../template.ts';
+import { type Copies, findCopies, type Meant } from './copies.ts';
+import { giveAgain, type RecalledTarget, readUses, takeBack } from './images.ts';
+import { repoint } from './pointers.ts';
+import { fail, note, type Recalling } from './recalling.ts';
+
+/** What is meant, and the names of the source AMIs, by their IDs, as far as they are there. */
+type Asked = Meant & Readonly<{ names: ReadonlyMap<string, string> }>;
+
+/** Takes the AMIs of a target back, or gives them again. What fails is noted. */
+export async function recallTarget(
+  recalling: Recalling,
+  target: TargetRequest,
+  meant: Asked,
+): Promise<RecalledTarget[]> {
+  const { accounts, findings, request } = recalling;
+  const { account, region } = target;
+  const where = placeName(target);
+  const failed = (error: string): RecalledTarget[] => {
+    fail(recalling, where, error);
+    return [{ account, region, amiId: null, sourceAmi: null, status: 'failed', error }];
+  };
+  const own = findings.about([where]);
+  const { problem } = target.everyRegion ?? {};
+  if (problem !== undefined) return failed(problemLine([problem]));
+  if ((await accounts.openTarget(target, target.roleArn)) === undefined) return failed(problemLine(own.of(where)));
+  const place = accounts.target(target);
+  const copies = await own.attempt(where, 'looking for the AMIs', () => findCopies(place, meant));
+  if (copies === undefined) return failed(problemLine(own.of(where)));
+  for (const { id, why, isFailure } of copies.left) {
+    const told = `${id} is left alone: ${why}`;
+    recalling.notes.left.push(`${where}: ${told}`);
+    if (isFailure) fail(recalling, where, told);
+  }
+  if (copies.meant.length === 0) return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
+  if (request.restore) return giveAgain(recalling, place, { copies: copies.meant, keepsMark: false });
+  await movePointers(recalling, { place, target, copies, names: meant.names });
+  return takeBack(recalling, place, copies.meant);
+}
+
+type InTarget = Readonly<{ place: Place; target: TargetRequest; copies: Copies; names: Asked['names'] }>;
+
+/** Has what names the AMIs name others. What fails there doesn't keep the AMIs from being taken back. */
+async function movePointers(recalling: Recalling, { place, target, copies, names }: InTarget): Promise<void> {
+  const { request } = recalling;
+  const where = placeName(place);
+  const users = await readUses(recalling, place, copies.meant);
+  const templates = copies.meant.flatMap(({ id }) =>
+    (users?.get(id) ?? []).flatMap(({ by }) => (/^lt-[0-9a-f]+$/.test(by) ? [by] : [])),
+  );
+  const named = (input: string, template: string | undefined): string[] => {
+    if (template === undefined) return [];
+    const { account, region } = target;
+    const filled = copies.meant.map(({ sourceAmi }) => {
+      const name = names.get(sourceAmi);
+      const source = { 'source-ami': sourceAmi, ...(name !== undefined && { name }) };
+      return fill(template, { account, region, ...runValues(request.run), ...source });
+    });
+    if (filled.some(needsSourceImage))
+      fail(
+        recalling,
+        where,
+        `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`,
+      );
+    return [...new Set(filled)].filter((one) => !needsSourceImage(one));
+  };
+  const { moved, failed } = await repoint({
+    ...{ place, copies, run: request.run, asked: request.replacement },
+    parameters: named('ssm-parameter', request.ssmParameter),
+    templates: { used: [...new Set(templates)], named: named('launch-template', request.launchTemplate) },
+  });
+  for (const what of moved) note(recalling, where, what);
+  for (const what of failed) fail(recalling, where, what);
+}
