@@ -16,6 +16,7 @@ export function readSessionTags(reader: Reader, input: string, text: string): Re
   const keys = Object.keys(tags);
   for (const [key, value] of Object.entries(tags)) {
     checkTag(reader, input, [key, value]);
+    // https://docs.aws.amazon.com/STS/latest/APIReference/API_Tag.html
     if (!/^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(key))
       reader.note(input, key, 'the key of a session tag has letters, digits, spaces and _.:/=+-@');
     const other = keys.find((one) => one !== key && one.toLowerCase() === key.toLowerCase());
