@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import { keyArnOf, type RoleScenario } from '../simulator/scenario.ts';
-import { publishedPolicy, workflowRole } from '../simulator/scenarios/common.ts';
+import { keyArnOf } from '../simulator/scenario.ts';
 import {
   type Case,
   mixedVolumes,
-  type StandardOptions,
+  procedure,
   sourceAccount,
   sourceRegion,
   standardCase,
@@ -18,85 +15,28 @@ import { type FindingKind, findingKinds } from '../src/inputs/audit.ts';
 import type { TargetRequest } from '../src/inputs/targets.ts';
 import type { AuditFinding } from '../src/plan/audit.ts';
 import { auditOutputs, auditSummary } from '../src/report/audit.ts';
-import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
+import {
+  audit,
+  auditable,
+  auditRoles,
+  isValid,
+  placeOf,
+  published,
+  publishing,
+  standard,
+  withTemplate,
+} from './audited.ts';
+import { runJob, startSimulator } from './in-process.ts';
 import { caseOf, features, type Statement, statementsIn } from './policy-cases.ts';
 import { sampled } from './sampled.ts';
 import { copiedFrom } from './shared-case.ts';
-
-const both = [targetAccount, '222222222222'];
-const regions = ['ap-southeast-2', 'eu-west-1', 'us-west-2'];
-const publishing = ['target-publish', 'target-grant-key', 'target-ssm-parameter', 'target-launch-template'];
-const published = {
-  'deprecate-after': '90d',
-  'deregistration-protection': 'on',
-  'fast-snapshot-restore': 'all',
-  'launch-permissions': '333333333333',
-  'grant-key-to': 'arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling',
-  'ssm-parameter': '/golden/latest',
-  'launch-template': 'web',
-  'launch-template-default': 'true',
-  lineage: 'golden of {region}',
-  tags: 'bake={run-id}, {date}\nteam=platform of {account}',
-  'target-ami-description': 'Golden of {date}',
-};
-
-/** A case with roles beside the sharing ones that may only read, by the published policies. */
-function auditable(given: Case): Case {
-  const accounts = Object.fromEntries(
-    Object.entries(given.scenario.accounts).map(([id, account]) => {
-      const isSource = id === sourceAccount;
-      const keys = Object.keys(account.regions ?? {}).map((region) => keyArnOf(id, region, 'cmkTarget'));
-      const policy = publishedPolicy(isSource ? 'source-audit' : 'target-audit', {
-        ...{ 'source-region': sourceRegion },
-        ...{ 'target-account': id, 'target-key-arn': keys, parameter: 'golden/*' },
-      });
-      const serviceRole: RoleScenario = { ...workflowRole(id), path: 'aws-service-role/autoscaling.amazonaws.com/' };
-      const roles = { ...account.roles, 'ami-audit': workflowRole(id, [policy]) };
-      return [id, { ...account, roles: { ...roles, ...(!isSource && { AWSServiceRoleForAutoScaling: serviceRole }) } }];
-    }),
-  );
-  return { ...given, scenario: { ...given.scenario, accounts } };
-}
-
-/** An audit by roles that may only read. */
-async function audit(shared: Case, simulator: Simulator, inputs: Record<string, string> = {}) {
-  const calls = simulator.calls.length;
-  const result = await runAction({
-    action: 'audit',
-    inputs: {
-      ...{ ...shared.inputs, ...published, ...inputs },
-      'source-role-arn': `arn:aws:iam::${sourceAccount}:role/ami-audit`,
-      'target-role-arn': 'arn:aws:iam::{account}:role/ami-audit',
-    },
-    env: simulator.env,
-    github: { run_id: '99', sha: 'f'.repeat(40) },
-  });
-  expect(simulator.calls.slice(calls).filter(({ mutating }) => mutating)).toEqual([]);
-  const findings = JSON.parse(result.outputs.findings || '[]') as AuditFinding[];
-  return { ...result, findings, said: result.annotations.map(({ message }) => message).join('\n') };
-}
-
-const withTemplate = { launchTemplates: { web: ['ami-0aaaaaaaaaaaaaaaa'] } };
-const standard = (options: StandardOptions = {}) =>
-  auditable(standardCase({ policies: publishing, targets: both, regions, target: withTemplate, ...options }));
-
-function placeOf(simulator: Simulator, account: string, region: string) {
-  const place = simulator.world.accounts[account]?.regions.get(region);
-  const [image] = [...(place?.images.values() ?? [])].filter(({ data }) => data.State === 'available');
-  if (place === undefined || image === undefined) throw new Error(`no AMI in ${account}/${region}`);
-  return { place, image };
-}
-
-const isValid = new Ajv2020({ allErrors: true }).compile(
-  JSON.parse(readFileSync(new URL('../schemas/findings.schema.json', import.meta.url), 'utf8')),
-);
 
 test('nothing on a clean estate; then each kind of difference that is made by hand', async () => {
   const shared = standard();
   const simulator = await startSimulator(shared.scenario);
   const before = await audit(shared, simulator);
   expect([before.conclusion, before.findings.map(({ kind }) => kind)]).toEqual(['failure', Array(6).fill('missing')]);
-  expect(before.said).toContain('999999999999/us-west-2: missing: there is no AMI of this source');
+  expect(before.said).toContain('999999999999/us-west-2: missing: there is no AMI of ami-');
   // What is missing is what a share makes.
   const { 'missing-targets': targets = '' } = before.outputs;
   const withoutLists = { ...shared.inputs, 'target-accounts': '', 'target-regions': '', targets };
@@ -279,7 +219,7 @@ test.each(sampled(Object.keys(features), { every: 4 }))('nothing after a share: 
   // An instance has an AMI now.
   const named = { 'instance-id': '', 'ami-ssm-parameter': '', 'ami-id': main.outputs['source-ami-id'] ?? '' };
   const none = Object.fromEntries(Object.keys(published).map((input) => [input, '']));
-  const inputs = { ...none, ...shared.inputs, ...named };
+  const inputs = { ...none, ...shared.inputs, ...named, ...auditRoles };
   expect(await audit(shared, simulator, inputs)).toMatchObject({
     conclusion: 'success',
     findings: [],
@@ -294,43 +234,60 @@ describe('the policies for an audit', () => {
     for (const { Effect, Action } of files.flatMap(statementsIn)) {
       expect(Effect).toBe('Allow');
       for (const action of [Action].flat())
-        expect(action).toMatch(/^(ec2:Describe|kms:(Describe|List)|ssm:Get)[A-Z]\w+$/);
+        expect(action).toMatch(/^(ec2:(Describe|Get)|kms:(Describe|List)|ssm:Get)[A-Z]\w+$/);
     }
   });
 
-  test('are enough, and without any action of them something is unknown, and the action is named', async () => {
-    const shared = auditable(
-      mixedVolumes({ policies: publishing, regions: [sourceRegion, targetRegion], target: withTemplate }),
-    );
-    const simulator = await startSimulator(shared.scenario);
-    const inputs = { 'target-regions': 'all' };
-    const { main } = await runJob({ inputs: { ...shared.inputs, ...published }, env: simulator.env });
-    expect(main.conclusion).toBe('success');
-    expect(await audit(shared, simulator, inputs)).toMatchObject({ conclusion: 'success', findings: [] });
-    const rolesOf = { 'source-audit': sourceAccount, 'target-audit': targetAccount };
-    for (const file of files) {
-      const role = simulator.world.accounts[rolesOf[file]]?.roles.get('ami-audit');
-      if (role === undefined) throw new Error(`no role for ${file}`);
-      const policies = role.policies as PolicyDocument[];
-      const [policy] = policies;
-      const whole = (policy?.Statement ?? []) as Statement[];
-      for (const action of whole.flatMap(({ Action }) => Action)) {
-        const Statement = whole.map((one) => ({ ...one, Action: [one.Action].flat().filter((own) => own !== action) }));
-        policies.splice(0, 1, {
-          ...policy,
-          Statement: Statement.filter(({ Action }) => Action.length > 0),
-        } as PolicyDocument);
-        const { said, conclusion, outputs } = await audit(shared, simulator, inputs);
-        expect([action, conclusion, outputs['in-step']]).toEqual([action, 'failure', 'false']);
-        expect(said).toContain(action.split(':')[1]);
+  const options = {
+    policies: [...publishing, 'source-route-copy', 'target-route-copy'],
+    ...{ regions: [sourceRegion, targetRegion], target: withTemplate },
+  };
+  const cases: [string, Case, Record<string, string>][] = [
+    ['of a source AMI', mixedVolumes(options), {}],
+    ['of a lineage', procedure(options), { 'ami-id': '', route: 'copy' }],
+  ];
+  /** Of what an encrypted copy was of, AWS is asked where nothing else says what is to be there. */
+  const spared = (name: string) =>
+    name === 'of a source AMI' ? ['ec2:GetImageAncestry'] : ['ec2:DescribeImageAttribute'];
+
+  test.each(cases)(
+    'are enough, and without any action of them something is unknown, and the action is named: %s',
+    async (name, given, more) => {
+      const shared = auditable(given);
+      const simulator = await startSimulator(shared.scenario);
+      const inputs = { ...more, 'target-regions': 'all' };
+      const asked = { ...shared.inputs, ...published, route: more.route ?? '' };
+      const { main } = await runJob({ inputs: asked, env: simulator.env });
+      expect(main.conclusion).toBe('success');
+      expect(await audit(shared, simulator, inputs)).toMatchObject({ conclusion: 'success', findings: [] });
+      const rolesOf = { 'source-audit': sourceAccount, 'target-audit': targetAccount };
+      for (const file of files) {
+        const role = simulator.world.accounts[rolesOf[file]]?.roles.get('ami-audit');
+        if (role === undefined) throw new Error(`no role for ${file}`);
+        const policies = role.policies as PolicyDocument[];
+        const [policy] = policies;
+        const whole = (policy?.Statement ?? []) as Statement[];
+        for (const action of whole.flatMap(({ Action }) => Action).filter((one) => !spared(name).includes(one))) {
+          const Statement = whole.map((one) => ({
+            ...one,
+            Action: [one.Action].flat().filter((own) => own !== action),
+          }));
+          policies.splice(0, 1, {
+            ...policy,
+            Statement: Statement.filter(({ Action }) => Action.length > 0),
+          } as PolicyDocument);
+          const { said, conclusion, outputs } = await audit(shared, simulator, inputs);
+          expect([action, conclusion, outputs['in-step']]).toEqual([action, 'failure', 'false']);
+          expect(said).toContain(action.split(':')[1]);
+        }
+        policies.splice(0, 1, { ...policy, Statement: whole } as PolicyDocument);
       }
-      policies.splice(0, 1, { ...policy, Statement: whole } as PolicyDocument);
-    }
-    await simulator.close();
-  });
+      await simulator.close();
+    },
+  );
 });
 
-test('many targets at 300 ms a call and by the rates of AWS', async () => {
+test.each(['a source AMI', 'a lineage'])('many targets at 300 ms a call and by the rates of AWS, by %s', async (by) => {
   // By night as many as it is to take in two minutes.
   const accounts = Array.from({ length: process.env.NIGHTLY === 'true' ? 50 : 5 }, (_, index) =>
     String(200_000_000_001 + index),
@@ -353,18 +310,26 @@ test('many targets at 300 ms a call and by the rates of AWS', async () => {
     rules: { requestRates: 1 },
   };
   const { amiId } = standardCase(options);
+  const isByLineage = by === 'a lineage';
   const ours = { 'share-encrypted-ami:source-ami': amiId };
+  const ofLineage = isByLineage
+    ? { 'share-encrypted-ami:lineage': 'golden', 'share-encrypted-ami:published': '2026-11-01T00:00:00Z' }
+    : {};
+  const copied = copiedFrom(amiId, isByLineage ? 'golden' : undefined);
   const amis = [
     {
       name: 'golden-image',
-      tags: { Name: 'golden', team: 'platform', ...ours },
-      volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags: ours, copied: copiedFrom(amiId) }],
+      tags: { Name: 'golden', team: 'platform', ...ours, ...ofLineage },
+      volumes: [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkTarget', tags: ours, copied }],
     },
   ];
   const shared = auditable(standardCase({ ...options, target: { amis } }));
   const simulator = await startSimulator(shared.scenario);
   const plain = Object.fromEntries(Object.keys(published).map((name) => [name, '']));
-  const { findings, seconds, summary } = await audit(shared, simulator, plain);
+  const { findings, seconds, summary } = await audit(shared, simulator, {
+    ...plain,
+    ...(isByLineage && { 'ami-id': '', lineage: 'golden' }),
+  });
   expect(findings).toEqual([]);
   // Narrow enough that twenty stand side by side.
   expect(summary).toContain('| account | af<br>s<br>1 | ap<br>ne<br>1 |');

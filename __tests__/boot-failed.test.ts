@@ -89,6 +89,60 @@ test('what was published stays what it was, though a later test fails: its name 
   expect(idsIn(house)).toEqual([first, valueIn(house)]);
 });
 
+describe('an AMI of ours of which only a forged tag says that it failed keeps its name', () => {
+  const asked = { 'target-ami-name': 'golden', lineage: 'golden' };
+  const next = { ...asked, 'ami-id': secondId };
+
+  async function forged(house: House, inputs: Record<string, string> = {}): Promise<string> {
+    await runJob(house.run({ ...asked, ...inputs }, { run_id: '1' }));
+    await house.settle();
+    const [id = ''] = idsIn(house);
+    const data = target(house).images.get(id)?.data;
+    if (data === undefined) throw new Error('no AMI was made');
+    data.Tags = data.Tags.filter(({ Key }) => Key !== 'share-encrypted-ami:published');
+    data.Tags.push({ Key: 'share-encrypted-ami:boot-test', Value: 'failed status' });
+    return id;
+  }
+
+  test.each([
+    ['shared with others', { 'launch-permissions': '222222222222' }, /is used by others, who may launch it/],
+    ['deprecated', { 'deprecate-after': '30d' }, /the name "golden" is taken/],
+    ['protected', { 'deregistration-protection': 'on' }, /the name "golden" is taken/],
+  ])('as it is %s', async (_, inputs, told) => {
+    await using house = await openHouse(bootCase([]));
+    const id = await forged(house, inputs);
+    const { main } = await runJob(house.run(next, { run_id: '2' }));
+    expect([messagesOf(main), idsIn(house)]).toEqual([expect.stringMatching(told), [id]]);
+  });
+
+  test('as a template would launch it, whether that is seen when planned or just before', async () => {
+    for (const isLate of [false, true]) {
+      await using house = await openHouse(bootCase([]));
+      const id = await forged(house);
+      const version = { number: 1, description: '', visibleAt: 0, data: { ImageId: id } };
+      const template = { id: 'lt-0aaaaaaaaaaaaaaa1', name: 'web', versions: [version], defaultVersion: 1, latest: 1 };
+      const add = () => target(house).launchTemplates.set(template.id, { ...template, tokens: new Map() });
+      if (!isLate) add();
+      const forget = house.simulator.onCall(({ action, mutating }) => {
+        if (action === 'CopySnapshot' && mutating) add();
+      });
+      const { main } = await runJob(house.run(next, { run_id: '2' }));
+      forget();
+      const told = isLate ? /Taking the name golden from ami-\w+ .* that AMI is used/ : /is used by lt-/;
+      expect([messagesOf(main), idsIn(house)]).toEqual([expect.stringMatching(told), [id]]);
+    }
+  });
+
+  test('as what uses it can’t be read', async () => {
+    const withoutRetain = policies.filter((name) => name !== 'target-retain');
+    await using house = await openHouse(bootCase([], { policies: withoutRetain }));
+    const id = await forged(house);
+    const { main } = await runJob(house.run(next, { run_id: '2' }));
+    expect(messagesOf(main)).toMatch(/may be used: what uses it is not known/);
+    expect(idsIn(house)).toEqual([id]);
+  });
+});
+
 describe('an outage says nothing of an AMI', () => {
   test.each([
     [

@@ -136,11 +136,8 @@ const tagging: readonly (readonly [tag: RegExp, written: Belonging, takenOff: Be
   [/:boot-test$/, { does: ['boot'], undoes: [] }, { does: [], undoes: [] }],
   [/:protection$/, { does: ['publish'], undoes: [] }, { does: [], undoes: [] }],
   [/:published$/, { does: ['published', 'protect'], undoes: [] }, { does: [], undoes: [] }],
-  [
-    /:superseded$/,
-    { does: ['deregister', 'register', 'published'], undoes: [] },
-    { does: ['register'], undoes: ['deregister'] },
-  ],
+  [/:superseded$/, { does: ['published'], undoes: [] }, { does: ['published'], undoes: [] }],
+  [/:replaced-by$/, { does: ['deregister', 'register'], undoes: [] }, { does: ['register'], undoes: ['deregister'] }],
 ];
 const keptTag: Belonging = { does: ['encrypt', 'copy', 'copy-image', 'register', 'verify'], undoes: [] };
 

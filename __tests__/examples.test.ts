@@ -133,6 +133,8 @@ type Play = Readonly<{
   targets: readonly string[];
   /** Of each target, if it isn't `created`; null where no target is told of. */
   status?: string | null;
+  /** What its one error says, where it is to fail; then nothing follows. */
+  fails?: RegExp;
   /** The variables of what follows the step, where it takes the step's outputs. */
   env?: (made: Made) => readonly Env[];
 }>;
@@ -271,14 +273,14 @@ const plays: Readonly<Record<string, readonly Play[]>> = {
   'audit.yml': [
     {
       options: { targets: both, regions: ['eu-west-1', 'us-west-2'] },
-      contexts: (shared) => ({ 'env.AMI_ID': shared.amiId }),
       targets: [],
       status: null,
+      fails: /no target has a published AMI of the lineage golden/,
     },
     {
       options: { targets: both, regions: ['eu-west-1', 'us-west-2'] },
       contexts: (shared) => ({
-        'env.AMI_ID': shared.amiId,
+        'needs.audit.outputs.source-ami-id': shared.amiId,
         'needs.audit.outputs.missing-targets': '[{"account":"999999999999","region":"eu-west-1"}]',
       }),
       targets: ['999999999999/eu-west-1'],
@@ -624,7 +626,13 @@ describe('each action step does what it says', () => {
     const steps = await stepsBy(run);
     const [main] = steps;
     const targets = JSON.parse(main.outputs.targets ?? '[]') as TargetRecord[];
-    expect(main.annotations.filter(({ level }) => level === 'error')).toEqual([]);
+    const errors = main.annotations.flatMap(({ level, message }) => (level === 'error' ? [message] : []));
+    if (play.fails !== undefined) {
+      expect(errors).toEqual([expect.stringMatching(play.fails)]);
+      await simulator.close();
+      return;
+    }
+    expect(errors).toEqual([]);
     expect(steps.map(({ conclusion }) => conclusion)).toEqual(steps.map(() => 'success'));
     const { status: expected = 'created' } = play;
     expect(new Set(targets.map(({ status }) => status))).toEqual(new Set(expected === null ? [] : [expected]));
@@ -704,6 +712,28 @@ describe('each action step does what it says', () => {
     );
   });
 
+  test('audit.yml: what is in step is left, and what is missing is shared', async () => {
+    const workflow = read('examples/audit.yml');
+    const { inputs: asked, environment } = stepOf(workflow);
+    const options = { targets: both, regions: ['eu-west-1', 'us-west-2'] };
+    const shared = setUp(standardCase(options), options, { workflow, environment });
+    const simulator = await startSimulator(shared.scenario);
+    const share = (outputs: Env) => {
+      const contexts = Object.entries(outputs).map(([name, value]) => [`needs.audit.outputs.${name}`, value]);
+      return runJob({ inputs: filled(stepOf(workflow, 1).inputs, Object.fromEntries(contexts)), env: simulator.env });
+    };
+    const audit = () => runAction({ action: 'audit', inputs: filled(asked, {}), env: simulator.env });
+    const all = both.flatMap((account) => options.regions.map((region) => ({ account, region })));
+    const first = { 'missing-targets': JSON.stringify(all.slice(1)), 'source-ami-id': shared.amiId };
+    expect((await share(first)).main.conclusion).toBe('success');
+    // In the account that is new.
+    const { conclusion, outputs } = await audit();
+    expect([conclusion, JSON.parse(outputs['missing-targets'] ?? '')]).toEqual(['success', all.slice(0, 1)]);
+    expect((await share(outputs)).main.conclusion).toBe('success');
+    expect((await audit()).outputs).toMatchObject({ 'in-step': 'true', findings: '[]' });
+    await simulator.close();
+  });
+
   test('karpenter.yml: Karpenter finds the AMI once it is published, and none that could not be', async () => {
     const workflow = read('examples/karpenter.yml');
     const { inputs: written, environment } = stepOf(workflow);
@@ -747,7 +777,9 @@ describe('each parameter that a header names is needed', () => {
     const { inputs: written, environment } = stepOf(workflow, index);
     const { options = {}, pullRequest = false } = play;
     const shared = withServiceRoles(setUp(standardCase(options), options, { workflow, environment, without }));
-    const simulator = await startSimulator(shared.scenario);
+    // Where AWS looks for the AMI first, it tells nobody beforehand who may not publish one that is yet to be made.
+    const rules = { ...shared.scenario.rules, order: 'authorization' as const };
+    const simulator = await startSimulator({ ...shared.scenario, rules });
     simulator.setJob({ ...(environment && { environment }), pullRequest });
     const inputs = filled(written, play.contexts?.(shared, { digest: '', plan: '' }) ?? {});
     const { main } = await runJob({

@@ -1,8 +1,9 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { keyArnOf } from '../simulator/scenario.ts';
 import { customerKey, sourceAccount, sourceRegion, targetAccount } from '../simulator/scenarios/standard.ts';
 import type { Grant } from '../simulator/world.ts';
-import { runJob, type Simulator, startSimulator } from './in-process.ts';
+import { type House, killAt, openHouse } from './house/house.ts';
+import { type InProcessRun, runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
 import { changed } from './policy-cases.ts';
 import { expectTargets, type TargetRecord } from './shared-case.ts';
 
@@ -94,4 +95,41 @@ test('a role that may not list grants runs as well', async () => {
   // Preflight says what it takes; the run's end is silent.
   expect(main.annotations.map(({ message }) => message)).toEqual([expect.stringContaining('kms:ListGrants')]);
   expect(main.stdout).toMatch(/whether others made grants on \S+ is not known: .*AccessDenied/);
+});
+
+describe('where the run that let them was killed, it is told', () => {
+  const timings = { secondsPerGiB: 10 };
+
+  /** A run that is killed while the target copies, after a principal of the target made itself a grant; with its post. */
+  async function killed(house: House) {
+    const run = house.run({}, { run_id: '1' });
+    const main = await killAt(house, run, ({ action, mutating }) => {
+      if (action !== 'CopySnapshot' || !mutating) return false;
+      grantsOn(house.simulator).push(grantOf(house.simulator, { GrantId: 'f00d' }));
+      return true;
+    });
+    return { ...run, entry: 'post' as const, state: main.state, temp: main.temp };
+  }
+
+  const by = {
+    post: (_: House, post: InProcessRun) => runAction(post),
+    'the next run': async (house: House) => {
+      await house.settle();
+      return (await runJob(house.run({}, { run_id: '2' }))).main;
+    },
+    'a sweep': async (house: House) => {
+      await house.settle();
+      return runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
+    },
+  };
+
+  test.each(Object.entries(by))('by %s', async (_, takesBack) => {
+    await using house = await openHouse(customerKey({ timings }));
+    const post = await killed(house);
+    const { annotations } = await takesBack(house, post);
+    expect(annotations.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/made a grant on .* --grant-id f00d$/),
+    ]);
+    expect(grantsOn(house.simulator).map(({ GrantId }) => GrantId)).toEqual(['f00d']);
+  });
 });

@@ -202,6 +202,7 @@ describe('one problem each', () => {
     [{ 'retain-shared': 'report' }, 'retain-shared', /expected keep or by-report/],
     [{ lineage: 'web-{date}' }, 'lineage', /\{date\} is another in each bake/],
     [{ lineage: 'web-*' }, 'lineage', /at most 128 letters/],
+    [{ lineage: 'größe' }, 'lineage', /at most 128 letters \(A to Z\)/],
     [{ tags: 'no-equals' }, 'tags', /key=value/],
     [{ tags: 'a=1, b=2' }, 'tags', /each on a line of its own, or, .* in quotes: a="…"/],
     [{ 'role-session-tags': 'a=1,b=2' }, 'role-session-tags', /looks like several tags/],

@@ -219,7 +219,8 @@ describe('with a condition that is tighter, preflight or the run names the actio
   /** The case that asks for a value, where it is not the first whose policies have it. */
   const askedBy: Record<string, string> = {
     'source-role TagWhatIsMade CopySnapshot': 'mixed encryption',
-    [`target-role TagWhatIsBeingMade ${tagKeys.superseded}`]: 'taking over a name',
+    [`target-role TagWhatIsBeingMade ${tagKeys.replacedBy}`]: 'taking over a name',
+    [`target-role TagWhatIsBeingMade ${tagKeys.superseded}`]: 'publishing',
   };
 
   /** A condition's value by which the statement no longer does for what the case asks. */

@@ -77,10 +77,16 @@ const lastBake: AmiScenario = {
 
 /** An AMI that others may launch, whose successor has been published for long. */
 function sharedBake(name: string, more: Partial<AmiScenario>): AmiScenario {
-  const superseded = 'ami-00000000000000008 2026-11-02T00:00:00Z';
+  const superseded = `${amiIdOf(targetAccount, targetRegion, 'successor')} 2026-11-02T00:00:00Z`;
   const tags = { ...lastBake.tags, 'share-encrypted-ami:superseded': superseded };
   return { ...lastBake, name, tags, attributes: {}, launchPermissions: ['222222222222'], ...more };
 }
+
+/** What came after those. */
+const successor: AmiScenario = {
+  ...{ ...lastBake, name: 'successor', attributes: { CreationDate: '2026-11-02T00:00:00.000Z' } },
+  tags: { ...lastBake.tags, 'share-encrypted-ami:published': '2026-11-02T00:00:00Z' },
+};
 
 /** What an AMI was copied from that is an encrypted copy no more. */
 const former: AmiScenario = {
@@ -226,11 +232,13 @@ export const features: Record<string, Feature> = {
     options: {
       policies: ['target-retain', 'target-retain-shared', 'target-publish'],
       // AWS is to be asked of the one, and has said that nobody uses the other.
-      target: { amis: [sharedBake('asked', {}), sharedBake('reported', { usageReport: { hoursAgo: 24 } })] },
+      target: {
+        amis: [sharedBake('asked', {}), sharedBake('reported', { usageReport: { hoursAgo: 24 } }), successor],
+      },
       targetKey: { policy: openedPolicy(targetAccount, '222222222222') },
     },
     inputs: {
-      ...{ lineage: 'golden', retain: '1', 'retain-shared': 'by-report' },
+      ...{ lineage: 'golden', retain: '2', 'retain-shared': 'by-report' },
       'launch-permissions': '222222222222',
     },
   },

@@ -181,7 +181,8 @@ describe('a run that ends', () => {
     const similar = grant(there, grantName(amiId, own));
     await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }]);
     expect(grantsIn(there)).toEqual([nameless, similar]);
-    expect(there.simulator.calls.map(({ action }) => action)).not.toContain('ListGrants');
+    // Once, for what others granted meanwhile.
+    expect(there.simulator.calls.filter(({ action }) => action === 'ListGrants')).toHaveLength(1);
   });
 
   test('finds a grant by its name whose ID it was never told', async () => {

@@ -203,16 +203,18 @@ describe('retain-shared: by-report', () => {
 
   test('lifts its own protection with a cooldown by a report, and the AMI goes by it a day later', async () => {
     await using house = await openHouse(twoBakes());
-    await bake(house, 'golden-1', { ...shared, 'deregistration-protection': 'on-with-cooldown' });
+    const protecting = { 'deregistration-protection': 'on-with-cooldown' };
+    await bake(house, 'golden-1', { ...shared, ...protecting });
     await bake(house, 'golden-2', shared);
     await house.settle(4 * day);
-    await bake(house, 'golden-2');
+    const again = () => bake(house, 'golden-2', { ...byReport, ...protecting });
+    await again();
     await house.settle(day);
-    const lifted = await bake(house, 'golden-2');
+    const lifted = await again();
     expect(lifted.main.stdout).toMatch(/golden-1\) stays a day more: its protection is lifted, and has a cooldown/);
     expect([lifted.told, reportsOf(house).length]).toEqual(['', 1]);
     await house.settle(2 * day);
-    const last = await bake(house, 'golden-2');
+    const last = await again();
     expect([last.told, namesIn(house), reportsOf(house)]).toEqual(['', ['golden-2'], []]);
   });
 

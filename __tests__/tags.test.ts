@@ -37,6 +37,7 @@ test("the action's own tags have the names that resources out there bear already
     published: 'share-encrypted-ami:published',
     protection: 'share-encrypted-ami:protection',
     superseded: 'share-encrypted-ami:superseded',
+    replacedBy: 'share-encrypted-ami:replaced-by',
     bootTest: 'share-encrypted-ami:boot-test',
     encryptedCopy: 'share-encrypted-ami:encrypted-copy',
     intermediate: 'share-encrypted-ami:intermediate',

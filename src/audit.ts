@@ -1,15 +1,15 @@
-import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import type { Image, Instance } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
-import type { Place } from './aws/clients.ts';
+import { type Found, type Lying, leftAtSource, lyingAbout } from './audit/lying.ts';
 import { placeName, type Where } from './aws/errors.ts';
-import { isEncryptedCopy } from './encrypted-copy.ts';
 import type { Host } from './host.ts';
 import type { AuditRequest } from './inputs/audit.ts';
 import type { TargetRequest } from './inputs/targets.ts';
 import { joined } from './join.ts';
 import { type Accounts, openAccounts } from './observe/accounts.ts';
-import { observe } from './observe/observe.ts';
+import { type Compared, type Comparing, observeCompared, readCopies } from './observe/compared.ts';
 import { type Around, readAround, readPublished } from './observe/published.ts';
+import { leasedInstances } from './operations/instances.ts';
 import {
   type AuditFinding,
   type Auditing,
@@ -19,66 +19,65 @@ import {
   templateOf,
   whyRecalled,
 } from './plan/audit.ts';
-import { type Known, type Tie, tieOfImage, tieOfSnapshot } from './plan/evidence.ts';
+import type { Known } from './plan/evidence.ts';
 import type { Source, Target } from './plan/facts.ts';
-import { copiesOf, ownIn, ownIntermediates } from './plan/ours.ts';
+import { membersOf, whyUnpublished } from './plan/lineage.ts';
+import { ownIn } from './plan/ours.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
 import { openLog } from './report/progress.ts';
 import { ProblemsError } from './report/stopped.ts';
-import { madeOf, type Owners, readOwners } from './sweep.ts';
+import { type Owners, readOwners } from './sweep.ts';
 import { tagKeys, tagValue } from './tags.ts';
+import { fill } from './template.ts';
 
 /** What an audit has come to. */
 export type Audited = Readonly<{ source: Source; findings: readonly AuditFinding[]; seconds: number }>;
 
 /**
  * Compares each target with what a share would make and publish there, and looks for what lies about. Only reads.
- * @throws ProblemsError where nothing can be compared, since the source can't be read
+ * @throws ProblemsError where nothing can be compared: the source can't be read, or no target has anything of the lineage
  */
 export async function audit(host: Host, request: AuditRequest, signal: AbortSignal): Promise<Audited> {
   const log = openLog(host);
   const findings = openFindings(signal);
   const accounts = openAccounts(host, request, findings);
   return log.group('Comparing every target with the source AMI', async () => {
-    const observed = await observe(whatIsCompared(request), accounts, findings);
-    if (observed === undefined || findings.of(undefined).length > 0)
+    // With the lineage alone, what can't be read at the source keeps nothing else from being compared.
+    const aside = request.image === undefined ? openFindings(signal) : findings;
+    const caller = await aside.attempt('source account', 'assuming the source role', () => accounts.openSource());
+    const source = caller && accounts.source(request.source.region);
+    const comparing: Comparing = { request, accounts, findings, source, aside };
+    const compared = await observeCompared(comparing);
+    const owners =
+      source &&
+      (await aside.attempt(placeName(source), 'looking for what runs left', () =>
+        readOwners({ host, request, accounts, source, log }),
+      ));
+    const parents = compared && (await readCopies(comparing, compared.source));
+    if (compared === undefined || parents === undefined || findings.of(undefined).length > 0)
       throw new ProblemsError(findings.problems, undefined);
-    const { source } = observed;
-    const at = accounts.source(source.place.region);
-    const owners = await readOwners({ host, request, accounts, source: at, log });
-    const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
-    const known = new Map(observed.targets.map((target) => [target.request, target]));
-    const looking: Looking = { request, accounts, source, owners, parents, findings };
+    const unread = aside === findings ? '' : problemLine(aside.problems);
+    const looking: Looking = { ...compared, request, accounts, owners, parents, unread, findings };
+    const known = new Map(compared.targets.map((target) => [target.request, target]));
     const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-    for (const warning of findings.warnings()) log.warn(warning);
-    const all = [...found.flat(), ...leftAtSource(source.place, owners)];
+    for (const warning of new Set([...aside.warnings(), ...findings.warnings()])) log.warn(warning);
+    const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
     for (const { kind, account, region, why } of all) log.line(placeName({ account, region }), `${kind}: ${why}`);
-    return { source, findings: all, seconds: log.elapsedSeconds() };
+    return { source: compared.source, findings: all, seconds: log.elapsedSeconds() };
   });
 }
 
-/** Reads nothing that only a share needs: its keys, hubs, boot test, and what it may remove. */
-function whatIsCompared(request: AuditRequest): AuditRequest {
-  const none = {
-    ssmParameter: undefined,
-    launchTemplate: undefined,
-    boot: undefined,
-    lineage: undefined,
-    retain: undefined,
-  };
-  const publication = { ...request.publication, ...none };
-  const source = { ...request.source, kmsKey: undefined };
-  return { ...request, source, publication, scan: undefined, onExisting: 'reuse', topology: 'direct' };
-}
-
-type Looking = Readonly<{
-  request: AuditRequest;
-  accounts: Accounts;
-  source: Source;
-  owners: Owners;
-  parents: Known['parents'];
-  findings: Findings;
-}>;
+type Looking = Pick<Compared, 'source' | 'held'> &
+  Readonly<{
+    request: AuditRequest;
+    accounts: Accounts;
+    /** Undefined where the source account can't be read. */
+    owners: Owners | undefined;
+    parents: Known['parents'];
+    /** Why something could not be read at the source, without which the targets are compared all the same; else empty. */
+    unread: string;
+    findings: Findings;
+  }>;
 
 /** What isn't as it should be in one target; what can't be read is `unknown`, with the reason. */
 async function auditTarget(
@@ -86,20 +85,36 @@ async function auditTarget(
   asked: TargetRequest,
   observed: Target | undefined,
 ): Promise<AuditFinding[]> {
-  const { accounts, source, request, parents } = looking;
+  const { accounts, source, held } = looking;
   const name = placeName(asked);
   const findings = looking.findings.about([name]);
   const isRead = () => findings.of(name).length === 0;
   const found = async (): Promise<Found[]> => {
     if (observed === undefined || !isRead()) return [];
     const place = accounts.target(observed.place);
-    const around = await findings.attempt(name, 'looking for what bears tags of this action', () =>
-      readAround(place, observed.parts),
-    );
+    const [around, instances = []] = await joined<[Around | undefined, Instance[] | undefined]>([
+      findings.attempt(name, 'looking for what bears tags of this action', async () => {
+        return held.get(name)?.around ?? readAround(place, observed.parts);
+      }),
+      findings.attempt(name, 'looking for instances of boot tests', () => leasedInstances(place, 'any')),
+    ]);
     if (around === undefined) return [];
+    const parents = new Map([...observed.ancestry, ...(held.get(name)?.ancestry ?? []), ...looking.parents]);
     const { target } = ownIn(observed, parents, openFindings(findings.signal));
-    const own = await auditImage({ request, source, target }, place, findings);
-    return [...own, ...lyingAbout(looking, { around, target, now: place.awsNow() })];
+    const lying: Lying = {
+      around,
+      place,
+      known: { snapshots: around.parts, parents },
+      instances,
+      lineage: lineageOf(looking, place),
+    };
+    const named = { ...looking.request, image: { by: 'id', id: source.imageId } } as const;
+    const own = await auditImage({ request: named, source, target }, lying, findings);
+    return [
+      ...own,
+      ...uncompared(looking, own),
+      ...lyingAbout({ ...looking, isByLineage: looking.request.image === undefined }, lying),
+    ];
   };
   const { account, region, optional } = asked;
   const all = await found();
@@ -113,14 +128,23 @@ async function auditTarget(
   }));
 }
 
-/** A finding, of a place that is known. */
-type Found = Omit<AuditFinding, 'account' | 'region' | 'optional'>;
+/** That a target's AMI could not be compared with all that is to be read at the source. */
+function uncompared({ unread }: Looking, own: readonly Found[]): Found[] {
+  const isThere = own.every(({ kind }) => kind === 'differs');
+  return unread !== '' && isThere ? [{ kind: 'unknown', why: `not everything could be compared: ${unread}` }] : [];
+}
+
+function lineageOf({ request, source: { image } }: Looking, { account, region }: Where): string | undefined {
+  const { lineage } = request.publication;
+  return lineage && fill(lineage, { account, region, name: image.Name ?? '' });
+}
 
 /** What isn't as it should be with the AMI of a target; what can't be read of it goes into `findings`. */
-async function auditImage(auditing: Auditing, place: Place, findings: Findings): Promise<Found[]> {
+async function auditImage(auditing: Auditing, lying: Lying, findings: Findings): Promise<Found[]> {
   const { source, target } = auditing;
+  const { place } = lying;
   const image = auditedImage(auditing);
-  if (image === undefined) return [missing(target)];
+  if (image === undefined) return [missing(auditing, lying)];
   const id = image.ImageId ?? '';
   const recalled = whyRecalled(auditing, image);
   if (recalled !== undefined) return [{ kind: 'recalled', id, why: recalled }];
@@ -140,52 +164,20 @@ async function auditImage(auditing: Auditing, place: Place, findings: Findings):
   return [{ kind: 'differs', id, why: `${id}: ${why}`, differences }];
 }
 
-/** That no finished AMI of the source is there. */
-function missing({ existing }: Target): Found {
+/** That no finished AMI of the source is there, and what is instead. */
+function missing({ source, target: { existing } }: Auditing, { around, known, lineage }: Lying): Found {
   const making = existing.filter(({ State }) => State === 'pending' || State === 'available');
   const ids = making.map(({ ImageId }) => ImageId).join(', ');
   const why =
     ids === ''
-      ? 'there is no AMI of this source'
-      : `no AMI of this source is finished; ${ids} bears the lease of a run`;
-  return { kind: 'missing', why };
-}
-
-/** What bears tags of ours and is no target's AMI: left over by a run that died, or not ours. */
-function lyingAbout(
-  { source, owners, parents }: Looking,
-  { around, target, now }: Readonly<{ around: Around; target: Target; now: number }>,
-): Found[] {
-  const known: Known = { snapshots: around.parts, parents: new Map([...target.ancestry, ...parents]) };
-  const one = (id: string, left: string | undefined, tie: Tie): Found[] => {
-    if (tie.is === 'foreign') return [{ kind: 'foreign', id, why: `${id} bears tags of this action, but ${tie.why}` }];
-    return left === undefined ? [] : [{ kind: 'left-over', id, why: `${id} ${left}` }];
-  };
-  const leftBy = (resource: Image | Snapshot): string | undefined => {
-    // On an AMI, `superseded` names the next one of its lineage.
-    const taken = 'ImageId' in resource ? undefined : tagValue(resource, tagKeys.superseded);
-    const lease = tagValue(resource, tagKeys.lease) ?? taken;
-    if (lease === undefined || owners.endedSince(madeOf(resource, lease, now)) === undefined) return undefined;
-    return 'bears the lease of a run that has ended; a sweep takes it back';
-  };
-  // In the source account there are the encrypted copies, too, which are judged with what they are of.
-  const images = around.images.filter((image) => image.ImageId !== source.imageId && !isEncryptedCopy(image));
-  const snapshots = around.snapshots.filter((snapshot) => tagValue(snapshot, tagKeys.intermediate) === undefined);
-  return [
-    ...images.flatMap((image) => one(image.ImageId ?? '', leftBy(image), tieOfImage(image, known))),
-    ...snapshots.flatMap((snapshot) =>
-      one(snapshot.SnapshotId ?? '', leftBy(snapshot), tieOfSnapshot(snapshot, known)),
-    ),
-  ];
-}
-
-/** What runs that died left at the source, and what only bears the tags of encrypted copies there. */
-function leftAtSource({ account, region }: Where, { abandoned, foreign }: Owners): AuditFinding[] {
-  return [
-    ...abandoned.map(({ ImageId = '' }): AuditFinding => {
-      const why = `a run on ${ImageId} died, and what it left at the source is not taken back yet; a sweep does it`;
-      return { kind: 'left-over', account, region, id: ImageId, why };
-    }),
-    ...foreign.map((why): AuditFinding => ({ kind: 'foreign', account, region, why })),
-  ];
+      ? `there is no AMI of ${source.imageId}`
+      : `no AMI of ${source.imageId} is finished; ${ids} bears the lease of a run`;
+  const sourceOf = (image: Image) => tagValue(image, tagKeys.sourceAmi) ?? '';
+  const members = lineage === undefined ? [] : membersOf(lineage, around.images, known);
+  const others = members.filter((image) => sourceOf(image) !== source.imageId);
+  const instead = others.find((image) => whyUnpublished(image) === undefined) ?? others[0];
+  if (instead === undefined) return { kind: 'missing', why };
+  const unpublished = whyUnpublished(instead);
+  const which = unpublished === undefined ? '' : `, which ${unpublished}`;
+  return { kind: 'missing', why: `${why}; instead, there is ${instead.ImageId} of ${sourceOf(instead)}${which}` };
 }

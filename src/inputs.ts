@@ -6,7 +6,7 @@ import { type Publication, readPublication } from './inputs/publication.ts';
 import { type Reach, readReach } from './inputs/reach.ts';
 import { InputError, Reader, type ReadFile, type RunContext, runValues } from './inputs/reader.ts';
 import { readScanGate, type ScanGate } from './inputs/scan.ts';
-import { readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
+import { noteUnnamed, readSourceImage, readSourceOwners, type SourceImage } from './inputs/source-image.ts';
 import { readTags } from './inputs/tags.ts';
 import type { EnabledRegions } from './inputs/targets.ts';
 import type { Yaml } from './inputs/yaml.ts';
@@ -70,21 +70,25 @@ export type InputSources = Readonly<{
  */
 export function readInputs(get: (name: string) => string, run: RunContext, sources: InputSources = {}): Request {
   const reader = new Reader(get, sources.yaml);
-  const request = readRequest(reader, run, sources);
+  const asked = readRequest(reader, run, sources);
+  const request = { ...asked, image: asked.image ?? noteUnnamed(reader) };
   noteOthers(reader, 'share');
   if (reader.problems.length > 0) throw new InputError(reader.problems);
   return request;
 }
+
+/** A request in which nothing may name the source AMI. */
+export type SourcelessRequest = Omit<Request, 'image'> & Readonly<{ image: SourceImage | undefined }>;
 
 /** The same for an action that has other inputs beside these; what is wrong is noted in `reader`. */
 export function readRequest(
   reader: Reader,
   run: RunContext,
   { readFile = readTextFile, enabled }: InputSources,
-): Request {
+): SourcelessRequest {
   const reach = readReach(reader, run, { enabled, needsKey: true });
   const { region, partition } = reach.source;
-  const request: Request = {
+  const request: SourcelessRequest = {
     ...reach,
     image: readSourceImage(reader, { region, readFile }),
     sourceOwners: readSourceOwners(reader),

@@ -32,6 +32,8 @@ const leasePrefix = `${tagKeys.lease}:`;
 export const leaseTagKeys = `${leasePrefix}*`;
 /** The key of the tag of lease `id`. */
 export const leaseTagKey = (id: string): string => leasePrefix + id;
+/** No job lasts longer: https://docs.github.com/actions/reference/limits */
+export const longestJobMs = 5 * 24 * 3_600_000;
 const renewSeconds = 60;
 const expireSeconds = 300;
 

@@ -22,7 +22,8 @@ export async function post(host: Host): Promise<void> {
     const settings = readSettings(reader, { ...context, defaultRegion: state.region || context.defaultRegion });
     if (reader.problems.length > 0) throw new InputError(reader.problems);
     const { takeBack } = await import('./take-back.ts');
-    const { done, failed } = await takeBack(host, settings, state);
+    const { done, failed, warned } = await takeBack(host, settings, state);
+    for (const what of warned) warn(what);
     for (const what of done) runner.info(logText(oneLine(what)));
     const next = state.imageId === '' ? '' : `. The next run on ${state.imageId} takes it back`;
     for (const what of failed) {

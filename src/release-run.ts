@@ -1,8 +1,6 @@
 import { errorMessage, placeName } from './aws/errors.ts';
-import { regionOfKey } from './aws/kms.ts';
 import { joined } from './join.ts';
 import { readerOf } from './lease.ts';
-import { foreignGrants } from './observe/foreign-grants.ts';
 import type { OpenRun } from './open-run.ts';
 import type { Outcomes } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
@@ -32,6 +30,8 @@ export function begin(run: Run, plan: Plan): void {
   run.ledger.write({
     ...{ account: source.account, region: source.place.region, regions, grantKeys: plan.keys },
     ...{ imageId: source.imageId, leaseId: run.leaseId },
+    // Where the AMI can't be tagged, there is no lease that tells it.
+    since: run.accounts.source(source.place.region).awsNow(),
     boots: boots.length > 0,
     targets: Object.fromEntries(
       [...byRole].map(([role, targets]) => [role, targets.map(({ target }) => placeName(target.place))]),
@@ -50,12 +50,11 @@ export async function end(
 ): Promise<ReleaseReport> {
   // A renewal of a lease that is under way would put it back.
   await joined(leases.map((lease) => lease.stop()));
-  const [report] = await joined<[ReleaseReport, unknown]>([
-    takesLease(plan) ? releaseRun({ run, regranted }, plan, outcomes) : Promise.resolve(nothing),
-    tellForeignGrants(run, outcomes),
-  ]);
+  const report = takesLease(plan) ? await releaseRun({ run, regranted }, plan, outcomes) : nothing;
   const failed = [...left, ...failedRemovals(run, outcomes), ...report.failed];
-  for (const what of [...report.done, ...report.stays, ...report.goesOn]) run.log.line('clean-up', what);
+  for (const what of [...report.done, ...report.stays, ...report.goesOn, ...report.unknown])
+    run.log.line('clean-up', what);
+  for (const what of report.warned) run.log.warn(what);
   for (const what of failed) run.log.line('clean-up', `left behind: ${what}`);
   for (const what of report.allowed) warnOfRest(run, what);
   // What a call that was cut off made may be seen only later; post looks again.
@@ -113,31 +112,9 @@ function grantsOf(outcomes: Outcomes): KnownGrant[] {
   return [...outcomes.values()].flatMap((outcome) => {
     const { operation } = outcome;
     if (operation.kind !== 'allow' || operation.by !== 'grant' || outcome.is === 'not begun') return [];
-    return [{ keyArn: operation.key, grantId: outcome.is === 'done' ? outcome.result.grantId : undefined }];
+    const grantId = outcome.is === 'done' ? outcome.result.grantId : undefined;
+    return [{ keyArn: operation.key, grantId, account: operation.principalArn.split(':')[4] }];
   });
-}
-
-/** Looking at what others granted must not keep a run that is told to stop. */
-const lookMs = 5000;
-
-/** Tells of grants that accounts made while the run's own let them use a key. Never throws. */
-async function tellForeignGrants({ host, accounts, log }: Run, outcomes: Outcomes): Promise<void> {
-  const granted = [...outcomes.values()].flatMap(({ operation, is }) =>
-    operation.kind === 'allow' && operation.by === 'grant' && is !== 'not begun' ? [operation] : [],
-  );
-  const signal = host.clock.after(lookMs);
-  await joined(
-    [...Map.groupBy(granted, ({ key }) => key)].map(async ([key, operations]) => {
-      const users = new Set(operations.map(({ principalArn }) => principalArn.split(':')[4] ?? ''));
-      const place = accounts.source(regionOfKey(key)).until(signal);
-      try {
-        const since = place.awsNow() - log.elapsedSeconds() * 1000;
-        for (const what of await foreignGrants(place, key, { accounts: users, since })) log.warn(what);
-      } catch (error) {
-        log.line('clean-up', `whether others made grants on ${key} is not known: ${errorMessage(error)}`);
-      }
-    }),
-  );
 }
 
 /** The keys whose policies were changed, or may have been. */

@@ -2,22 +2,23 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
-import { errorMessage, isDenied, placeName } from './aws/errors.ts';
+import { errorMessage, placeName } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import { snapshotIdsOf } from './image.ts';
 import type { SweepRequest } from './inputs/sweep.ts';
 import type { TargetRequest } from './inputs/targets.ts';
 import { joined } from './join.ts';
-import { leasesOf, leaseTagKeys, newLeaseId, readerOf, sortLeases, unreadableLeases } from './lease.ts';
+import { leasesOf, leaseTagKeys, longestJobMs, newLeaseId, readerOf, sortLeases, unreadableLeases } from './lease.ts';
 import { emptyLedger } from './ledger.ts';
 import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { describeKey } from './observe/key.ts';
 import { hubKey } from './observe/observe.ts';
 import { keyObstacle } from './observe/source.ts';
-import { leasedInstances } from './operations/instances.ts';
-import { endedCopyMs, longestJobMs } from './plan/earlier.ts';
+import { leasedInstancesIfAny } from './operations/instances.ts';
+import { endedCopyMs } from './plan/earlier.ts';
 import { madeAt, tieOfEncryptedCopy, tieOfEncryptedSnapshot } from './plan/evidence.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
+import { replacedByOf } from './plan/replaced.ts';
 import { findEncryptedCopies } from './release/encrypted-copies.ts';
 import { nothing, type ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
@@ -56,7 +57,9 @@ export async function sweep(host: Host, request: SweepRequest, signal: AbortSign
   const isLast = reports.every(({ failed, allowed }) => failed.length === 0 && allowed.length === 0);
   for (const image of owners.abandoned) reports.push(await sweepSource(sweeping, image, isLast));
   const all = (kind: keyof ReleaseReport) => reports.flatMap((report) => report[kind]);
-  for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...owners.foreign]) log.line('sweep', what);
+  for (const what of [...all('done'), ...all('stays'), ...all('foreign'), ...all('unknown'), ...owners.foreign])
+    log.line('sweep', what);
+  for (const what of all('warned')) log.warn(what);
   if (all('done').length === 0)
     log.line('sweep', `nothing was left in ${placeName(sweeping.source)} and ${request.targets.length} targets`);
   return { done: all('done'), failed: all('failed'), allowed: all('allowed') };
@@ -71,7 +74,10 @@ type Looking = Readonly<{
 }>;
 type Sweeping = Looking & Readonly<{ request: SweepRequest; account: string }>;
 
-/** Something that bears a tag of ours, with what it claims by it. */
+/**
+ * Something that bears the mark of a run, with what it claims by it: on which source AMI the run was, and since when it
+ * bears the mark at the earliest.
+ */
 type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: number; isAvailable: boolean }>;
 type Looked = Readonly<{ place: Place; made: readonly Made[] }>;
 
@@ -90,19 +96,16 @@ function lookAtTargets(
     if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;
     const place = accounts.target(target);
     const made = await own.attempt(placeName(place), 'looking for copies', () =>
-      joined([madeWith(place, tagKeys.lease), madeWith(place, tagKeys.superseded), launchedIn(place)]),
+      joined([madeIn(place), launchedIn(place)]),
     );
     return made && { place, made: made.flat() };
   };
   return joined(request.targets.map(async (target) => ({ target, looked: await look(target) })));
 }
 
-/** The instances with a lease; none where the role may not look: no run has launched anything by it either. */
+/** The instances with a lease. */
 async function launchedIn(place: Place): Promise<Made[]> {
-  const found = await leasedInstances(place, 'any').catch((error: unknown) => {
-    if (!isDenied(error)) throw error;
-    return [];
-  });
+  const found = await leasedInstancesIfAny(place, 'any');
   return found.map((one) => ({
     id: one.InstanceId ?? '',
     sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
@@ -112,25 +115,27 @@ async function launchedIn(place: Place): Promise<Made[]> {
   }));
 }
 
-/** The account's images and snapshots with a tag of ours. */
-async function madeWith(place: Place, key: string): Promise<Made[]> {
-  const filter = { Name: 'tag-key', Values: [key] };
+/** The account's images and snapshots with the mark of a run. */
+async function madeIn(place: Place): Promise<Made[]> {
   const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
-    ownImages(place, filter),
-    ownSnapshots(place, filter),
+    ownImages(place, { Name: 'tag-key', Values: [tagKeys.lease] }),
+    ownSnapshots(place, { Name: 'tag-key', Values: [tagKeys.lease, tagKeys.replacedBy] }),
   ]);
-  return [...images, ...snapshots].map((one) => madeOf(one, tagValue(one, key) ?? '', place.awsNow()));
+  return [...images, ...snapshots].flatMap((one) => madeOf(one, place.awsNow()));
 }
 
-/** What an image or a snapshot claims by its tags, and when it was made as far as AWS says. */
-export function madeOf(one: Image | Snapshot, lease: string, now: number): Made {
-  return {
-    id: idOf(one),
-    sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
-    lease,
-    since: madeAt(one) ?? now,
-    isAvailable: isImage(one) && one.State === 'available',
-  };
+/** What an image or a snapshot claims by the marks of runs, and since when as far as AWS says. */
+export function madeOf(one: Image | Snapshot, now: number): Made[] {
+  const lease = tagValue(one, tagKeys.lease);
+  const replaced = isImage(one) ? undefined : replacedByOf(one);
+  const base = { id: idOf(one), isAvailable: isImage(one) && one.State === 'available' };
+  const sourceAmi = tagValue(one, tagKeys.sourceAmi) ?? '';
+  return [
+    ...(lease === undefined ? [] : [{ ...base, sourceAmi, lease, since: madeAt(one) ?? now }]),
+    ...(replaced === undefined
+      ? []
+      : [{ ...base, sourceAmi: replaced.imageId, lease: replaced.lease, since: replaced.at }]),
+  ];
 }
 
 const isImage = (one: Image | Snapshot): one is Image => 'ImageId' in one;
@@ -164,17 +169,20 @@ export async function readOwners({ host, request, accounts, source, log }: Looki
     for (const tag of unreadableLeases(image.Tags, reader.now))
       log.warn(`the tag ${tag} of ${image.ImageId} reads as no run's lease, and is left alone`);
   const isOld = (since: number) => reader.now - since > longestJobMs;
+  const atWork = new Set(
+    [...sorted.values()].flatMap(({ live, outdated }) => [...live, ...outdated]).map(({ id }) => id),
+  );
   const proven = copies.filter(({ tie }) => tie.is === 'proven');
   const unleased = proven.filter(({ sourceAmi, since }) => !sorted.has(sourceAmi) && isOld(since));
   return {
     endedSince({ lease, sourceAmi, since, isAvailable }) {
       if (lease === endedLease) return reader.now - since > endedCopyMs ? 0 : undefined;
-      const { live = [], outdated = [], dead = [] } = sorted.get(sourceAmi) ?? {};
-      const ended = dead.find(({ id }) => id === lease);
+      // Whatever AMI it is on: a tag on the resource says which.
+      if (atWork.has(lease)) return undefined;
+      const ended = sorted.get(sourceAmi)?.dead.find(({ id }) => id === lease);
       if (ended !== undefined) return ended.since;
-      const isHeld = [...live, ...outdated].some(({ id }) => id === lease);
       // By its age alone, no AMI is removed that may be in use: its tag may not have been taken off.
-      return !isHeld && isOld(since) && !isAvailable ? 0 : undefined;
+      return isOld(since) && !isAvailable ? 0 : undefined;
     },
     abandoned: [
       ...[...sorted.values()].flatMap(({ image, dead }) => (dead.length > 0 ? [image] : [])),

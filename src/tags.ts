@@ -16,11 +16,10 @@ export const tagKeys = {
   published: 'share-encrypted-ami:published',
   /** On AMIs whose deregistration protection is this action's: `on`, or `on-with-cooldown`. */
   protection: 'share-encrypted-ami:protection',
-  /**
-   * On AMIs of a lineage: the ID of the next one, and since when that is published. On the snapshots of an AMI that gave its
-   * name to the one that replaces it: the lease of the run that took it.
-   */
+  /** On AMIs of a lineage: the ID of the next one, and since when that is published. */
   superseded: 'share-encrypted-ami:superseded',
+  /** On the snapshots of an AMI that gave its name to the one that replaces it: who took it (plan/replaced.ts). */
+  replacedBy: 'share-encrypted-ami:replaced-by',
   /** On target AMIs: what the boot test has shown. */
   bootTest: 'share-encrypted-ami:boot-test',
   /** On a copied AMI and its snapshots: the encrypted copy, or hub, that was copied. */
@@ -45,8 +44,8 @@ export const maxTags = 50;
 /** So many characters a value has at most. */
 export const maxTagValue = 256;
 
-/** The most tags that this action puts on a resource for itself; it marks as superseded only what isn't full. */
-export const ownTagCount = Object.keys(tagKeys).length - 1;
+/** The most tags that this action puts on a resource for itself; what came after it is said only where there is room. */
+export const ownTagCount = Object.keys(tagKeys).length - 2;
 
 /** `record` as EC2 wants tags; empty values of ours say nothing and are left out. */
 export function toTags(record: Readonly<Record<string, string>>): Tag[] {
@@ -64,7 +63,7 @@ export function tagValue(resource: { Tags?: Tag[] | undefined }, key: string): s
  * as a part of its AMI.
  */
 export function isMarked(copy: { Tags?: Tag[] | undefined }): boolean {
-  const marks = [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== undefined);
+  const marks = [tagKeys.lease, tagKeys.replacedBy].filter((key) => tagValue(copy, key) !== undefined);
   return marks.length > 0 && tagValue(copy, tagKeys.intermediate) === undefined;
 }
 

@@ -29,7 +29,7 @@ export async function takeBack(
   host: Host,
   settings: Settings,
   state: LedgerState,
-): Promise<Pick<ReleaseReport, 'done' | 'failed'>> {
+): Promise<Pick<ReleaseReport, 'done' | 'failed' | 'warned'>> {
   const { clock } = host;
   const signal = clock.after(postMinutes * 60_000);
   const clients = openClients(host);
@@ -69,6 +69,7 @@ export async function takeBack(
     patient: false,
   };
   let failed: string[] = [];
+  const warned = new Set<string>();
   for (const [index, seconds] of passesAfterSeconds.entries()) {
     const before = passesAfterSeconds[index - 1] ?? 0;
     await clock.sleep((seconds - before) * 1000, signal);
@@ -79,6 +80,7 @@ export async function takeBack(
       ...releasing,
       isLast: index === passesAfterSeconds.length - 1,
     });
+    for (const what of report.warned) warned.add(what);
     done.push(...report.done, ...(index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []));
     // A later pass makes an earlier one's failures good, or tells of them again.
     failed = [...notPutBack, ...report.failed];
@@ -86,7 +88,7 @@ export async function takeBack(
   // What one cause keeps from being taken back is one message.
   if (outside !== undefined) failed = [[...knownLeft({ ...releasing, isLast: true }), ...failed, outside].join('; ')];
   // A later pass finds again what an earlier one has done, until AWS shows it.
-  return { done: [...new Set(done)], failed };
+  return { done: [...new Set(done)], failed, warned: [...warned] };
 }
 
 /**

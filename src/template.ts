@@ -39,9 +39,9 @@ export function needsSourceImage(template: string): boolean {
   return /\{(name|source-ami)\}/.test(template);
 }
 
-const ofAnyRun: Readonly<Record<string, string>> = { date: '\\d{8}', sha: '[0-9a-f]*', 'run-id': '\\d*' };
+const ofAnyRun: Readonly<Record<string, string>> = { date: '\\d{8}', sha: '[0-9a-f]*', 'run-id': '\\d*', name: '.*' };
 
-/** What `template` may have become in any run: its placeholders filled in, and for the run's own whatever they may be. */
+/** What `template` may have become in any run: its placeholders filled in, and for what isn't known whatever it may be. */
 export function filledByAnyRun(template: string, values: Partial<TemplateValues>): RegExp {
   const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const parts = fill(template, values).split(placeholder);

@@ -46,6 +46,7 @@ const claims = fc.record(
     'kms-key': fc.oneof({ weight: 3, arbitrary: fc.constant('key') }, fc.constant('odd')),
     lease: holder,
     superseded: holder,
+    'replaced-by': holder,
     intermediate: fc.constantFrom('true', 'dead', 'unknown', 'odd'),
     lineage: fc.constantFrom('golden', 'golden-image', 'odd'),
     'source-instance': fc.constant('i-0123456789abcdef0'),
@@ -96,7 +97,7 @@ const play = fc.record({
   isShared: fc.boolean(),
   /** On the AMI that the action has made before, and on its snapshot: whatever an AMI that nobody makes can bear. */
   ownTags: fc.record({ lease: fc.constantFrom('unknown', 'ended') }, { requiredKeys: [] }),
-  ownDiskTags: fc.record({ lease: holder, superseded: holder }, { requiredKeys: [] }),
+  ownDiskTags: fc.record({ lease: holder, 'replaced-by': holder }, { requiredKeys: [] }),
   there: fc.array(foreign, { minLength: 1, maxLength: 6 }),
 });
 type Play = typeof play extends fc.Arbitrary<infer T> ? T : never;
@@ -122,7 +123,11 @@ function tagsOf({ house, golden }: Scene, claimed: Claims, own: string): Tags {
     ...{ golden: golden.data.ImageId, disk: diskOf(house.simulator, golden).data.SnapshotId, older, own },
     key: `arn:aws:kms:eu-west-1:${targetAccount}:key/${keyId(house)}`,
   };
-  const entries = Object.entries(claimed).map(([key, value = '']) => [`${prefix}${key}`, known[value] ?? value]);
+  const entries = Object.entries(claimed).map(([key, value = '']) => {
+    const claim = known[value] ?? value;
+    const isOfName = key === 'replaced-by';
+    return [`${prefix}${key}`, isOfName ? `${golden.data.ImageId} ${claim} 2026-10-01T00:00:00.000Z` : claim];
+  });
   return Object.fromEntries(entries);
 }
 

@@ -86,7 +86,7 @@ function ours(simulator: Simulator): string[] {
       const tagsOf = (what: string, tags: readonly { Key?: string | undefined }[]) =>
         tags.flatMap(({ Key }) =>
           Key?.startsWith(prefix) &&
-          (isSource || /lease/.test(Key) || (what.startsWith('snap-') && /superseded/.test(Key)))
+          (isSource || /lease/.test(Key) || (what.startsWith('snap-') && /replaced-by/.test(Key)))
             ? [`${where}: tag ${Key} on ${what}`]
             : [],
         );

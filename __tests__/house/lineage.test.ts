@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import type { Timings } from '../../simulator/hardness.ts';
 import { amiIdOf } from '../../simulator/scenario.ts';
 import {
   type Case,
@@ -9,7 +10,7 @@ import {
   targetRegion,
 } from '../../simulator/scenarios/standard.ts';
 import { type Region, regionOf } from '../../simulator/world.ts';
-import { runJob } from '../in-process.ts';
+import { runAction, runJob, startAction } from '../in-process.ts';
 import { type House, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
 
 /* A lineage is what the inputs say it is, from bake to bake; nothing else goes by it. */
@@ -18,10 +19,10 @@ const day = 24 * 60;
 const volumes = [{ device: '/dev/xvda', sizeGiB: 8, key: 'cmkSource' }];
 const target = [targetAccount, targetRegion] as const;
 
-function bakes(...names: string[]): Case {
+function bakes(names: readonly string[], more: Partial<Timings> = {}): Case {
   const [first, ...later] = names.map((name) => ({ name, volumes }));
   const policies = ['target-retain', 'target-publish', 'target-ssm-parameter'];
-  const timings = { baseSeconds: 60, secondsPerGiB: 0 };
+  const timings = { baseSeconds: 60, secondsPerGiB: 0, ...more };
   return standardCase({ timings, policies, volumes, ami: { name: first?.name ?? '' }, source: { amis: later } });
 }
 
@@ -54,7 +55,7 @@ function addTemplate(region: Region, id: string, images: readonly string[]): voi
 
 describe('a lineage', () => {
   test('is kept at two, and nothing goes before its successor has been published for a week', async () => {
-    await using house = await openHouse(bakes('eks-node-1.29', 'eks-node-1.30', 'eks-node-1.31', 'base-22.04'));
+    await using house = await openHouse(bakes(['eks-node-1.29', 'eks-node-1.30', 'eks-node-1.31', 'base-22.04']));
     const retain = { retain: '1', 'retain-days': '7' };
     // Of another lineage, although its name differs by digits only.
     const other = await bake(house, 'base-22.04', { lineage: 'base', retain: '1' });
@@ -79,8 +80,33 @@ describe('a lineage', () => {
     expect(house.remains()).toEqual([]);
   });
 
+  test('goes back to an AMI before, and forth: each counts from when it was published again', async () => {
+    await using house = await openHouse(bakes(['golden-1', 'golden-2', 'golden-3']));
+    const retain = { retain: '1', 'retain-days': '7' };
+    const first = await bake(house, 'golden-1');
+    await house.settle(20 * day);
+    const second = await bake(house, 'golden-2');
+    await house.settle(10 * day);
+    const back = await bake(house, 'golden-1', retain);
+    expect([back.id, back.told]).toEqual([first.id, '']);
+    expect(back.main.stdout).toMatch(/golden-2\) stays: its successor has been published for 0 of 7 days/);
+    const published = tagsOf(house, first.id, 'published');
+    expect(tagsOf(house, first.id, 'superseded')).toBeUndefined();
+    expect(tagsOf(house, second.id, 'superseded')).toBe(`${first.id} ${published}`);
+    await house.settle(6 * day);
+    const again = await bake(house, 'golden-1', retain);
+    expect([again.id, tagsOf(house, first.id, 'published')]).toEqual([first.id, published]);
+    expect(again.main.stdout).toMatch(/golden-2\) stays: its successor has been published for 6 of 7 days/);
+    const forth = await bake(house, 'golden-2', retain);
+    expect([forth.id, namesIn(house)]).toEqual([second.id, ['golden-1', 'golden-2']]);
+    expect(tagsOf(house, second.id, 'superseded')).toBeUndefined();
+    await house.settle(8 * day);
+    const last = await bake(house, 'golden-2', retain);
+    expect([last.told, namesIn(house)]).toEqual(['', ['golden-2']]);
+  });
+
   test('keeps what others may launch; a launch before the next one was published holds nothing', async () => {
-    await using house = await openHouse(bakes('web-3f9ac21', 'web-77b0c1d', 'web-9e1f002'));
+    await using house = await openHouse(bakes(['web-3f9ac21', 'web-77b0c1d', 'web-9e1f002']));
     const shared = await bake(house, 'web-3f9ac21', { 'launch-permissions': '222222222222' });
     const launched = await bake(house, 'web-77b0c1d');
     const image = regionOf(house.simulator.world, ...target).images.get(launched.id);
@@ -97,7 +123,7 @@ describe('a lineage', () => {
 
   test('lifts its own protection when the time has come, and no other; with a cooldown, a day before', async () => {
     const names = ['golden-1', 'golden-2', 'golden-3', 'golden-4'];
-    await using house = await openHouse(bakes(...names));
+    await using house = await openHouse(bakes(names));
     const retain = { retain: '1' };
     const region = regionOf(house.simulator.world, ...target);
     const stranger = await bake(house, 'golden-1');
@@ -106,24 +132,28 @@ describe('a lineage', () => {
     await bake(house, 'golden-2', { ...retain, 'deregistration-protection': 'on' });
     const third = await bake(house, 'golden-3', { ...retain, 'deregistration-protection': 'on-with-cooldown' });
     expect([third.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-3']]);
-    const fourth = await bake(house, 'golden-4', retain);
+    // A run that asks for no protection lifts none, whatever a tag says.
+    const none = await bake(house, 'golden-4', retain);
+    expect(none.main.stdout).toMatch(/golden-3\) stays: it is protected from deregistration/);
+    const protecting = { ...retain, 'deregistration-protection': 'on' };
+    const fourth = await bake(house, 'golden-4', protecting);
     expect(fourth.main.stdout).toMatch(/golden-3\) stays a day more: its protection is lifted, and has a cooldown/);
     const state = () => region.images.get(third.id)?.data.DeregistrationProtection;
     expect([namesIn(house), state()]).toEqual([['golden-1', 'golden-3', 'golden-4'], 'disabled-with-cooldown']);
     // It comes into use meanwhile.
     addTemplate(region, 'lt-0aaaaaaaaaaaaaaa3', [third.id]);
     await house.settle(2 * day);
-    await bake(house, 'golden-4', retain);
+    await bake(house, 'golden-4', protecting);
     expect(state()).toBe('enabled-with-cooldown');
     region.launchTemplates.clear();
-    await bake(house, 'golden-4', retain);
+    await bake(house, 'golden-4', protecting);
     await house.settle(2 * day);
-    const last = await bake(house, 'golden-4', retain);
+    const last = await bake(house, 'golden-4', protecting);
     expect([last.told, namesIn(house)]).toEqual(['', ['golden-1', 'golden-4']]);
   });
 
   test('keeps what a launch template resolves by an older version of a parameter, and what a group is pinned to', async () => {
-    await using house = await openHouse(bakes('golden-1', 'golden-2', 'golden-3'));
+    await using house = await openHouse(bakes(['golden-1', 'golden-2', 'golden-3']));
     const [resolved, pinned] = [await bake(house, 'golden-1'), await bake(house, 'golden-2')];
     const region = regionOf(house.simulator.world, ...target);
     const others = { type: 'String', dataType: 'text', tags: [] };
@@ -144,7 +174,7 @@ describe('a lineage', () => {
   });
 
   test('keeps its name from bake to bake, unless something would launch the old one anew', async () => {
-    await using house = await openHouse(bakes('golden-1', 'golden-2', 'golden-3'));
+    await using house = await openHouse(bakes(['golden-1', 'golden-2', 'golden-3']));
     const named = { 'target-ami-name': 'golden', 'on-existing': 'replace' };
     const first = await bake(house, 'golden-1', named);
     const second = await bake(house, 'golden-2', named);
@@ -161,5 +191,37 @@ describe('a lineage', () => {
     const another = await bake(house, 'golden-3', { ...named, lineage: 'silver' });
     expect(another.told).toMatch(/the name "golden" is taken by ami-/);
     expect(stockOf(house.simulator, ...target).images.map(({ data }) => data.ImageId)).toEqual([second.id]);
+  });
+
+  test('keeps the snapshots of the AMI whose name is being taken, whoever sweeps or runs on the old one meanwhile', async () => {
+    await using house = await openHouse(bakes(['golden-1', 'golden-2'], { nameFreedAfterSeconds: 280 }));
+    const { simulator } = house;
+    const named = { 'target-ami-name': 'golden', 'on-existing': 'replace', lineage: 'golden' };
+    await bake(house, 'golden-1', named);
+    await house.settle(30 * day);
+    const [former] = stockOf(simulator, ...target).snapshots.map(({ data }) => data.SnapshotId);
+    const isKept = () => stockOf(simulator, ...target).snapshots.some(({ data }) => data.SnapshotId === former);
+    const second = { ...named, 'ami-id': amiIdOf(sourceAccount, sourceRegion, 'golden-2') };
+    const live = startAction(house.run(second, { run_id: '2' }));
+    await new Promise<void>((taken) =>
+      simulator.onCall(({ action, mutating, outcome }) => {
+        if (action === 'DeregisterImage' && mutating && outcome === 'ok') taken();
+      }),
+    );
+    const sweep = () => runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
+    const swept = await sweep();
+    const old = await bake(house, 'golden-1', { 'target-ami-name': 'another' });
+    const audited = await runAction({ ...house.run({ 'ami-id': second['ami-id'] }), action: 'audit' });
+    expect([swept.conclusion, old.told, isKept()]).toEqual(['success', '', true]);
+    expect(audited.outputs.findings).not.toContain(former);
+    live.kill();
+    expect((await live.result).signal).toBe('SIGKILL');
+    // Nobody is at work any more; but it is all that there is of the AMI.
+    await house.settle(20 * 60);
+    expect([messagesOf(await sweep()), isKept()]).toEqual([expect.stringContaining(`${former} in `), true]);
+    await bake(house, 'golden-1', { 'target-ami-name': 'another' });
+    expect(isKept()).toBe(true);
+    const next = await bake(house, 'golden-2', named);
+    expect([next.told, isKept(), house.remains()]).toEqual(['', false, []]);
   });
 });

@@ -177,7 +177,7 @@ describe('a snapshot that another AMI has by now stays with it, is told, and fai
     const made = stockOf(house.simulator, ...target);
     expect(made.images.map(({ data }) => data.Name)).toEqual(['theirs', recordsOf(main)[0]?.amiName]);
     const kept = made.snapshots.find(({ data }) => data.SnapshotId === id);
-    expect(kept?.data.Tags.filter(({ Key }) => /:(lease|superseded)$/.test(Key ?? ''))).toEqual([]);
+    expect(kept?.data.Tags.filter(({ Key }) => /:(lease|replaced-by)$/.test(Key ?? ''))).toEqual([]);
     expect(main.annotations.map(({ message }) => message)).toEqual([expect.stringContaining(`${id} of `)]);
     expect(post.annotations).toEqual([]);
   });

@@ -125,6 +125,12 @@ const alike: readonly (readonly [string, ForeignImage['data'] & object, ForeignS
   ['a copy of another AMI', { SourceImageId: older, SourceImageRegion: 'us-east-1' }, copied],
 ];
 
+/** Each mark that a run puts on snapshots. */
+const marksOf = (amiId: string, lease: string): Tags[] => [
+  { [`${prefix}lease`]: lease },
+  { [`${prefix}replaced-by`]: `${amiId} ${lease} 2026-10-01T00:00:00.000Z` },
+];
+
 const rows: readonly Row[] = [
   {
     name: 'the source AMI itself, tagged as its own encrypted copy',
@@ -245,8 +251,8 @@ const rows: readonly Row[] = [
         return leases
           .filter((lease) => isDead === (lease === deadLease))
           .flatMap((lease) =>
-            ['lease', 'superseded'].map((mark) => {
-              const tags = { [`${prefix}source-ami`]: amiId, [`${prefix}${mark}`]: lease };
+            marksOf(amiId, lease).map((mark) => {
+              const tags = { [`${prefix}source-ami`]: amiId, ...mark };
               return putSnapshot(house.simulator, target, { tags });
             }),
           );
@@ -309,9 +315,7 @@ describe('a sweep leaves alone what somebody else has, however old, and succeeds
       forge: ({ house, golden }) => {
         tag(golden, deadLeaseTag);
         return leases.flatMap((lease) =>
-          ['lease', 'superseded'].map((mark) =>
-            putSnapshot(house.simulator, target, { tags: gone({ [`${prefix}${mark}`]: lease }) }),
-          ),
+          marksOf(older, lease).map((mark) => putSnapshot(house.simulator, target, { tags: gone(mark) })),
         );
       },
     },
@@ -580,6 +584,9 @@ describe('an AMI that somebody else makes under the name meanwhile', () => {
     ['by somebody else, with on-existing: fail, by route copy', { ...byCopy, 'on-existing': 'fail' }, () => {}],
     ['of blocks of their own', {}, (_, { data }) => Object.assign(data, { Description: 'mine', VolumeId: 'vol-0aa' })],
     ['that differs', {}, ({ data }) => Object.assign(data, { EnaSupport: false })],
+    ['of no lineage', { lineage: 'golden' }, () => {}],
+    ['of the lineage by a tag alone', { lineage: 'golden' }, (rival) => tag(rival, { [`${prefix}lineage`]: 'golden' })],
+    ['that failed its boot test', { 'ssm-parameter': '' }, (rival) => tag(rival, { [`${prefix}boot-test`]: 'failed' })],
   ];
 
   test.each(refused)('%s is not used', async (_, inputs, change) => {

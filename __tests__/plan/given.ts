@@ -10,6 +10,7 @@ import type { Intermediates, Observed, Source, SourceSnapshot, Target } from '..
 import type { Kind, Operation, OperationOf } from '../../src/plan/operation.ts';
 import { planOf } from '../../src/plan/plan.ts';
 import { openFindings } from '../../src/plan/problem.ts';
+import { type ReplacedBy, replacedByTag } from '../../src/plan/replaced.ts';
 import { tagKeys } from '../../src/tags.ts';
 
 /*
@@ -115,6 +116,7 @@ export function targetIn(account: string, region: string, over: Partial<Target> 
     namesake: undefined,
     made: [],
     earlierCopies: [],
+    replaced: [],
     used: new Set(),
     existingExtras: new Map(),
     users: new Map(),
@@ -162,7 +164,7 @@ export function snapshotOf(image: Image, kmsKeyArn = targetKey): Snapshot {
 type CopyFacts = {
   of?: string;
   lease?: string | undefined;
-  superseded?: string;
+  replacedBy?: ReplacedBy;
   run?: string | undefined;
   key?: string;
   state?: SnapshotState;
@@ -171,13 +173,13 @@ type CopyFacts = {
 
 /** A copy of a source snapshot in the target; that of a run that has died, unless said otherwise. */
 export function earlierCopy(id: string, facts: CopyFacts = {}): Snapshot {
-  const { of = 'snap-b007', lease = deadLease, key = targetKey, state = 'completed', started, superseded, run } = facts;
+  const { of = 'snap-b007', lease = deadLease, key = targetKey, state = 'completed', started, replacedBy, run } = facts;
   const marks = {
     [tagKeys.sourceAmi]: 'ami-601d',
     [tagKeys.sourceSnapshot]: of,
     [tagKeys.kmsKey]: key,
     [tagKeys.lease]: 'lease' in facts ? facts.lease : lease,
-    [tagKeys.superseded]: superseded,
+    [tagKeys.replacedBy]: replacedBy && replacedByTag(replacedBy).Value,
     [tagKeys.run]: run,
   };
   const Tags = tagsOf(marks);

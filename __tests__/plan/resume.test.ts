@@ -1,8 +1,11 @@
+import type { Snapshot } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { endedCopyMs, longestJobMs } from '../../src/plan/earlier.ts';
+import { longestJobMs } from '../../src/lease.ts';
+import { endedCopyMs } from '../../src/plan/earlier.ts';
 import { endedLease, tagKeys } from '../../src/tags.ts';
 import {
+  comesAfter,
   copiedAmi,
   copyOf,
   deadLease,
@@ -529,21 +532,30 @@ describe('a snapshot copy that an earlier run left', () => {
     ]);
   });
 
-  test('of an AMI that gave its name up is deleted once its run died and no AMI has it', () => {
-    const gaveUp = (id: string, superseded: string, age = 0) =>
-      earlierCopy(id, { lease: undefined, superseded, started: new Date(now - age).toISOString() });
-    const earlierCopies = [
+  test('of an AMI that gave its name up is deleted once its run died and no AMI has it, after the new AMI is right', () => {
+    const gaveUp = (id: string, lease: string, { age = 0, started = 2 * longestJobMs } = {}) => {
+      const replacedBy = { imageId: 'ami-601d', lease, at: now - age };
+      return earlierCopy(id, { lease: undefined, replacedBy, started: new Date(now - started).toISOString() });
+    };
+    const marked = gaveUp('snap-odd', deadLease);
+    const replaced = [
       gaveUp('snap-left', deadLease),
-      gaveUp('snap-living', liveLease),
-      gaveUp('snap-lost', lostLease, longestJobMs),
-      gaveUp('snap-old', lostLease, longestJobMs + 1),
+      gaveUp('snap-living', liveLease, { age: 2 * longestJobMs }),
+      gaveUp('snap-lost', lostLease, { age: longestJobMs }),
+      gaveUp('snap-old', lostLease, { age: longestJobMs + 1 }),
+      // Whatever a tag says, not before it was made.
+      gaveUp('snap-young', lostLease, { age: longestJobMs + 1, started: longestJobMs }),
       { ...gaveUp('snap-foreign', deadLease), Description: 'a backup' },
+      { ...marked, Tags: marked.Tags?.map((tag) => (tag.Key === tagKeys.replacedBy ? { ...tag, Value: 'x' } : tag)) },
       gaveUp('snap-of-ami-back', deadLease),
-      snapshotOf(sharedAmi('ami-finished')),
-    ];
+    ].map((one): Snapshot => one);
     const existing = [sharedAmi('ami-back', { Architecture: 'arm64' })];
-    const { discard, untag } = planOne({ leases, target: { existing, earlierCopies } });
-    expect({ discard, untag }).toEqual({ discard: ['snap-left', 'snap-old'], untag: [] });
+    const planned = planOne({ leases, target: { existing, replaced, earlierCopies: replaced } });
+    const { discard, untag, plan } = planned;
+    expect([planned.replaced, discard, untag]).toEqual([['snap-left', 'snap-old'], [], []]);
+    const [deleted] = ofKind(plan, 'delete');
+    const [verified] = ofKind(plan, 'verify');
+    expect(deleted && verified && comesAfter(plan, deleted, verified)).toBe(true);
   });
 
   describe('whose run had no time left', () => {

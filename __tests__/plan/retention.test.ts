@@ -25,6 +25,7 @@ describe('which AMIs of a lineage stay', () => {
     reports: undefined,
     sharing: { retainShared: 'keep' as const, launchPermissions: [] },
     locks: new Map(),
+    mayLift: true,
   };
   const retained = (count: number, existing: readonly Image[], over: Partial<RetentionFacts> = {}) =>
     planRetention({ ...facts, tie: () => ({ is: 'proven' }), count, existing, ...over });
@@ -126,9 +127,42 @@ describe('which AMIs of a lineage stay', () => {
         ['ami-13', 'its successor has been published for 0 of 7 days'],
         ['ami-12', 'its successor has been published for 6 of 7 days'],
       ]);
-      // Also where that successor is gone.
-      expect(whyHeld([tagged(second, 'superseded', `ami-99 ${at(7)}`)])).toEqual([]);
-      expect(whyHeld([tagged(second, 'superseded', `ami-99 ${at(6.9)}`)])).toEqual([
+    });
+
+    test('the successor that a tag names counts from when it is published; one that is gone proves nothing', () => {
+      const newer = tagged(third, 'published', at(8));
+      const fourth = tagged(ami(14), 'published', at(3));
+      const why = (superseded: string, more: readonly Image[] = [newer]) =>
+        whyHeld([fourth, ...more, tagged(second, 'superseded', superseded)])
+          .filter(([id]) => id === 'ami-12')
+          .map(([, text]) => text);
+      expect(why(`ami-13 ${at(9)}`)).toEqual([]);
+      expect(why(`ami-14 ${at(9)}`)).toEqual(['its successor has been published for 3 of 7 days']);
+      // The tag says that it was so later.
+      expect(why(`ami-13 ${at(5)}`)).toEqual(['its successor has been published for 5 of 7 days']);
+      // Without it, what comes after decides.
+      expect(why(`ami-99 ${at(9)}`)).toEqual([]);
+      expect(why(`ami-99 ${at(9)}`, [])).toEqual(['its successor has been published for 3 of 7 days']);
+      expect(whyHeld([tagged(second, 'superseded', `ami-99 ${at(9)}`)])).toEqual([
+        ['ami-12', 'its successor has been published for 0 of 7 days'],
+      ]);
+      // What was published before it is not what came after it, nor is it itself.
+      expect(why(`ami-11 ${at(9)}`, [newer, tagged(first, 'published', at(20))])).toEqual([]);
+      expect(
+        whyHeld([fourth, tagged(tagged(second, 'published', at(9)), 'superseded', `ami-12 ${at(9)}`)]),
+      ).toContainEqual(['ami-12', 'its successor has been published for 3 of 7 days']);
+    });
+
+    test('an older AMI that is used again counts from now, and what it comes after from then on', () => {
+      const back = tagged(tagged(first, 'published', at(20)), 'superseded', `ami-12 ${at(10)}`);
+      const current = tagged(second, 'published', at(10));
+      expect(whyHeld([back, current], { reused: back })).toEqual([
+        ['ami-12', 'its successor has been published for 0 of 7 days'],
+      ]);
+      // Days later, by another run on the same AMI.
+      const returned = tagged(first, 'published', at(6));
+      const replaced = tagged(current, 'superseded', `ami-11 ${at(6)}`);
+      expect(whyHeld([returned, replaced], { reused: returned })).toEqual([
         ['ami-12', 'its successor has been published for 6 of 7 days'],
       ]);
     });
@@ -140,12 +174,6 @@ describe('which AMIs of a lineage stay', () => {
         'ami-12',
         'its successor has been published for 2 of 7 days',
       ]);
-    });
-
-    test('a tag can’t say that it was superseded before it was made, either', () => {
-      const forged = tagged(second, 'superseded', 'ami-99 2001-01-01T00:00:00Z');
-      const made = { now: Date.parse(second.CreationDate ?? '') + 2 * day };
-      expect(whyHeld([forged], made)).toEqual([['ami-12', 'its successor has been published for 2 of 7 days']]);
     });
 
     test('of no days, nothing is to wait for, whatever the clocks say', () => {
@@ -197,9 +225,12 @@ describe('which AMIs of a lineage stay', () => {
     const own = {
       ...first,
       DeregistrationProtection: 'enabled-with-cooldown',
-      Tags: [{ Key: tagKeys.protection, Value: 'on' }],
+      Tags: [{ Key: tagKeys.protection, Value: 'on-with-cooldown' }],
     };
     expect(retained(1, [own]).remove).toEqual([own]);
+    // Unless the inputs ask for none: then it is not theirs to lift.
+    const why = 'it is protected from deregistration (enabled-with-cooldown)';
+    expect(retained(1, [own], { mayLift: false }).held).toEqual([{ image: own, why }]);
   });
 
   test('the former ones are those of the lineage before it of which nothing says so yet', () => {
@@ -211,8 +242,10 @@ describe('which AMIs of a lineage stay', () => {
     // One made at the same time comes before none.
     const twin = { ...third, ImageId: 'ami-twin' };
     expect(former({ existing: [twin], reused: third })).toEqual([]);
-    // An older AMI that is used again comes after none that is newer.
+    // An older AMI that is used again comes after none that is newer, unless that is published.
     expect(former({ reused: second })).toEqual([]);
+    const published = { ...third, Tags: [{ Key: tagKeys.published, Value: '2026-11-13T00:00:00Z' }] };
+    expect(former({ existing: [published, second], reused: second })).toEqual([published]);
     expect(former({ tie: () => ({ is: 'claimed', why: '' }) })).toEqual([]);
   });
 
@@ -337,14 +370,20 @@ describe('what AWS lets not be removed', () => {
   });
 
   test('is not a protection of this action’s own, unless that has a cooldown and the AMI can’t wait', () => {
-    const own = (DeregistrationProtection: string) => ({
+    const own = (
+      DeregistrationProtection: string,
+      Value = /with-/.test(DeregistrationProtection) ? 'on-with-cooldown' : 'on',
+    ) => ({
       ...{ ...ami, DeregistrationProtection },
-      Tags: [{ Key: tagKeys.protection, Value: 'on' }],
+      Tags: [{ Key: tagKeys.protection, Value }],
     });
     const why = (protection: string, mayWait: boolean) => removalObstacle(own(protection), new Map(), { mayWait })?.why;
     expect(why('enabled-without-cooldown', false)).toBeUndefined();
     expect(why('enabled-with-cooldown', true)).toBeUndefined();
     expect(why('enabled-with-cooldown', false)).toMatch(/^it is protected from deregistration/);
+    // One of another kind than the tag says is somebody else's.
+    const other = own('enabled-without-cooldown', 'on-with-cooldown');
+    expect(removalObstacle(other, new Map(), soon)?.why).toMatch(/^it is protected from deregistration/);
     expect(removalObstacle(own('disabled-with-cooldown'), new Map(), soon)?.remedy).toBe(
       'wait until that is over, a day at most',
     );

@@ -82,6 +82,12 @@ async function open({ timings = {}, rules = {}, statements, guards, more = {} }:
   return { there, ec2, kms, ssm, snapshotId, image, deregister, remove, register, copy, listed, wait };
 }
 
+test("a snapshot's description is ASCII, and not too long", async () => {
+  const { copy } = await open({});
+  await expect(copy({ Description: 'größe' })).rejects.toThrow(/beyond ASCII/);
+  await expect(copy({ Description: 'a'.repeat(256) })).rejects.toThrow(/exceeds 255 characters/);
+});
+
 describe('late', () => {
   test('what was deregistered or deleted is described for a while', async () => {
     const { image, deregister, remove, listed, wait } = await open({ timings: { goneAfterSeconds: 2 } });

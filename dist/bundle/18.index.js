@@ -9540,221 +9540,8 @@ function isNamedEncryptedCopy({ Name = "" }, imageId) {
 function isEncryptedCopy(image) {
 	return image.Name?.startsWith(prefix) ?? false;
 }
-// src/join.ts
-async function joined(promises) {
-	await Promise.allSettled(promises);
-	return Promise.all(promises);
-}
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
-const q$1 = "ref";
-const a$5 = -1;
-const b$5 = true;
-const c$5 = "isSet";
-const d$5 = "PartitionResult";
-const e$5 = "booleanEquals";
-const f$5 = "stringEquals";
-const g$5 = "getAttr";
-const h$5 = "us-east-1";
-const i$5 = "sigv4";
-const j$5 = "sts";
-const k$5 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
-const l$1 = { [q$1]: "Endpoint" };
-const m$1 = { [q$1]: "Region" };
-const n$1 = { [q$1]: d$5 };
-const o$1 = {};
-const p$1 = [m$1];
-const _data$5 = {
-	conditions: [
-		[c$5, [l$1]],
-		[c$5, p$1],
-		[
-			"aws.partition",
-			p$1,
-			d$5
-		],
-		[e$5, [{ [q$1]: "UseFIPS" }, b$5]],
-		[e$5, [{ [q$1]: "UseDualStack" }, b$5]],
-		[f$5, [m$1, "aws-global"]],
-		[e$5, [{ [q$1]: "UseGlobalEndpoint" }, b$5]],
-		[f$5, [m$1, "eu-central-1"]],
-		[e$5, [{
-			fn: g$5,
-			argv: [n$1, "supportsDualStack"]
-		}, b$5]],
-		[e$5, [{
-			fn: g$5,
-			argv: [n$1, "supportsFIPS"]
-		}, b$5]],
-		[f$5, [m$1, "ap-south-1"]],
-		[f$5, [m$1, "eu-north-1"]],
-		[f$5, [m$1, "eu-west-1"]],
-		[f$5, [m$1, "eu-west-2"]],
-		[f$5, [m$1, "eu-west-3"]],
-		[f$5, [m$1, "sa-east-1"]],
-		[f$5, [m$1, h$5]],
-		[f$5, [m$1, "us-east-2"]],
-		[f$5, [m$1, "us-west-2"]],
-		[f$5, [m$1, "us-west-1"]],
-		[f$5, [m$1, "ca-central-1"]],
-		[f$5, [m$1, "ap-southeast-1"]],
-		[f$5, [m$1, "ap-northeast-1"]],
-		[f$5, [m$1, "ap-southeast-2"]],
-		[f$5, [{
-			fn: g$5,
-			argv: [n$1, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$5],
-		["https://sts.amazonaws.com", { authSchemes: [{
-			name: i$5,
-			signingName: j$5,
-			signingRegion: h$5
-		}] }],
-		[k$5, { authSchemes: [{
-			name: i$5,
-			signingName: j$5,
-			signingRegion: "{Region}"
-		}] }],
-		[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[l$1, o$1],
-		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-		[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://sts.{Region}.amazonaws.com", o$1],
-		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
-		[a$5, "FIPS is enabled but this partition does not support FIPS"],
-		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
-		[a$5, "DualStack is enabled but this partition does not support DualStack"],
-		[k$5, o$1],
-		[a$5, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$5 = 2;
-const nodes$5 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	30,
-	3,
-	1,
-	4,
-	100000014,
-	2,
-	5,
-	100000014,
-	3,
-	25,
-	6,
-	4,
-	24,
-	7,
-	5,
-	100000001,
-	8,
-	6,
-	9,
-	100000013,
-	7,
-	100000001,
-	10,
-	10,
-	100000001,
-	11,
-	11,
-	100000001,
-	12,
-	12,
-	100000001,
-	13,
-	13,
-	100000001,
-	14,
-	14,
-	100000001,
-	15,
-	15,
-	100000001,
-	16,
-	16,
-	100000001,
-	17,
-	17,
-	100000001,
-	18,
-	18,
-	100000001,
-	19,
-	19,
-	100000001,
-	20,
-	20,
-	100000001,
-	21,
-	21,
-	100000001,
-	22,
-	22,
-	100000001,
-	23,
-	23,
-	100000001,
-	100000002,
-	8,
-	100000011,
-	100000012,
-	4,
-	28,
-	26,
-	9,
-	27,
-	100000010,
-	24,
-	100000008,
-	100000009,
-	8,
-	29,
-	100000007,
-	9,
-	100000006,
-	100000007,
-	3,
-	100000003,
-	31,
-	4,
-	100000004,
-	100000005
-]);
-const bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
-const cache$5 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS",
-		"UseGlobalEndpoint"
-	]
-});
-const defaultEndpointResolver$5 = (endpointParams, context = {}) => {
-	return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
-const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
-	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
-	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
-	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
-	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
-	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
-	return Object.assign(defaultParameters, endpointParameters);
-};
-const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
+const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
 		operation: getSmithyContext(context).operation,
 		region: await normalizeProvider$1(config.region)() || (() => {
@@ -9762,12 +9549,11 @@ const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, inpu
 		})()
 	};
 };
-const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
 function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
-			name: "sts",
+			name: "ec2",
 			region: authParameters.region
 		},
 		propertiesExtractor: (config, context) => ({ signingProperties: {
@@ -9776,97 +9562,26 @@ function createAwsAuthSigv4HttpAuthOption$5(authParameters) {
 		} })
 	};
 }
-function createAwsAuthSigv4aHttpAuthOption(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4a",
-		signingProperties: {
-			name: "sts",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-function createSmithyApiNoAuthHttpAuthOption(authParameters) {
-	return { schemeId: "smithy.api#noAuth" };
-}
-const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
-	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
-		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
-		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
-		const options = [];
-		for (const scheme of authSchemes) {
-			const { name: resolvedName, properties = {}, ...rest } = scheme;
-			const name = resolvedName.toLowerCase();
-			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
-			let schemeId;
-			if (name === "sigv4a") {
-				schemeId = "aws.auth#sigv4a";
-				const sigv4Present = authSchemes.find((s) => {
-					const name = s.name.toLowerCase();
-					return name !== "sigv4a" && name.startsWith("sigv4");
-				});
-				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
-			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
-			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
-			const createOption = createHttpAuthOptionFunctions[schemeId];
-			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
-			const option = createOption(authParameters);
-			option.schemeId = schemeId;
-			option.signingProperties = {
-				...option.signingProperties || {},
-				...rest,
-				...properties
-			};
-			options.push(option);
-		}
-		return options;
-	};
-	return endpointRuleSetHttpAuthSchemeProvider;
-};
-const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		case "AssumeRoleWithSAML":
-			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-			break;
-		case "AssumeRoleWithWebIdentity":
-			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
-			break;
-		default:
-			options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
-			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$5(authParameters));
 	}
 	return options;
 };
-const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$5, _defaultSTSHttpAuthSchemeProvider, {
-	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$5,
-	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
-	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
-});
 const resolveHttpAuthSchemeConfig$5 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
-	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
-	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
-// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
 const resolveClientEndpointParameters$5 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
-		defaultSigningName: "sts"
+		defaultSigningName: "ec2"
 	});
 };
 const commonParams$5 = {
-	UseGlobalEndpoint: {
-		type: "builtInParams",
-		name: "useGlobalEndpoint"
-	},
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -9884,8 +9599,8 @@ const commonParams$5 = {
 		name: "useDualstackEndpoint"
 	}
 };
-// node_modules/@aws-sdk/client-sts/package.json
-var version$6 = "3.1173.0";
+// node_modules/@aws-sdk/client-ec2/package.json
+var version$6 = "3.1169.0";
 const remoteProvider = async (init) => {
 	const { ENV_CMDS_FULL_URI, ENV_CMDS_RELATIVE_URI, fromContainerMetadata, fromInstanceMetadata } = await __webpack_require__.e(/* import() */ 821).then(__webpack_require__.bind(__webpack_require__, 821)).then((n) => n.t);
 	if (process.env[ENV_CMDS_RELATIVE_URI] || process.env[ENV_CMDS_FULL_URI]) {
@@ -10012,6 +9727,13886 @@ const defaultProvider = (init = {}) => memoizeChain([
 	}
 ], credentialsTreatedAsExpired);
 const credentialsTreatedAsExpired = (credentials) => credentials?.expiration !== void 0 && credentials.expiration.getTime() - Date.now() < 3e5;
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
+const k$5 = "ref";
+const a$5 = -1;
+const b$5 = true;
+const c$5 = "isSet";
+const d$5 = "PartitionResult";
+const e$5 = "booleanEquals";
+const f$5 = "getAttr";
+const g$5 = { [k$5]: "Endpoint" };
+const h$5 = { [k$5]: d$5 };
+const i$5 = {};
+const j$5 = [{ [k$5]: "Region" }];
+const _data$5 = {
+	conditions: [
+		[c$5, [g$5]],
+		[c$5, j$5],
+		[
+			"aws.partition",
+			j$5,
+			d$5
+		],
+		[e$5, [{ [k$5]: "UseFIPS" }, b$5]],
+		[e$5, [{ [k$5]: "UseDualStack" }, b$5]],
+		[e$5, [{
+			fn: f$5,
+			argv: [h$5, "supportsDualStack"]
+		}, b$5]],
+		[e$5, [{
+			fn: f$5,
+			argv: [h$5, "supportsFIPS"]
+		}, b$5]],
+		["stringEquals", [{
+			fn: f$5,
+			argv: [h$5, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$5],
+		[a$5, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$5, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$5, i$5],
+		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
+		[a$5, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://ec2.{Region}.amazonaws.com", i$5],
+		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$5],
+		[a$5, "FIPS is enabled but this partition does not support FIPS"],
+		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$5],
+		[a$5, "DualStack is enabled but this partition does not support DualStack"],
+		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$5],
+		[a$5, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$5 = 2;
+const nodes$5 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	13,
+	3,
+	1,
+	4,
+	100000012,
+	2,
+	5,
+	100000012,
+	3,
+	8,
+	6,
+	4,
+	7,
+	100000011,
+	5,
+	100000009,
+	100000010,
+	4,
+	11,
+	9,
+	6,
+	10,
+	100000008,
+	7,
+	100000006,
+	100000007,
+	5,
+	12,
+	100000005,
+	6,
+	100000004,
+	100000005,
+	3,
+	100000001,
+	14,
+	4,
+	100000002,
+	100000003
+]);
+const bdd$5 = BinaryDecisionDiagram.from(nodes$5, root$5, _data$5.conditions, _data$5.results);
+// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
+const cache$5 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS"
+	]
+});
+const defaultEndpointResolver$5 = (endpointParams, context = {}) => {
+	return cache$5.get(endpointParams, () => decideEndpoint(bdd$5, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
+var EC2ServiceException = class EC2ServiceException extends ServiceException {
+	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ec2#EC2ServiceException";
+	constructor(options) {
+		super(options);
+		Object.setPrototypeOf(this, EC2ServiceException.prototype);
+	}
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
+const _AAZ = "AllAvailabilityZones";
+const _AC$1 = "AcceleratorCount";
+const _ACIA = "AssociateCarrierIpAddress";
+const _ACR$1 = "AcceleratorCountRequest";
+const _AES = "AttachedEbsStatus";
+const _AFNI = "AdditionalFlexibleNetworkInterfaces";
+const _AIAC = "AvailableIpAddressCount";
+const _AIAOC = "AssignIpv6AddressOnCreation";
+const _AIT$1 = "AllowedInstanceTypes";
+const _AITS = "AllowedInstanceTypeSet";
+const _AITl = "AllowedInstanceType";
+const _AIc = "AccountId";
+const _AIcc = "AccountIds";
+const _AId = "AdditionalInfo";
+const _AIs = "AssociationId";
+const _AItt = "AttachmentId";
+const _ALI = "AmiLaunchIndex";
+const _ALT = "AttachmentLimitType";
+const _AMSc = "AcceleratorManufacturerSet";
+const _AMc = "AcceleratorManufacturers";
+const _AMcc = "AcceleratorManufacturer";
+const _ANSc = "AcceleratorNameSet";
+const _ANcc = "AcceleratorNames";
+const _ANcce = "AcceleratorName";
+const _APIAss = "AssociatePublicIpAddress";
+const _ARS = "AutoRecoverySupported";
+const _ARll = "AllRegions";
+const _ARss = "AssociatedResource";
+const _ARuto = "AutoRecovery";
+const _AS$1 = "ApplicationStatus";
+const _ASS = "ApplicationStatusSummary";
+const _ASSm = "AmdSevSnp";
+const _ATLr = "ArchitectureTypeList";
+const _ATMMB$1 = "AcceleratorTotalMemoryMiB";
+const _ATMMBR$1 = "AcceleratorTotalMemoryMiBRequest";
+const _ATSc = "AcceleratorTypeSet";
+const _ATc = "AcceleratorTypes";
+const _ATcc$1 = "AcceleratorType";
+const _ATtt = "AttachTime";
+const _AVt = "AttributeValue";
+const _AZ$1 = "AvailabilityZone";
+const _AZG = "AvailabilityZoneGeography";
+const _AZGL = "AvailabilityZoneGeographyList";
+const _AZI$1 = "AvailabilityZoneId";
+const _AZISL = "AvailabilityZoneIdStringList";
+const _AZIv$1 = "AvailabilityZoneIds";
+const _AZL = "AvailabilityZoneList";
+const _AZM = "AvailabilityZoneMessage";
+const _AZML = "AvailabilityZoneMessageList";
+const _AZSG = "AvailabilityZoneSubGeography";
+const _AZSGL = "AvailabilityZoneSubGeographyList";
+const _AZSL = "AvailabilityZoneStringList";
+const _AZv$1 = "AvailabilityZones";
+const _Acc = "Accelerators";
+const _Ad = "Add";
+const _Af = "Affinity";
+const _Ar = "Arn";
+const _Arc = "Architecture";
+const _Ass = "Association";
+const _At = "Attribute";
+const _Att = "Attachment";
+const _Atta = "Attachments";
+const _BBIG = "BaselineBandwidthInGbps";
+const _BBIM = "BaselineBandwidthInMbps";
+const _BDM$1 = "BlockDeviceMapping";
+const _BDML = "BlockDeviceMappingList";
+const _BDMRL = "BlockDeviceMappingRequestList";
+const _BDMl$1 = "BlockDeviceMappings";
+const _BDMlo = "BlockDurationMinutes";
+const _BEBM$1 = "BaselineEbsBandwidthMbps";
+const _BEBMR$1 = "BaselineEbsBandwidthMbpsRequest";
+const _BIa = "BaselineIops";
+const _BM$1 = "BootMode";
+const _BMO = "BootModeOverride";
+const _BMTL = "BootModeTypeList";
+const _BMa = "BareMetal";
+const _BP$1 = "BurstablePerformance";
+const _BPAS = "BlockPublicAccessStates";
+const _BPF$1 = "BaselinePerformanceFactors";
+const _BPFR$1 = "BaselinePerformanceFactorsRequest";
+const _BPL = "BillingProductList";
+const _BPS = "BurstablePerformanceSupported";
+const _BPi = "BillingProducts";
+const _BPil = "BillingProduct";
+const _BTIMB = "BaselineThroughputInMBps";
+const _BW = "BandwidthWeighting";
+const _BWTL = "BandwidthWeightingTypeList";
+const _BWa = "BandwidthWeightings";
+const _CB$1 = "CidrBlock";
+const _CBI = "CapacityBlockId";
+const _CBr = "CreatedBy";
+const _CCL = "CoreCountList";
+const _CCor = "CoreCount";
+const _CCp = "CpuCredits";
+const _CDC = "CreationDateCondition";
+const _CDM = "CompletionDurationMinutes";
+const _CDr = "CreationDate";
+const _CFAS = "CriticalFixAvailableSince";
+const _CGur = "CurrentGeneration";
+const _CI = "CarrierIp";
+const _CIBM = "CurrentInstanceBootMode";
+const _CIR = "CopyImageRequest";
+const _CIRo = "CopyImageResult";
+const _CIRr = "CreateImageRequest";
+const _CIRre = "CreateImageResult";
+const _CIT = "CopyImageTags";
+const _CIUR = "CreateImageUsageReport";
+const _CIURR = "CreateImageUsageReportRequest";
+const _CIURRr = "CreateImageUsageReportResult";
+const _CIi = "CidrIp";
+const _CIid = "CidrIpv6";
+const _CIopy = "CopyImage";
+const _CIor = "CoreInfo";
+const _CIr = "CreateImage";
+const _CLTV = "CreateLaunchTemplateVersion";
+const _CLTVR = "CreateLaunchTemplateVersionRequest";
+const _CLTVRr = "CreateLaunchTemplateVersionResult";
+const _CM$1 = "CpuManufacturers";
+const _CMSp = "CpuManufacturerSet";
+const _CMp = "CpuManufacturer";
+const _CO = "CpuOptions";
+const _COI = "CustomerOwnedIp";
+const _COIP = "CustomerOwnedIpv4Pool";
+const _COP = "CoolOffPeriod";
+const _COPEO = "CoolOffPeriodExpiresOn";
+const _COR = "CpuOptionsRequest";
+const _CPF = "CpuPerformanceFactor";
+const _CPFR$1 = "CpuPerformanceFactorRequest";
+const _CRI$1 = "CapacityReservationId";
+const _CRP$1 = "CapacityReservationPreference";
+const _CRRGA$1 = "CapacityReservationResourceGroupArn";
+const _CRSR = "CapacityReservationSpecificationResponse";
+const _CRSa = "CapacityReservationSpecification";
+const _CRT$1 = "CapacityReservationTarget";
+const _CRTR = "CapacityReservationTargetResponse";
+const _CSR = "CopySnapshotRequest";
+const _CSRPSU = "CopySnapshotRequestPSU";
+const _CSRo = "CopySnapshotResult";
+const _CSRred = "CreditSpecificationRequest";
+const _CSop = "CopySnapshot";
+const _CSr = "CreditSpecification";
+const _CSu = "CurrentState";
+const _CT$1 = "ClientToken";
+const _CTC = "ConnectionTrackingConfiguration";
+const _CTR = "CreateTagsRequest";
+const _CTS = "ConnectionTrackingSpecification";
+const _CTSR = "ConnectionTrackingSpecificationRequest";
+const _CTSRo = "ConnectionTrackingSpecificationResponse";
+const _CTomp = "CompletionTime";
+const _CTr = "CreationTime";
+const _CTre = "CreateTime";
+const _CTreat = "CreateTags";
+const _CVP = "CreateVolumePermission";
+const _CVPL = "CreateVolumePermissionList";
+const _CVPM = "CreateVolumePermissionModifications";
+const _CVPr = "CreateVolumePermissions";
+const _Co$1 = "Code";
+const _Conf = "Configured";
+const _Cou = "Count";
+const _Cp$1 = "Cpu";
+const _DAS = "DeleteAssociatedSnapshots";
+const _DASi = "DisableApiStop";
+const _DAT = "DisableApiTermination";
+const _DAZ = "DestinationAvailabilityZone";
+const _DAZI = "DestinationAvailabilityZoneId";
+const _DAZR = "DescribeAvailabilityZonesRequest";
+const _DAZRe = "DescribeAvailabilityZonesResult";
+const _DAZe = "DescribeAvailabilityZones";
+const _DAep = "DeprecateAt";
+const _DCTC = "DefaultConnectionTrackingConfiguration";
+const _DCef = "DefaultCores";
+const _DEKI = "DataEncryptionKeyId";
+const _DEQCPI = "DefaultEnaQueueCountPerInterface";
+const _DFA = "DefaultForAz";
+const _DFSR = "DescribeFastSnapshotRestores";
+const _DFSRR = "DescribeFastSnapshotRestoresRequest";
+const _DFSRRe = "DescribeFastSnapshotRestoresResult";
+const _DFSRSI = "DescribeFastSnapshotRestoreSuccessItem";
+const _DFSRSS = "DescribeFastSnapshotRestoreSuccessSet";
+const _DHS = "DedicatedHostsSupported";
+const _DI = "DeviceIndex";
+const _DIA = "DescribeImageAttribute";
+const _DIAR = "DescribeImageAttributeRequest";
+const _DIDP = "DisableImageDeregistrationProtection";
+const _DIDPR = "DisableImageDeregistrationProtectionRequest";
+const _DIDPRi = "DisableImageDeregistrationProtectionResult";
+const _DIDR = "DisableImageDeprecationRequest";
+const _DIDRi = "DisableImageDeprecationResult";
+const _DIDis = "DisableImageDeprecation";
+const _DILi = "DiskInfoList";
+const _DIRR = "DescribeImageReferencesRequest";
+const _DIRRe = "DescribeImageReferencesResult";
+const _DIRer = "DeregisterImageRequest";
+const _DIRere = "DeregisterImageResult";
+const _DIRes = "DescribeImagesRequest";
+const _DIResc = "DescribeImagesResult";
+const _DIRescr = "DescribeInstancesRequest";
+const _DIRescri = "DescribeInstancesResult";
+const _DIRescribem = "DescribeImageReferences";
+const _DIRi = "DisableImageRequest";
+const _DIRis = "DisableImageResult";
+const _DISRes = "DescribeInstanceStatusRequest";
+const _DISResc = "DescribeInstanceStatusResult";
+const _DISes = "DescribeInstanceStatus";
+const _DITO = "DescribeInstanceTypeOfferings";
+const _DITOR = "DescribeInstanceTypeOfferingsRequest";
+const _DITORe = "DescribeInstanceTypeOfferingsResult";
+const _DITRes = "DescribeInstanceTypesRequest";
+const _DITResc = "DescribeInstanceTypesResult";
+const _DITe = "DescribeInstanceTypes";
+const _DIUR = "DeleteImageUsageReport";
+const _DIURE = "DescribeImageUsageReportEntries";
+const _DIURER = "DescribeImageUsageReportEntriesRequest";
+const _DIURERe = "DescribeImageUsageReportEntriesResult";
+const _DIURR = "DeleteImageUsageReportRequest";
+const _DIURRe = "DeleteImageUsageReportResult";
+const _DIURRes = "DescribeImageUsageReportsRequest";
+const _DIURResc = "DescribeImageUsageReportsResult";
+const _DIURe = "DescribeImageUsageReports";
+const _DIer = "DeregisterImage";
+const _DIes = "DescribeImages";
+const _DIesc = "DescribeInstances";
+const _DIisa = "DisableImage";
+const _DIisk = "DiskInfo";
+const _DLSR = "DescribeLockedSnapshotsRequest";
+const _DLSRe = "DescribeLockedSnapshotsResult";
+const _DLSe = "DescribeLockedSnapshots";
+const _DLTV = "DeleteLaunchTemplateVersions";
+const _DLTVR = "DeleteLaunchTemplateVersionsRequest";
+const _DLTVREI = "DeleteLaunchTemplateVersionsResponseErrorItem";
+const _DLTVRES = "DeleteLaunchTemplateVersionsResponseErrorSet";
+const _DLTVRSI = "DeleteLaunchTemplateVersionsResponseSuccessItem";
+const _DLTVRSS = "DeleteLaunchTemplateVersionsResponseSuccessSet";
+const _DLTVRe = "DeleteLaunchTemplateVersionsResult";
+const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
+const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
+const _DLTVe = "DescribeLaunchTemplateVersions";
+const _DN$1 = "DeviceName";
+const _DNCI = "DefaultNetworkCardIndex";
+const _DOA = "DestinationOutpostArn";
+const _DOT$1 = "DeleteOnTermination";
+const _DPer = "DeregistrationProtection";
+const _DR$1 = "DryRun";
+const _DRRe = "DescribeRegionsRequest";
+const _DRRes = "DescribeRegionsResult";
+const _DRe = "DestinationRegion";
+const _DRes = "DescribeRegions";
+const _DSAR = "DescribeSnapshotAttributeRequest";
+const _DSARe = "DescribeSnapshotAttributeResult";
+const _DSAe = "DescribeSnapshotAttribute";
+const _DSGRes = "DescribeSecurityGroupsRequest";
+const _DSGResc = "DescribeSecurityGroupsResult";
+const _DSGe = "DescribeSecurityGroups";
+const _DSR = "DeleteSnapshotRequest";
+const _DSRC = "DeleteSnapshotReturnCode";
+const _DSRS = "DeleteSnapshotResultSet";
+const _DSRel = "DeleteSnapshotResults";
+const _DSRes = "DescribeSnapshotsRequest";
+const _DSResc = "DescribeSnapshotsResult";
+const _DSRescr = "DescribeSubnetsRequest";
+const _DSRescri = "DescribeSubnetsResult";
+const _DSele = "DeleteSnapshot";
+const _DSes = "DescribeSnapshots";
+const _DSesc = "DescribeSubnets";
+const _DTC = "DeprecationTimeCondition";
+const _DTET = "DefaultTcpEstablishedTimeout";
+const _DTPC = "DefaultThreadsPerCore";
+const _DTR = "DeleteTagsRequest";
+const _DTe = "DeprecationTime";
+const _DTelet = "DeleteTags";
+const _DTi = "DisablingTime";
+const _DTis = "DisabledTime";
+const _DUST = "DefaultUdpStreamTimeout";
+const _DUT = "DefaultUdpTimeout";
+const _DVC = "DefaultVCpus";
+const _DVN = "DefaultVersionNumber";
+const _DVRes = "DescribeVolumesRequest";
+const _DVResc = "DescribeVolumesResult";
+const _DVef = "DefaultVersion";
+const _DVes = "DescribeVolumes";
+const _De = "Description";
+const _Det = "Details";
+const _Dev = "Device";
+const _Dis = "Disks";
+const _EBD = "EbsBlockDevice";
+const _EBSL = "ExecutableByStringList";
+const _EBx = "ExecutableBy";
+const _ECI = "EbsCardIndex";
+const _ECIL = "EbsCardInfoList";
+const _ECIb = "EbsCardInfo";
+const _ECb = "EbsCards";
+const _EDn = "EnableDns64";
+const _EEBD = "EbsEncryptionByDefault";
+const _EFSR = "EnableFastSnapshotRestores";
+const _EFSREI = "EnableFastSnapshotRestoreErrorItem";
+const _EFSRES = "EnableFastSnapshotRestoreErrorSet";
+const _EFSRR = "EnableFastSnapshotRestoresRequest";
+const _EFSRRn = "EnableFastSnapshotRestoresResult";
+const _EFSRSE = "EnableFastSnapshotRestoreStateError";
+const _EFSRSEI = "EnableFastSnapshotRestoreStateErrorItem";
+const _EFSRSES = "EnableFastSnapshotRestoreStateErrorSet";
+const _EFSRSI = "EnableFastSnapshotRestoreSuccessItem";
+const _EFSRSS = "EnableFastSnapshotRestoreSuccessSet";
+const _EGA = "ElasticGpuAssociation";
+const _EGAI = "ElasticGpuAssociationId";
+const _EGAL = "ElasticGpuAssociationList";
+const _EGAS = "ElasticGpuAssociationState";
+const _EGAT = "ElasticGpuAssociationTime";
+const _EGAl = "ElasticGpuAssociations";
+const _EGIl = "ElasticGpuId";
+const _EGSL = "ElasticGpuSpecificationList";
+const _EGSR = "ElasticGpuSpecificationResponse";
+const _EGSRL = "ElasticGpuSpecificationResponseList";
+const _EGSla = "ElasticGpuSpecification";
+const _EGSlas = "ElasticGpuSpecifications";
+const _EIA = "ElasticInferenceAccelerator";
+const _EIAA = "ElasticInferenceAcceleratorAssociation";
+const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
+const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
+const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
+const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
+const _EIAAl = "ElasticInferenceAcceleratorArn";
+const _EIAAla = "ElasticInferenceAcceleratorAssociations";
+const _EIAl = "ElasticInferenceAccelerators";
+const _EIBD = "EbsInstanceBlockDevice";
+const _EID = "EnableImageDeprecation";
+const _EIDP = "EnableImageDeregistrationProtection";
+const _EIDPR = "EnableImageDeregistrationProtectionRequest";
+const _EIDPRn = "EnableImageDeregistrationProtectionResult";
+const _EIDR = "EnableImageDeprecationRequest";
+const _EIDRn = "EnableImageDeprecationResult";
+const _EIR = "EnableImageRequest";
+const _EIRn = "EnableImageResult";
+const _EITS = "EncryptionInTransitSupported";
+const _EITSx = "ExcludedInstanceTypeSet";
+const _EITxc = "ExcludedInstanceTypes";
+const _EITxcl = "ExcludedInstanceType";
+const _EIb = "EbsInfo";
+const _EIf = "EfaInfo";
+const _EIna = "EnableImage";
+const _ELADI = "EnableLniAtDeviceIndex";
+const _EO$1 = "EbsOptimized";
+const _EOI = "EbsOptimizedInfo";
+const _EOR = "EnclaveOptionsRequest";
+const _EOS = "EbsOptimizedSupport";
+const _EOn = "EnclaveOptions";
+const _EPI = "EnablePrimaryIpv6";
+const _EQC = "EnaQueueCount";
+const _ERNDAAAAR = "EnableResourceNameDnsAAAARecord";
+const _ERNDAR = "EnableResourceNameDnsARecord";
+const _ESD = "EbsStatusDetails";
+const _ESDL = "EbsStatusDetailsList";
+const _ESE = "EnaSrdEnabled";
+const _ESS = "EnaSrdSpecification";
+const _ESSR = "EnaSrdSpecificationRequest";
+const _ESSb = "EbsStatusSummary";
+const _ESSn = "EnaSrdSupported";
+const _ESUE = "EnaSrdUdpEnabled";
+const _ESUS = "EnaSrdUdpSpecification";
+const _ESUSR = "EnaSrdUdpSpecificationRequest";
+const _ESf = "EfaSupported";
+const _ESn = "EncryptionSupport";
+const _ESna = "EnaSupport";
+const _ESr = "ErrorSet";
+const _ET = "ExpirationTime";
+const _ETna = "EnablingTime";
+const _ETnab = "EnabledTime";
+const _EU = "ExecutableUsers";
+const _Eb = "Ebs";
+const _En$1 = "Enabled";
+const _Enc = "Encrypted";
+const _Endp = "Endpoint";
+const _Er = "Error";
+const _Err = "Errors";
+const _Ev = "Events";
+const _F$1 = "Force";
+const _FAi = "FixAvailable";
+const _FDI = "FpgaDeviceInfo";
+const _FDIL = "FpgaDeviceInfoList";
+const _FDMI = "FpgaDeviceMemoryInfo";
+const _FEQS = "FlexibleEnaQueuesSupport";
+const _FIpga = "FpgaInfo";
+const _FLi = "FilterList";
+const _FOA = "FirstObservedAt";
+const _FP = "FromPort";
+const _FRa = "FastRestored";
+const _FSD = "FindingScanDate";
+const _FSR = "FastSnapshotRestores";
+const _FSRSE = "FastSnapshotRestoreStateErrors";
+const _FSSIB = "FullSnapshotSizeInBytes";
+const _FTE = "FreeTierEligible";
+const _Fi$2 = "Filters";
+const _Fil = "Filter";
+const _Fp = "Fpgas";
+const _G$1 = "Groups";
+const _GAIS = "GetAllowedImagesSettings";
+const _GAISR = "GetAllowedImagesSettingsRequest";
+const _GAISRe = "GetAllowedImagesSettingsResult";
+const _GCO = "GetConsoleOutput";
+const _GCOR = "GetConsoleOutputRequest";
+const _GCORe = "GetConsoleOutputResult";
+const _GCS = "GetConsoleScreenshot";
+const _GCSR = "GetConsoleScreenshotRequest";
+const _GCSRe = "GetConsoleScreenshotResult";
+const _GDI = "GpuDeviceInfo";
+const _GDIL = "GpuDeviceInfoList";
+const _GDMI = "GpuDeviceMemoryInfo";
+const _GEDKKI = "GetEbsDefaultKmsKeyId";
+const _GEDKKIR = "GetEbsDefaultKmsKeyIdRequest";
+const _GEDKKIRe = "GetEbsDefaultKmsKeyIdResult";
+const _GEEBD = "GetEbsEncryptionByDefault";
+const _GEEBDR = "GetEbsEncryptionByDefaultRequest";
+const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
+const _GIAR = "GetImageAncestryRequest";
+const _GIARe = "GetImageAncestryResult";
+const _GIAe = "GetImageAncestry";
+const _GIF = "GetImageFindings";
+const _GIFES = "GetImageFindingsEntrySet";
+const _GIFR = "GetImageFindingsRequest";
+const _GIFRe = "GetImageFindingsResult";
+const _GIL = "GroupIdentifierList";
+const _GISL = "GroupIdStringList";
+const _GIp = "GpuInfo";
+const _GIr = "GroupId";
+const _GIro = "GroupIds";
+const _GIrou = "GroupIdentifier";
+const _GLN = "GroupLongName";
+const _GN = "GroupName";
+const _GNSL = "GroupNameStringList";
+const _GNr = "GroupNames";
+const _GPS = "GpuPartitionSize";
+const _Ge = "Geography";
+const _Gp = "Gpus";
+const _Gr$1 = "Group";
+const _HBD = "HiddenByDefault";
+const _HE$1 = "HttpEndpoint";
+const _HFAS = "HighFixAvailableSince";
+const _HFSL = "HighestFindingSeverityLabel";
+const _HIo = "HostId";
+const _HO = "HibernationOptions";
+const _HOR = "HibernationOptionsRequest";
+const _HPI = "HttpProtocolIpv6";
+const _HPRHL$1 = "HttpPutResponseHopLimit";
+const _HRGA = "HostResourceGroupArn";
+const _HS$1 = "HibernationSupported";
+const _HT$1 = "HttpTokens";
+const _HTo = "HostnameType";
+const _Hy = "Hypervisor";
+const _I$3 = "Id";
+const _IA$2 = "Ipv6Addresses";
+const _IAA = "Ipv6AddressAttribute";
+const _IAC = "Ipv6AddressCount";
+const _IAE$2 = "ImageAncestryEntries";
+const _IAEL = "ImageAncestryEntryList";
+const _IAESS = "InstanceAttachmentEnaSrdSpecification";
+const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
+const _IAEm = "ImageAncestryEntry";
+const _IAI$1 = "IncludeAllInstances";
+const _IAIn = "InferenceAcceleratorInfo";
+const _IAPI = "Ipv4AddressesPerInterface";
+const _IAPIp = "Ipv6AddressesPerInterface";
+const _IAPSI = "Ipv4AddressesPerSecondaryInterface";
+const _IART = "IncludeAllResourceTypes";
+const _IAm = "ImageAllowed";
+const _IAma = "ImageAttribute";
+const _IApv = "Ipv6Address";
+const _IBDM = "InstanceBlockDeviceMapping";
+const _IBDML = "InstanceBlockDeviceMappingList";
+const _ICB = "Ipv6CidrBlock";
+const _ICBAS = "Ipv6CidrBlockAssociationSet";
+const _ICBS = "Ipv6CidrBlockState";
+const _ICL = "ImageCriterionList";
+const _ICm = "ImageCriteria";
+const _ICma = "ImageCriterion";
+const _ID$2 = "IncludeDeprecated";
+const _IDI = "InferenceDeviceInfo";
+const _IDIL = "InferenceDeviceInfoList";
+const _IDMI = "InferenceDeviceMemoryInfo";
+const _IDm = "ImageData";
+const _IDn = "IncludeDisabled";
+const _IEI = "InstanceEventId";
+const _IF$2 = "InstanceFamily";
+const _IFAS = "InformationalFixAvailableSince";
+const _IFPS = "ImageFindingPathSet";
+const _IFm = "ImageFindings";
+const _IFma = "ImageFinding";
+const _IGBM = "InternetGatewayBlockMode";
+const _IGS = "InstanceGenerationSet";
+const _IGns = "InstanceGenerations";
+const _IGnst = "InstanceGeneration";
+const _II$1 = "InstanceId";
+const _IIA = "InstanceIpv6Address";
+const _IIAL = "InstanceIpv6AddressList";
+const _IIALR = "InstanceIpv6AddressListRequest";
+const _IIAR = "InstanceIpv6AddressRequest";
+const _IIB = "InstanceInterruptionBehavior";
+const _IIP$1 = "IamInstanceProfile";
+const _IIPL = "InstanceIpv4PrefixList";
+const _IIPLn = "InstanceIpv6PrefixList";
+const _IIPS = "IamInstanceProfileSpecification";
+const _IIPn = "InstanceIpv4Prefix";
+const _IIPns = "InstanceIpv6Prefix";
+const _IISB = "InstanceInitiatedShutdownBehavior";
+const _IISL = "ImageIdStringList";
+const _IISLn = "InstanceIdStringList";
+const _IIm$1 = "ImageId";
+const _IIma = "ImageIds";
+const _IIn$1 = "InstanceIds";
+const _IL = "ImageLocation";
+const _ILm = "ImageList";
+const _ILn = "InstanceLifecycle";
+const _ILns = "InstanceList";
+const _IMO$1 = "InstanceMaintenanceOptions";
+const _IMOR = "InstanceMaintenanceOptionsRequest";
+const _IMORn = "InstanceMarketOptionsRequest";
+const _IMORns = "InstanceMetadataOptionsRequest";
+const _IMORnst = "InstanceMetadataOptionsResponse";
+const _IMOns = "InstanceMarketOptions";
+const _IMR$1 = "IncludeManagedResources";
+const _IMT = "InstanceMetadataTags";
+const _IN = "Ipv6Native";
+const _INI = "InstanceNetworkInterface";
+const _INIA = "InstanceNetworkInterfaceAssociation";
+const _INIAn = "InstanceNetworkInterfaceAttachment";
+const _INIL = "InstanceNetworkInterfaceList";
+const _INIS = "InstanceNetworkInterfaceSpecification";
+const _INISL = "InstanceNetworkInterfaceSpecificationList";
+const _INLm = "ImageNameList";
+const _INPO = "InstanceNetworkPerformanceOptions";
+const _INPOR = "InstanceNetworkPerformanceOptionsRequest";
+const _INm = "ImageNames";
+const _IOA = "ImageOwnerAlias";
+const _IOI = "IpOwnerId";
+const _IOS = "InstanceOwningService";
+const _IPC = "Ipv6PrefixCount";
+const _IPCp = "Ipv4PrefixCount";
+const _IPEp = "IpPermissionsEgress";
+const _IPIA = "InstancePrivateIpAddress";
+const _IPIAL = "InstancePrivateIpAddressList";
+const _IPIs = "IsPrimaryIpv6";
+const _IPL = "ImageProviderList";
+const _IPLRpv = "Ipv4PrefixListResponse";
+const _IPLRpvr = "Ipv6PrefixListResponse";
+const _IPLp = "IpPermissionList";
+const _IPLpvr = "Ipv4PrefixList";
+const _IPLpvref = "Ipv6PrefixList";
+const _IPSRp = "Ipv4PrefixSpecificationRequest";
+const _IPSRpv = "Ipv4PrefixSpecificationResponse";
+const _IPSRpvr = "Ipv6PrefixSpecificationRequest";
+const _IPSRpvre = "Ipv6PrefixSpecificationResponse";
+const _IPm = "ImageProviders";
+const _IPp = "Ipv6Prefixes";
+const _IPpe = "IpPermissions";
+const _IPper = "IpPermission";
+const _IPpr = "IpProtocol";
+const _IPpv = "Ipv6Prefix";
+const _IPpvr = "Ipv4Prefixes";
+const _IPpvre = "Ipv4Prefix";
+const _IR$1 = "InstanceRequirements";
+const _IRBI = "ImageRecycleBinInfo";
+const _IRBIL = "ImageRecycleBinInfoList";
+const _IRL = "ImageReferenceList";
+const _IRLp = "IpRangeList";
+const _IRLpv = "Ipv6RangeList";
+const _IRR = "InstanceRequirementsRequest";
+const _IRm = "ImageReferences";
+const _IRma = "ImageReference";
+const _IRpa = "IpRanges";
+const _IRpan = "IpRange";
+const _IRpv = "Ipv6Ranges";
+const _IRpva = "Ipv6Range";
+const _ISC = "InstanceStateChange";
+const _ISCL = "InstanceStateChangeList";
+const _ISDL = "InstanceStatusDetailsList";
+const _ISDn = "InstanceStatusDetails";
+const _ISE$1 = "InstanceStatusEvent";
+const _ISEL = "InstanceStatusEventList";
+const _ISIA = "InstanceSecondaryInterfaceAttachment";
+const _ISIL = "InstanceSecondaryInterfaceList";
+const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
+const _ISIPIAL = "InstanceSecondaryInterfacePrivateIpAddressList";
+const _ISIPIALR = "InstanceSecondaryInterfacePrivateIpAddressListRequest";
+const _ISIPIAR = "InstanceSecondaryInterfacePrivateIpAddressRequest";
+const _ISIS = "InstanceSecondaryInterfaceSpecification";
+const _ISISLR = "InstanceSecondaryInterfaceSpecificationListRequest";
+const _ISISR = "InstanceSecondaryInterfaceSpecificationRequest";
+const _ISIn = "InstanceSecondaryInterface";
+const _ISIns = "InstanceStorageInfo";
+const _ISLn = "InstanceStatusList";
+const _ISS = "InstanceStatusSummary";
+const _ISSn = "InstanceStorageSupported";
+const _ISm = "ImpairedSince";
+const _ISmd = "ImdsSupport";
+const _ISnst = "InstanceStatuses";
+const _ISnsta = "InstanceState";
+const _ISnstan = "InstanceStatus";
+const _ISpo = "IpSource";
+const _ISpvu = "Ipv6Supported";
+const _IT$2 = "InstanceType";
+const _ITILn = "InstanceTypeInfoList";
+const _ITIn = "InstanceTypeInfo";
+const _ITIns = "InstanceTypeItem";
+const _ITO = "InstanceTypeOfferings";
+const _ITOL = "InstanceTypeOfferingsList";
+const _ITOn = "InstanceTypeOffering";
+const _ITSR = "InstanceTypeSpecificationRequest";
+const _ITSn = "InstanceTypeSpecification";
+const _ITm = "ImageType";
+const _ITnst = "InstanceTypes";
+const _ITnt = "InterfaceType";
+const _ITnte = "InterfaceTypes";
+const _IUDR = "ImageUefiDataRequest";
+const _IUIR = "IncludeUnsupportedInRegion";
+const _IUR = "ImageUsageReports";
+const _IURE = "ImageUsageReportEntries";
+const _IUREL = "ImageUsageReportEntryList";
+const _IUREm = "ImageUsageReportEntry";
+const _IURL = "ImageUsageReportList";
+const _IURT = "ImageUsageResourceType";
+const _IURTL = "ImageUsageResourceTypeList";
+const _IURTO = "ImageUsageResourceTypeOption";
+const _IURTOL = "ImageUsageResourceTypeOptionList";
+const _IURTOR = "ImageUsageResourceTypeOptionRequest";
+const _IURTORL = "ImageUsageResourceTypeOptionRequestList";
+const _IURTOVL = "ImageUsageResourceTypeOptionValuesList";
+const _IURTR = "ImageUsageResourceTypeRequest";
+const _IURTRL = "ImageUsageResourceTypeRequestList";
+const _IURUISL = "ImageUsageReportUserIdStringList";
+const _IURm = "ImageUsageReport";
+const _IW = "ImageWatermarks";
+const _IWFRLm = "ImageWatermarkFilterResponseList";
+const _IWFRm = "ImageWatermarkFilterResponse";
+const _IWL = "ImageWatermarkList";
+const _IWm = "ImageWatermark";
+const _Im = "Images";
+const _Ima = "Image";
+const _In$1 = "Instance";
+const _Ins = "Instances";
+const _Io$1 = "Iops";
+const _It = "Item";
+const _K$4 = "Key";
+const _KI$3 = "KernelId";
+const _KKI = "KmsKeyId";
+const _KN$1 = "KeyName";
+const _LCA = "LicenseConfigurationArn";
+const _LCO = "LockCreatedOn";
+const _LCR = "LicenseConfigurationRequest";
+const _LCi = "LicenseConfiguration";
+const _LDST = "LockDurationStartTime";
+const _LDo = "LockDuration";
+const _LEO = "LockExpiresOn";
+const _LFAS = "LowFixAvailableSince";
+const _LGC = "LogicalGpuCount";
+const _LIIRB = "ListImagesInRecycleBin";
+const _LIIRBR = "ListImagesInRecycleBinRequest";
+const _LIIRBRi = "ListImagesInRecycleBinResult";
+const _LL = "LicenseList";
+const _LLT = "LastLaunchedTime";
+const _LPL = "LaunchPermissionList";
+const _LPM = "LaunchPermissionModifications";
+const _LPa = "LaunchPermissions";
+const _LPau = "LaunchPermission";
+const _LSI = "LockedSnapshotsInfo";
+const _LSIL = "LockedSnapshotsInfoList";
+const _LSLR = "LicenseSpecificationListRequest";
+const _LST$1 = "LocalStorageTypes";
+const _LSTS = "LocalStorageTypeSet";
+const _LSTo = "LocalStorageType";
+const _LSi = "LicenseSpecifications";
+const _LSic = "LicenseSpecification";
+const _LSo$1 = "LocalStorage";
+const _LSoc = "LockState";
+const _LT$2 = "LaunchTemplate";
+const _LTBDM = "LaunchTemplateBlockDeviceMapping";
+const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
+const _LTBDMR = "LaunchTemplateBlockDeviceMappingRequest";
+const _LTBDMRL = "LaunchTemplateBlockDeviceMappingRequestList";
+const _LTCO = "LaunchTemplateCpuOptions";
+const _LTCOR = "LaunchTemplateCpuOptionsRequest";
+const _LTCRSR = "LaunchTemplateCapacityReservationSpecificationRequest";
+const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
+const _LTD = "LaunchTemplateData";
+const _LTEBD = "LaunchTemplateEbsBlockDevice";
+const _LTEBDR = "LaunchTemplateEbsBlockDeviceRequest";
+const _LTEIA = "LaunchTemplateElasticInferenceAccelerator";
+const _LTEIAL = "LaunchTemplateElasticInferenceAcceleratorList";
+const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
+const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
+const _LTEO = "LaunchTemplateEnclaveOptions";
+const _LTEOR = "LaunchTemplateEnclaveOptionsRequest";
+const _LTESS = "LaunchTemplateEnaSrdSpecification";
+const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
+const _LTHO = "LaunchTemplateHibernationOptions";
+const _LTHOR = "LaunchTemplateHibernationOptionsRequest";
+const _LTI$1 = "LaunchTemplateId";
+const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
+const _LTIIPSR = "LaunchTemplateIamInstanceProfileSpecificationRequest";
+const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
+const _LTIMOR = "LaunchTemplateInstanceMaintenanceOptionsRequest";
+const _LTIMORa = "LaunchTemplateInstanceMarketOptionsRequest";
+const _LTIMORau = "LaunchTemplateInstanceMetadataOptionsRequest";
+const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
+const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
+const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
+const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
+const _LTINISR = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequest";
+const _LTINISRL = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList";
+const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
+const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
+const _LTISISR = "LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest";
+const _LTISISRL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList";
+const _LTLC = "LaunchTemplateLicenseConfiguration";
+const _LTLCR = "LaunchTemplateLicenseConfigurationRequest";
+const _LTLL = "LaunchTemplateLicenseList";
+const _LTLSLR = "LaunchTemplateLicenseSpecificationListRequest";
+const _LTM = "LaunchTemplatesMonitoring";
+const _LTMR = "LaunchTemplatesMonitoringRequest";
+const _LTN$1 = "LaunchTemplateName";
+const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
+const _LTNPOR = "LaunchTemplateNetworkPerformanceOptionsRequest";
+const _LTP = "LaunchTemplatePlacement";
+const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
+const _LTPDNOR = "LaunchTemplatePrivateDnsNameOptionsRequest";
+const _LTPR = "LaunchTemplatePlacementRequest";
+const _LTS$1 = "LaunchTemplateSpecification";
+const _LTSMO = "LaunchTemplateSpotMarketOptions";
+const _LTSMOR = "LaunchTemplateSpotMarketOptionsRequest";
+const _LTTS = "LaunchTemplateTagSpecification";
+const _LTTSL = "LaunchTemplateTagSpecificationList";
+const _LTTSR = "LaunchTemplateTagSpecificationRequest";
+const _LTTSRL = "LaunchTemplateTagSpecificationRequestList";
+const _LTV = "LaunchTemplateVersion";
+const _LTVS = "LaunchTemplateVersionSet";
+const _LTVa = "LaunchTemplateVersions";
+const _LTau = "LaunchTime";
+const _LTo = "LocationType";
+const _LVN = "LatestVersionNumber";
+const _La$1 = "Latest";
+const _Lic = "Licenses";
+const _Loc = "Location";
+const _M$4 = "Min";
+const _MAE = "MultiAttachEnabled";
+const _MAIe = "MediaAcceleratorInfo";
+const _MAa$1 = "MacAddress";
+const _MB = "ManagedBy";
+const _MBIM = "MaximumBandwidthInMbps";
+const _MCI = "MetricCategoryId";
+const _MCIL = "MetricCategoryIdList";
+const _MCIe = "MetricCategoryIds";
+const _MCOIOL = "MapCustomerOwnedIpOnLaunch";
+const _MCa = "MaxCount";
+const _MCin = "MinCount";
+const _MDI = "MediaDeviceInfo";
+const _MDIL = "MediaDeviceInfoList";
+const _MDMI = "MediaDeviceMemoryInfo";
+const _MDSC = "MaximumDaysSinceCreated";
+const _MDSCFA = "MaxDaysSinceCriticalFixAvailable";
+const _MDSD = "MaximumDaysSinceDeprecated";
+const _MDSHFA = "MaxDaysSinceHighFixAvailable";
+const _MDSIFA = "MaxDaysSinceInformationalFixAvailable";
+const _MDSLFA = "MaxDaysSinceLowFixAvailable";
+const _MDSLFS = "MaxDaysSinceLastFindingScan";
+const _MDSMFA = "MaxDaysSinceMediumFixAvailable";
+const _MDSSIC = "MaximumDaysSinceSourceImageCreated";
+const _MDSWC = "MaximumDaysSinceWatermarkCreated";
+const _MEA = "MaximumEbsAttachments";
+const _MEC = "MaximumEbsCards";
+const _MEI = "MaximumEfaInterfaces";
+const _MEQC = "MaximumEnaQueueCount";
+const _MEQCPI = "MaximumEnaQueueCountPerInterface";
+const _MFAS = "MediumFixAvailableSince";
+const _MGBPVC$1 = "MemoryGiBPerVCpu";
+const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
+const _MI = "MaximumIops";
+const _MIA = "ModifyImageAttribute";
+const _MIAR = "ModifyImageAttributeRequest";
+const _MIe = "MemoryInfo";
+const _MLT = "ModifyLaunchTemplate";
+const _MLTR = "ModifyLaunchTemplateRequest";
+const _MLTRo = "ModifyLaunchTemplateResult";
+const _MMB$1 = "MemoryMiB";
+const _MMBR$1 = "MemoryMiBRequest";
+const _MNC = "MaximumNetworkCards";
+const _MNI = "MaximumNetworkInterfaces";
+const _MO$1 = "MetadataOptions";
+const _MOa = "MaintenanceOptions";
+const _MPC = "MarketplaceProductCodes";
+const _MPCL = "MarketplaceProductCodeList";
+const _MPIOL = "MapPublicIpOnLaunch";
+const _MPax = "MaxPrice";
+const _MR$3 = "MaxResults";
+const _MSA = "ModifySnapshotAttribute";
+const _MSAR = "ModifySnapshotAttributeRequest";
+const _MSL = "MaximumSeverityLabel";
+const _MSNI = "MaximumSecondaryNetworkInterfaces";
+const _MSPAPOOODP$1 = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MTIMB = "MaximumThroughputInMBps";
+const _MTa = "MarketType";
+const _MV = "MinVersion";
+const _MVa = "MaxVersion";
+const _Ma$1 = "Max";
+const _Man = "Manufacturer";
+const _Mana = "Managed";
+const _Me = "Message";
+const _Mes = "Messages";
+const _Mon = "Monitoring";
+const _N$3 = "Name";
+const _NAo = "NotAfter";
+const _NB = "NotBefore";
+const _NBD = "NotBeforeDeadline";
+const _NBG$1 = "NetworkBorderGroup";
+const _NBGR$1 = "NetworkBandwidthGbpsRequest";
+const _NBGe = "NetworkBandwidthGbps";
+const _NC = "NetworkCards";
+const _NCI = "NetworkCardIndex";
+const _NCIL = "NetworkCardInfoList";
+const _NCITL = "NetworkCardInterfaceTypeList";
+const _NCIe = "NetworkCardInfo";
+const _ND$1 = "NoDevice";
+const _NDCI = "NeuronDeviceCoreInfo";
+const _NDI = "NeuronDeviceInfo";
+const _NDIL = "NeuronDeviceInfoList";
+const _NDMI = "NeuronDeviceMemoryInfo";
+const _NDe = "NeuronDevices";
+const _NES = "NitroEnclavesSupport";
+const _NIC$1 = "NetworkInterfaceCount";
+const _NICR$1 = "NetworkInterfaceCountRequest";
+const _NII = "NetworkInterfaceId";
+const _NIe = "NetworkInterface";
+const _NIet = "NetworkInterfaces";
+const _NIetw = "NetworkInfo";
+const _NIeu = "NeuronInfo";
+const _NPO = "NetworkPerformanceOptions";
+const _NPe = "NetworkPerformance";
+const _NR = "NoReboot";
+const _NS = "NvmeSupport";
+const _NTI = "NitroTpmInfo";
+const _NTS = "NitroTpmSupport";
+const _NTSVL = "NitroTpmSupportedVersionsList";
+const _NTe = "NextToken";
+const _NV = "NestedVirtualization";
+const _OA = "OutpostArn";
+const _OASL = "OrganizationArnStringList";
+const _OArg = "OrganizationArn";
+const _OArga = "OrganizationArns";
+const _OAw = "OwnerAlias";
+const _ODMPPOLP$1 = "OnDemandMaxPricePercentageOverLowestPrice";
+const _OI$1 = "OwnerId";
+const _OIS = "OptInStatus";
+const _OIw = "OwnerIds";
+const _ON = "OptionName";
+const _ORpe = "OperatorRequest";
+const _ORper = "OperatorResponse";
+const _OSL = "OwnerStringList";
+const _OT = "OptimizingTime";
+const _OTp = "OperationType";
+const _OUA = "OrganizationalUnitArn";
+const _OUASL = "OrganizationalUnitArnStringList";
+const _OUAr = "OrganizationalUnitArns";
+const _OV = "OptionValues";
+const _OVp = "OptionValue";
+const _Op = "Operator";
+const _Ou = "Output";
+const _Ow = "Owners";
+const _Own = "Owner";
+const _P$3 = "Principal";
+const _PBIG = "PeakBandwidthInGbps";
+const _PCIr = "ProductCodeId";
+const _PCLr = "ProductCodeList";
+const _PCSL = "ProductCodeStringList";
+const _PCT = "ProductCodeType";
+const _PCr$1 = "ProductCode";
+const _PCro = "ProductCodes";
+const _PDN = "PrivateDnsName";
+const _PDNO = "PrivateDnsNameOptions";
+const _PDNOOL = "PrivateDnsNameOptionsOnLaunch";
+const _PDNOR = "PrivateDnsNameOptionsRequest";
+const _PDNORr = "PrivateDnsNameOptionsResponse";
+const _PDNub = "PublicDnsName";
+const _PDl = "PlatformDetails";
+const _PFR = "PerformanceFactorReference";
+const _PFRR$1 = "PerformanceFactorReferenceRequest";
+const _PFRS = "PerformanceFactorReferenceSet";
+const _PFRSR$1 = "PerformanceFactorReferenceSetRequest";
+const _PGIl = "PlacementGroupInfo";
+const _PGSL = "PlacementGroupStrategyList";
+const _PI$1 = "PublicIp";
+const _PIAC = "PrivateIpAddressCount";
+const _PIAS = "PrivateIpAddressSpecification";
+const _PIASL = "PrivateIpAddressSpecificationList";
+const _PIAr = "PrivateIpAddress";
+const _PIAri = "PrivateIpAddresses";
+const _PIAu = "PublicIpAddress";
+const _PIr = "PrimaryIpv6";
+const _PIro = "ProcessorInfo";
+const _PLI = "PrefixListId";
+const _PLIL = "PrefixListIdList";
+const _PLIr = "PrefixListIds";
+const _PN$2 = "PartitionNumber";
+const _PSPN = "PublicSsmParameterName";
+const _PSS = "PerformanceStatusSummary";
+const _PSe = "PerformanceStatus";
+const _PSee = "PeeringStatus";
+const _PSh = "PhcSupport";
+const _PSr = "PreviousState";
+const _PU = "PresignedUrl";
+const _PZI = "ParentZoneId";
+const _PZN = "ParentZoneName";
+const _Pat = "Paths";
+const _Pl$1 = "Platform";
+const _Pla = "Placement";
+const _Prim = "Primary";
+const _Pro = "Progress";
+const _Pu = "Public";
+const _R$3 = "Return";
+const _RAeso = "ResolveAlias";
+const _RBET = "RecycleBinEnterTime";
+const _RBETe = "RecycleBinExitTime";
+const _RBUI = "RestorableByUserIds";
+const _RBe = "RestorableBy";
+const _RC$1 = "ReturnCode";
+const _RCTe = "ReportCreationTime";
+const _RDI = "RamDiskId";
+const _RDN = "RootDeviceName";
+const _RDT = "RootDeviceType";
+const _RDTL = "RootDeviceTypeList";
+const _REIT = "RequireEncryptionInTransit";
+const _RETe = "RestoreExpiryTime";
+const _REe = "ResponseError";
+const _RGL = "RegionGeographyList";
+const _RGe$1 = "RegionGeography";
+const _RHS$1 = "RequireHibernateSupport";
+const _RI$3 = "ReportId";
+const _RIFRB = "RestoreImageFromRecycleBin";
+const _RIFRBR = "RestoreImageFromRecycleBinRequest";
+const _RIFRBRe = "RestoreImageFromRecycleBinResult";
+const _RIITS = "ReplaceImageInstanceTypeSpecification";
+const _RIITSR = "ReplaceImageInstanceTypeSpecificationRequest";
+const _RIITSRe = "ReplaceImageInstanceTypeSpecificationResult";
+const _RIME = "RunInstancesMonitoringEnabled";
+const _RIRe = "RegisterImageRequest";
+const _RIReg = "RegisterImageResult";
+const _RIRu = "RunInstancesRequest";
+const _RIUD = "RunInstancesUserData";
+const _RIa = "RamdiskId";
+const _RIe$1 = "ReservationId";
+const _RIegi = "RegisterImage";
+const _RIep = "ReportIds";
+const _RIeq = "RequesterId";
+const _RIeso = "ResourceId";
+const _RIu = "RunInstances";
+const _RL = "RegionList";
+const _RLTD = "RequestLaunchTemplateData";
+const _RLTDe = "ResponseLaunchTemplateData";
+const _RLe = "ReservationList";
+const _RMS = "RebootMigrationSupport";
+const _RMe = "RebootMigration";
+const _RN$1 = "RegionName";
+const _RNSL = "RegionNameStringList";
+const _RNe = "RegionNames";
+const _RTO = "ResourceTypeOptions";
+const _RTOL = "ResourceTypeOptionList";
+const _RTOe = "ResourceTypeOption";
+const _RTRL = "ResourceTypeRequestList";
+const _RTRe = "ResourceTypeRequest";
+const _RTe$2 = "ResourceType";
+const _RTes = "ResourceTypes";
+const _RV = "ReturnValue";
+const _Ref = "References";
+const _Refe = "Reference";
+const _Reg = "Regions";
+const _Regi = "Region";
+const _Rem = "Remove";
+const _Reme = "Remediation";
+const _Res = "Resources";
+const _Rese = "Reservations";
+const _Reser = "Reservation";
+const _SAPFL = "SupportedAdditionalProcessorFeatureList";
+const _SAub = "SubnetArn";
+const _SAup = "SupportedArchitectures";
+const _SBM = "SupportedBootModes";
+const _SCBS = "SubnetCidrBlockState";
+const _SCCDM = "SnapshotCopyCompletionDurationMinutes";
+const _SCSIG = "SustainedClockSpeedInGhz";
+const _SDC = "SourceDestCheck";
+const _SDLTV = "SuccessfullyDeletedLaunchTemplateVersions";
+const _SDV = "SetDefaultVersion";
+const _SDp = "SpreadDomain";
+const _SF = "SupportedFeatures";
+const _SG$1 = "SubGeography";
+const _SGA = "SecurityGroupArn";
+const _SGI = "SecurityGroupId";
+const _SGISL = "SecurityGroupIdStringList";
+const _SGIe = "SecurityGroupIds";
+const _SGL = "SecurityGroupList";
+const _SGSL = "SecurityGroupStringList";
+const _SGe = "SecurityGroups";
+const _SGec = "SecurityGroup";
+const _SI$2 = "SubnetIds";
+const _SICBA = "SubnetIpv6CidrBlockAssociation";
+const _SICBAS = "SubnetIpv6CidrBlockAssociationSet";
+const _SICT = "SourceImageCreationTime";
+const _SIGB = "SizeInGB";
+const _SII = "SourceImageId";
+const _SIIec = "SecondaryInterfaceId";
+const _SIIo = "SourceInstanceId";
+const _SIMB = "SizeInMiB";
+const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
+const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
+const _SIPIASLR = "SecondaryInterfacePrivateIpAddressSpecificationListRequest";
+const _SIPIASR = "SecondaryInterfacePrivateIpAddressSpecificationRequest";
+const _SIRI = "SpotInstanceRequestId";
+const _SIRo = "SourceImageRegion";
+const _SIRu = "SupportedInRegion";
+const _SISL = "SnapshotIdStringList";
+const _SISLu = "SubnetIdStringList";
+const _SIT = "SupportedInstanceTypes";
+const _SITRSu = "SupportedInstanceTypeRequestSet";
+const _SITS = "SupportedInstanceTypeSet";
+const _SITp = "SpotInstanceType";
+const _SITu = "SupportedInstanceType";
+const _SIec = "SecondaryInterfaces";
+const _SIeco = "SecondaryInterface";
+const _SIn = "SnapshotId";
+const _SIna = "SnapshotIds";
+const _SIu = "SubnetId";
+const _SL = "SnapshotLocation";
+const _SLe = "SeverityLabel";
+const _SLn = "SnapshotList";
+const _SLu = "SubnetList";
+const _SMO = "SpotMarketOptions";
+const _SMPPOLP$1 = "SpotMaxPricePercentageOverLowestPrice";
+const _SMt = "StatusMessage";
+const _SMta = "StateMessage";
+const _SNI = "SecondaryNetworkId";
+const _SNS = "SriovNetSupport";
+const _SNSe = "SecondaryNetworkSupported";
+const _SO = "SpotOptions";
+const _SOS = "SkipOsShutdown";
+const _SPIAC = "SecondaryPrivateIpAddressCount";
+const _SRC = "ScanResultCondition";
+const _SRDT = "SupportedRootDeviceTypes";
+const _SRc = "ScanResults";
+const _SRo$1 = "SourceRegion";
+const _SRt = "StateReason";
+const _SSI = "SourceSnapshotId";
+const _SSIe = "SecondarySubnetId";
+const _SSIo = "SourceSnapshotIds";
+const _SSu = "SupportedStrategies";
+const _SSy = "SystemStatus";
+const _STR = "StateTransitionReason";
+const _STs = "SseType";
+const _STt = "StartTime";
+const _STto = "StorageTier";
+const _SUC = "SupportedUsageClasses";
+const _SUD = "SensitiveUserData";
+const _SV = "SourceVersion";
+const _SVI = "SourceVolumeId";
+const _SVT = "SupportedVirtualizationTypes";
+const _SVu = "SupportedVersions";
+const _Sco = "Score";
+const _Siz = "Size";
+const _Sn = "Snapshots";
+const _Sna = "Snapshot";
+const _St = "State";
+const _Sta = "Status";
+const _Su = "Subnet";
+const _Subn = "Subnets";
+const _Suc = "Successful";
+const _T$4 = "Tags";
+const _TET = "TcpEstablishedTimeout";
+const _TFMIMB = "TotalFpgaMemoryInMiB";
+const _TGMIMB = "TotalGpuMemoryInMiB";
+const _TI = "TerminateInstances";
+const _TIMIMB = "TotalInferenceMemoryInMiB";
+const _TIR = "TerminateInstancesRequest";
+const _TIRe = "TerminateInstancesResult";
+const _TIer = "TerminatingInstances";
+const _TL = "TagList";
+const _TLSGB$1 = "TotalLocalStorageGB";
+const _TLSGBR$1 = "TotalLocalStorageGBRequest";
+const _TMMIMB = "TotalMediaMemoryInMiB";
+const _TNDMIMB = "TotalNeuronDeviceMemoryInMiB";
+const _TP$1 = "ToPort";
+const _TPC = "ThreadsPerCore";
+const _TPCL = "ThreadsPerCoreList";
+const _TS$1 = "TagSpecifications";
+const _TSIGB = "TotalSizeInGB";
+const _TSL = "TagSpecificationList";
+const _TSa = "TagSpecification";
+const _TSp = "TpmSupport";
+const _TTr = "TransferType";
+const _Ta$2 = "Tag";
+const _Te = "Tenancy";
+const _Th$1 = "Throughput";
+const _Tim = "Timestamp";
+const _Tit = "Title";
+const _Ty$2 = "Type";
+const _U = "Unsuccessful";
+const _UA = "UpdatedAt";
+const _UCTL = "UsageClassTypeList";
+const _UCs = "UsageCount";
+const _UD$1 = "UefiData";
+const _UDLTV = "UnsuccessfullyDeletedLaunchTemplateVersions";
+const _UDs = "UserData";
+const _UG = "UserGroups";
+const _UGSL = "UserGroupStringList";
+const _UGs = "UserGroup";
+const _UI$1 = "UserId";
+const _UIGP = "UserIdGroupPairs";
+const _UIGPL = "UserIdGroupPairList";
+const _UIGPs = "UserIdGroupPair";
+const _UILs = "UserIdList";
+const _UISL = "UserIdStringList";
+const _UIT = "UnsupportedInstanceTypes";
+const _UITRS = "UnsupportedInstanceTypeRequestSet";
+const _UITS = "UnsupportedInstanceTypeSet";
+const _UITn = "UnsupportedInstanceType";
+const _UIs = "UserIds";
+const _UO = "UsageOperation";
+const _UOUT = "UsageOperationUpdateTime";
+const _UST = "UdpStreamTimeout";
+const _UTd = "UdpTimeout";
+const _V$3 = "Value";
+const _VALo = "VolumeAttachmentList";
+const _VAo = "VolumeArn";
+const _VAol = "VolumeAttachment";
+const _VCC$1 = "VCpuCount";
+const _VCCR$1 = "VCpuCountRange";
+const _VCCRR = "VCpuCountRangeRequest";
+const _VCIpu = "VCpuInfo";
+const _VCa = "ValidCores";
+const _VD = "VersionDescription";
+const _VEa = "ValidationError";
+const _VI = "VpcId";
+const _VIR = "VolumeInitializationRate";
+const _VISL = "VolumeIdStringList";
+const _VIo = "VolumeId";
+const _VIol = "VolumeIds";
+const _VLo = "VolumeList";
+const _VN$1 = "VirtualName";
+const _VNe = "VersionNumber";
+const _VOI = "VolumeOwnerId";
+const _VPCI = "VpcPeeringConnectionId";
+const _VSL = "ValueStringList";
+const _VSLe = "VersionStringList";
+const _VSo = "VolumeSize";
+const _VT$2 = "VolumeType";
+const _VTLi = "VirtualizationTypeList";
+const _VTPC = "ValidThreadsPerCore";
+const _VTir = "VirtualizationType";
+const _VU = "ValidUntil";
+const _VW = "ValidationWarning";
+const _Va$2 = "Values";
+const _Ve$2 = "Versions";
+const _Ver = "Version";
+const _Vo = "Volumes";
+const _Vol = "Volume";
+const _W = "Warning";
+const _WC$1 = "WithCooldown";
+const _WCT = "WatermarkCreationTime";
+const _WK = "WatermarkKey";
+const _WL = "WorkloadsList";
+const _WU = "WakeUp";
+const _Wo = "Workloads";
+const _ZI = "ZoneId";
+const _ZISL = "ZoneIdStringList";
+const _ZIo = "ZoneIds";
+const _ZN = "ZoneName";
+const _ZNSL = "ZoneNameStringList";
+const _ZNo = "ZoneNames";
+const _ZT = "ZoneType";
+const _aCIA = "associateCarrierIpAddress";
+const _aCc = "acceleratorCount";
+const _aES = "attachedEbsStatus";
+const _aFNI = "additionalFlexibleNetworkInterfaces";
+const _aIAC = "availableIpAddressCount";
+const _aIAOC = "assignIpv6AddressOnCreation";
+const _aISc = "accountIdSet";
+const _aITS = "allowedInstanceTypeSet";
+const _aIc = "accountId";
+const _aId = "additionalInfo";
+const _aIs = "associationId";
+const _aIt = "attachmentId";
+const _aLI = "amiLaunchIndex";
+const _aLT = "attachmentLimitType";
+const _aMS = "acceleratorManufacturerSet";
+const _aNS = "acceleratorNameSet";
+const _aPIA = "associatePublicIpAddress";
+const _aRSu = "autoRecoverySupported";
+const _aRs = "associatedResource";
+const _aRut = "autoRecovery";
+const _aSS = "amdSevSnp";
+const _aSp = "applicationStatus";
+const _aSt = "attachmentSet";
+const _aTMMB = "acceleratorTotalMemoryMiB";
+const _aTSc = "acceleratorTypeSet";
+const _aTt = "attachTime";
+const _aZ = "availabilityZone";
+const _aZI = "availabilityZoneId";
+const _aZIv = "availabilityZoneInfo";
+const _acc = "accelerators";
+const _af = "affinity";
+const _ar = "arn";
+const _arc = "architecture";
+const _ass = "association";
+const _at = "attachment";
+const _bBIG = "baselineBandwidthInGbps";
+const _bBIM = "baselineBandwidthInMbps";
+const _bDM = "blockDeviceMapping";
+const _bDMS = "blockDeviceMappingSet";
+const _bDMl = "blockDurationMinutes";
+const _bEBM = "baselineEbsBandwidthMbps";
+const _bIa = "baselineIops";
+const _bM = "bootMode";
+const _bMa = "bareMetal";
+const _bP = "burstablePerformance";
+const _bPAS = "blockPublicAccessStates";
+const _bPF = "baselinePerformanceFactors";
+const _bPS = "burstablePerformanceSupported";
+const _bTIMB = "baselineThroughputInMBps";
+const _bW = "bandwidthWeighting";
+const _bWa = "bandwidthWeightings";
+const _cB = "cidrBlock";
+const _cBI = "capacityBlockId";
+const _cBr = "createdBy";
+const _cCo = "coreCount";
+const _cCp = "cpuCredits";
+const _cDC = "creationDateCondition";
+const _cDM = "completionDurationMinutes";
+const _cDr = "creationDate";
+const _cFAS = "criticalFixAvailableSince";
+const _cGur = "currentGeneration";
+const _cI = "carrierIp";
+const _cIBM = "currentInstanceBootMode";
+const _cIi = "cidrIp";
+const _cIid = "cidrIpv6";
+const _cIor = "coreInfo";
+const _cMSp = "cpuManufacturerSet";
+const _cO = "cpuOptions";
+const _cOI = "customerOwnedIp";
+const _cOIP = "customerOwnedIpv4Pool";
+const _cOP = "coolOffPeriod";
+const _cOPEO = "coolOffPeriodExpiresOn";
+const _cRI = "capacityReservationId";
+const _cRP = "capacityReservationPreference";
+const _cRRGA = "capacityReservationResourceGroupArn";
+const _cRSa = "capacityReservationSpecification";
+const _cRT = "capacityReservationTarget";
+const _cSr = "creditSpecification";
+const _cSu = "currentState";
+const _cT = "clientToken";
+const _cTC = "connectionTrackingConfiguration";
+const _cTSo = "connectionTrackingSpecification";
+const _cTomp = "completionTime";
+const _cTr = "creationTime";
+const _cTre = "createTime";
+const _cVP = "createVolumePermission";
+const _co = "code";
+const _conf = "configured";
+const _cou = "count";
+const _cp = "cpu";
+const _dASi = "disableApiStop";
+const _dAT = "disableApiTermination";
+const _dCe = "defaultCores";
+const _dEKI = "dataEncryptionKeyId";
+const _dEQCPI = "defaultEnaQueueCountPerInterface";
+const _dFA = "defaultForAz";
+const _dHS = "dedicatedHostsSupported";
+const _dI = "deviceIndex";
+const _dN = "deviceName";
+const _dNCI = "defaultNetworkCardIndex";
+const _dNn = "dnsName";
+const _dOT = "deleteOnTermination";
+const _dPe = "deregistrationProtection";
+const _dR = "dryRun";
+const _dRe = "destinationRegion";
+const _dSRS = "deleteSnapshotResultSet";
+const _dTC = "deprecationTimeCondition";
+const _dTET = "defaultTcpEstablishedTimeout";
+const _dTPC = "defaultThreadsPerCore";
+const _dTe = "deprecationTime";
+const _dTi = "disablingTime";
+const _dTis = "disabledTime";
+const _dUST = "defaultUdpStreamTimeout";
+const _dUT = "defaultUdpTimeout";
+const _dVC = "defaultVCpus";
+const _dVN = "defaultVersionNumber";
+const _dVef = "defaultVersion";
+const _de = "description";
+const _det = "details";
+const _dev = "device";
+const _dis = "disks";
+const _eCI = "ebsCardIndex";
+const _eCS = "ebsCardSet";
+const _eDn = "enableDns64";
+const _eEBD = "ebsEncryptionByDefault";
+const _eGAI = "elasticGpuAssociationId";
+const _eGAS = "elasticGpuAssociationState";
+const _eGASl = "elasticGpuAssociationSet";
+const _eGAT = "elasticGpuAssociationTime";
+const _eGI = "elasticGpuId";
+const _eGSS = "elasticGpuSpecificationSet";
+const _eIAA = "elasticInferenceAcceleratorArn";
+const _eIAAI = "elasticInferenceAcceleratorAssociationId";
+const _eIAAS = "elasticInferenceAcceleratorAssociationState";
+const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
+const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
+const _eIAS = "elasticInferenceAcceleratorSet";
+const _eITSn = "encryptionInTransitSupported";
+const _eITSx = "excludedInstanceTypeSet";
+const _eIb = "ebsInfo";
+const _eIf = "efaInfo";
+const _eLADI = "enableLniAtDeviceIndex";
+const _eO = "ebsOptimized";
+const _eOI = "ebsOptimizedInfo";
+const _eOS = "ebsOptimizedSupport";
+const _eOn = "enclaveOptions";
+const _eQC = "enaQueueCount";
+const _eQN = "ec2QueryName";
+const _eRNDAAAAR = "enableResourceNameDnsAAAARecord";
+const _eRNDAR = "enableResourceNameDnsARecord";
+const _eSE = "enaSrdEnabled";
+const _eSS = "enaSrdSpecification";
+const _eSSn = "enaSrdSupported";
+const _eSUE = "enaSrdUdpEnabled";
+const _eSUS = "enaSrdUdpSpecification";
+const _eSf = "efaSupported";
+const _eSn = "encryptionSupport";
+const _eSna = "enaSupport";
+const _eSr = "errorSet";
+const _eSv = "eventsSet";
+const _eT = "expirationTime";
+const _eTna = "enablingTime";
+const _eTnab = "enabledTime";
+const _eb = "ebs";
+const _en = "enabled";
+const _enc = "encrypted";
+const _er = "error";
+const _fAi = "fixAvailable";
+const _fEQS = "flexibleEnaQueuesSupport";
+const _fIp = "fpgaInfo";
+const _fOA = "firstObservedAt";
+const _fP = "fromPort";
+const _fRa = "fastRestored";
+const _fSD = "findingScanDate";
+const _fSRS = "fastSnapshotRestoreSet";
+const _fSRSES = "fastSnapshotRestoreStateErrorSet";
+const _fSSIB = "fullSnapshotSizeInBytes";
+const _fTE = "freeTierEligible";
+const _fp = "fpgas";
+const _g = "group";
+const _gD = "groupDescription";
+const _gIp = "gpuInfo";
+const _gIr = "groupId";
+const _gLN = "groupLongName";
+const _gN = "groupName";
+const _gPS = "gpuPartitionSize";
+const _gS = "geographySet";
+const _gSr = "groupSet";
+const _gp = "gpus";
+const _gr = "groups";
+const _h = "hypervisor";
+const _hBD = "hiddenByDefault";
+const _hE$4 = "httpEndpoint";
+const _hFAS = "highFixAvailableSince";
+const _hFSL = "highestFindingSeverityLabel";
+const _hI = "hostId";
+const _hO = "hibernationOptions";
+const _hPI = "httpProtocolIpv6";
+const _hPRHL = "httpPutResponseHopLimit";
+const _hRGA = "hostResourceGroupArn";
+const _hSi = "hibernationSupported";
+const _hT = "httpTokens";
+const _hTo = "hostnameType";
+const _i$1 = "id";
+const _iAA = "ipv6AddressAttribute";
+const _iAC = "ipv6AddressCount";
+const _iAES = "imageAncestryEntrySet";
+const _iAI = "includeAllInstances";
+const _iAIn = "inferenceAcceleratorInfo";
+const _iAPI = "ipv4AddressesPerInterface";
+const _iAPIp = "ipv6AddressesPerInterface";
+const _iAPSI = "ipv4AddressesPerSecondaryInterface";
+const _iASp = "ipv6AddressesSet";
+const _iAm = "imageAllowed";
+const _iAp = "ipAddress";
+const _iApv = "ipv6Address";
+const _iCB = "ipv6CidrBlock";
+const _iCBASp = "ipv6CidrBlockAssociationSet";
+const _iCBS = "ipv6CidrBlockState";
+const _iCS = "imageCriterionSet";
+const _iD = "imageData";
+const _iEI = "instanceEventId";
+const _iF = "instanceFamily";
+const _iFAS = "informationalFixAvailableSince";
+const _iFS = "imageFindingSet";
+const _iGBM = "internetGatewayBlockMode";
+const _iGSn = "instanceGenerationSet";
+const _iI = "instanceId";
+const _iIB = "instanceInterruptionBehavior";
+const _iIP = "iamInstanceProfile";
+const _iISB = "instanceInitiatedShutdownBehavior";
+const _iIma = "imageId";
+const _iL = "imageLocation";
+const _iLn = "instanceLifecycle";
+const _iMOn = "instanceMarketOptions";
+const _iMT = "instanceMetadataTags";
+const _iN = "ipv6Native";
+const _iNS = "imageNameSet";
+const _iOA = "imageOwnerAlias";
+const _iOI = "imageOwnerId";
+const _iOIp = "ipOwnerId";
+const _iOS = "instanceOwningService";
+const _iPCp = "ipv4PrefixCount";
+const _iPCpv = "ipv6PrefixCount";
+const _iPEp = "ipPermissionsEgress";
+const _iPIs = "isPrimaryIpv6";
+const _iPSm = "imageProviderSet";
+const _iPSpvr = "ipv4PrefixSet";
+const _iPSpvre = "ipv6PrefixSet";
+const _iPp = "ipProtocol";
+const _iPpe = "ipPermissions";
+const _iPpv = "ipv4Prefix";
+const _iPpvr = "ipv6Prefix";
+const _iPs = "isPublic";
+const _iR = "instanceRequirements";
+const _iRS = "imageReferenceSet";
+const _iRpa = "ipRanges";
+const _iRpv = "ipv6Ranges";
+const _iSI = "instanceStorageInfo";
+const _iSS = "instanceStatusSet";
+const _iSSn = "instanceStorageSupported";
+const _iSm = "impairedSince";
+const _iSma = "imagesSet";
+const _iSmag = "imageState";
+const _iSmage = "imageSet";
+const _iSmd = "imdsSupport";
+const _iSns = "instancesSet";
+const _iSnst = "instanceState";
+const _iSnsta = "instanceStatus";
+const _iSpo = "ipSource";
+const _iSpv = "ipv6Supported";
+const _iT = "instanceType";
+const _iTOS = "instanceTypeOfferingSet";
+const _iTS = "instanceTypeSet";
+const _iTSn = "instanceTypeSpecification";
+const _iTSnt = "interfaceTypeSet";
+const _iTd = "idempotencyToken";
+const _iTm = "imageType";
+const _iTnt = "interfaceType";
+const _iURES = "imageUsageReportEntrySet";
+const _iURS = "imageUsageReportSet";
+const _iWS = "imageWatermarkSet";
+const _io = "iops";
+const _it = "item";
+const _k$1 = "key";
+const _kI = "kernelId";
+const _kKI = "kmsKeyId";
+const _kN = "keyName";
+const _ke = "kernel";
+const _lCA = "licenseConfigurationArn";
+const _lCO = "lockCreatedOn";
+const _lDST = "lockDurationStartTime";
+const _lDo = "lockDuration";
+const _lEO = "lockExpiresOn";
+const _lFAS = "lowFixAvailableSince";
+const _lGC = "logicalGpuCount";
+const _lLT = "lastLaunchedTime";
+const _lPa = "launchPermission";
+const _lSTS = "localStorageTypeSet";
+const _lSic = "licenseSet";
+const _lSo = "localStorage";
+const _lSoc = "lockState";
+const _lT = "launchTemplate";
+const _lTD = "launchTemplateData";
+const _lTI = "launchTemplateId";
+const _lTN = "launchTemplateName";
+const _lTV = "launchTemplateVersion";
+const _lTVS = "launchTemplateVersionSet";
+const _lTau = "launchTime";
+const _lTo = "locationType";
+const _lVN = "latestVersionNumber";
+const _lo = "location";
+const _m$5 = "min";
+const _mAE = "multiAttachEnabled";
+const _mAIe = "mediaAcceleratorInfo";
+const _mAa = "macAddress";
+const _mB = "managedBy";
+const _mBIM = "maximumBandwidthInMbps";
+const _mCIS = "metricCategoryIdSet";
+const _mCOIOL = "mapCustomerOwnedIpOnLaunch";
+const _mDSC = "maximumDaysSinceCreated";
+const _mDSCFA = "maxDaysSinceCriticalFixAvailable";
+const _mDSD = "maximumDaysSinceDeprecated";
+const _mDSHFA = "maxDaysSinceHighFixAvailable";
+const _mDSIFA = "maxDaysSinceInformationalFixAvailable";
+const _mDSLFA = "maxDaysSinceLowFixAvailable";
+const _mDSLFS = "maxDaysSinceLastFindingScan";
+const _mDSMFA = "maxDaysSinceMediumFixAvailable";
+const _mDSSIC = "maximumDaysSinceSourceImageCreated";
+const _mDSWC = "maximumDaysSinceWatermarkCreated";
+const _mEA = "maximumEbsAttachments";
+const _mEC = "maximumEbsCards";
+const _mEI = "maximumEfaInterfaces";
+const _mEQC = "maximumEnaQueueCount";
+const _mEQCPI = "maximumEnaQueueCountPerInterface";
+const _mFAS = "mediumFixAvailableSince";
+const _mGBPVC = "memoryGiBPerVCpu";
+const _mI = "maximumIops";
+const _mIe = "memoryInfo";
+const _mMB = "memoryMiB";
+const _mNC = "maximumNetworkCards";
+const _mNI = "maximumNetworkInterfaces";
+const _mO = "metadataOptions";
+const _mOa = "maintenanceOptions";
+const _mP = "maxPrice";
+const _mPCS = "marketplaceProductCodeSet";
+const _mPIOL = "mapPublicIpOnLaunch";
+const _mR = "maxResults";
+const _mS = "messageSet";
+const _mSL = "maximumSeverityLabel";
+const _mSNI = "maximumSecondaryNetworkInterfaces";
+const _mSPAPOOODP = "maxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _mTIMB = "maximumThroughputInMBps";
+const _mTa = "marketType";
+const _ma = "max";
+const _man = "manufacturer";
+const _mana = "managed";
+const _me = "message";
+const _mon = "monitoring";
+const _n = "name";
+const _nAo = "notAfter";
+const _nB = "notBefore";
+const _nBD = "notBeforeDeadline";
+const _nBG = "networkBorderGroup";
+const _nBGe = "networkBandwidthGbps";
+const _nC = "networkCards";
+const _nCI = "networkCardIndex";
+const _nD = "noDevice";
+const _nDe = "neuronDevices";
+const _nES = "nitroEnclavesSupport";
+const _nIC = "networkInterfaceCount";
+const _nII = "networkInterfaceId";
+const _nIS = "networkInterfaceSet";
+const _nIe = "networkInterface";
+const _nIet = "networkInfo";
+const _nIeu = "neuronInfo";
+const _nPO = "networkPerformanceOptions";
+const _nPe = "networkPerformance";
+const _nR = "noReboot";
+const _nS = "nvmeSupport";
+const _nTI = "nitroTpmInfo";
+const _nTS = "nitroTpmSupport";
+const _nTe = "nextToken";
+const _nV = "nestedVirtualization";
+const _oA = "outpostArn";
+const _oArg = "organizationArn";
+const _oAw = "ownerAlias";
+const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
+const _oI = "ownerId";
+const _oIS = "optInStatus";
+const _oN = "optionName";
+const _oT = "optimizingTime";
+const _oUA = "organizationalUnitArn";
+const _oVS = "optionValueSet";
+const _ope = "operator";
+const _ou = "output";
+const _p = "principal";
+const _pBIG = "peakBandwidthInGbps";
+const _pC = "productCodes";
+const _pCr = "productCode";
+const _pDNO = "privateDnsNameOptions";
+const _pDNOOL = "privateDnsNameOptionsOnLaunch";
+const _pDNr = "privateDnsName";
+const _pDNu = "publicDnsName";
+const _pDl = "platformDetails";
+const _pGI = "placementGroupInfo";
+const _pI = "publicIp";
+const _pIAC = "privateIpAddressCount";
+const _pIAS = "privateIpAddressesSet";
+const _pIASr = "privateIpAddressSet";
+const _pIAr = "privateIpAddress";
+const _pIr = "processorInfo";
+const _pIri = "primaryIpv6";
+const _pLI = "prefixListId";
+const _pLIr = "prefixListIds";
+const _pN = "partitionNumber";
+const _pSPN = "publicSsmParameterName";
+const _pSa = "pathSet";
+const _pSe = "performanceStatus";
+const _pSee = "peeringStatus";
+const _pSh = "phcSupport";
+const _pSr = "previousState";
+const _pU = "presignedUrl";
+const _pZI = "parentZoneId";
+const _pZN = "parentZoneName";
+const _pl = "platform";
+const _pla = "placement";
+const _prim = "primary";
+const _pro = "progress";
+const _r = "return";
+const _rBET = "recycleBinEnterTime";
+const _rBETe = "recycleBinExitTime";
+const _rC = "returnCode";
+const _rCTe = "reportCreationTime";
+const _rDI = "ramDiskId";
+const _rDN = "rootDeviceName";
+const _rDT = "rootDeviceType";
+const _rE = "responseError";
+const _rEIT = "requireEncryptionInTransit";
+const _rETe = "restoreExpiryTime";
+const _rEe = "regionEndpoint";
+const _rHS = "requireHibernateSupport";
+const _rI = "reservationId";
+const _rIa = "ramdiskId";
+const _rIe = "reportId";
+const _rIeg = "regionInfo";
+const _rIeq = "requesterId";
+const _rIes = "resourceId";
+const _rMS = "rebootMigrationSupport";
+const _rMe = "rebootMigration";
+const _rNe = "regionName";
+const _rSe = "referenceSet";
+const _rSes = "reservationSet";
+const _rTOS = "resourceTypeOptionSet";
+const _rTSe = "resourceTypeSet";
+const _rTe = "resourceType";
+const _rV = "returnValue";
+const _ra = "ramdisk";
+const _re = "reason";
+const _rem = "remediation";
+const _s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
+const _sAu = "supportedArchitectures";
+const _sAub = "subnetArn";
+const _sBM = "supportedBootModes";
+const _sCSIG = "sustainedClockSpeedInGhz";
+const _sDC = "sourceDestCheck";
+const _sDLTVS = "successfullyDeletedLaunchTemplateVersionSet";
+const _sDp = "spreadDomain";
+const _sF = "supportedFeatures";
+const _sGA = "securityGroupArn";
+const _sGIS = "securityGroupIdSet";
+const _sGIec = "securityGroupInfo";
+const _sGS = "subGeographySet";
+const _sGSe = "securityGroupSet";
+const _sICT = "sourceImageCreationTime";
+const _sIGB = "sizeInGB";
+const _sII = "sourceInstanceId";
+const _sIIe = "secondaryInterfaceId";
+const _sIIo = "sourceImageId";
+const _sIMB = "sizeInMiB";
+const _sIR = "sourceImageRegion";
+const _sIRI = "spotInstanceRequestId";
+const _sIRu = "supportedInRegion";
+const _sISe = "secondaryInterfaceSet";
+const _sIT = "spotInstanceType";
+const _sITS = "supportedInstanceTypeSet";
+const _sIn = "snapshotId";
+const _sIu = "subnetId";
+const _sLe = "severityLabel";
+const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
+const _sMt = "statusMessage";
+const _sNI = "secondaryNetworkId";
+const _sNSec = "secondaryNetworkSupported";
+const _sNSr = "sriovNetSupport";
+const _sO = "spotOptions";
+const _sPIAC = "secondaryPrivateIpAddressCount";
+const _sRC = "scanResultCondition";
+const _sRDT = "supportedRootDeviceTypes";
+const _sRc = "scanResults";
+const _sRt = "stateReason";
+const _sSI = "secondarySubnetId";
+const _sSn = "snapshotSet";
+const _sSub = "subnetSet";
+const _sSup = "supportedStrategies";
+const _sSy = "systemStatus";
+const _sTR = "stateTransitionReason";
+const _sTs = "sseType";
+const _sTt = "startTime";
+const _sTto = "storageTier";
+const _sUC = "supportedUsageClasses";
+const _sVI = "sourceVolumeId";
+const _sVT = "supportedVirtualizationTypes";
+const _sVu = "supportedVersions";
+const _sco = "score";
+const _si = "size";
+const _st = "state";
+const _sta = "status";
+const _suc = "successful";
+const _tET = "tcpEstablishedTimeout";
+const _tFMIMB = "totalFpgaMemoryInMiB";
+const _tGMIMB = "totalGpuMemoryInMiB";
+const _tIMIMB = "totalInferenceMemoryInMiB";
+const _tLSGB = "totalLocalStorageGB";
+const _tMMIMB = "totalMediaMemoryInMiB";
+const _tNDMIMB = "totalNeuronDeviceMemoryInMiB";
+const _tP = "toPort";
+const _tPC = "threadsPerCore";
+const _tS = "tagSet";
+const _tSIGB = "totalSizeInGB";
+const _tSS = "tagSpecificationSet";
+const _tSp = "tpmSupport";
+const _tTr = "transferType";
+const _ta = "tag";
+const _te = "tenancy";
+const _th = "throughput";
+const _ti = "timestamp";
+const _tit = "title";
+const _ty = "type";
+const _u = "unsuccessful";
+const _uA = "updatedAt";
+const _uCs = "usageCount";
+const _uD = "uefiData";
+const _uDLTVS = "unsuccessfullyDeletedLaunchTemplateVersionSet";
+const _uDs = "userData";
+const _uI = "userId";
+const _uITS = "unsupportedInstanceTypeSet";
+const _uO = "usageOperation";
+const _uOUT = "usageOperationUpdateTime";
+const _uST = "udpStreamTimeout";
+const _uTd = "udpTimeout";
+const _v = "value";
+const _vA = "volumeArn";
+const _vCC = "vCpuCount";
+const _vCIp = "vCpuInfo";
+const _vCa = "validCores";
+const _vD = "versionDescription";
+const _vI = "vpcId";
+const _vIR = "volumeInitializationRate";
+const _vIo = "volumeId";
+const _vN = "virtualName";
+const _vNe = "versionNumber";
+const _vOI = "volumeOwnerId";
+const _vPCI = "vpcPeeringConnectionId";
+const _vS$1 = "volumeSet";
+const _vSo = "volumeSize";
+const _vT = "volumeType";
+const _vTPC = "validThreadsPerCore";
+const _vTi = "virtualizationType";
+const _vU = "validUntil";
+const _ve = "version";
+const _w = "warning";
+const _wCT = "watermarkCreationTime";
+const _wK = "watermarkKey";
+const _wS = "workloadSet";
+const _xN$2 = "xmlName";
+const _zI = "zoneId";
+const _zN = "zoneName";
+const _zS = "zoneState";
+const _zT = "zoneType";
+const n0$5 = "com.amazonaws.ec2";
+const _s_registry$5 = new TypeRegistry(_s$5);
+var EC2ServiceException$ = [
+	-3,
+	_s$5,
+	"EC2ServiceException",
+	0,
+	[],
+	[]
+];
+_s_registry$5.registerError(EC2ServiceException$, EC2ServiceException);
+const errorTypeRegistries$5 = [_s_registry$5];
+var CopySnapshotRequestPSU = [
+	0,
+	n0$5,
+	_CSRPSU,
+	8,
+	0
+];
+var ImageUefiDataRequest = [
+	0,
+	n0$5,
+	_IUDR,
+	8,
+	0
+];
+var RunInstancesUserData = [
+	0,
+	n0$5,
+	_RIUD,
+	8,
+	0
+];
+var SensitiveUserData = [
+	0,
+	n0$5,
+	_SUD,
+	8,
+	0
+];
+var AcceleratorCount$ = [
+	3,
+	n0$5,
+	_AC$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var AcceleratorCountRequest$$1 = [
+	3,
+	n0$5,
+	_ACR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var AcceleratorTotalMemoryMiB$ = [
+	3,
+	n0$5,
+	_ATMMB$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var AcceleratorTotalMemoryMiBRequest$$1 = [
+	3,
+	n0$5,
+	_ATMMBR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var ApplicationStatusSummary$ = [
+	3,
+	n0$5,
+	_ASS,
+	0,
+	[_Sta, _ISm],
+	[[0, {
+		[_eQN]: `Status`,
+		[_xN$2]: _sta
+	}], [4, {
+		[_eQN]: `ImpairedSince`,
+		[_xN$2]: _iSm
+	}]]
+];
+var AttributeValue$ = [
+	3,
+	n0$5,
+	_AVt,
+	0,
+	[_V$3],
+	[[0, {
+		[_eQN]: `Value`,
+		[_xN$2]: _v
+	}]]
+];
+var AvailabilityZone$ = [
+	3,
+	n0$5,
+	_AZ$1,
+	0,
+	[
+		_OIS,
+		_Mes,
+		_RN$1,
+		_ZN,
+		_ZI,
+		_GN,
+		_NBG$1,
+		_ZT,
+		_PZN,
+		_PZI,
+		_GLN,
+		_Ge,
+		_SG$1,
+		_St
+	],
+	[
+		[0, {
+			[_eQN]: `OptInStatus`,
+			[_xN$2]: _oIS
+		}],
+		[() => AvailabilityZoneMessageList, {
+			[_eQN]: `MessageSet`,
+			[_xN$2]: _mS
+		}],
+		[0, {
+			[_eQN]: `RegionName`,
+			[_xN$2]: _rNe
+		}],
+		[0, {
+			[_eQN]: `ZoneName`,
+			[_xN$2]: _zN
+		}],
+		[0, {
+			[_eQN]: `ZoneId`,
+			[_xN$2]: _zI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$2]: _gN
+		}],
+		[0, {
+			[_eQN]: `NetworkBorderGroup`,
+			[_xN$2]: _nBG
+		}],
+		[0, {
+			[_eQN]: `ZoneType`,
+			[_xN$2]: _zT
+		}],
+		[0, {
+			[_eQN]: `ParentZoneName`,
+			[_xN$2]: _pZN
+		}],
+		[0, {
+			[_eQN]: `ParentZoneId`,
+			[_xN$2]: _pZI
+		}],
+		[0, {
+			[_eQN]: `GroupLongName`,
+			[_xN$2]: _gLN
+		}],
+		[() => AvailabilityZoneGeographyList, {
+			[_eQN]: `GeographySet`,
+			[_xN$2]: _gS
+		}],
+		[() => AvailabilityZoneSubGeographyList, {
+			[_eQN]: `SubGeographySet`,
+			[_xN$2]: _sGS
+		}],
+		[0, {
+			[_eQN]: `ZoneState`,
+			[_xN$2]: _zS
+		}]
+	]
+];
+var AvailabilityZoneGeography$ = [
+	3,
+	n0$5,
+	_AZG,
+	0,
+	[_N$3],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN$2]: _n
+	}]]
+];
+var AvailabilityZoneMessage$ = [
+	3,
+	n0$5,
+	_AZM,
+	0,
+	[_Me],
+	[[0, {
+		[_eQN]: `Message`,
+		[_xN$2]: _me
+	}]]
+];
+var AvailabilityZoneSubGeography$ = [
+	3,
+	n0$5,
+	_AZSG,
+	0,
+	[_N$3],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN$2]: _n
+	}]]
+];
+var BaselineEbsBandwidthMbps$ = [
+	3,
+	n0$5,
+	_BEBM$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var BaselineEbsBandwidthMbpsRequest$$1 = [
+	3,
+	n0$5,
+	_BEBMR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var BaselinePerformanceFactors$ = [
+	3,
+	n0$5,
+	_BPF$1,
+	0,
+	[_Cp$1],
+	[[() => CpuPerformanceFactor$, {
+		[_eQN]: `Cpu`,
+		[_xN$2]: _cp
+	}]]
+];
+var BaselinePerformanceFactorsRequest$$1 = [
+	3,
+	n0$5,
+	_BPFR$1,
+	0,
+	[_Cp$1],
+	[[() => CpuPerformanceFactorRequest$$1, 0]]
+];
+var BlockDeviceMapping$$1 = [
+	3,
+	n0$5,
+	_BDM$1,
+	0,
+	[
+		_Eb,
+		_ND$1,
+		_DN$1,
+		_VN$1
+	],
+	[
+		[() => EbsBlockDevice$, {
+			[_eQN]: `Ebs`,
+			[_xN$2]: _eb
+		}],
+		[0, {
+			[_eQN]: `NoDevice`,
+			[_xN$2]: _nD
+		}],
+		[0, {
+			[_eQN]: `DeviceName`,
+			[_xN$2]: _dN
+		}],
+		[0, {
+			[_eQN]: `VirtualName`,
+			[_xN$2]: _vN
+		}]
+	]
+];
+var BlockPublicAccessStates$ = [
+	3,
+	n0$5,
+	_BPAS,
+	0,
+	[_IGBM],
+	[[0, {
+		[_eQN]: `InternetGatewayBlockMode`,
+		[_xN$2]: _iGBM
+	}]]
+];
+var CapacityReservationSpecification$$1 = [
+	3,
+	n0$5,
+	_CRSa,
+	0,
+	[_CRP$1, _CRT$1],
+	[0, () => CapacityReservationTarget$$1]
+];
+var CapacityReservationSpecificationResponse$ = [
+	3,
+	n0$5,
+	_CRSR,
+	0,
+	[_CRP$1, _CRT$1],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN$2]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN$2]: _cRT
+	}]]
+];
+var CapacityReservationTarget$$1 = [
+	3,
+	n0$5,
+	_CRT$1,
+	0,
+	[_CRI$1, _CRRGA$1],
+	[0, 0]
+];
+var CapacityReservationTargetResponse$ = [
+	3,
+	n0$5,
+	_CRTR,
+	0,
+	[_CRI$1, _CRRGA$1],
+	[[0, {
+		[_eQN]: `CapacityReservationId`,
+		[_xN$2]: _cRI
+	}], [0, {
+		[_eQN]: `CapacityReservationResourceGroupArn`,
+		[_xN$2]: _cRRGA
+	}]]
+];
+var ConnectionTrackingSpecification$ = [
+	3,
+	n0$5,
+	_CTS,
+	0,
+	[
+		_TET,
+		_UTd,
+		_UST
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN$2]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN$2]: _uTd
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN$2]: _uST
+		}]
+	]
+];
+var ConnectionTrackingSpecificationRequest$ = [
+	3,
+	n0$5,
+	_CTSR,
+	0,
+	[
+		_TET,
+		_UST,
+		_UTd
+	],
+	[
+		1,
+		1,
+		1
+	]
+];
+var ConnectionTrackingSpecificationResponse$ = [
+	3,
+	n0$5,
+	_CTSRo,
+	0,
+	[
+		_TET,
+		_UST,
+		_UTd
+	],
+	[
+		[1, {
+			[_eQN]: `TcpEstablishedTimeout`,
+			[_xN$2]: _tET
+		}],
+		[1, {
+			[_eQN]: `UdpStreamTimeout`,
+			[_xN$2]: _uST
+		}],
+		[1, {
+			[_eQN]: `UdpTimeout`,
+			[_xN$2]: _uTd
+		}]
+	]
+];
+var CopyImageRequest$ = [
+	3,
+	n0$5,
+	_CIR,
+	0,
+	[
+		_N$3,
+		_SII,
+		_SRo$1,
+		_CT$1,
+		_De,
+		_Enc,
+		_KKI,
+		_DOA,
+		_CIT,
+		_TS$1,
+		_SCCDM,
+		_DAZ,
+		_DAZI,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		0,
+		[0, 4],
+		0,
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$2]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$2]: _kKI
+		}],
+		0,
+		2,
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
+		1,
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	3
+];
+var CopyImageResult$ = [
+	3,
+	n0$5,
+	_CIRo,
+	0,
+	[_IIm$1],
+	[[0, {
+		[_eQN]: `ImageId`,
+		[_xN$2]: _iIma
+	}]]
+];
+var CopySnapshotRequest$ = [
+	3,
+	n0$5,
+	_CSR,
+	0,
+	[
+		_SRo$1,
+		_SSI,
+		_De,
+		_DOA,
+		_DRe,
+		_Enc,
+		_KKI,
+		_PU,
+		_TS$1,
+		_CDM,
+		_DAZ,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		[0, {
+			[_eQN]: `DestinationRegion`,
+			[_xN$2]: _dRe
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$2]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$2]: _kKI
+		}],
+		[() => CopySnapshotRequestPSU, {
+			[_eQN]: `PresignedUrl`,
+			[_xN$2]: _pU
+		}],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
+		1,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	2
+];
+var CopySnapshotResult$ = [
+	3,
+	n0$5,
+	_CSRo,
+	0,
+	[_T$4, _SIn],
+	[[() => TagList$1, {
+		[_eQN]: `TagSet`,
+		[_xN$2]: _tS
+	}], [0, {
+		[_eQN]: `SnapshotId`,
+		[_xN$2]: _sIn
+	}]]
+];
+var CpuOptions$ = [
+	3,
+	n0$5,
+	_CO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN$2]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN$2]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN$2]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN$2]: _nV
+		}]
+	]
+];
+var CpuOptionsRequest$ = [
+	3,
+	n0$5,
+	_COR,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		1,
+		1,
+		0,
+		0
+	]
+];
+var CpuPerformanceFactor$ = [
+	3,
+	n0$5,
+	_CPF,
+	0,
+	[_Ref],
+	[[() => PerformanceFactorReferenceSet, {
+		[_eQN]: `ReferenceSet`,
+		[_xN$2]: _rSe
+	}]]
+];
+var CpuPerformanceFactorRequest$$1 = [
+	3,
+	n0$5,
+	_CPFR$1,
+	0,
+	[_Ref],
+	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Refe }]]
+];
+var CreateImageRequest$ = [
+	3,
+	n0$5,
+	_CIRr,
+	0,
+	[
+		_II$1,
+		_N$3,
+		_TS$1,
+		_SL,
+		_BMO,
+		_DR$1,
+		_De,
+		_NR,
+		_BDMl$1
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$2]: _iI
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[2, {
+			[_eQN]: `NoReboot`,
+			[_xN$2]: _nR
+		}],
+		[() => BlockDeviceMappingRequestList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$2]: _bDM
+		}]
+	],
+	2
+];
+var CreateImageResult$ = [
+	3,
+	n0$5,
+	_CIRre,
+	0,
+	[_IIm$1],
+	[[0, {
+		[_eQN]: `ImageId`,
+		[_xN$2]: _iIma
+	}]]
+];
+var CreateImageUsageReportRequest$ = [
+	3,
+	n0$5,
+	_CIURR,
+	0,
+	[
+		_IIm$1,
+		_RTes,
+		_DR$1,
+		_AIcc,
+		_CT$1,
+		_TS$1
+	],
+	[
+		0,
+		[() => ImageUsageResourceTypeRequestList, { [_xN$2]: _RTe$2 }],
+		2,
+		[() => ImageUsageReportUserIdStringList, { [_xN$2]: _AIc }],
+		[0, 4],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }]
+	],
+	2
+];
+var CreateImageUsageReportResult$ = [
+	3,
+	n0$5,
+	_CIURRr,
+	0,
+	[_RI$3],
+	[[0, {
+		[_eQN]: `ReportId`,
+		[_xN$2]: _rIe
+	}]]
+];
+var CreateLaunchTemplateVersionRequest$ = [
+	3,
+	n0$5,
+	_CLTVR,
+	0,
+	[
+		_LTD,
+		_DR$1,
+		_CT$1,
+		_LTI$1,
+		_LTN$1,
+		_SV,
+		_VD,
+		_RAeso
+	],
+	[
+		[() => RequestLaunchTemplateData$, 0],
+		2,
+		[0, 4],
+		0,
+		0,
+		0,
+		0,
+		2
+	],
+	1
+];
+var CreateLaunchTemplateVersionResult$ = [
+	3,
+	n0$5,
+	_CLTVRr,
+	0,
+	[_LTV, _W],
+	[[() => LaunchTemplateVersion$, {
+		[_eQN]: `LaunchTemplateVersion`,
+		[_xN$2]: _lTV
+	}], [() => ValidationWarning$, {
+		[_eQN]: `Warning`,
+		[_xN$2]: _w
+	}]]
+];
+var CreateTagsRequest$ = [
+	3,
+	n0$5,
+	_CTR,
+	0,
+	[
+		_Res,
+		_T$4,
+		_DR$1
+	],
+	[
+		[64, { [_xN$2]: _RIeso }],
+		[() => TagList$1, { [_xN$2]: _Ta$2 }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	2
+];
+var CreateVolumePermission$ = [
+	3,
+	n0$5,
+	_CVP,
+	0,
+	[_UI$1, _Gr$1],
+	[[0, {
+		[_eQN]: `UserId`,
+		[_xN$2]: _uI
+	}], [0, {
+		[_eQN]: `Group`,
+		[_xN$2]: _g
+	}]]
+];
+var CreateVolumePermissionModifications$ = [
+	3,
+	n0$5,
+	_CVPM,
+	0,
+	[_Ad, _Rem],
+	[[() => CreateVolumePermissionList, 0], [() => CreateVolumePermissionList, 0]]
+];
+var CreationDateCondition$ = [
+	3,
+	n0$5,
+	_CDC,
+	0,
+	[_MDSC],
+	[[1, {
+		[_eQN]: `MaximumDaysSinceCreated`,
+		[_xN$2]: _mDSC
+	}]]
+];
+var CreditSpecification$ = [
+	3,
+	n0$5,
+	_CSr,
+	0,
+	[_CCp],
+	[[0, {
+		[_eQN]: `CpuCredits`,
+		[_xN$2]: _cCp
+	}]]
+];
+var CreditSpecificationRequest$ = [
+	3,
+	n0$5,
+	_CSRred,
+	0,
+	[_CCp],
+	[0],
+	1
+];
+var DefaultConnectionTrackingConfiguration$ = [
+	3,
+	n0$5,
+	_DCTC,
+	0,
+	[
+		_DTET,
+		_DUT,
+		_DUST
+	],
+	[
+		[1, {
+			[_eQN]: `DefaultTcpEstablishedTimeout`,
+			[_xN$2]: _dTET
+		}],
+		[1, {
+			[_eQN]: `DefaultUdpTimeout`,
+			[_xN$2]: _dUT
+		}],
+		[1, {
+			[_eQN]: `DefaultUdpStreamTimeout`,
+			[_xN$2]: _dUST
+		}]
+	]
+];
+var DeleteImageUsageReportRequest$ = [
+	3,
+	n0$5,
+	_DIURR,
+	0,
+	[_RI$3, _DR$1],
+	[0, 2],
+	1
+];
+var DeleteImageUsageReportResult$ = [
+	3,
+	n0$5,
+	_DIURRe,
+	0,
+	[_R$3],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var DeleteLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$5,
+	_DLTVR,
+	0,
+	[
+		_Ve$2,
+		_DR$1,
+		_LTI$1,
+		_LTN$1
+	],
+	[
+		[() => VersionStringList, { [_xN$2]: _LTV }],
+		2,
+		0,
+		0
+	],
+	1
+];
+var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
+	3,
+	n0$5,
+	_DLTVREI,
+	0,
+	[
+		_LTI$1,
+		_LTN$1,
+		_VNe,
+		_REe
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$2]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$2]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN$2]: _vNe
+		}],
+		[() => ResponseError$, {
+			[_eQN]: `ResponseError`,
+			[_xN$2]: _rE
+		}]
+	]
+];
+var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
+	3,
+	n0$5,
+	_DLTVRSI,
+	0,
+	[
+		_LTI$1,
+		_LTN$1,
+		_VNe
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$2]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$2]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN$2]: _vNe
+		}]
+	]
+];
+var DeleteLaunchTemplateVersionsResult$ = [
+	3,
+	n0$5,
+	_DLTVRe,
+	0,
+	[_SDLTV, _UDLTV],
+	[[() => DeleteLaunchTemplateVersionsResponseSuccessSet, {
+		[_eQN]: `SuccessfullyDeletedLaunchTemplateVersionSet`,
+		[_xN$2]: _sDLTVS
+	}], [() => DeleteLaunchTemplateVersionsResponseErrorSet, {
+		[_eQN]: `UnsuccessfullyDeletedLaunchTemplateVersionSet`,
+		[_xN$2]: _uDLTVS
+	}]]
+];
+var DeleteSnapshotRequest$ = [
+	3,
+	n0$5,
+	_DSR,
+	0,
+	[_SIn, _DR$1],
+	[0, [2, {
+		[_eQN]: `DryRun`,
+		[_xN$2]: _dR
+	}]],
+	1
+];
+var DeleteSnapshotReturnCode$ = [
+	3,
+	n0$5,
+	_DSRC,
+	0,
+	[_SIn, _RC$1],
+	[[0, {
+		[_eQN]: `SnapshotId`,
+		[_xN$2]: _sIn
+	}], [0, {
+		[_eQN]: `ReturnCode`,
+		[_xN$2]: _rC
+	}]]
+];
+var DeleteTagsRequest$ = [
+	3,
+	n0$5,
+	_DTR,
+	0,
+	[
+		_Res,
+		_DR$1,
+		_T$4
+	],
+	[
+		[64, {
+			[_eQN]: `ResourceId`,
+			[_xN$2]: _rIes
+		}],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => TagList$1, {
+			[_eQN]: `Tag`,
+			[_xN$2]: _ta
+		}]
+	],
+	1
+];
+var DeprecationTimeCondition$ = [
+	3,
+	n0$5,
+	_DTC,
+	0,
+	[_MDSD],
+	[[1, {
+		[_eQN]: `MaximumDaysSinceDeprecated`,
+		[_xN$2]: _mDSD
+	}]]
+];
+var DeregisterImageRequest$ = [
+	3,
+	n0$5,
+	_DIRer,
+	0,
+	[
+		_IIm$1,
+		_DAS,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	1
+];
+var DeregisterImageResult$ = [
+	3,
+	n0$5,
+	_DIRere,
+	0,
+	[_R$3, _DSRel],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}], [() => DeleteSnapshotResultSet, {
+		[_eQN]: `DeleteSnapshotResultSet`,
+		[_xN$2]: _dSRS
+	}]]
+];
+var DescribeAvailabilityZonesRequest$ = [
+	3,
+	n0$5,
+	_DAZR,
+	0,
+	[
+		_ZNo,
+		_ZIo,
+		_AAZ,
+		_DR$1,
+		_Fi$2
+	],
+	[
+		[() => ZoneNameStringList, { [_xN$2]: _ZN }],
+		[() => ZoneIdStringList, { [_xN$2]: _ZI }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }]
+	]
+];
+var DescribeAvailabilityZonesResult$ = [
+	3,
+	n0$5,
+	_DAZRe,
+	0,
+	[_AZv$1],
+	[[() => AvailabilityZoneList, {
+		[_eQN]: `AvailabilityZoneInfo`,
+		[_xN$2]: _aZIv
+	}]]
+];
+var DescribeFastSnapshotRestoresRequest$ = [
+	3,
+	n0$5,
+	_DFSRR,
+	0,
+	[
+		_Fi$2,
+		_MR$3,
+		_NTe,
+		_DR$1
+	],
+	[
+		[() => FilterList, { [_xN$2]: _Fil }],
+		1,
+		0,
+		2
+	]
+];
+var DescribeFastSnapshotRestoresResult$ = [
+	3,
+	n0$5,
+	_DFSRRe,
+	0,
+	[_FSR, _NTe],
+	[[() => DescribeFastSnapshotRestoreSuccessSet, {
+		[_eQN]: `FastSnapshotRestoreSet`,
+		[_xN$2]: _fSRS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var DescribeFastSnapshotRestoreSuccessItem$ = [
+	3,
+	n0$5,
+	_DFSRSI,
+	0,
+	[
+		_SIn,
+		_AZ$1,
+		_AZI$1,
+		_St,
+		_STR,
+		_OI$1,
+		_OAw,
+		_ETna,
+		_OT,
+		_ETnab,
+		_DTi,
+		_DTis
+	],
+	[
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[0, {
+			[_eQN]: `StateTransitionReason`,
+			[_xN$2]: _sTR
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `OwnerAlias`,
+			[_xN$2]: _oAw
+		}],
+		[4, {
+			[_eQN]: `EnablingTime`,
+			[_xN$2]: _eTna
+		}],
+		[4, {
+			[_eQN]: `OptimizingTime`,
+			[_xN$2]: _oT
+		}],
+		[4, {
+			[_eQN]: `EnabledTime`,
+			[_xN$2]: _eTnab
+		}],
+		[4, {
+			[_eQN]: `DisablingTime`,
+			[_xN$2]: _dTi
+		}],
+		[4, {
+			[_eQN]: `DisabledTime`,
+			[_xN$2]: _dTis
+		}]
+	]
+];
+var DescribeImageAttributeRequest$ = [
+	3,
+	n0$5,
+	_DIAR,
+	0,
+	[
+		_At,
+		_IIm$1,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	2
+];
+var DescribeImageReferencesRequest$ = [
+	3,
+	n0$5,
+	_DIRR,
+	0,
+	[
+		_IIma,
+		_IART,
+		_RTes,
+		_NTe,
+		_DR$1,
+		_MR$3
+	],
+	[
+		[64, { [_xN$2]: _IIm$1 }],
+		2,
+		[() => ResourceTypeRequestList, { [_xN$2]: _RTe$2 }],
+		0,
+		2,
+		1
+	],
+	1
+];
+var DescribeImageReferencesResult$ = [
+	3,
+	n0$5,
+	_DIRRe,
+	0,
+	[_NTe, _IRm],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => ImageReferenceList, {
+		[_eQN]: `ImageReferenceSet`,
+		[_xN$2]: _iRS
+	}]]
+];
+var DescribeImagesRequest$ = [
+	3,
+	n0$5,
+	_DIRes,
+	0,
+	[
+		_EU,
+		_IIma,
+		_Ow,
+		_ID$2,
+		_IDn,
+		_MR$3,
+		_NTe,
+		_DR$1,
+		_Fi$2
+	],
+	[
+		[() => ExecutableByStringList, { [_xN$2]: _EBx }],
+		[() => ImageIdStringList, { [_xN$2]: _IIm$1 }],
+		[() => OwnerStringList, { [_xN$2]: _Own }],
+		2,
+		2,
+		1,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }]
+	]
+];
+var DescribeImagesResult$ = [
+	3,
+	n0$5,
+	_DIResc,
+	0,
+	[_NTe, _Im],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => ImageList, {
+		[_eQN]: `ImagesSet`,
+		[_xN$2]: _iSma
+	}]]
+];
+var DescribeImageUsageReportEntriesRequest$ = [
+	3,
+	n0$5,
+	_DIURER,
+	0,
+	[
+		_IIma,
+		_RIep,
+		_NTe,
+		_Fi$2,
+		_DR$1,
+		_MR$3
+	],
+	[
+		[64, { [_xN$2]: _IIm$1 }],
+		[64, { [_xN$2]: _RI$3 }],
+		0,
+		[() => FilterList, { [_xN$2]: _Fil }],
+		2,
+		1
+	]
+];
+var DescribeImageUsageReportEntriesResult$ = [
+	3,
+	n0$5,
+	_DIURERe,
+	0,
+	[_NTe, _IURE],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => ImageUsageReportEntryList, {
+		[_eQN]: `ImageUsageReportEntrySet`,
+		[_xN$2]: _iURES
+	}]]
+];
+var DescribeImageUsageReportsRequest$ = [
+	3,
+	n0$5,
+	_DIURRes,
+	0,
+	[
+		_IIma,
+		_RIep,
+		_NTe,
+		_Fi$2,
+		_DR$1,
+		_MR$3
+	],
+	[
+		[64, { [_xN$2]: _IIm$1 }],
+		[64, { [_xN$2]: _RI$3 }],
+		0,
+		[() => FilterList, { [_xN$2]: _Fil }],
+		2,
+		1
+	]
+];
+var DescribeImageUsageReportsResult$ = [
+	3,
+	n0$5,
+	_DIURResc,
+	0,
+	[_NTe, _IUR],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => ImageUsageReportList, {
+		[_eQN]: `ImageUsageReportSet`,
+		[_xN$2]: _iURS
+	}]]
+];
+var DescribeInstancesRequest$ = [
+	3,
+	n0$5,
+	_DIRescr,
+	0,
+	[
+		_IIn$1,
+		_IMR$1,
+		_DR$1,
+		_Fi$2,
+		_NTe,
+		_MR$3
+	],
+	[
+		[() => InstanceIdStringList, { [_xN$2]: _II$1 }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }],
+		[0, {
+			[_eQN]: `NextToken`,
+			[_xN$2]: _nTe
+		}],
+		[1, {
+			[_eQN]: `MaxResults`,
+			[_xN$2]: _mR
+		}]
+	]
+];
+var DescribeInstancesResult$ = [
+	3,
+	n0$5,
+	_DIRescri,
+	0,
+	[_NTe, _Rese],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => ReservationList, {
+		[_eQN]: `ReservationSet`,
+		[_xN$2]: _rSes
+	}]]
+];
+var DescribeInstanceStatusRequest$ = [
+	3,
+	n0$5,
+	_DISRes,
+	0,
+	[
+		_IIn$1,
+		_MR$3,
+		_NTe,
+		_IMR$1,
+		_DR$1,
+		_Fi$2,
+		_IAI$1
+	],
+	[
+		[() => InstanceIdStringList, { [_xN$2]: _II$1 }],
+		1,
+		0,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }],
+		[2, {
+			[_eQN]: `IncludeAllInstances`,
+			[_xN$2]: _iAI
+		}]
+	]
+];
+var DescribeInstanceStatusResult$ = [
+	3,
+	n0$5,
+	_DISResc,
+	0,
+	[_ISnst, _NTe],
+	[[() => InstanceStatusList, {
+		[_eQN]: `InstanceStatusSet`,
+		[_xN$2]: _iSS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var DescribeInstanceTypeOfferingsRequest$ = [
+	3,
+	n0$5,
+	_DITOR,
+	0,
+	[
+		_DR$1,
+		_LTo,
+		_Fi$2,
+		_MR$3,
+		_NTe
+	],
+	[
+		2,
+		0,
+		[() => FilterList, { [_xN$2]: _Fil }],
+		1,
+		0
+	]
+];
+var DescribeInstanceTypeOfferingsResult$ = [
+	3,
+	n0$5,
+	_DITORe,
+	0,
+	[_ITO, _NTe],
+	[[() => InstanceTypeOfferingsList, {
+		[_eQN]: `InstanceTypeOfferingSet`,
+		[_xN$2]: _iTOS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var DescribeInstanceTypesRequest$ = [
+	3,
+	n0$5,
+	_DITRes,
+	0,
+	[
+		_DR$1,
+		_ITnst,
+		_Fi$2,
+		_MR$3,
+		_NTe,
+		_IUIR
+	],
+	[
+		2,
+		[64, { [_xN$2]: _IT$2 }],
+		[() => FilterList, { [_xN$2]: _Fil }],
+		1,
+		0,
+		2
+	]
+];
+var DescribeInstanceTypesResult$ = [
+	3,
+	n0$5,
+	_DITResc,
+	0,
+	[_ITnst, _NTe],
+	[[() => InstanceTypeInfoList, {
+		[_eQN]: `InstanceTypeSet`,
+		[_xN$2]: _iTS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var DescribeLaunchTemplateVersionsRequest$ = [
+	3,
+	n0$5,
+	_DLTVRes,
+	0,
+	[
+		_DR$1,
+		_LTI$1,
+		_LTN$1,
+		_Ve$2,
+		_MV,
+		_MVa,
+		_NTe,
+		_MR$3,
+		_Fi$2,
+		_RAeso,
+		_IMR$1
+	],
+	[
+		2,
+		0,
+		0,
+		[() => VersionStringList, { [_xN$2]: _LTV }],
+		0,
+		0,
+		0,
+		1,
+		[() => FilterList, { [_xN$2]: _Fil }],
+		2,
+		2
+	]
+];
+var DescribeLaunchTemplateVersionsResult$ = [
+	3,
+	n0$5,
+	_DLTVResc,
+	0,
+	[_LTVa, _NTe],
+	[[() => LaunchTemplateVersionSet, {
+		[_eQN]: `LaunchTemplateVersionSet`,
+		[_xN$2]: _lTVS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var DescribeLockedSnapshotsRequest$ = [
+	3,
+	n0$5,
+	_DLSR,
+	0,
+	[
+		_Fi$2,
+		_MR$3,
+		_NTe,
+		_SIna,
+		_DR$1
+	],
+	[
+		[() => FilterList, { [_xN$2]: _Fil }],
+		1,
+		0,
+		[() => SnapshotIdStringList, { [_xN$2]: _SIn }],
+		2
+	]
+];
+var DescribeLockedSnapshotsResult$ = [
+	3,
+	n0$5,
+	_DLSRe,
+	0,
+	[_Sn, _NTe],
+	[[() => LockedSnapshotsInfoList, {
+		[_eQN]: `SnapshotSet`,
+		[_xN$2]: _sSn
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var DescribeRegionsRequest$ = [
+	3,
+	n0$5,
+	_DRRe,
+	0,
+	[
+		_RNe,
+		_ARll,
+		_DR$1,
+		_Fi$2
+	],
+	[
+		[() => RegionNameStringList, { [_xN$2]: _RN$1 }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }]
+	]
+];
+var DescribeRegionsResult$ = [
+	3,
+	n0$5,
+	_DRRes,
+	0,
+	[_Reg],
+	[[() => RegionList, {
+		[_eQN]: `RegionInfo`,
+		[_xN$2]: _rIeg
+	}]]
+];
+var DescribeSecurityGroupsRequest$ = [
+	3,
+	n0$5,
+	_DSGRes,
+	0,
+	[
+		_GIro,
+		_GNr,
+		_NTe,
+		_MR$3,
+		_DR$1,
+		_Fi$2
+	],
+	[
+		[() => GroupIdStringList, { [_xN$2]: _GIr }],
+		[() => GroupNameStringList, { [_xN$2]: _GN }],
+		0,
+		1,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }]
+	]
+];
+var DescribeSecurityGroupsResult$ = [
+	3,
+	n0$5,
+	_DSGResc,
+	0,
+	[_NTe, _SGe],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => SecurityGroupList, {
+		[_eQN]: `SecurityGroupInfo`,
+		[_xN$2]: _sGIec
+	}]]
+];
+var DescribeSnapshotAttributeRequest$ = [
+	3,
+	n0$5,
+	_DSAR,
+	0,
+	[
+		_At,
+		_SIn,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	2
+];
+var DescribeSnapshotAttributeResult$ = [
+	3,
+	n0$5,
+	_DSARe,
+	0,
+	[
+		_PCro,
+		_SIn,
+		_CVPr
+	],
+	[
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$2]: _pC
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[() => CreateVolumePermissionList, {
+			[_eQN]: `CreateVolumePermission`,
+			[_xN$2]: _cVP
+		}]
+	]
+];
+var DescribeSnapshotsRequest$ = [
+	3,
+	n0$5,
+	_DSRes,
+	0,
+	[
+		_MR$3,
+		_NTe,
+		_OIw,
+		_RBUI,
+		_SIna,
+		_DR$1,
+		_Fi$2
+	],
+	[
+		1,
+		0,
+		[() => OwnerStringList, { [_xN$2]: _Own }],
+		[64, { [_xN$2]: _RBe }],
+		[() => SnapshotIdStringList, { [_xN$2]: _SIn }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }]
+	]
+];
+var DescribeSnapshotsResult$ = [
+	3,
+	n0$5,
+	_DSResc,
+	0,
+	[_NTe, _Sn],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => SnapshotList, {
+		[_eQN]: `SnapshotSet`,
+		[_xN$2]: _sSn
+	}]]
+];
+var DescribeSubnetsRequest$ = [
+	3,
+	n0$5,
+	_DSRescr,
+	0,
+	[
+		_Fi$2,
+		_SI$2,
+		_NTe,
+		_MR$3,
+		_DR$1
+	],
+	[
+		[() => FilterList, { [_xN$2]: _Fil }],
+		[() => SubnetIdStringList, { [_xN$2]: _SIu }],
+		0,
+		1,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	]
+];
+var DescribeSubnetsResult$ = [
+	3,
+	n0$5,
+	_DSRescri,
+	0,
+	[_NTe, _Subn],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => SubnetList, {
+		[_eQN]: `SubnetSet`,
+		[_xN$2]: _sSub
+	}]]
+];
+var DescribeVolumesRequest$ = [
+	3,
+	n0$5,
+	_DVRes,
+	0,
+	[
+		_VIol,
+		_IMR$1,
+		_DR$1,
+		_Fi$2,
+		_NTe,
+		_MR$3
+	],
+	[
+		[() => VolumeIdStringList, { [_xN$2]: _VIo }],
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[() => FilterList, { [_xN$2]: _Fil }],
+		[0, {
+			[_eQN]: `NextToken`,
+			[_xN$2]: _nTe
+		}],
+		[1, {
+			[_eQN]: `MaxResults`,
+			[_xN$2]: _mR
+		}]
+	]
+];
+var DescribeVolumesResult$ = [
+	3,
+	n0$5,
+	_DVResc,
+	0,
+	[_NTe, _Vo],
+	[[0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}], [() => VolumeList, {
+		[_eQN]: `VolumeSet`,
+		[_xN$2]: _vS$1
+	}]]
+];
+var DisableImageDeprecationRequest$ = [
+	3,
+	n0$5,
+	_DIDR,
+	0,
+	[_IIm$1, _DR$1],
+	[0, 2],
+	1
+];
+var DisableImageDeprecationResult$ = [
+	3,
+	n0$5,
+	_DIDRi,
+	0,
+	[_R$3],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var DisableImageDeregistrationProtectionRequest$ = [
+	3,
+	n0$5,
+	_DIDPR,
+	0,
+	[_IIm$1, _DR$1],
+	[0, 2],
+	1
+];
+var DisableImageDeregistrationProtectionResult$ = [
+	3,
+	n0$5,
+	_DIDPRi,
+	0,
+	[_R$3],
+	[[0, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var DisableImageRequest$ = [
+	3,
+	n0$5,
+	_DIRi,
+	0,
+	[_IIm$1, _DR$1],
+	[0, 2],
+	1
+];
+var DisableImageResult$ = [
+	3,
+	n0$5,
+	_DIRis,
+	0,
+	[_R$3],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var DiskInfo$ = [
+	3,
+	n0$5,
+	_DIisk,
+	0,
+	[
+		_SIGB,
+		_Cou,
+		_Ty$2
+	],
+	[
+		[1, {
+			[_eQN]: `SizeInGB`,
+			[_xN$2]: _sIGB
+		}],
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$2]: _cou
+		}],
+		[0, {
+			[_eQN]: `Type`,
+			[_xN$2]: _ty
+		}]
+	]
+];
+var EbsBlockDevice$ = [
+	3,
+	n0$5,
+	_EBD,
+	0,
+	[
+		_DOT$1,
+		_Io$1,
+		_SIn,
+		_VSo,
+		_VT$2,
+		_KKI,
+		_Th$1,
+		_OA,
+		_AZ$1,
+		_Enc,
+		_VIR,
+		_AZI$1,
+		_ECI
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN$2]: _io
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN$2]: _vSo
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN$2]: _vT
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$2]: _kKI
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN$2]: _th
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$2]: _oA
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$2]: _enc
+		}],
+		1,
+		0,
+		1
+	]
+];
+var EbsCardInfo$ = [
+	3,
+	n0$5,
+	_ECIb,
+	0,
+	[
+		_ECI,
+		_BBIM,
+		_BTIMB,
+		_BIa,
+		_MBIM,
+		_MTIMB,
+		_MI
+	],
+	[
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$2]: _eCI
+		}],
+		[1, {
+			[_eQN]: `BaselineBandwidthInMbps`,
+			[_xN$2]: _bBIM
+		}],
+		[1, {
+			[_eQN]: `BaselineThroughputInMBps`,
+			[_xN$2]: _bTIMB
+		}],
+		[1, {
+			[_eQN]: `BaselineIops`,
+			[_xN$2]: _bIa
+		}],
+		[1, {
+			[_eQN]: `MaximumBandwidthInMbps`,
+			[_xN$2]: _mBIM
+		}],
+		[1, {
+			[_eQN]: `MaximumThroughputInMBps`,
+			[_xN$2]: _mTIMB
+		}],
+		[1, {
+			[_eQN]: `MaximumIops`,
+			[_xN$2]: _mI
+		}]
+	]
+];
+var EbsInfo$ = [
+	3,
+	n0$5,
+	_EIb,
+	0,
+	[
+		_EOS,
+		_ESn,
+		_EOI,
+		_NS,
+		_MEA,
+		_ALT,
+		_MEC,
+		_ECb
+	],
+	[
+		[0, {
+			[_eQN]: `EbsOptimizedSupport`,
+			[_xN$2]: _eOS
+		}],
+		[0, {
+			[_eQN]: `EncryptionSupport`,
+			[_xN$2]: _eSn
+		}],
+		[() => EbsOptimizedInfo$, {
+			[_eQN]: `EbsOptimizedInfo`,
+			[_xN$2]: _eOI
+		}],
+		[0, {
+			[_eQN]: `NvmeSupport`,
+			[_xN$2]: _nS
+		}],
+		[1, {
+			[_eQN]: `MaximumEbsAttachments`,
+			[_xN$2]: _mEA
+		}],
+		[0, {
+			[_eQN]: `AttachmentLimitType`,
+			[_xN$2]: _aLT
+		}],
+		[1, {
+			[_eQN]: `MaximumEbsCards`,
+			[_xN$2]: _mEC
+		}],
+		[() => EbsCardInfoList, {
+			[_eQN]: `EbsCardSet`,
+			[_xN$2]: _eCS
+		}]
+	]
+];
+var EbsInstanceBlockDevice$ = [
+	3,
+	n0$5,
+	_EIBD,
+	0,
+	[
+		_ATtt,
+		_DOT$1,
+		_Sta,
+		_VIo,
+		_ARss,
+		_VOI,
+		_Op,
+		_ECI
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$2]: _aTt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$2]: _vIo
+		}],
+		[0, {
+			[_eQN]: `AssociatedResource`,
+			[_xN$2]: _aRs
+		}],
+		[0, {
+			[_eQN]: `VolumeOwnerId`,
+			[_xN$2]: _vOI
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$2]: _eCI
+		}]
+	]
+];
+var EbsOptimizedInfo$ = [
+	3,
+	n0$5,
+	_EOI,
+	0,
+	[
+		_BBIM,
+		_BTIMB,
+		_BIa,
+		_MBIM,
+		_MTIMB,
+		_MI
+	],
+	[
+		[1, {
+			[_eQN]: `BaselineBandwidthInMbps`,
+			[_xN$2]: _bBIM
+		}],
+		[1, {
+			[_eQN]: `BaselineThroughputInMBps`,
+			[_xN$2]: _bTIMB
+		}],
+		[1, {
+			[_eQN]: `BaselineIops`,
+			[_xN$2]: _bIa
+		}],
+		[1, {
+			[_eQN]: `MaximumBandwidthInMbps`,
+			[_xN$2]: _mBIM
+		}],
+		[1, {
+			[_eQN]: `MaximumThroughputInMBps`,
+			[_xN$2]: _mTIMB
+		}],
+		[1, {
+			[_eQN]: `MaximumIops`,
+			[_xN$2]: _mI
+		}]
+	]
+];
+var EbsStatusDetails$ = [
+	3,
+	n0$5,
+	_ESD,
+	0,
+	[
+		_ISm,
+		_N$3,
+		_Sta
+	],
+	[
+		[4, {
+			[_eQN]: `ImpairedSince`,
+			[_xN$2]: _iSm
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}]
+	]
+];
+var EbsStatusSummary$ = [
+	3,
+	n0$5,
+	_ESSb,
+	0,
+	[_Det, _Sta],
+	[[() => EbsStatusDetailsList, {
+		[_eQN]: `Details`,
+		[_xN$2]: _det
+	}], [0, {
+		[_eQN]: `Status`,
+		[_xN$2]: _sta
+	}]]
+];
+var EfaInfo$ = [
+	3,
+	n0$5,
+	_EIf,
+	0,
+	[_MEI],
+	[[1, {
+		[_eQN]: `MaximumEfaInterfaces`,
+		[_xN$2]: _mEI
+	}]]
+];
+var ElasticGpuAssociation$ = [
+	3,
+	n0$5,
+	_EGA,
+	0,
+	[
+		_EGIl,
+		_EGAI,
+		_EGAS,
+		_EGAT
+	],
+	[
+		[0, {
+			[_eQN]: `ElasticGpuId`,
+			[_xN$2]: _eGI
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationId`,
+			[_xN$2]: _eGAI
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationState`,
+			[_xN$2]: _eGAS
+		}],
+		[0, {
+			[_eQN]: `ElasticGpuAssociationTime`,
+			[_xN$2]: _eGAT
+		}]
+	]
+];
+var ElasticGpuSpecification$ = [
+	3,
+	n0$5,
+	_EGSla,
+	0,
+	[_Ty$2],
+	[0],
+	1
+];
+var ElasticGpuSpecificationResponse$ = [
+	3,
+	n0$5,
+	_EGSR,
+	0,
+	[_Ty$2],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN$2]: _ty
+	}]]
+];
+var ElasticInferenceAccelerator$ = [
+	3,
+	n0$5,
+	_EIA,
+	0,
+	[_Ty$2, _Cou],
+	[0, 1],
+	1
+];
+var ElasticInferenceAcceleratorAssociation$ = [
+	3,
+	n0$5,
+	_EIAA,
+	0,
+	[
+		_EIAAl,
+		_EIAAI,
+		_EIAAS,
+		_EIAAT
+	],
+	[
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorArn`,
+			[_xN$2]: _eIAA
+		}],
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationId`,
+			[_xN$2]: _eIAAI
+		}],
+		[0, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationState`,
+			[_xN$2]: _eIAAS
+		}],
+		[4, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationTime`,
+			[_xN$2]: _eIAAT
+		}]
+	]
+];
+var EnableFastSnapshotRestoreErrorItem$ = [
+	3,
+	n0$5,
+	_EFSREI,
+	0,
+	[_SIn, _FSRSE],
+	[[0, {
+		[_eQN]: `SnapshotId`,
+		[_xN$2]: _sIn
+	}], [() => EnableFastSnapshotRestoreStateErrorSet, {
+		[_eQN]: `FastSnapshotRestoreStateErrorSet`,
+		[_xN$2]: _fSRSES
+	}]]
+];
+var EnableFastSnapshotRestoresRequest$ = [
+	3,
+	n0$5,
+	_EFSRR,
+	0,
+	[
+		_SSIo,
+		_AZv$1,
+		_AZIv$1,
+		_DR$1
+	],
+	[
+		[() => SnapshotIdStringList, { [_xN$2]: _SSI }],
+		[() => AvailabilityZoneStringList, { [_xN$2]: _AZ$1 }],
+		[() => AvailabilityZoneIdStringList, { [_xN$2]: _AZI$1 }],
+		2
+	],
+	1
+];
+var EnableFastSnapshotRestoresResult$ = [
+	3,
+	n0$5,
+	_EFSRRn,
+	0,
+	[_Suc, _U],
+	[[() => EnableFastSnapshotRestoreSuccessSet, {
+		[_eQN]: `Successful`,
+		[_xN$2]: _suc
+	}], [() => EnableFastSnapshotRestoreErrorSet, {
+		[_eQN]: `Unsuccessful`,
+		[_xN$2]: _u
+	}]]
+];
+var EnableFastSnapshotRestoreStateError$ = [
+	3,
+	n0$5,
+	_EFSRSE,
+	0,
+	[_Co$1, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$2]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$2]: _me
+	}]]
+];
+var EnableFastSnapshotRestoreStateErrorItem$ = [
+	3,
+	n0$5,
+	_EFSRSEI,
+	0,
+	[
+		_AZ$1,
+		_AZI$1,
+		_Er
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[() => EnableFastSnapshotRestoreStateError$, {
+			[_eQN]: `Error`,
+			[_xN$2]: _er
+		}]
+	]
+];
+var EnableFastSnapshotRestoreSuccessItem$ = [
+	3,
+	n0$5,
+	_EFSRSI,
+	0,
+	[
+		_SIn,
+		_AZ$1,
+		_AZI$1,
+		_St,
+		_STR,
+		_OI$1,
+		_OAw,
+		_ETna,
+		_OT,
+		_ETnab,
+		_DTi,
+		_DTis
+	],
+	[
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[0, {
+			[_eQN]: `StateTransitionReason`,
+			[_xN$2]: _sTR
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `OwnerAlias`,
+			[_xN$2]: _oAw
+		}],
+		[4, {
+			[_eQN]: `EnablingTime`,
+			[_xN$2]: _eTna
+		}],
+		[4, {
+			[_eQN]: `OptimizingTime`,
+			[_xN$2]: _oT
+		}],
+		[4, {
+			[_eQN]: `EnabledTime`,
+			[_xN$2]: _eTnab
+		}],
+		[4, {
+			[_eQN]: `DisablingTime`,
+			[_xN$2]: _dTi
+		}],
+		[4, {
+			[_eQN]: `DisabledTime`,
+			[_xN$2]: _dTis
+		}]
+	]
+];
+var EnableImageDeprecationRequest$ = [
+	3,
+	n0$5,
+	_EIDR,
+	0,
+	[
+		_IIm$1,
+		_DAep,
+		_DR$1
+	],
+	[
+		0,
+		4,
+		2
+	],
+	2
+];
+var EnableImageDeprecationResult$ = [
+	3,
+	n0$5,
+	_EIDRn,
+	0,
+	[_R$3],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var EnableImageDeregistrationProtectionRequest$ = [
+	3,
+	n0$5,
+	_EIDPR,
+	0,
+	[
+		_IIm$1,
+		_WC$1,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		2
+	],
+	1
+];
+var EnableImageDeregistrationProtectionResult$ = [
+	3,
+	n0$5,
+	_EIDPRn,
+	0,
+	[_R$3],
+	[[0, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var EnableImageRequest$ = [
+	3,
+	n0$5,
+	_EIR,
+	0,
+	[_IIm$1, _DR$1],
+	[0, 2],
+	1
+];
+var EnableImageResult$ = [
+	3,
+	n0$5,
+	_EIRn,
+	0,
+	[_R$3],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var EnaSrdSpecificationRequest$ = [
+	3,
+	n0$5,
+	_ESSR,
+	0,
+	[_ESE, _ESUS],
+	[2, () => EnaSrdUdpSpecificationRequest$]
+];
+var EnaSrdUdpSpecificationRequest$ = [
+	3,
+	n0$5,
+	_ESUSR,
+	0,
+	[_ESUE],
+	[2]
+];
+var EnclaveOptions$ = [
+	3,
+	n0$5,
+	_EOn,
+	0,
+	[_En$1],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$2]: _en
+	}]]
+];
+var EnclaveOptionsRequest$ = [
+	3,
+	n0$5,
+	_EOR,
+	0,
+	[_En$1],
+	[2]
+];
+var Filter$$1 = [
+	3,
+	n0$5,
+	_Fil,
+	0,
+	[_N$3, _Va$2],
+	[0, [() => ValueStringList, { [_xN$2]: _V$3 }]]
+];
+var FpgaDeviceInfo$ = [
+	3,
+	n0$5,
+	_FDI,
+	0,
+	[
+		_N$3,
+		_Man,
+		_Cou,
+		_MIe
+	],
+	[
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$2]: _man
+		}],
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$2]: _cou
+		}],
+		[() => FpgaDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$2]: _mIe
+		}]
+	]
+];
+var FpgaDeviceMemoryInfo$ = [
+	3,
+	n0$5,
+	_FDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$2]: _sIMB
+	}]]
+];
+var FpgaInfo$ = [
+	3,
+	n0$5,
+	_FIpga,
+	0,
+	[_Fp, _TFMIMB],
+	[[() => FpgaDeviceInfoList, {
+		[_eQN]: `Fpgas`,
+		[_xN$2]: _fp
+	}], [1, {
+		[_eQN]: `TotalFpgaMemoryInMiB`,
+		[_xN$2]: _tFMIMB
+	}]]
+];
+var GetAllowedImagesSettingsRequest$ = [
+	3,
+	n0$5,
+	_GAISR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetAllowedImagesSettingsResult$ = [
+	3,
+	n0$5,
+	_GAISRe,
+	0,
+	[
+		_St,
+		_ICm,
+		_MB
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[() => ImageCriterionList, {
+			[_eQN]: `ImageCriterionSet`,
+			[_xN$2]: _iCS
+		}],
+		[0, {
+			[_eQN]: `ManagedBy`,
+			[_xN$2]: _mB
+		}]
+	]
+];
+var GetConsoleOutputRequest$ = [
+	3,
+	n0$5,
+	_GCOR,
+	0,
+	[
+		_II$1,
+		_La$1,
+		_DR$1
+	],
+	[
+		0,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	1
+];
+var GetConsoleOutputResult$ = [
+	3,
+	n0$5,
+	_GCORe,
+	0,
+	[
+		_II$1,
+		_Tim,
+		_Ou
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$2]: _iI
+		}],
+		[4, {
+			[_eQN]: `Timestamp`,
+			[_xN$2]: _ti
+		}],
+		[0, {
+			[_eQN]: `Output`,
+			[_xN$2]: _ou
+		}]
+	]
+];
+var GetConsoleScreenshotRequest$ = [
+	3,
+	n0$5,
+	_GCSR,
+	0,
+	[
+		_II$1,
+		_DR$1,
+		_WU
+	],
+	[
+		0,
+		2,
+		2
+	],
+	1
+];
+var GetConsoleScreenshotResult$ = [
+	3,
+	n0$5,
+	_GCSRe,
+	0,
+	[_IDm, _II$1],
+	[[0, {
+		[_eQN]: `ImageData`,
+		[_xN$2]: _iD
+	}], [0, {
+		[_eQN]: `InstanceId`,
+		[_xN$2]: _iI
+	}]]
+];
+var GetEbsDefaultKmsKeyIdRequest$ = [
+	3,
+	n0$5,
+	_GEDKKIR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetEbsDefaultKmsKeyIdResult$ = [
+	3,
+	n0$5,
+	_GEDKKIRe,
+	0,
+	[_KKI],
+	[[0, {
+		[_eQN]: `KmsKeyId`,
+		[_xN$2]: _kKI
+	}]]
+];
+var GetEbsEncryptionByDefaultRequest$ = [
+	3,
+	n0$5,
+	_GEEBDR,
+	0,
+	[_DR$1],
+	[2]
+];
+var GetEbsEncryptionByDefaultResult$ = [
+	3,
+	n0$5,
+	_GEEBDRe,
+	0,
+	[_EEBD, _STs],
+	[[2, {
+		[_eQN]: `EbsEncryptionByDefault`,
+		[_xN$2]: _eEBD
+	}], [0, {
+		[_eQN]: `SseType`,
+		[_xN$2]: _sTs
+	}]]
+];
+var GetImageAncestryRequest$ = [
+	3,
+	n0$5,
+	_GIAR,
+	0,
+	[_IIm$1, _DR$1],
+	[0, 2],
+	1
+];
+var GetImageAncestryResult$ = [
+	3,
+	n0$5,
+	_GIARe,
+	0,
+	[_IAE$2],
+	[[() => ImageAncestryEntryList, {
+		[_eQN]: `ImageAncestryEntrySet`,
+		[_xN$2]: _iAES
+	}]]
+];
+var GetImageFindingsRequest$ = [
+	3,
+	n0$5,
+	_GIFR,
+	0,
+	[
+		_IIm$1,
+		_MR$3,
+		_NTe,
+		_DR$1
+	],
+	[
+		0,
+		1,
+		0,
+		2
+	],
+	1
+];
+var GetImageFindingsResult$ = [
+	3,
+	n0$5,
+	_GIFRe,
+	0,
+	[_IFm, _NTe],
+	[[() => GetImageFindingsEntrySet, {
+		[_eQN]: `ImageFindingSet`,
+		[_xN$2]: _iFS
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var GpuDeviceInfo$ = [
+	3,
+	n0$5,
+	_GDI,
+	0,
+	[
+		_N$3,
+		_Man,
+		_Cou,
+		_LGC,
+		_GPS,
+		_Wo,
+		_MIe
+	],
+	[
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$2]: _man
+		}],
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$2]: _cou
+		}],
+		[1, {
+			[_eQN]: `LogicalGpuCount`,
+			[_xN$2]: _lGC
+		}],
+		[1, {
+			[_eQN]: `GpuPartitionSize`,
+			[_xN$2]: _gPS
+		}],
+		[() => WorkloadsList, {
+			[_eQN]: `WorkloadSet`,
+			[_xN$2]: _wS
+		}],
+		[() => GpuDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$2]: _mIe
+		}]
+	]
+];
+var GpuDeviceMemoryInfo$ = [
+	3,
+	n0$5,
+	_GDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$2]: _sIMB
+	}]]
+];
+var GpuInfo$ = [
+	3,
+	n0$5,
+	_GIp,
+	0,
+	[_Gp, _TGMIMB],
+	[[() => GpuDeviceInfoList, {
+		[_eQN]: `Gpus`,
+		[_xN$2]: _gp
+	}], [1, {
+		[_eQN]: `TotalGpuMemoryInMiB`,
+		[_xN$2]: _tGMIMB
+	}]]
+];
+var GroupIdentifier$ = [
+	3,
+	n0$5,
+	_GIrou,
+	0,
+	[_GIr, _GN],
+	[[0, {
+		[_eQN]: `GroupId`,
+		[_xN$2]: _gIr
+	}], [0, {
+		[_eQN]: `GroupName`,
+		[_xN$2]: _gN
+	}]]
+];
+var HibernationOptions$ = [
+	3,
+	n0$5,
+	_HO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN$2]: _conf
+	}]]
+];
+var HibernationOptionsRequest$ = [
+	3,
+	n0$5,
+	_HOR,
+	0,
+	[_Conf],
+	[2]
+];
+var IamInstanceProfile$ = [
+	3,
+	n0$5,
+	_IIP$1,
+	0,
+	[_Ar, _I$3],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN$2]: _ar
+	}], [0, {
+		[_eQN]: `Id`,
+		[_xN$2]: _i$1
+	}]]
+];
+var IamInstanceProfileSpecification$ = [
+	3,
+	n0$5,
+	_IIPS,
+	0,
+	[_Ar, _N$3],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN$2]: _ar
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN$2]: _n
+	}]]
+];
+var Image$ = [
+	3,
+	n0$5,
+	_Ima,
+	0,
+	[
+		_PDl,
+		_UO,
+		_BDMl$1,
+		_De,
+		_ESna,
+		_Hy,
+		_IOA,
+		_N$3,
+		_RDN,
+		_RDT,
+		_SNS,
+		_SRt,
+		_T$4,
+		_VTir,
+		_BM$1,
+		_TSp,
+		_DTe,
+		_ISmd,
+		_SIIo,
+		_DPer,
+		_LLT,
+		_IAm,
+		_SII,
+		_SIRo,
+		_FTE,
+		_PSPN,
+		_IW,
+		_SRc,
+		_ITSn,
+		_IIm$1,
+		_IL,
+		_St,
+		_OI$1,
+		_CDr,
+		_Pu,
+		_PCro,
+		_Arc,
+		_ITm,
+		_KI$3,
+		_RIa,
+		_Pl$1
+	],
+	[
+		[0, {
+			[_eQN]: `PlatformDetails`,
+			[_xN$2]: _pDl
+		}],
+		[0, {
+			[_eQN]: `UsageOperation`,
+			[_xN$2]: _uO
+		}],
+		[() => BlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$2]: _bDM
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN$2]: _eSna
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN$2]: _h
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerAlias`,
+			[_xN$2]: _iOA
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN$2]: _rDN
+		}],
+		[0, {
+			[_eQN]: `RootDeviceType`,
+			[_xN$2]: _rDT
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$2]: _sNSr
+		}],
+		[() => StateReason$, {
+			[_eQN]: `StateReason`,
+			[_xN$2]: _sRt
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN$2]: _vTi
+		}],
+		[0, {
+			[_eQN]: `BootMode`,
+			[_xN$2]: _bM
+		}],
+		[0, {
+			[_eQN]: `TpmSupport`,
+			[_xN$2]: _tSp
+		}],
+		[0, {
+			[_eQN]: `DeprecationTime`,
+			[_xN$2]: _dTe
+		}],
+		[0, {
+			[_eQN]: `ImdsSupport`,
+			[_xN$2]: _iSmd
+		}],
+		[0, {
+			[_eQN]: `SourceInstanceId`,
+			[_xN$2]: _sII
+		}],
+		[0, {
+			[_eQN]: `DeregistrationProtection`,
+			[_xN$2]: _dPe
+		}],
+		[0, {
+			[_eQN]: `LastLaunchedTime`,
+			[_xN$2]: _lLT
+		}],
+		[2, {
+			[_eQN]: `ImageAllowed`,
+			[_xN$2]: _iAm
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN$2]: _sIIo
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$2]: _sIR
+		}],
+		[2, {
+			[_eQN]: `FreeTierEligible`,
+			[_xN$2]: _fTE
+		}],
+		[0, {
+			[_eQN]: `PublicSsmParameterName`,
+			[_xN$2]: _pSPN
+		}],
+		[() => ImageWatermarkList, {
+			[_eQN]: `ImageWatermarkSet`,
+			[_xN$2]: _iWS
+		}],
+		[() => ScanResults$, {
+			[_eQN]: `ScanResults`,
+			[_xN$2]: _sRc
+		}],
+		[() => InstanceTypeSpecification$, {
+			[_eQN]: `InstanceTypeSpecification`,
+			[_xN$2]: _iTSn
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ImageLocation`,
+			[_xN$2]: _iL
+		}],
+		[0, {
+			[_eQN]: `ImageState`,
+			[_xN$2]: _iSmag
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerId`,
+			[_xN$2]: _iOI
+		}],
+		[0, {
+			[_eQN]: `CreationDate`,
+			[_xN$2]: _cDr
+		}],
+		[2, {
+			[_eQN]: `IsPublic`,
+			[_xN$2]: _iPs
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$2]: _pC
+		}],
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN$2]: _arc
+		}],
+		[0, {
+			[_eQN]: `ImageType`,
+			[_xN$2]: _iTm
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$2]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN$2]: _rIa
+		}],
+		[0, {
+			[_eQN]: `Platform`,
+			[_xN$2]: _pl
+		}]
+	]
+];
+var ImageAncestryEntry$ = [
+	3,
+	n0$5,
+	_IAEm,
+	0,
+	[
+		_CDr,
+		_IIm$1,
+		_IOA,
+		_SII,
+		_SIRo
+	],
+	[
+		[4, {
+			[_eQN]: `CreationDate`,
+			[_xN$2]: _cDr
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ImageOwnerAlias`,
+			[_xN$2]: _iOA
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN$2]: _sIIo
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$2]: _sIR
+		}]
+	]
+];
+var ImageAttribute$ = [
+	3,
+	n0$5,
+	_IAma,
+	0,
+	[
+		_De,
+		_KI$3,
+		_RIa,
+		_SNS,
+		_BM$1,
+		_TSp,
+		_UD$1,
+		_LLT,
+		_ISmd,
+		_DPer,
+		_IIm$1,
+		_LPa,
+		_PCro,
+		_BDMl$1
+	],
+	[
+		[() => AttributeValue$, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `Kernel`,
+			[_xN$2]: _ke
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `Ramdisk`,
+			[_xN$2]: _ra
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$2]: _sNSr
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `BootMode`,
+			[_xN$2]: _bM
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `TpmSupport`,
+			[_xN$2]: _tSp
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `UefiData`,
+			[_xN$2]: _uD
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `LastLaunchedTime`,
+			[_xN$2]: _lLT
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `ImdsSupport`,
+			[_xN$2]: _iSmd
+		}],
+		[() => AttributeValue$, {
+			[_eQN]: `DeregistrationProtection`,
+			[_xN$2]: _dPe
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[() => LaunchPermissionList, {
+			[_eQN]: `LaunchPermission`,
+			[_xN$2]: _lPa
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$2]: _pC
+		}],
+		[() => BlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$2]: _bDM
+		}]
+	]
+];
+var ImageCriterion$ = [
+	3,
+	n0$5,
+	_ICma,
+	0,
+	[
+		_IPm,
+		_MPC,
+		_INm,
+		_DTC,
+		_CDC,
+		_IW,
+		_SRC
+	],
+	[
+		[() => ImageProviderList, {
+			[_eQN]: `ImageProviderSet`,
+			[_xN$2]: _iPSm
+		}],
+		[() => MarketplaceProductCodeList, {
+			[_eQN]: `MarketplaceProductCodeSet`,
+			[_xN$2]: _mPCS
+		}],
+		[() => ImageNameList, {
+			[_eQN]: `ImageNameSet`,
+			[_xN$2]: _iNS
+		}],
+		[() => DeprecationTimeCondition$, {
+			[_eQN]: `DeprecationTimeCondition`,
+			[_xN$2]: _dTC
+		}],
+		[() => CreationDateCondition$, {
+			[_eQN]: `CreationDateCondition`,
+			[_xN$2]: _cDC
+		}],
+		[() => ImageWatermarkFilterResponseList, {
+			[_eQN]: `ImageWatermarkSet`,
+			[_xN$2]: _iWS
+		}],
+		[() => ScanResultCondition$, {
+			[_eQN]: `ScanResultCondition`,
+			[_xN$2]: _sRC
+		}]
+	]
+];
+var ImageFinding$ = [
+	3,
+	n0$5,
+	_IFma,
+	0,
+	[
+		_FAi,
+		_Sco,
+		_FOA,
+		_UA,
+		_Tit,
+		_Pat,
+		_SLe,
+		_SIn
+	],
+	[
+		[2, {
+			[_eQN]: `FixAvailable`,
+			[_xN$2]: _fAi
+		}],
+		[1, {
+			[_eQN]: `Score`,
+			[_xN$2]: _sco
+		}],
+		[4, {
+			[_eQN]: `FirstObservedAt`,
+			[_xN$2]: _fOA
+		}],
+		[4, {
+			[_eQN]: `UpdatedAt`,
+			[_xN$2]: _uA
+		}],
+		[0, {
+			[_eQN]: `Title`,
+			[_xN$2]: _tit
+		}],
+		[() => ImageFindingPathSet, {
+			[_eQN]: `PathSet`,
+			[_xN$2]: _pSa
+		}],
+		[0, {
+			[_eQN]: `SeverityLabel`,
+			[_xN$2]: _sLe
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}]
+	]
+];
+var ImageRecycleBinInfo$ = [
+	3,
+	n0$5,
+	_IRBI,
+	0,
+	[
+		_IIm$1,
+		_N$3,
+		_De,
+		_RBET,
+		_RBETe
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[4, {
+			[_eQN]: `RecycleBinEnterTime`,
+			[_xN$2]: _rBET
+		}],
+		[4, {
+			[_eQN]: `RecycleBinExitTime`,
+			[_xN$2]: _rBETe
+		}]
+	]
+];
+var ImageReference$ = [
+	3,
+	n0$5,
+	_IRma,
+	0,
+	[
+		_IIm$1,
+		_RTe$2,
+		_Ar
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ResourceType`,
+			[_xN$2]: _rTe
+		}],
+		[0, {
+			[_eQN]: `Arn`,
+			[_xN$2]: _ar
+		}]
+	]
+];
+var ImageUsageReport$ = [
+	3,
+	n0$5,
+	_IURm,
+	0,
+	[
+		_IIm$1,
+		_RI$3,
+		_RTes,
+		_AIcc,
+		_St,
+		_SRt,
+		_CTr,
+		_ET,
+		_T$4
+	],
+	[
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[0, {
+			[_eQN]: `ReportId`,
+			[_xN$2]: _rIe
+		}],
+		[() => ImageUsageResourceTypeList, {
+			[_eQN]: `ResourceTypeSet`,
+			[_xN$2]: _rTSe
+		}],
+		[() => UserIdList, {
+			[_eQN]: `AccountIdSet`,
+			[_xN$2]: _aISc
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[0, {
+			[_eQN]: `StateReason`,
+			[_xN$2]: _sRt
+		}],
+		[4, {
+			[_eQN]: `CreationTime`,
+			[_xN$2]: _cTr
+		}],
+		[4, {
+			[_eQN]: `ExpirationTime`,
+			[_xN$2]: _eT
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}]
+	]
+];
+var ImageUsageReportEntry$ = [
+	3,
+	n0$5,
+	_IUREm,
+	0,
+	[
+		_RTe$2,
+		_RI$3,
+		_UCs,
+		_AIc,
+		_IIm$1,
+		_RCTe
+	],
+	[
+		[0, {
+			[_eQN]: `ResourceType`,
+			[_xN$2]: _rTe
+		}],
+		[0, {
+			[_eQN]: `ReportId`,
+			[_xN$2]: _rIe
+		}],
+		[1, {
+			[_eQN]: `UsageCount`,
+			[_xN$2]: _uCs
+		}],
+		[0, {
+			[_eQN]: `AccountId`,
+			[_xN$2]: _aIc
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[4, {
+			[_eQN]: `ReportCreationTime`,
+			[_xN$2]: _rCTe
+		}]
+	]
+];
+var ImageUsageResourceType$ = [
+	3,
+	n0$5,
+	_IURT,
+	0,
+	[_RTe$2, _RTO],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN$2]: _rTe
+	}], [() => ImageUsageResourceTypeOptionList, {
+		[_eQN]: `ResourceTypeOptionSet`,
+		[_xN$2]: _rTOS
+	}]]
+];
+var ImageUsageResourceTypeOption$ = [
+	3,
+	n0$5,
+	_IURTO,
+	0,
+	[_ON, _OV],
+	[[0, {
+		[_eQN]: `OptionName`,
+		[_xN$2]: _oN
+	}], [() => ImageUsageResourceTypeOptionValuesList, {
+		[_eQN]: `OptionValueSet`,
+		[_xN$2]: _oVS
+	}]]
+];
+var ImageUsageResourceTypeOptionRequest$ = [
+	3,
+	n0$5,
+	_IURTOR,
+	0,
+	[_ON, _OV],
+	[0, [() => ImageUsageResourceTypeOptionValuesList, { [_xN$2]: _OVp }]]
+];
+var ImageUsageResourceTypeRequest$ = [
+	3,
+	n0$5,
+	_IURTR,
+	0,
+	[_RTe$2, _RTO],
+	[0, [() => ImageUsageResourceTypeOptionRequestList, { [_xN$2]: _RTOe }]]
+];
+var ImageWatermark$ = [
+	3,
+	n0$5,
+	_IWm,
+	0,
+	[
+		_WK,
+		_SIRo,
+		_SII,
+		_SICT,
+		_WCT
+	],
+	[
+		[0, {
+			[_eQN]: `WatermarkKey`,
+			[_xN$2]: _wK
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$2]: _sIR
+		}],
+		[0, {
+			[_eQN]: `SourceImageId`,
+			[_xN$2]: _sIIo
+		}],
+		[4, {
+			[_eQN]: `SourceImageCreationTime`,
+			[_xN$2]: _sICT
+		}],
+		[4, {
+			[_eQN]: `WatermarkCreationTime`,
+			[_xN$2]: _wCT
+		}]
+	]
+];
+var ImageWatermarkFilterResponse$ = [
+	3,
+	n0$5,
+	_IWFRm,
+	0,
+	[
+		_WK,
+		_SIRo,
+		_MDSSIC,
+		_MDSWC
+	],
+	[
+		[0, {
+			[_eQN]: `WatermarkKey`,
+			[_xN$2]: _wK
+		}],
+		[0, {
+			[_eQN]: `SourceImageRegion`,
+			[_xN$2]: _sIR
+		}],
+		[1, {
+			[_eQN]: `MaximumDaysSinceSourceImageCreated`,
+			[_xN$2]: _mDSSIC
+		}],
+		[1, {
+			[_eQN]: `MaximumDaysSinceWatermarkCreated`,
+			[_xN$2]: _mDSWC
+		}]
+	]
+];
+var InferenceAcceleratorInfo$ = [
+	3,
+	n0$5,
+	_IAIn,
+	0,
+	[_Acc, _TIMIMB],
+	[[() => InferenceDeviceInfoList, {
+		[_eQN]: `Accelerators`,
+		[_xN$2]: _acc
+	}], [1, {
+		[_eQN]: `TotalInferenceMemoryInMiB`,
+		[_xN$2]: _tIMIMB
+	}]]
+];
+var InferenceDeviceInfo$ = [
+	3,
+	n0$5,
+	_IDI,
+	0,
+	[
+		_Cou,
+		_N$3,
+		_Man,
+		_MIe
+	],
+	[
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$2]: _cou
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$2]: _man
+		}],
+		[() => InferenceDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$2]: _mIe
+		}]
+	]
+];
+var InferenceDeviceMemoryInfo$ = [
+	3,
+	n0$5,
+	_IDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$2]: _sIMB
+	}]]
+];
+var Instance$$1 = [
+	3,
+	n0$5,
+	_In$1,
+	0,
+	[
+		_Arc,
+		_BDMl$1,
+		_CT$1,
+		_EO$1,
+		_ESna,
+		_Hy,
+		_IIP$1,
+		_ILn,
+		_EGAl,
+		_EIAAla,
+		_NIet,
+		_OA,
+		_RDN,
+		_RDT,
+		_SGe,
+		_SDC,
+		_SIRI,
+		_SNS,
+		_SRt,
+		_T$4,
+		_VTir,
+		_CO,
+		_CBI,
+		_CRI$1,
+		_CRSa,
+		_HO,
+		_Lic,
+		_MO$1,
+		_EOn,
+		_BM$1,
+		_PDl,
+		_UO,
+		_UOUT,
+		_PDNO,
+		_IApv,
+		_TSp,
+		_MOa,
+		_CIBM,
+		_NPO,
+		_Op,
+		_SIec,
+		_II$1,
+		_IIm$1,
+		_St,
+		_PDN,
+		_PDNub,
+		_STR,
+		_KN$1,
+		_ALI,
+		_PCro,
+		_IT$2,
+		_LTau,
+		_Pla,
+		_KI$3,
+		_RIa,
+		_Pl$1,
+		_Mon,
+		_SIu,
+		_VI,
+		_PIAr,
+		_PIAu
+	],
+	[
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN$2]: _arc
+		}],
+		[() => InstanceBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMapping`,
+			[_xN$2]: _bDM
+		}],
+		[0, {
+			[_eQN]: `ClientToken`,
+			[_xN$2]: _cT
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN$2]: _eO
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN$2]: _eSna
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN$2]: _h
+		}],
+		[() => IamInstanceProfile$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN$2]: _iIP
+		}],
+		[0, {
+			[_eQN]: `InstanceLifecycle`,
+			[_xN$2]: _iLn
+		}],
+		[() => ElasticGpuAssociationList, {
+			[_eQN]: `ElasticGpuAssociationSet`,
+			[_xN$2]: _eGASl
+		}],
+		[() => ElasticInferenceAcceleratorAssociationList, {
+			[_eQN]: `ElasticInferenceAcceleratorAssociationSet`,
+			[_xN$2]: _eIAASl
+		}],
+		[() => InstanceNetworkInterfaceList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN$2]: _nIS
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$2]: _oA
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN$2]: _rDN
+		}],
+		[0, {
+			[_eQN]: `RootDeviceType`,
+			[_xN$2]: _rDT
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN$2]: _gSr
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN$2]: _sDC
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceRequestId`,
+			[_xN$2]: _sIRI
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$2]: _sNSr
+		}],
+		[() => StateReason$, {
+			[_eQN]: `StateReason`,
+			[_xN$2]: _sRt
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN$2]: _vTi
+		}],
+		[() => CpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN$2]: _cO
+		}],
+		[0, {
+			[_eQN]: `CapacityBlockId`,
+			[_xN$2]: _cBI
+		}],
+		[0, {
+			[_eQN]: `CapacityReservationId`,
+			[_xN$2]: _cRI
+		}],
+		[() => CapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN$2]: _cRSa
+		}],
+		[() => HibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN$2]: _hO
+		}],
+		[() => LicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN$2]: _lSic
+		}],
+		[() => InstanceMetadataOptionsResponse$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN$2]: _mO
+		}],
+		[() => EnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN$2]: _eOn
+		}],
+		[0, {
+			[_eQN]: `BootMode`,
+			[_xN$2]: _bM
+		}],
+		[0, {
+			[_eQN]: `PlatformDetails`,
+			[_xN$2]: _pDl
+		}],
+		[0, {
+			[_eQN]: `UsageOperation`,
+			[_xN$2]: _uO
+		}],
+		[4, {
+			[_eQN]: `UsageOperationUpdateTime`,
+			[_xN$2]: _uOUT
+		}],
+		[() => PrivateDnsNameOptionsResponse$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN$2]: _pDNO
+		}],
+		[0, {
+			[_eQN]: `Ipv6Address`,
+			[_xN$2]: _iApv
+		}],
+		[0, {
+			[_eQN]: `TpmSupport`,
+			[_xN$2]: _tSp
+		}],
+		[() => InstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN$2]: _mOa
+		}],
+		[0, {
+			[_eQN]: `CurrentInstanceBootMode`,
+			[_xN$2]: _cIBM
+		}],
+		[() => InstanceNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN$2]: _nPO
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}],
+		[() => InstanceSecondaryInterfaceList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN$2]: _sISe
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$2]: _iI
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `InstanceState`,
+			[_xN$2]: _iSnst
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN$2]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `DnsName`,
+			[_xN$2]: _dNn
+		}],
+		[0, {
+			[_eQN]: `Reason`,
+			[_xN$2]: _re
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN$2]: _kN
+		}],
+		[1, {
+			[_eQN]: `AmiLaunchIndex`,
+			[_xN$2]: _aLI
+		}],
+		[() => ProductCodeList, {
+			[_eQN]: `ProductCodes`,
+			[_xN$2]: _pC
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$2]: _iT
+		}],
+		[4, {
+			[_eQN]: `LaunchTime`,
+			[_xN$2]: _lTau
+		}],
+		[() => Placement$, {
+			[_eQN]: `Placement`,
+			[_xN$2]: _pla
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$2]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN$2]: _rIa
+		}],
+		[0, {
+			[_eQN]: `Platform`,
+			[_xN$2]: _pl
+		}],
+		[() => Monitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN$2]: _mon
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$2]: _sIu
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$2]: _vI
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$2]: _pIAr
+		}],
+		[0, {
+			[_eQN]: `IpAddress`,
+			[_xN$2]: _iAp
+		}]
+	]
+];
+var InstanceAttachmentEnaSrdSpecification$ = [
+	3,
+	n0$5,
+	_IAESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN$2]: _eSE
+	}], [() => InstanceAttachmentEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN$2]: _eSUS
+	}]]
+];
+var InstanceAttachmentEnaSrdUdpSpecification$ = [
+	3,
+	n0$5,
+	_IAESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN$2]: _eSUE
+	}]]
+];
+var InstanceBlockDeviceMapping$ = [
+	3,
+	n0$5,
+	_IBDM,
+	0,
+	[_DN$1, _Eb],
+	[[0, {
+		[_eQN]: `DeviceName`,
+		[_xN$2]: _dN
+	}], [() => EbsInstanceBlockDevice$, {
+		[_eQN]: `Ebs`,
+		[_xN$2]: _eb
+	}]]
+];
+var InstanceIpv4Prefix$ = [
+	3,
+	n0$5,
+	_IIPn,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN$2]: _iPpv
+	}]]
+];
+var InstanceIpv6Address$ = [
+	3,
+	n0$5,
+	_IIA,
+	0,
+	[_IApv, _IPIs],
+	[[0, {
+		[_eQN]: `Ipv6Address`,
+		[_xN$2]: _iApv
+	}], [2, {
+		[_eQN]: `IsPrimaryIpv6`,
+		[_xN$2]: _iPIs
+	}]]
+];
+var InstanceIpv6AddressRequest$ = [
+	3,
+	n0$5,
+	_IIAR,
+	0,
+	[_IApv],
+	[0]
+];
+var InstanceIpv6Prefix$ = [
+	3,
+	n0$5,
+	_IIPns,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN$2]: _iPpvr
+	}]]
+];
+var InstanceMaintenanceOptions$ = [
+	3,
+	n0$5,
+	_IMO$1,
+	0,
+	[_ARuto, _RMe],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN$2]: _aRut
+	}], [0, {
+		[_eQN]: `RebootMigration`,
+		[_xN$2]: _rMe
+	}]]
+];
+var InstanceMaintenanceOptionsRequest$ = [
+	3,
+	n0$5,
+	_IMOR,
+	0,
+	[_ARuto],
+	[0]
+];
+var InstanceMarketOptionsRequest$ = [
+	3,
+	n0$5,
+	_IMORn,
+	0,
+	[_MTa, _SO],
+	[0, () => SpotMarketOptions$]
+];
+var InstanceMetadataOptionsRequest$ = [
+	3,
+	n0$5,
+	_IMORns,
+	0,
+	[
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
+		_HPI,
+		_IMT
+	],
+	[
+		0,
+		1,
+		0,
+		0,
+		0
+	]
+];
+var InstanceMetadataOptionsResponse$ = [
+	3,
+	n0$5,
+	_IMORnst,
+	0,
+	[
+		_St,
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN$2]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN$2]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN$2]: _hE$4
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN$2]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN$2]: _iMT
+		}]
+	]
+];
+var InstanceNetworkInterface$ = [
+	3,
+	n0$5,
+	_INI,
+	0,
+	[
+		_Ass,
+		_Att,
+		_De,
+		_G$1,
+		_IA$2,
+		_MAa$1,
+		_NII,
+		_OI$1,
+		_PDN,
+		_PIAr,
+		_PIAri,
+		_SDC,
+		_Sta,
+		_SIu,
+		_VI,
+		_ITnt,
+		_IPpvr,
+		_IPp,
+		_CTC,
+		_Op
+	],
+	[
+		[() => InstanceNetworkInterfaceAssociation$, {
+			[_eQN]: `Association`,
+			[_xN$2]: _ass
+		}],
+		[() => InstanceNetworkInterfaceAttachment$, {
+			[_eQN]: `Attachment`,
+			[_xN$2]: _at
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN$2]: _gSr
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN$2]: _iASp
+		}],
+		[0, {
+			[_eQN]: `MacAddress`,
+			[_xN$2]: _mAa
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN$2]: _nII
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN$2]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$2]: _pIAr
+		}],
+		[() => InstancePrivateIpAddressList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN$2]: _pIAS
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN$2]: _sDC
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$2]: _sIu
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$2]: _vI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$2]: _iTnt
+		}],
+		[() => InstanceIpv4PrefixList, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN$2]: _iPSpvr
+		}],
+		[() => InstanceIpv6PrefixList, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN$2]: _iPSpvre
+		}],
+		[() => ConnectionTrackingSpecificationResponse$, {
+			[_eQN]: `ConnectionTrackingConfiguration`,
+			[_xN$2]: _cTC
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}]
+	]
+];
+var InstanceNetworkInterfaceAssociation$ = [
+	3,
+	n0$5,
+	_INIA,
+	0,
+	[
+		_CI,
+		_COI,
+		_IOI,
+		_PDNub,
+		_PI$1
+	],
+	[
+		[0, {
+			[_eQN]: `CarrierIp`,
+			[_xN$2]: _cI
+		}],
+		[0, {
+			[_eQN]: `CustomerOwnedIp`,
+			[_xN$2]: _cOI
+		}],
+		[0, {
+			[_eQN]: `IpOwnerId`,
+			[_xN$2]: _iOIp
+		}],
+		[0, {
+			[_eQN]: `PublicDnsName`,
+			[_xN$2]: _pDNu
+		}],
+		[0, {
+			[_eQN]: `PublicIp`,
+			[_xN$2]: _pI
+		}]
+	]
+];
+var InstanceNetworkInterfaceAttachment$ = [
+	3,
+	n0$5,
+	_INIAn,
+	0,
+	[
+		_ATtt,
+		_AItt,
+		_DOT$1,
+		_DI,
+		_Sta,
+		_NCI,
+		_ESS,
+		_EQC
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$2]: _aTt
+		}],
+		[0, {
+			[_eQN]: `AttachmentId`,
+			[_xN$2]: _aIt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$2]: _dI
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$2]: _nCI
+		}],
+		[() => InstanceAttachmentEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN$2]: _eSS
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN$2]: _eQC
+		}]
+	]
+];
+var InstanceNetworkInterfaceSpecification$ = [
+	3,
+	n0$5,
+	_INIS,
+	0,
+	[
+		_APIAss,
+		_DOT$1,
+		_De,
+		_DI,
+		_G$1,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_ACIA,
+		_ITnt,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		[2, {
+			[_eQN]: `AssociatePublicIpAddress`,
+			[_xN$2]: _aPIA
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$2]: _dI
+		}],
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
+		[1, {
+			[_eQN]: `Ipv6AddressCount`,
+			[_xN$2]: _iAC
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6Addresses`,
+			[_xN$2]: _iASp
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN$2]: _nII
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$2]: _pIAr
+		}],
+		[() => PrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddresses`,
+			[_xN$2]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `SecondaryPrivateIpAddressCount`,
+			[_xN$2]: _sPIAC
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$2]: _sIu
+		}],
+		2,
+		0,
+		1,
+		[() => Ipv4PrefixList, { [_xN$2]: _IPpvre }],
+		1,
+		[() => Ipv6PrefixList, { [_xN$2]: _IPpv }],
+		1,
+		2,
+		() => EnaSrdSpecificationRequest$,
+		() => ConnectionTrackingSpecificationRequest$,
+		1
+	]
+];
+var InstanceNetworkPerformanceOptions$ = [
+	3,
+	n0$5,
+	_INPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN$2]: _bW
+	}]]
+];
+var InstanceNetworkPerformanceOptionsRequest$ = [
+	3,
+	n0$5,
+	_INPOR,
+	0,
+	[_BW],
+	[0]
+];
+var InstancePrivateIpAddress$ = [
+	3,
+	n0$5,
+	_IPIA,
+	0,
+	[
+		_Ass,
+		_Prim,
+		_PDN,
+		_PIAr
+	],
+	[
+		[() => InstanceNetworkInterfaceAssociation$, {
+			[_eQN]: `Association`,
+			[_xN$2]: _ass
+		}],
+		[2, {
+			[_eQN]: `Primary`,
+			[_xN$2]: _prim
+		}],
+		[0, {
+			[_eQN]: `PrivateDnsName`,
+			[_xN$2]: _pDNr
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$2]: _pIAr
+		}]
+	]
+];
+var InstanceRequirements$$1 = [
+	3,
+	n0$5,
+	_IR$1,
+	0,
+	[
+		_VCC$1,
+		_MMB$1,
+		_CM$1,
+		_MGBPVC$1,
+		_EITxc,
+		_IGns,
+		_SMPPOLP$1,
+		_ODMPPOLP$1,
+		_BMa,
+		_BP$1,
+		_RHS$1,
+		_NIC$1,
+		_LSo$1,
+		_LST$1,
+		_TLSGB$1,
+		_BEBM$1,
+		_ATc,
+		_AC$1,
+		_AMc,
+		_ANcc,
+		_ATMMB$1,
+		_NBGe,
+		_AIT$1,
+		_MSPAPOOODP$1,
+		_BPF$1,
+		_REIT
+	],
+	[
+		[() => VCpuCountRange$, {
+			[_eQN]: `VCpuCount`,
+			[_xN$2]: _vCC
+		}],
+		[() => MemoryMiB$, {
+			[_eQN]: `MemoryMiB`,
+			[_xN$2]: _mMB
+		}],
+		[() => CpuManufacturerSet, {
+			[_eQN]: `CpuManufacturerSet`,
+			[_xN$2]: _cMSp
+		}],
+		[() => MemoryGiBPerVCpu$, {
+			[_eQN]: `MemoryGiBPerVCpu`,
+			[_xN$2]: _mGBPVC
+		}],
+		[() => ExcludedInstanceTypeSet, {
+			[_eQN]: `ExcludedInstanceTypeSet`,
+			[_xN$2]: _eITSx
+		}],
+		[() => InstanceGenerationSet, {
+			[_eQN]: `InstanceGenerationSet`,
+			[_xN$2]: _iGSn
+		}],
+		[1, {
+			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
+			[_xN$2]: _sMPPOLP
+		}],
+		[1, {
+			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
+			[_xN$2]: _oDMPPOLP
+		}],
+		[0, {
+			[_eQN]: `BareMetal`,
+			[_xN$2]: _bMa
+		}],
+		[0, {
+			[_eQN]: `BurstablePerformance`,
+			[_xN$2]: _bP
+		}],
+		[2, {
+			[_eQN]: `RequireHibernateSupport`,
+			[_xN$2]: _rHS
+		}],
+		[() => NetworkInterfaceCount$, {
+			[_eQN]: `NetworkInterfaceCount`,
+			[_xN$2]: _nIC
+		}],
+		[0, {
+			[_eQN]: `LocalStorage`,
+			[_xN$2]: _lSo
+		}],
+		[() => LocalStorageTypeSet, {
+			[_eQN]: `LocalStorageTypeSet`,
+			[_xN$2]: _lSTS
+		}],
+		[() => TotalLocalStorageGB$, {
+			[_eQN]: `TotalLocalStorageGB`,
+			[_xN$2]: _tLSGB
+		}],
+		[() => BaselineEbsBandwidthMbps$, {
+			[_eQN]: `BaselineEbsBandwidthMbps`,
+			[_xN$2]: _bEBM
+		}],
+		[() => AcceleratorTypeSet, {
+			[_eQN]: `AcceleratorTypeSet`,
+			[_xN$2]: _aTSc
+		}],
+		[() => AcceleratorCount$, {
+			[_eQN]: `AcceleratorCount`,
+			[_xN$2]: _aCc
+		}],
+		[() => AcceleratorManufacturerSet, {
+			[_eQN]: `AcceleratorManufacturerSet`,
+			[_xN$2]: _aMS
+		}],
+		[() => AcceleratorNameSet, {
+			[_eQN]: `AcceleratorNameSet`,
+			[_xN$2]: _aNS
+		}],
+		[() => AcceleratorTotalMemoryMiB$, {
+			[_eQN]: `AcceleratorTotalMemoryMiB`,
+			[_xN$2]: _aTMMB
+		}],
+		[() => NetworkBandwidthGbps$, {
+			[_eQN]: `NetworkBandwidthGbps`,
+			[_xN$2]: _nBGe
+		}],
+		[() => AllowedInstanceTypeSet, {
+			[_eQN]: `AllowedInstanceTypeSet`,
+			[_xN$2]: _aITS
+		}],
+		[1, {
+			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
+			[_xN$2]: _mSPAPOOODP
+		}],
+		[() => BaselinePerformanceFactors$, {
+			[_eQN]: `BaselinePerformanceFactors`,
+			[_xN$2]: _bPF
+		}],
+		[2, {
+			[_eQN]: `RequireEncryptionInTransit`,
+			[_xN$2]: _rEIT
+		}]
+	]
+];
+var InstanceRequirementsRequest$ = [
+	3,
+	n0$5,
+	_IRR,
+	0,
+	[
+		_VCC$1,
+		_MMB$1,
+		_CM$1,
+		_MGBPVC$1,
+		_EITxc,
+		_IGns,
+		_SMPPOLP$1,
+		_ODMPPOLP$1,
+		_BMa,
+		_BP$1,
+		_RHS$1,
+		_NIC$1,
+		_LSo$1,
+		_LST$1,
+		_TLSGB$1,
+		_BEBM$1,
+		_ATc,
+		_AC$1,
+		_AMc,
+		_ANcc,
+		_ATMMB$1,
+		_NBGe,
+		_AIT$1,
+		_MSPAPOOODP$1,
+		_BPF$1,
+		_REIT
+	],
+	[
+		() => VCpuCountRangeRequest$,
+		() => MemoryMiBRequest$$1,
+		[() => CpuManufacturerSet, { [_xN$2]: _CMp }],
+		() => MemoryGiBPerVCpuRequest$$1,
+		[() => ExcludedInstanceTypeSet, { [_xN$2]: _EITxcl }],
+		[() => InstanceGenerationSet, { [_xN$2]: _IGnst }],
+		1,
+		1,
+		0,
+		0,
+		2,
+		() => NetworkInterfaceCountRequest$$1,
+		0,
+		[() => LocalStorageTypeSet, { [_xN$2]: _LSTo }],
+		() => TotalLocalStorageGBRequest$$1,
+		() => BaselineEbsBandwidthMbpsRequest$$1,
+		[() => AcceleratorTypeSet, { [_xN$2]: _ATcc$1 }],
+		() => AcceleratorCountRequest$$1,
+		[() => AcceleratorManufacturerSet, { [_xN$2]: _AMcc }],
+		[() => AcceleratorNameSet, { [_xN$2]: _ANcce }],
+		() => AcceleratorTotalMemoryMiBRequest$$1,
+		() => NetworkBandwidthGbpsRequest$$1,
+		[() => AllowedInstanceTypeSet, { [_xN$2]: _AITl }],
+		1,
+		[() => BaselinePerformanceFactorsRequest$$1, 0],
+		2
+	],
+	2
+];
+var InstanceSecondaryInterface$ = [
+	3,
+	n0$5,
+	_ISIn,
+	0,
+	[
+		_Att,
+		_MAa$1,
+		_SIIec,
+		_OI$1,
+		_PIAri,
+		_SDC,
+		_Sta,
+		_SSIe,
+		_SNI,
+		_ITnt
+	],
+	[
+		[() => InstanceSecondaryInterfaceAttachment$, {
+			[_eQN]: `Attachment`,
+			[_xN$2]: _at
+		}],
+		[0, {
+			[_eQN]: `MacAddress`,
+			[_xN$2]: _mAa
+		}],
+		[0, {
+			[_eQN]: `SecondaryInterfaceId`,
+			[_xN$2]: _sIIe
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[() => InstanceSecondaryInterfacePrivateIpAddressList, {
+			[_eQN]: `PrivateIpAddressSet`,
+			[_xN$2]: _pIASr
+		}],
+		[2, {
+			[_eQN]: `SourceDestCheck`,
+			[_xN$2]: _sDC
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN$2]: _sSI
+		}],
+		[0, {
+			[_eQN]: `SecondaryNetworkId`,
+			[_xN$2]: _sNI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$2]: _iTnt
+		}]
+	]
+];
+var InstanceSecondaryInterfaceAttachment$ = [
+	3,
+	n0$5,
+	_ISIA,
+	0,
+	[
+		_ATtt,
+		_AItt,
+		_DOT$1,
+		_DI,
+		_Sta,
+		_NCI
+	],
+	[
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$2]: _aTt
+		}],
+		[0, {
+			[_eQN]: `AttachmentId`,
+			[_xN$2]: _aIt
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$2]: _dI
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$2]: _nCI
+		}]
+	]
+];
+var InstanceSecondaryInterfacePrivateIpAddress$ = [
+	3,
+	n0$5,
+	_ISIPIA,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN$2]: _pIAr
+	}]]
+];
+var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
+	3,
+	n0$5,
+	_ISIPIAR,
+	0,
+	[_PIAr],
+	[0],
+	1
+];
+var InstanceSecondaryInterfaceSpecificationRequest$ = [
+	3,
+	n0$5,
+	_ISISR,
+	0,
+	[
+		_DOT$1,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		2,
+		1,
+		[() => InstanceSecondaryInterfacePrivateIpAddressListRequest, { [_xN$2]: _PIAr }],
+		1,
+		0,
+		0,
+		1
+	]
+];
+var InstanceState$ = [
+	3,
+	n0$5,
+	_ISnsta,
+	0,
+	[_Co$1, _N$3],
+	[[1, {
+		[_eQN]: `Code`,
+		[_xN$2]: _co
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN$2]: _n
+	}]]
+];
+var InstanceStateChange$ = [
+	3,
+	n0$5,
+	_ISC,
+	0,
+	[
+		_II$1,
+		_CSu,
+		_PSr
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$2]: _iI
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `CurrentState`,
+			[_xN$2]: _cSu
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `PreviousState`,
+			[_xN$2]: _pSr
+		}]
+	]
+];
+var InstanceStatus$ = [
+	3,
+	n0$5,
+	_ISnstan,
+	0,
+	[
+		_AZ$1,
+		_AZI$1,
+		_OA,
+		_Op,
+		_Ev,
+		_II$1,
+		_ISnsta,
+		_ISnstan,
+		_SSy,
+		_AES,
+		_AS$1,
+		_PSe
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$2]: _oA
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}],
+		[() => InstanceStatusEventList, {
+			[_eQN]: `EventsSet`,
+			[_xN$2]: _eSv
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$2]: _iI
+		}],
+		[() => InstanceState$, {
+			[_eQN]: `InstanceState`,
+			[_xN$2]: _iSnst
+		}],
+		[() => InstanceStatusSummary$, {
+			[_eQN]: `InstanceStatus`,
+			[_xN$2]: _iSnsta
+		}],
+		[() => InstanceStatusSummary$, {
+			[_eQN]: `SystemStatus`,
+			[_xN$2]: _sSy
+		}],
+		[() => EbsStatusSummary$, {
+			[_eQN]: `AttachedEbsStatus`,
+			[_xN$2]: _aES
+		}],
+		[() => ApplicationStatusSummary$, {
+			[_eQN]: `ApplicationStatus`,
+			[_xN$2]: _aSp
+		}],
+		[() => PerformanceStatusSummary$, {
+			[_eQN]: `PerformanceStatus`,
+			[_xN$2]: _pSe
+		}]
+	]
+];
+var InstanceStatusDetails$ = [
+	3,
+	n0$5,
+	_ISDn,
+	0,
+	[
+		_ISm,
+		_N$3,
+		_Sta
+	],
+	[
+		[4, {
+			[_eQN]: `ImpairedSince`,
+			[_xN$2]: _iSm
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}]
+	]
+];
+var InstanceStatusEvent$ = [
+	3,
+	n0$5,
+	_ISE$1,
+	0,
+	[
+		_IEI,
+		_Co$1,
+		_De,
+		_NAo,
+		_NB,
+		_NBD
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceEventId`,
+			[_xN$2]: _iEI
+		}],
+		[0, {
+			[_eQN]: `Code`,
+			[_xN$2]: _co
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[4, {
+			[_eQN]: `NotAfter`,
+			[_xN$2]: _nAo
+		}],
+		[4, {
+			[_eQN]: `NotBefore`,
+			[_xN$2]: _nB
+		}],
+		[4, {
+			[_eQN]: `NotBeforeDeadline`,
+			[_xN$2]: _nBD
+		}]
+	]
+];
+var InstanceStatusSummary$ = [
+	3,
+	n0$5,
+	_ISS,
+	0,
+	[_Det, _Sta],
+	[[() => InstanceStatusDetailsList, {
+		[_eQN]: `Details`,
+		[_xN$2]: _det
+	}], [0, {
+		[_eQN]: `Status`,
+		[_xN$2]: _sta
+	}]]
+];
+var InstanceStorageInfo$ = [
+	3,
+	n0$5,
+	_ISIns,
+	0,
+	[
+		_TSIGB,
+		_Dis,
+		_NS,
+		_ESn
+	],
+	[
+		[1, {
+			[_eQN]: `TotalSizeInGB`,
+			[_xN$2]: _tSIGB
+		}],
+		[() => DiskInfoList, {
+			[_eQN]: `Disks`,
+			[_xN$2]: _dis
+		}],
+		[0, {
+			[_eQN]: `NvmeSupport`,
+			[_xN$2]: _nS
+		}],
+		[0, {
+			[_eQN]: `EncryptionSupport`,
+			[_xN$2]: _eSn
+		}]
+	]
+];
+var InstanceTypeInfo$ = [
+	3,
+	n0$5,
+	_ITIn,
+	0,
+	[
+		_IT$2,
+		_CGur,
+		_FTE,
+		_SUC,
+		_SRDT,
+		_SVT,
+		_BMa,
+		_Hy,
+		_PIro,
+		_VCIpu,
+		_MIe,
+		_ISSn,
+		_ISIns,
+		_EIb,
+		_NIetw,
+		_GIp,
+		_FIpga,
+		_PGIl,
+		_IAIn,
+		_HS$1,
+		_BPS,
+		_DHS,
+		_ARS,
+		_SBM,
+		_NES,
+		_NTS,
+		_NTI,
+		_MAIe,
+		_NIeu,
+		_PSh,
+		_RMS,
+		_SIRu
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$2]: _iT
+		}],
+		[2, {
+			[_eQN]: `CurrentGeneration`,
+			[_xN$2]: _cGur
+		}],
+		[2, {
+			[_eQN]: `FreeTierEligible`,
+			[_xN$2]: _fTE
+		}],
+		[() => UsageClassTypeList, {
+			[_eQN]: `SupportedUsageClasses`,
+			[_xN$2]: _sUC
+		}],
+		[() => RootDeviceTypeList, {
+			[_eQN]: `SupportedRootDeviceTypes`,
+			[_xN$2]: _sRDT
+		}],
+		[() => VirtualizationTypeList, {
+			[_eQN]: `SupportedVirtualizationTypes`,
+			[_xN$2]: _sVT
+		}],
+		[2, {
+			[_eQN]: `BareMetal`,
+			[_xN$2]: _bMa
+		}],
+		[0, {
+			[_eQN]: `Hypervisor`,
+			[_xN$2]: _h
+		}],
+		[() => ProcessorInfo$, {
+			[_eQN]: `ProcessorInfo`,
+			[_xN$2]: _pIr
+		}],
+		[() => VCpuInfo$, {
+			[_eQN]: `VCpuInfo`,
+			[_xN$2]: _vCIp
+		}],
+		[() => MemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$2]: _mIe
+		}],
+		[2, {
+			[_eQN]: `InstanceStorageSupported`,
+			[_xN$2]: _iSSn
+		}],
+		[() => InstanceStorageInfo$, {
+			[_eQN]: `InstanceStorageInfo`,
+			[_xN$2]: _iSI
+		}],
+		[() => EbsInfo$, {
+			[_eQN]: `EbsInfo`,
+			[_xN$2]: _eIb
+		}],
+		[() => NetworkInfo$, {
+			[_eQN]: `NetworkInfo`,
+			[_xN$2]: _nIet
+		}],
+		[() => GpuInfo$, {
+			[_eQN]: `GpuInfo`,
+			[_xN$2]: _gIp
+		}],
+		[() => FpgaInfo$, {
+			[_eQN]: `FpgaInfo`,
+			[_xN$2]: _fIp
+		}],
+		[() => PlacementGroupInfo$, {
+			[_eQN]: `PlacementGroupInfo`,
+			[_xN$2]: _pGI
+		}],
+		[() => InferenceAcceleratorInfo$, {
+			[_eQN]: `InferenceAcceleratorInfo`,
+			[_xN$2]: _iAIn
+		}],
+		[2, {
+			[_eQN]: `HibernationSupported`,
+			[_xN$2]: _hSi
+		}],
+		[2, {
+			[_eQN]: `BurstablePerformanceSupported`,
+			[_xN$2]: _bPS
+		}],
+		[2, {
+			[_eQN]: `DedicatedHostsSupported`,
+			[_xN$2]: _dHS
+		}],
+		[2, {
+			[_eQN]: `AutoRecoverySupported`,
+			[_xN$2]: _aRSu
+		}],
+		[() => BootModeTypeList, {
+			[_eQN]: `SupportedBootModes`,
+			[_xN$2]: _sBM
+		}],
+		[0, {
+			[_eQN]: `NitroEnclavesSupport`,
+			[_xN$2]: _nES
+		}],
+		[0, {
+			[_eQN]: `NitroTpmSupport`,
+			[_xN$2]: _nTS
+		}],
+		[() => NitroTpmInfo$, {
+			[_eQN]: `NitroTpmInfo`,
+			[_xN$2]: _nTI
+		}],
+		[() => MediaAcceleratorInfo$, {
+			[_eQN]: `MediaAcceleratorInfo`,
+			[_xN$2]: _mAIe
+		}],
+		[() => NeuronInfo$, {
+			[_eQN]: `NeuronInfo`,
+			[_xN$2]: _nIeu
+		}],
+		[0, {
+			[_eQN]: `PhcSupport`,
+			[_xN$2]: _pSh
+		}],
+		[0, {
+			[_eQN]: `RebootMigrationSupport`,
+			[_xN$2]: _rMS
+		}],
+		[2, {
+			[_eQN]: `SupportedInRegion`,
+			[_xN$2]: _sIRu
+		}]
+	]
+];
+var InstanceTypeItem$ = [
+	3,
+	n0$5,
+	_ITIns,
+	0,
+	[_IT$2],
+	[[0, {
+		[_eQN]: `InstanceType`,
+		[_xN$2]: _iT
+	}]]
+];
+var InstanceTypeOffering$ = [
+	3,
+	n0$5,
+	_ITOn,
+	0,
+	[
+		_IT$2,
+		_LTo,
+		_Loc
+	],
+	[
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$2]: _iT
+		}],
+		[0, {
+			[_eQN]: `LocationType`,
+			[_xN$2]: _lTo
+		}],
+		[0, {
+			[_eQN]: `Location`,
+			[_xN$2]: _lo
+		}]
+	]
+];
+var InstanceTypeSpecification$ = [
+	3,
+	n0$5,
+	_ITSn,
+	0,
+	[_SIT, _UIT],
+	[[() => SupportedInstanceTypeSet, {
+		[_eQN]: `SupportedInstanceTypeSet`,
+		[_xN$2]: _sITS
+	}], [() => UnsupportedInstanceTypeSet, {
+		[_eQN]: `UnsupportedInstanceTypeSet`,
+		[_xN$2]: _uITS
+	}]]
+];
+var InstanceTypeSpecificationRequest$ = [
+	3,
+	n0$5,
+	_ITSR,
+	0,
+	[_SIT, _UIT],
+	[[() => SupportedInstanceTypeRequestSet, { [_xN$2]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN$2]: _UITn }]]
+];
+var IpPermission$ = [
+	3,
+	n0$5,
+	_IPper,
+	0,
+	[
+		_IPpr,
+		_FP,
+		_TP$1,
+		_UIGP,
+		_IRpa,
+		_IRpv,
+		_PLIr
+	],
+	[
+		[0, {
+			[_eQN]: `IpProtocol`,
+			[_xN$2]: _iPp
+		}],
+		[1, {
+			[_eQN]: `FromPort`,
+			[_xN$2]: _fP
+		}],
+		[1, {
+			[_eQN]: `ToPort`,
+			[_xN$2]: _tP
+		}],
+		[() => UserIdGroupPairList, {
+			[_eQN]: `Groups`,
+			[_xN$2]: _gr
+		}],
+		[() => IpRangeList, {
+			[_eQN]: `IpRanges`,
+			[_xN$2]: _iRpa
+		}],
+		[() => Ipv6RangeList, {
+			[_eQN]: `Ipv6Ranges`,
+			[_xN$2]: _iRpv
+		}],
+		[() => PrefixListIdList, {
+			[_eQN]: `PrefixListIds`,
+			[_xN$2]: _pLIr
+		}]
+	]
+];
+var IpRange$ = [
+	3,
+	n0$5,
+	_IRpan,
+	0,
+	[_De, _CIi],
+	[[0, {
+		[_eQN]: `Description`,
+		[_xN$2]: _de
+	}], [0, {
+		[_eQN]: `CidrIp`,
+		[_xN$2]: _cIi
+	}]]
+];
+var Ipv4PrefixSpecificationRequest$ = [
+	3,
+	n0$5,
+	_IPSRp,
+	0,
+	[_IPpvre],
+	[0]
+];
+var Ipv4PrefixSpecificationResponse$ = [
+	3,
+	n0$5,
+	_IPSRpv,
+	0,
+	[_IPpvre],
+	[[0, {
+		[_eQN]: `Ipv4Prefix`,
+		[_xN$2]: _iPpv
+	}]]
+];
+var Ipv6PrefixSpecificationRequest$ = [
+	3,
+	n0$5,
+	_IPSRpvr,
+	0,
+	[_IPpv],
+	[0]
+];
+var Ipv6PrefixSpecificationResponse$ = [
+	3,
+	n0$5,
+	_IPSRpvre,
+	0,
+	[_IPpv],
+	[[0, {
+		[_eQN]: `Ipv6Prefix`,
+		[_xN$2]: _iPpvr
+	}]]
+];
+var Ipv6Range$ = [
+	3,
+	n0$5,
+	_IRpva,
+	0,
+	[_De, _CIid],
+	[[0, {
+		[_eQN]: `Description`,
+		[_xN$2]: _de
+	}], [0, {
+		[_eQN]: `CidrIpv6`,
+		[_xN$2]: _cIid
+	}]]
+];
+var LaunchPermission$ = [
+	3,
+	n0$5,
+	_LPau,
+	0,
+	[
+		_OArg,
+		_OUA,
+		_UI$1,
+		_Gr$1
+	],
+	[
+		[0, {
+			[_eQN]: `OrganizationArn`,
+			[_xN$2]: _oArg
+		}],
+		[0, {
+			[_eQN]: `OrganizationalUnitArn`,
+			[_xN$2]: _oUA
+		}],
+		[0, {
+			[_eQN]: `UserId`,
+			[_xN$2]: _uI
+		}],
+		[0, {
+			[_eQN]: `Group`,
+			[_xN$2]: _g
+		}]
+	]
+];
+var LaunchPermissionModifications$ = [
+	3,
+	n0$5,
+	_LPM,
+	0,
+	[_Ad, _Rem],
+	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
+];
+var LaunchTemplate$$1 = [
+	3,
+	n0$5,
+	_LT$2,
+	0,
+	[
+		_LTI$1,
+		_LTN$1,
+		_CTre,
+		_CBr,
+		_DVN,
+		_LVN,
+		_T$4,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$2]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$2]: _lTN
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN$2]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN$2]: _cBr
+		}],
+		[1, {
+			[_eQN]: `DefaultVersionNumber`,
+			[_xN$2]: _dVN
+		}],
+		[1, {
+			[_eQN]: `LatestVersionNumber`,
+			[_xN$2]: _lVN
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}]
+	]
+];
+var LaunchTemplateBlockDeviceMapping$ = [
+	3,
+	n0$5,
+	_LTBDM,
+	0,
+	[
+		_DN$1,
+		_VN$1,
+		_Eb,
+		_ND$1
+	],
+	[
+		[0, {
+			[_eQN]: `DeviceName`,
+			[_xN$2]: _dN
+		}],
+		[0, {
+			[_eQN]: `VirtualName`,
+			[_xN$2]: _vN
+		}],
+		[() => LaunchTemplateEbsBlockDevice$, {
+			[_eQN]: `Ebs`,
+			[_xN$2]: _eb
+		}],
+		[0, {
+			[_eQN]: `NoDevice`,
+			[_xN$2]: _nD
+		}]
+	]
+];
+var LaunchTemplateBlockDeviceMappingRequest$ = [
+	3,
+	n0$5,
+	_LTBDMR,
+	0,
+	[
+		_DN$1,
+		_VN$1,
+		_Eb,
+		_ND$1
+	],
+	[
+		0,
+		0,
+		() => LaunchTemplateEbsBlockDeviceRequest$,
+		0
+	]
+];
+var LaunchTemplateCapacityReservationSpecificationRequest$ = [
+	3,
+	n0$5,
+	_LTCRSR,
+	0,
+	[_CRP$1, _CRT$1],
+	[0, () => CapacityReservationTarget$$1]
+];
+var LaunchTemplateCapacityReservationSpecificationResponse$ = [
+	3,
+	n0$5,
+	_LTCRSRa,
+	0,
+	[_CRP$1, _CRT$1],
+	[[0, {
+		[_eQN]: `CapacityReservationPreference`,
+		[_xN$2]: _cRP
+	}], [() => CapacityReservationTargetResponse$, {
+		[_eQN]: `CapacityReservationTarget`,
+		[_xN$2]: _cRT
+	}]]
+];
+var LaunchTemplateCpuOptions$ = [
+	3,
+	n0$5,
+	_LTCO,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		[1, {
+			[_eQN]: `CoreCount`,
+			[_xN$2]: _cCo
+		}],
+		[1, {
+			[_eQN]: `ThreadsPerCore`,
+			[_xN$2]: _tPC
+		}],
+		[0, {
+			[_eQN]: `AmdSevSnp`,
+			[_xN$2]: _aSS
+		}],
+		[0, {
+			[_eQN]: `NestedVirtualization`,
+			[_xN$2]: _nV
+		}]
+	]
+];
+var LaunchTemplateCpuOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTCOR,
+	0,
+	[
+		_CCor,
+		_TPC,
+		_ASSm,
+		_NV
+	],
+	[
+		1,
+		1,
+		0,
+		0
+	]
+];
+var LaunchTemplateEbsBlockDevice$ = [
+	3,
+	n0$5,
+	_LTEBD,
+	0,
+	[
+		_Enc,
+		_DOT$1,
+		_Io$1,
+		_KKI,
+		_SIn,
+		_VSo,
+		_VT$2,
+		_Th$1,
+		_VIR,
+		_ECI
+	],
+	[
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$2]: _enc
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN$2]: _io
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$2]: _kKI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN$2]: _vSo
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN$2]: _vT
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN$2]: _th
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN$2]: _vIR
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$2]: _eCI
+		}]
+	]
+];
+var LaunchTemplateEbsBlockDeviceRequest$ = [
+	3,
+	n0$5,
+	_LTEBDR,
+	0,
+	[
+		_Enc,
+		_DOT$1,
+		_Io$1,
+		_KKI,
+		_SIn,
+		_VSo,
+		_VT$2,
+		_Th$1,
+		_VIR,
+		_ECI
+	],
+	[
+		2,
+		2,
+		1,
+		0,
+		0,
+		1,
+		0,
+		1,
+		1,
+		1
+	]
+];
+var LaunchTemplateElasticInferenceAccelerator$ = [
+	3,
+	n0$5,
+	_LTEIA,
+	0,
+	[_Ty$2, _Cou],
+	[0, 1],
+	1
+];
+var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
+	3,
+	n0$5,
+	_LTEIAR,
+	0,
+	[_Ty$2, _Cou],
+	[[0, {
+		[_eQN]: `Type`,
+		[_xN$2]: _ty
+	}], [1, {
+		[_eQN]: `Count`,
+		[_xN$2]: _cou
+	}]]
+];
+var LaunchTemplateEnaSrdSpecification$ = [
+	3,
+	n0$5,
+	_LTESS,
+	0,
+	[_ESE, _ESUS],
+	[[2, {
+		[_eQN]: `EnaSrdEnabled`,
+		[_xN$2]: _eSE
+	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
+		[_eQN]: `EnaSrdUdpSpecification`,
+		[_xN$2]: _eSUS
+	}]]
+];
+var LaunchTemplateEnaSrdUdpSpecification$ = [
+	3,
+	n0$5,
+	_LTESUS,
+	0,
+	[_ESUE],
+	[[2, {
+		[_eQN]: `EnaSrdUdpEnabled`,
+		[_xN$2]: _eSUE
+	}]]
+];
+var LaunchTemplateEnclaveOptions$ = [
+	3,
+	n0$5,
+	_LTEO,
+	0,
+	[_En$1],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$2]: _en
+	}]]
+];
+var LaunchTemplateEnclaveOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTEOR,
+	0,
+	[_En$1],
+	[2]
+];
+var LaunchTemplateHibernationOptions$ = [
+	3,
+	n0$5,
+	_LTHO,
+	0,
+	[_Conf],
+	[[2, {
+		[_eQN]: `Configured`,
+		[_xN$2]: _conf
+	}]]
+];
+var LaunchTemplateHibernationOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTHOR,
+	0,
+	[_Conf],
+	[2]
+];
+var LaunchTemplateIamInstanceProfileSpecification$ = [
+	3,
+	n0$5,
+	_LTIIPS,
+	0,
+	[_Ar, _N$3],
+	[[0, {
+		[_eQN]: `Arn`,
+		[_xN$2]: _ar
+	}], [0, {
+		[_eQN]: `Name`,
+		[_xN$2]: _n
+	}]]
+];
+var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
+	3,
+	n0$5,
+	_LTIIPSR,
+	0,
+	[_Ar, _N$3],
+	[0, 0]
+];
+var LaunchTemplateInstanceMaintenanceOptions$ = [
+	3,
+	n0$5,
+	_LTIMO,
+	0,
+	[_ARuto],
+	[[0, {
+		[_eQN]: `AutoRecovery`,
+		[_xN$2]: _aRut
+	}]]
+];
+var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTIMOR,
+	0,
+	[_ARuto],
+	[0]
+];
+var LaunchTemplateInstanceMarketOptions$ = [
+	3,
+	n0$5,
+	_LTIMOa,
+	0,
+	[_MTa, _SO],
+	[[0, {
+		[_eQN]: `MarketType`,
+		[_xN$2]: _mTa
+	}], [() => LaunchTemplateSpotMarketOptions$, {
+		[_eQN]: `SpotOptions`,
+		[_xN$2]: _sO
+	}]]
+];
+var LaunchTemplateInstanceMarketOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTIMORa,
+	0,
+	[_MTa, _SO],
+	[0, () => LaunchTemplateSpotMarketOptionsRequest$]
+];
+var LaunchTemplateInstanceMetadataOptions$ = [
+	3,
+	n0$5,
+	_LTIMOau,
+	0,
+	[
+		_St,
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
+		_HPI,
+		_IMT
+	],
+	[
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[0, {
+			[_eQN]: `HttpTokens`,
+			[_xN$2]: _hT
+		}],
+		[1, {
+			[_eQN]: `HttpPutResponseHopLimit`,
+			[_xN$2]: _hPRHL
+		}],
+		[0, {
+			[_eQN]: `HttpEndpoint`,
+			[_xN$2]: _hE$4
+		}],
+		[0, {
+			[_eQN]: `HttpProtocolIpv6`,
+			[_xN$2]: _hPI
+		}],
+		[0, {
+			[_eQN]: `InstanceMetadataTags`,
+			[_xN$2]: _iMT
+		}]
+	]
+];
+var LaunchTemplateInstanceMetadataOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTIMORau,
+	0,
+	[
+		_HT$1,
+		_HPRHL$1,
+		_HE$1,
+		_HPI,
+		_IMT
+	],
+	[
+		0,
+		1,
+		0,
+		0,
+		0
+	]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
+	3,
+	n0$5,
+	_LTINIS,
+	0,
+	[
+		_ACIA,
+		_APIAss,
+		_DOT$1,
+		_De,
+		_DI,
+		_G$1,
+		_ITnt,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		[2, {
+			[_eQN]: `AssociateCarrierIpAddress`,
+			[_xN$2]: _aCIA
+		}],
+		[2, {
+			[_eQN]: `AssociatePublicIpAddress`,
+			[_xN$2]: _aPIA
+		}],
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$2]: _dI
+		}],
+		[() => GroupIdStringList, {
+			[_eQN]: `GroupSet`,
+			[_xN$2]: _gSr
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$2]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `Ipv6AddressCount`,
+			[_xN$2]: _iAC
+		}],
+		[() => InstanceIpv6AddressList, {
+			[_eQN]: `Ipv6AddressesSet`,
+			[_xN$2]: _iASp
+		}],
+		[0, {
+			[_eQN]: `NetworkInterfaceId`,
+			[_xN$2]: _nII
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$2]: _pIAr
+		}],
+		[() => PrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN$2]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `SecondaryPrivateIpAddressCount`,
+			[_xN$2]: _sPIAC
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$2]: _sIu
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$2]: _nCI
+		}],
+		[() => Ipv4PrefixListResponse, {
+			[_eQN]: `Ipv4PrefixSet`,
+			[_xN$2]: _iPSpvr
+		}],
+		[1, {
+			[_eQN]: `Ipv4PrefixCount`,
+			[_xN$2]: _iPCp
+		}],
+		[() => Ipv6PrefixListResponse, {
+			[_eQN]: `Ipv6PrefixSet`,
+			[_xN$2]: _iPSpvre
+		}],
+		[1, {
+			[_eQN]: `Ipv6PrefixCount`,
+			[_xN$2]: _iPCpv
+		}],
+		[2, {
+			[_eQN]: `PrimaryIpv6`,
+			[_xN$2]: _pIri
+		}],
+		[() => LaunchTemplateEnaSrdSpecification$, {
+			[_eQN]: `EnaSrdSpecification`,
+			[_xN$2]: _eSS
+		}],
+		[() => ConnectionTrackingSpecification$, {
+			[_eQN]: `ConnectionTrackingSpecification`,
+			[_xN$2]: _cTSo
+		}],
+		[1, {
+			[_eQN]: `EnaQueueCount`,
+			[_xN$2]: _eQC
+		}]
+	]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
+	3,
+	n0$5,
+	_LTINISR,
+	0,
+	[
+		_ACIA,
+		_APIAss,
+		_DOT$1,
+		_De,
+		_DI,
+		_G$1,
+		_ITnt,
+		_IAC,
+		_IA$2,
+		_NII,
+		_PIAr,
+		_PIAri,
+		_SPIAC,
+		_SIu,
+		_NCI,
+		_IPpvr,
+		_IPCp,
+		_IPp,
+		_IPC,
+		_PIr,
+		_ESS,
+		_CTS,
+		_EQC
+	],
+	[
+		2,
+		2,
+		2,
+		0,
+		1,
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
+		0,
+		1,
+		[() => InstanceIpv6AddressListRequest, 0],
+		0,
+		0,
+		[() => PrivateIpAddressSpecificationList, 0],
+		1,
+		0,
+		1,
+		[() => Ipv4PrefixList, { [_xN$2]: _IPpvre }],
+		1,
+		[() => Ipv6PrefixList, { [_xN$2]: _IPpv }],
+		1,
+		2,
+		() => EnaSrdSpecificationRequest$,
+		() => ConnectionTrackingSpecificationRequest$,
+		1
+	]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
+	3,
+	n0$5,
+	_LTISIS,
+	0,
+	[
+		_DOT$1,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[1, {
+			[_eQN]: `DeviceIndex`,
+			[_xN$2]: _dI
+		}],
+		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
+			[_eQN]: `PrivateIpAddressesSet`,
+			[_xN$2]: _pIAS
+		}],
+		[1, {
+			[_eQN]: `PrivateIpAddressCount`,
+			[_xN$2]: _pIAC
+		}],
+		[0, {
+			[_eQN]: `SecondarySubnetId`,
+			[_xN$2]: _sSI
+		}],
+		[0, {
+			[_eQN]: `InterfaceType`,
+			[_xN$2]: _iTnt
+		}],
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$2]: _nCI
+		}]
+	]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
+	3,
+	n0$5,
+	_LTISISR,
+	0,
+	[
+		_DOT$1,
+		_DI,
+		_PIAri,
+		_PIAC,
+		_SSIe,
+		_ITnt,
+		_NCI
+	],
+	[
+		2,
+		1,
+		[() => SecondaryInterfacePrivateIpAddressSpecificationListRequest, { [_xN$2]: _PIAr }],
+		1,
+		0,
+		0,
+		1
+	]
+];
+var LaunchTemplateLicenseConfiguration$ = [
+	3,
+	n0$5,
+	_LTLC,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN$2]: _lCA
+	}]]
+];
+var LaunchTemplateLicenseConfigurationRequest$ = [
+	3,
+	n0$5,
+	_LTLCR,
+	0,
+	[_LCA],
+	[0]
+];
+var LaunchTemplateNetworkPerformanceOptions$ = [
+	3,
+	n0$5,
+	_LTNPO,
+	0,
+	[_BW],
+	[[0, {
+		[_eQN]: `BandwidthWeighting`,
+		[_xN$2]: _bW
+	}]]
+];
+var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTNPOR,
+	0,
+	[_BW],
+	[0]
+];
+var LaunchTemplatePlacement$ = [
+	3,
+	n0$5,
+	_LTP,
+	0,
+	[
+		_AZ$1,
+		_AZI$1,
+		_Af,
+		_GN,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_PN$2,
+		_GIr
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN$2]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$2]: _gN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN$2]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN$2]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN$2]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN$2]: _hRGA
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN$2]: _pN
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$2]: _gIr
+		}]
+	]
+];
+var LaunchTemplatePlacementRequest$ = [
+	3,
+	n0$5,
+	_LTPR,
+	0,
+	[
+		_AZ$1,
+		_AZI$1,
+		_Af,
+		_GN,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_PN$2,
+		_GIr
+	],
+	[
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		0,
+		1,
+		0
+	]
+];
+var LaunchTemplatePrivateDnsNameOptions$ = [
+	3,
+	n0$5,
+	_LTPDNO,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN$2]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN$2]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN$2]: _eRNDAAAAR
+		}]
+	]
+];
+var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTPDNOR,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		0,
+		2,
+		2
+	]
+];
+var LaunchTemplatesMonitoring$ = [
+	3,
+	n0$5,
+	_LTM,
+	0,
+	[_En$1, _MCIe],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$2]: _en
+	}], [() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN$2]: _mCIS
+	}]]
+];
+var LaunchTemplatesMonitoringRequest$ = [
+	3,
+	n0$5,
+	_LTMR,
+	0,
+	[_En$1, _MCIe],
+	[2, [() => MetricCategoryIdList, { [_xN$2]: _MCI }]]
+];
+var LaunchTemplateSpecification$$1 = [
+	3,
+	n0$5,
+	_LTS$1,
+	0,
+	[
+		_LTI$1,
+		_LTN$1,
+		_Ver
+	],
+	[
+		0,
+		0,
+		0
+	]
+];
+var LaunchTemplateSpotMarketOptions$ = [
+	3,
+	n0$5,
+	_LTSMO,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		[0, {
+			[_eQN]: `MaxPrice`,
+			[_xN$2]: _mP
+		}],
+		[0, {
+			[_eQN]: `SpotInstanceType`,
+			[_xN$2]: _sIT
+		}],
+		[1, {
+			[_eQN]: `BlockDurationMinutes`,
+			[_xN$2]: _bDMl
+		}],
+		[4, {
+			[_eQN]: `ValidUntil`,
+			[_xN$2]: _vU
+		}],
+		[0, {
+			[_eQN]: `InstanceInterruptionBehavior`,
+			[_xN$2]: _iIB
+		}]
+	]
+];
+var LaunchTemplateSpotMarketOptionsRequest$ = [
+	3,
+	n0$5,
+	_LTSMOR,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		0,
+		0,
+		1,
+		4,
+		0
+	]
+];
+var LaunchTemplateTagSpecification$ = [
+	3,
+	n0$5,
+	_LTTS,
+	0,
+	[_RTe$2, _T$4],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN$2]: _rTe
+	}], [() => TagList$1, {
+		[_eQN]: `TagSet`,
+		[_xN$2]: _tS
+	}]]
+];
+var LaunchTemplateTagSpecificationRequest$ = [
+	3,
+	n0$5,
+	_LTTSR,
+	0,
+	[_RTe$2, _T$4],
+	[0, [() => TagList$1, { [_xN$2]: _Ta$2 }]]
+];
+var LaunchTemplateVersion$ = [
+	3,
+	n0$5,
+	_LTV,
+	0,
+	[
+		_LTI$1,
+		_LTN$1,
+		_VNe,
+		_VD,
+		_CTre,
+		_CBr,
+		_DVef,
+		_LTD,
+		_Op
+	],
+	[
+		[0, {
+			[_eQN]: `LaunchTemplateId`,
+			[_xN$2]: _lTI
+		}],
+		[0, {
+			[_eQN]: `LaunchTemplateName`,
+			[_xN$2]: _lTN
+		}],
+		[1, {
+			[_eQN]: `VersionNumber`,
+			[_xN$2]: _vNe
+		}],
+		[0, {
+			[_eQN]: `VersionDescription`,
+			[_xN$2]: _vD
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN$2]: _cTre
+		}],
+		[0, {
+			[_eQN]: `CreatedBy`,
+			[_xN$2]: _cBr
+		}],
+		[2, {
+			[_eQN]: `DefaultVersion`,
+			[_xN$2]: _dVef
+		}],
+		[() => ResponseLaunchTemplateData$, {
+			[_eQN]: `LaunchTemplateData`,
+			[_xN$2]: _lTD
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}]
+	]
+];
+var LicenseConfiguration$ = [
+	3,
+	n0$5,
+	_LCi,
+	0,
+	[_LCA],
+	[[0, {
+		[_eQN]: `LicenseConfigurationArn`,
+		[_xN$2]: _lCA
+	}]]
+];
+var LicenseConfigurationRequest$ = [
+	3,
+	n0$5,
+	_LCR,
+	0,
+	[_LCA],
+	[0]
+];
+var ListImagesInRecycleBinRequest$ = [
+	3,
+	n0$5,
+	_LIIRBR,
+	0,
+	[
+		_IIma,
+		_NTe,
+		_MR$3,
+		_DR$1
+	],
+	[
+		[() => ImageIdStringList, { [_xN$2]: _IIm$1 }],
+		0,
+		1,
+		2
+	]
+];
+var ListImagesInRecycleBinResult$ = [
+	3,
+	n0$5,
+	_LIIRBRi,
+	0,
+	[_Im, _NTe],
+	[[() => ImageRecycleBinInfoList, {
+		[_eQN]: `ImageSet`,
+		[_xN$2]: _iSmage
+	}], [0, {
+		[_eQN]: `NextToken`,
+		[_xN$2]: _nTe
+	}]]
+];
+var LockedSnapshotsInfo$ = [
+	3,
+	n0$5,
+	_LSI,
+	0,
+	[
+		_OI$1,
+		_SIn,
+		_LSoc,
+		_LDo,
+		_COP,
+		_COPEO,
+		_LCO,
+		_LDST,
+		_LEO
+	],
+	[
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[0, {
+			[_eQN]: `LockState`,
+			[_xN$2]: _lSoc
+		}],
+		[1, {
+			[_eQN]: `LockDuration`,
+			[_xN$2]: _lDo
+		}],
+		[1, {
+			[_eQN]: `CoolOffPeriod`,
+			[_xN$2]: _cOP
+		}],
+		[4, {
+			[_eQN]: `CoolOffPeriodExpiresOn`,
+			[_xN$2]: _cOPEO
+		}],
+		[4, {
+			[_eQN]: `LockCreatedOn`,
+			[_xN$2]: _lCO
+		}],
+		[4, {
+			[_eQN]: `LockDurationStartTime`,
+			[_xN$2]: _lDST
+		}],
+		[4, {
+			[_eQN]: `LockExpiresOn`,
+			[_xN$2]: _lEO
+		}]
+	]
+];
+var MediaAcceleratorInfo$ = [
+	3,
+	n0$5,
+	_MAIe,
+	0,
+	[_Acc, _TMMIMB],
+	[[() => MediaDeviceInfoList, {
+		[_eQN]: `Accelerators`,
+		[_xN$2]: _acc
+	}], [1, {
+		[_eQN]: `TotalMediaMemoryInMiB`,
+		[_xN$2]: _tMMIMB
+	}]]
+];
+var MediaDeviceInfo$ = [
+	3,
+	n0$5,
+	_MDI,
+	0,
+	[
+		_Cou,
+		_N$3,
+		_Man,
+		_MIe
+	],
+	[
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$2]: _cou
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$2]: _man
+		}],
+		[() => MediaDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$2]: _mIe
+		}]
+	]
+];
+var MediaDeviceMemoryInfo$ = [
+	3,
+	n0$5,
+	_MDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$2]: _sIMB
+	}]]
+];
+var MemoryGiBPerVCpu$ = [
+	3,
+	n0$5,
+	_MGBPVC$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var MemoryGiBPerVCpuRequest$$1 = [
+	3,
+	n0$5,
+	_MGBPVCR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var MemoryInfo$ = [
+	3,
+	n0$5,
+	_MIe,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$2]: _sIMB
+	}]]
+];
+var MemoryMiB$ = [
+	3,
+	n0$5,
+	_MMB$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var MemoryMiBRequest$$1 = [
+	3,
+	n0$5,
+	_MMBR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1],
+	1
+];
+var ModifyImageAttributeRequest$ = [
+	3,
+	n0$5,
+	_MIAR,
+	0,
+	[
+		_IIm$1,
+		_At,
+		_De,
+		_LPau,
+		_OTp,
+		_PCro,
+		_UG,
+		_UIs,
+		_V$3,
+		_OArga,
+		_OUAr,
+		_ISmd,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[() => AttributeValue$, 0],
+		[() => LaunchPermissionModifications$, 0],
+		0,
+		[() => ProductCodeStringList, { [_xN$2]: _PCr$1 }],
+		[() => UserGroupStringList, { [_xN$2]: _UGs }],
+		[() => UserIdStringList, { [_xN$2]: _UI$1 }],
+		0,
+		[() => OrganizationArnStringList, { [_xN$2]: _OArg }],
+		[() => OrganizationalUnitArnStringList, { [_xN$2]: _OUA }],
+		[() => AttributeValue$, 0],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	1
+];
+var ModifyLaunchTemplateRequest$ = [
+	3,
+	n0$5,
+	_MLTR,
+	0,
+	[
+		_DR$1,
+		_CT$1,
+		_LTI$1,
+		_LTN$1,
+		_DVef
+	],
+	[
+		2,
+		[0, 4],
+		0,
+		0,
+		[0, { [_xN$2]: _SDV }]
+	]
+];
+var ModifyLaunchTemplateResult$ = [
+	3,
+	n0$5,
+	_MLTRo,
+	0,
+	[_LT$2],
+	[[() => LaunchTemplate$$1, {
+		[_eQN]: `LaunchTemplate`,
+		[_xN$2]: _lT
+	}]]
+];
+var ModifySnapshotAttributeRequest$ = [
+	3,
+	n0$5,
+	_MSAR,
+	0,
+	[
+		_SIn,
+		_At,
+		_CVP,
+		_GNr,
+		_OTp,
+		_UIs,
+		_DR$1
+	],
+	[
+		0,
+		0,
+		[() => CreateVolumePermissionModifications$, 0],
+		[() => GroupNameStringList, { [_xN$2]: _UGs }],
+		0,
+		[() => UserIdStringList, { [_xN$2]: _UI$1 }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	1
+];
+var Monitoring$ = [
+	3,
+	n0$5,
+	_Mon,
+	0,
+	[_MCIe, _St],
+	[[() => MetricCategoryIdList, {
+		[_eQN]: `MetricCategoryIdSet`,
+		[_xN$2]: _mCIS
+	}], [0, {
+		[_eQN]: `State`,
+		[_xN$2]: _st
+	}]]
+];
+var NetworkBandwidthGbps$ = [
+	3,
+	n0$5,
+	_NBGe,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var NetworkBandwidthGbpsRequest$$1 = [
+	3,
+	n0$5,
+	_NBGR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var NetworkCardInfo$ = [
+	3,
+	n0$5,
+	_NCIe,
+	0,
+	[
+		_NCI,
+		_NPe,
+		_MNI,
+		_AFNI,
+		_BBIG,
+		_PBIG,
+		_DEQCPI,
+		_MEQC,
+		_MEQCPI,
+		_ITnte
+	],
+	[
+		[1, {
+			[_eQN]: `NetworkCardIndex`,
+			[_xN$2]: _nCI
+		}],
+		[0, {
+			[_eQN]: `NetworkPerformance`,
+			[_xN$2]: _nPe
+		}],
+		[1, {
+			[_eQN]: `MaximumNetworkInterfaces`,
+			[_xN$2]: _mNI
+		}],
+		[1, {
+			[_eQN]: `AdditionalFlexibleNetworkInterfaces`,
+			[_xN$2]: _aFNI
+		}],
+		[1, {
+			[_eQN]: `BaselineBandwidthInGbps`,
+			[_xN$2]: _bBIG
+		}],
+		[1, {
+			[_eQN]: `PeakBandwidthInGbps`,
+			[_xN$2]: _pBIG
+		}],
+		[1, {
+			[_eQN]: `DefaultEnaQueueCountPerInterface`,
+			[_xN$2]: _dEQCPI
+		}],
+		[1, {
+			[_eQN]: `MaximumEnaQueueCount`,
+			[_xN$2]: _mEQC
+		}],
+		[1, {
+			[_eQN]: `MaximumEnaQueueCountPerInterface`,
+			[_xN$2]: _mEQCPI
+		}],
+		[() => NetworkCardInterfaceTypeList, {
+			[_eQN]: `InterfaceTypeSet`,
+			[_xN$2]: _iTSnt
+		}]
+	]
+];
+var NetworkInfo$ = [
+	3,
+	n0$5,
+	_NIetw,
+	0,
+	[
+		_NPe,
+		_MNI,
+		_MNC,
+		_DNCI,
+		_NC,
+		_IAPI,
+		_IAPIp,
+		_ISpvu,
+		_ESna,
+		_ESf,
+		_EIf,
+		_EITS,
+		_ESSn,
+		_BWa,
+		_FEQS,
+		_CTC,
+		_SNSe,
+		_MSNI,
+		_IAPSI
+	],
+	[
+		[0, {
+			[_eQN]: `NetworkPerformance`,
+			[_xN$2]: _nPe
+		}],
+		[1, {
+			[_eQN]: `MaximumNetworkInterfaces`,
+			[_xN$2]: _mNI
+		}],
+		[1, {
+			[_eQN]: `MaximumNetworkCards`,
+			[_xN$2]: _mNC
+		}],
+		[1, {
+			[_eQN]: `DefaultNetworkCardIndex`,
+			[_xN$2]: _dNCI
+		}],
+		[() => NetworkCardInfoList, {
+			[_eQN]: `NetworkCards`,
+			[_xN$2]: _nC
+		}],
+		[1, {
+			[_eQN]: `Ipv4AddressesPerInterface`,
+			[_xN$2]: _iAPI
+		}],
+		[1, {
+			[_eQN]: `Ipv6AddressesPerInterface`,
+			[_xN$2]: _iAPIp
+		}],
+		[2, {
+			[_eQN]: `Ipv6Supported`,
+			[_xN$2]: _iSpv
+		}],
+		[0, {
+			[_eQN]: `EnaSupport`,
+			[_xN$2]: _eSna
+		}],
+		[2, {
+			[_eQN]: `EfaSupported`,
+			[_xN$2]: _eSf
+		}],
+		[() => EfaInfo$, {
+			[_eQN]: `EfaInfo`,
+			[_xN$2]: _eIf
+		}],
+		[2, {
+			[_eQN]: `EncryptionInTransitSupported`,
+			[_xN$2]: _eITSn
+		}],
+		[2, {
+			[_eQN]: `EnaSrdSupported`,
+			[_xN$2]: _eSSn
+		}],
+		[() => BandwidthWeightingTypeList, {
+			[_eQN]: `BandwidthWeightings`,
+			[_xN$2]: _bWa
+		}],
+		[0, {
+			[_eQN]: `FlexibleEnaQueuesSupport`,
+			[_xN$2]: _fEQS
+		}],
+		[() => DefaultConnectionTrackingConfiguration$, {
+			[_eQN]: `ConnectionTrackingConfiguration`,
+			[_xN$2]: _cTC
+		}],
+		[2, {
+			[_eQN]: `SecondaryNetworkSupported`,
+			[_xN$2]: _sNSec
+		}],
+		[1, {
+			[_eQN]: `MaximumSecondaryNetworkInterfaces`,
+			[_xN$2]: _mSNI
+		}],
+		[1, {
+			[_eQN]: `Ipv4AddressesPerSecondaryInterface`,
+			[_xN$2]: _iAPSI
+		}]
+	]
+];
+var NetworkInterfaceCount$ = [
+	3,
+	n0$5,
+	_NIC$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var NetworkInterfaceCountRequest$$1 = [
+	3,
+	n0$5,
+	_NICR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var NeuronDeviceCoreInfo$ = [
+	3,
+	n0$5,
+	_NDCI,
+	0,
+	[_Cou, _Ver],
+	[[1, {
+		[_eQN]: `Count`,
+		[_xN$2]: _cou
+	}], [1, {
+		[_eQN]: `Version`,
+		[_xN$2]: _ve
+	}]]
+];
+var NeuronDeviceInfo$ = [
+	3,
+	n0$5,
+	_NDI,
+	0,
+	[
+		_Cou,
+		_N$3,
+		_CIor,
+		_MIe
+	],
+	[
+		[1, {
+			[_eQN]: `Count`,
+			[_xN$2]: _cou
+		}],
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		[() => NeuronDeviceCoreInfo$, {
+			[_eQN]: `CoreInfo`,
+			[_xN$2]: _cIor
+		}],
+		[() => NeuronDeviceMemoryInfo$, {
+			[_eQN]: `MemoryInfo`,
+			[_xN$2]: _mIe
+		}]
+	]
+];
+var NeuronDeviceMemoryInfo$ = [
+	3,
+	n0$5,
+	_NDMI,
+	0,
+	[_SIMB],
+	[[1, {
+		[_eQN]: `SizeInMiB`,
+		[_xN$2]: _sIMB
+	}]]
+];
+var NeuronInfo$ = [
+	3,
+	n0$5,
+	_NIeu,
+	0,
+	[_NDe, _TNDMIMB],
+	[[() => NeuronDeviceInfoList, {
+		[_eQN]: `NeuronDevices`,
+		[_xN$2]: _nDe
+	}], [1, {
+		[_eQN]: `TotalNeuronDeviceMemoryInMiB`,
+		[_xN$2]: _tNDMIMB
+	}]]
+];
+var NitroTpmInfo$ = [
+	3,
+	n0$5,
+	_NTI,
+	0,
+	[_SVu],
+	[[() => NitroTpmSupportedVersionsList, {
+		[_eQN]: `SupportedVersions`,
+		[_xN$2]: _sVu
+	}]]
+];
+var OperatorRequest$ = [
+	3,
+	n0$5,
+	_ORpe,
+	0,
+	[_P$3],
+	[0]
+];
+var OperatorResponse$ = [
+	3,
+	n0$5,
+	_ORper,
+	0,
+	[
+		_Mana,
+		_P$3,
+		_HBD
+	],
+	[
+		[2, {
+			[_eQN]: `Managed`,
+			[_xN$2]: _mana
+		}],
+		[0, {
+			[_eQN]: `Principal`,
+			[_xN$2]: _p
+		}],
+		[2, {
+			[_eQN]: `HiddenByDefault`,
+			[_xN$2]: _hBD
+		}]
+	]
+];
+var PerformanceFactorReference$ = [
+	3,
+	n0$5,
+	_PFR,
+	0,
+	[_IF$2],
+	[[0, {
+		[_eQN]: `InstanceFamily`,
+		[_xN$2]: _iF
+	}]]
+];
+var PerformanceFactorReferenceRequest$$1 = [
+	3,
+	n0$5,
+	_PFRR$1,
+	0,
+	[_IF$2],
+	[0]
+];
+var PerformanceStatusSummary$ = [
+	3,
+	n0$5,
+	_PSS,
+	0,
+	[
+		_Sta,
+		_ISm,
+		_Reme
+	],
+	[
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[4, {
+			[_eQN]: `ImpairedSince`,
+			[_xN$2]: _iSm
+		}],
+		[0, {
+			[_eQN]: `Remediation`,
+			[_xN$2]: _rem
+		}]
+	]
+];
+var Placement$ = [
+	3,
+	n0$5,
+	_Pla,
+	0,
+	[
+		_AZI$1,
+		_Af,
+		_GN,
+		_PN$2,
+		_HIo,
+		_Te,
+		_SDp,
+		_HRGA,
+		_GIr,
+		_AZ$1
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[0, {
+			[_eQN]: `Affinity`,
+			[_xN$2]: _af
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$2]: _gN
+		}],
+		[1, {
+			[_eQN]: `PartitionNumber`,
+			[_xN$2]: _pN
+		}],
+		[0, {
+			[_eQN]: `HostId`,
+			[_xN$2]: _hI
+		}],
+		[0, {
+			[_eQN]: `Tenancy`,
+			[_xN$2]: _te
+		}],
+		[0, {
+			[_eQN]: `SpreadDomain`,
+			[_xN$2]: _sDp
+		}],
+		[0, {
+			[_eQN]: `HostResourceGroupArn`,
+			[_xN$2]: _hRGA
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$2]: _gIr
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}]
+	]
+];
+var PlacementGroupInfo$ = [
+	3,
+	n0$5,
+	_PGIl,
+	0,
+	[_SSu],
+	[[() => PlacementGroupStrategyList, {
+		[_eQN]: `SupportedStrategies`,
+		[_xN$2]: _sSup
+	}]]
+];
+var PrefixListId$ = [
+	3,
+	n0$5,
+	_PLI,
+	0,
+	[_De, _PLI],
+	[[0, {
+		[_eQN]: `Description`,
+		[_xN$2]: _de
+	}], [0, {
+		[_eQN]: `PrefixListId`,
+		[_xN$2]: _pLI
+	}]]
+];
+var PrivateDnsNameOptionsOnLaunch$ = [
+	3,
+	n0$5,
+	_PDNOOL,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN$2]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN$2]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN$2]: _eRNDAAAAR
+		}]
+	]
+];
+var PrivateDnsNameOptionsRequest$ = [
+	3,
+	n0$5,
+	_PDNOR,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		0,
+		2,
+		2
+	]
+];
+var PrivateDnsNameOptionsResponse$ = [
+	3,
+	n0$5,
+	_PDNORr,
+	0,
+	[
+		_HTo,
+		_ERNDAR,
+		_ERNDAAAAR
+	],
+	[
+		[0, {
+			[_eQN]: `HostnameType`,
+			[_xN$2]: _hTo
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsARecord`,
+			[_xN$2]: _eRNDAR
+		}],
+		[2, {
+			[_eQN]: `EnableResourceNameDnsAAAARecord`,
+			[_xN$2]: _eRNDAAAAR
+		}]
+	]
+];
+var PrivateIpAddressSpecification$ = [
+	3,
+	n0$5,
+	_PIAS,
+	0,
+	[_Prim, _PIAr],
+	[[2, {
+		[_eQN]: `Primary`,
+		[_xN$2]: _prim
+	}], [0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN$2]: _pIAr
+	}]]
+];
+var ProcessorInfo$ = [
+	3,
+	n0$5,
+	_PIro,
+	0,
+	[
+		_SAup,
+		_SCSIG,
+		_SF,
+		_Man
+	],
+	[
+		[() => ArchitectureTypeList, {
+			[_eQN]: `SupportedArchitectures`,
+			[_xN$2]: _sAu
+		}],
+		[1, {
+			[_eQN]: `SustainedClockSpeedInGhz`,
+			[_xN$2]: _sCSIG
+		}],
+		[() => SupportedAdditionalProcessorFeatureList, {
+			[_eQN]: `SupportedFeatures`,
+			[_xN$2]: _sF
+		}],
+		[0, {
+			[_eQN]: `Manufacturer`,
+			[_xN$2]: _man
+		}]
+	]
+];
+var ProductCode$ = [
+	3,
+	n0$5,
+	_PCr$1,
+	0,
+	[_PCIr, _PCT],
+	[[0, {
+		[_eQN]: `ProductCode`,
+		[_xN$2]: _pCr
+	}], [0, {
+		[_eQN]: `Type`,
+		[_xN$2]: _ty
+	}]]
+];
+var Region$ = [
+	3,
+	n0$5,
+	_Regi,
+	0,
+	[
+		_OIS,
+		_Ge,
+		_RN$1,
+		_Endp
+	],
+	[
+		[0, {
+			[_eQN]: `OptInStatus`,
+			[_xN$2]: _oIS
+		}],
+		[() => RegionGeographyList, {
+			[_eQN]: `GeographySet`,
+			[_xN$2]: _gS
+		}],
+		[0, {
+			[_eQN]: `RegionName`,
+			[_xN$2]: _rNe
+		}],
+		[0, {
+			[_eQN]: `RegionEndpoint`,
+			[_xN$2]: _rEe
+		}]
+	]
+];
+var RegionGeography$ = [
+	3,
+	n0$5,
+	_RGe$1,
+	0,
+	[_N$3],
+	[[0, {
+		[_eQN]: `Name`,
+		[_xN$2]: _n
+	}]]
+];
+var RegisterImageRequest$ = [
+	3,
+	n0$5,
+	_RIRe,
+	0,
+	[
+		_N$3,
+		_IL,
+		_BPi,
+		_BM$1,
+		_TSp,
+		_UD$1,
+		_ISmd,
+		_TS$1,
+		_DR$1,
+		_De,
+		_Arc,
+		_KI$3,
+		_RIa,
+		_RDN,
+		_BDMl$1,
+		_VTir,
+		_SNS,
+		_ESna
+	],
+	[
+		[0, {
+			[_eQN]: `Name`,
+			[_xN$2]: _n
+		}],
+		0,
+		[() => BillingProductList, { [_xN$2]: _BPil }],
+		0,
+		0,
+		[() => ImageUefiDataRequest, 0],
+		0,
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[0, {
+			[_eQN]: `Architecture`,
+			[_xN$2]: _arc
+		}],
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$2]: _kI
+		}],
+		[0, {
+			[_eQN]: `RamdiskId`,
+			[_xN$2]: _rIa
+		}],
+		[0, {
+			[_eQN]: `RootDeviceName`,
+			[_xN$2]: _rDN
+		}],
+		[() => BlockDeviceMappingRequestList, { [_xN$2]: _BDM$1 }],
+		[0, {
+			[_eQN]: `VirtualizationType`,
+			[_xN$2]: _vTi
+		}],
+		[0, {
+			[_eQN]: `SriovNetSupport`,
+			[_xN$2]: _sNSr
+		}],
+		[2, {
+			[_eQN]: `EnaSupport`,
+			[_xN$2]: _eSna
+		}]
+	],
+	1
+];
+var RegisterImageResult$ = [
+	3,
+	n0$5,
+	_RIReg,
+	0,
+	[_IIm$1],
+	[[0, {
+		[_eQN]: `ImageId`,
+		[_xN$2]: _iIma
+	}]]
+];
+var ReplaceImageInstanceTypeSpecificationRequest$ = [
+	3,
+	n0$5,
+	_RIITSR,
+	0,
+	[
+		_IIm$1,
+		_ITSn,
+		_DR$1
+	],
+	[
+		0,
+		[() => InstanceTypeSpecificationRequest$, 0],
+		2
+	],
+	1
+];
+var ReplaceImageInstanceTypeSpecificationResult$ = [
+	3,
+	n0$5,
+	_RIITSRe,
+	0,
+	[_RV],
+	[[2, {
+		[_eQN]: `ReturnValue`,
+		[_xN$2]: _rV
+	}]]
+];
+var RequestLaunchTemplateData$ = [
+	3,
+	n0$5,
+	_RLTD,
+	0,
+	[
+		_KI$3,
+		_EO$1,
+		_IIP$1,
+		_BDMl$1,
+		_NIet,
+		_IIm$1,
+		_IT$2,
+		_KN$1,
+		_Mon,
+		_Pla,
+		_RDI,
+		_DAT,
+		_IISB,
+		_UDs,
+		_TS$1,
+		_EGSlas,
+		_EIAl,
+		_SGIe,
+		_SGe,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_LSi,
+		_HO,
+		_MO$1,
+		_EOn,
+		_IR$1,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_Op,
+		_NPO,
+		_SIec
+	],
+	[
+		0,
+		2,
+		() => LaunchTemplateIamInstanceProfileSpecificationRequest$,
+		[() => LaunchTemplateBlockDeviceMappingRequestList, { [_xN$2]: _BDM$1 }],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList, { [_xN$2]: _NIe }],
+		0,
+		0,
+		0,
+		[() => LaunchTemplatesMonitoringRequest$, 0],
+		() => LaunchTemplatePlacementRequest$,
+		0,
+		2,
+		0,
+		[() => SensitiveUserData, 0],
+		[() => LaunchTemplateTagSpecificationRequestList, { [_xN$2]: _TSa }],
+		[() => ElasticGpuSpecificationList, { [_xN$2]: _EGSla }],
+		[() => LaunchTemplateElasticInferenceAcceleratorList, { [_xN$2]: _EIA }],
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
+		[() => SecurityGroupStringList, { [_xN$2]: _SGec }],
+		() => LaunchTemplateInstanceMarketOptionsRequest$,
+		() => CreditSpecificationRequest$,
+		() => LaunchTemplateCpuOptionsRequest$,
+		() => LaunchTemplateCapacityReservationSpecificationRequest$,
+		[() => LaunchTemplateLicenseSpecificationListRequest, { [_xN$2]: _LSic }],
+		() => LaunchTemplateHibernationOptionsRequest$,
+		() => LaunchTemplateInstanceMetadataOptionsRequest$,
+		() => LaunchTemplateEnclaveOptionsRequest$,
+		[() => InstanceRequirementsRequest$, 0],
+		() => LaunchTemplatePrivateDnsNameOptionsRequest$,
+		() => LaunchTemplateInstanceMaintenanceOptionsRequest$,
+		2,
+		() => OperatorRequest$,
+		() => LaunchTemplateNetworkPerformanceOptionsRequest$,
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList, { [_xN$2]: _SIeco }]
+	]
+];
+var Reservation$ = [
+	3,
+	n0$5,
+	_Reser,
+	0,
+	[
+		_RIe$1,
+		_OI$1,
+		_RIeq,
+		_G$1,
+		_Ins
+	],
+	[
+		[0, {
+			[_eQN]: `ReservationId`,
+			[_xN$2]: _rI
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `RequesterId`,
+			[_xN$2]: _rIeq
+		}],
+		[() => GroupIdentifierList, {
+			[_eQN]: `GroupSet`,
+			[_xN$2]: _gSr
+		}],
+		[() => InstanceList, {
+			[_eQN]: `InstancesSet`,
+			[_xN$2]: _iSns
+		}]
+	]
+];
+var ResourceTypeOption$ = [
+	3,
+	n0$5,
+	_RTOe,
+	0,
+	[_ON, _OV],
+	[0, [64, { [_xN$2]: _OVp }]]
+];
+var ResourceTypeRequest$ = [
+	3,
+	n0$5,
+	_RTRe,
+	0,
+	[_RTe$2, _RTO],
+	[0, [() => ResourceTypeOptionList, { [_xN$2]: _RTOe }]]
+];
+var ResponseError$ = [
+	3,
+	n0$5,
+	_REe,
+	0,
+	[_Co$1, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$2]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$2]: _me
+	}]]
+];
+var ResponseLaunchTemplateData$ = [
+	3,
+	n0$5,
+	_RLTDe,
+	0,
+	[
+		_KI$3,
+		_EO$1,
+		_IIP$1,
+		_BDMl$1,
+		_NIet,
+		_IIm$1,
+		_IT$2,
+		_KN$1,
+		_Mon,
+		_Pla,
+		_RDI,
+		_DAT,
+		_IISB,
+		_UDs,
+		_TS$1,
+		_EGSlas,
+		_EIAl,
+		_SGIe,
+		_SGe,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_LSi,
+		_HO,
+		_MO$1,
+		_EOn,
+		_IR$1,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_Op,
+		_NPO,
+		_SIec
+	],
+	[
+		[0, {
+			[_eQN]: `KernelId`,
+			[_xN$2]: _kI
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN$2]: _eO
+		}],
+		[() => LaunchTemplateIamInstanceProfileSpecification$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN$2]: _iIP
+		}],
+		[() => LaunchTemplateBlockDeviceMappingList, {
+			[_eQN]: `BlockDeviceMappingSet`,
+			[_xN$2]: _bDMS
+		}],
+		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
+			[_eQN]: `NetworkInterfaceSet`,
+			[_xN$2]: _nIS
+		}],
+		[0, {
+			[_eQN]: `ImageId`,
+			[_xN$2]: _iIma
+		}],
+		[0, {
+			[_eQN]: `InstanceType`,
+			[_xN$2]: _iT
+		}],
+		[0, {
+			[_eQN]: `KeyName`,
+			[_xN$2]: _kN
+		}],
+		[() => LaunchTemplatesMonitoring$, {
+			[_eQN]: `Monitoring`,
+			[_xN$2]: _mon
+		}],
+		[() => LaunchTemplatePlacement$, {
+			[_eQN]: `Placement`,
+			[_xN$2]: _pla
+		}],
+		[0, {
+			[_eQN]: `RamDiskId`,
+			[_xN$2]: _rDI
+		}],
+		[2, {
+			[_eQN]: `DisableApiTermination`,
+			[_xN$2]: _dAT
+		}],
+		[0, {
+			[_eQN]: `InstanceInitiatedShutdownBehavior`,
+			[_xN$2]: _iISB
+		}],
+		[() => SensitiveUserData, {
+			[_eQN]: `UserData`,
+			[_xN$2]: _uDs
+		}],
+		[() => LaunchTemplateTagSpecificationList, {
+			[_eQN]: `TagSpecificationSet`,
+			[_xN$2]: _tSS
+		}],
+		[() => ElasticGpuSpecificationResponseList, {
+			[_eQN]: `ElasticGpuSpecificationSet`,
+			[_xN$2]: _eGSS
+		}],
+		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
+			[_eQN]: `ElasticInferenceAcceleratorSet`,
+			[_xN$2]: _eIAS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupIdSet`,
+			[_xN$2]: _sGIS
+		}],
+		[() => ValueStringList, {
+			[_eQN]: `SecurityGroupSet`,
+			[_xN$2]: _sGSe
+		}],
+		[() => LaunchTemplateInstanceMarketOptions$, {
+			[_eQN]: `InstanceMarketOptions`,
+			[_xN$2]: _iMOn
+		}],
+		[() => CreditSpecification$, {
+			[_eQN]: `CreditSpecification`,
+			[_xN$2]: _cSr
+		}],
+		[() => LaunchTemplateCpuOptions$, {
+			[_eQN]: `CpuOptions`,
+			[_xN$2]: _cO
+		}],
+		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
+			[_eQN]: `CapacityReservationSpecification`,
+			[_xN$2]: _cRSa
+		}],
+		[() => LaunchTemplateLicenseList, {
+			[_eQN]: `LicenseSet`,
+			[_xN$2]: _lSic
+		}],
+		[() => LaunchTemplateHibernationOptions$, {
+			[_eQN]: `HibernationOptions`,
+			[_xN$2]: _hO
+		}],
+		[() => LaunchTemplateInstanceMetadataOptions$, {
+			[_eQN]: `MetadataOptions`,
+			[_xN$2]: _mO
+		}],
+		[() => LaunchTemplateEnclaveOptions$, {
+			[_eQN]: `EnclaveOptions`,
+			[_xN$2]: _eOn
+		}],
+		[() => InstanceRequirements$$1, {
+			[_eQN]: `InstanceRequirements`,
+			[_xN$2]: _iR
+		}],
+		[() => LaunchTemplatePrivateDnsNameOptions$, {
+			[_eQN]: `PrivateDnsNameOptions`,
+			[_xN$2]: _pDNO
+		}],
+		[() => LaunchTemplateInstanceMaintenanceOptions$, {
+			[_eQN]: `MaintenanceOptions`,
+			[_xN$2]: _mOa
+		}],
+		[2, {
+			[_eQN]: `DisableApiStop`,
+			[_xN$2]: _dASi
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}],
+		[() => LaunchTemplateNetworkPerformanceOptions$, {
+			[_eQN]: `NetworkPerformanceOptions`,
+			[_xN$2]: _nPO
+		}],
+		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
+			[_eQN]: `SecondaryInterfaceSet`,
+			[_xN$2]: _sISe
+		}]
+	]
+];
+var RestoreImageFromRecycleBinRequest$ = [
+	3,
+	n0$5,
+	_RIFRBR,
+	0,
+	[_IIm$1, _DR$1],
+	[0, 2],
+	1
+];
+var RestoreImageFromRecycleBinResult$ = [
+	3,
+	n0$5,
+	_RIFRBRe,
+	0,
+	[_R$3],
+	[[2, {
+		[_eQN]: `Return`,
+		[_xN$2]: _r
+	}]]
+];
+var RunInstancesMonitoringEnabled$ = [
+	3,
+	n0$5,
+	_RIME,
+	0,
+	[_En$1, _MCIe],
+	[[2, {
+		[_eQN]: `Enabled`,
+		[_xN$2]: _en
+	}], [() => MetricCategoryIdList, { [_xN$2]: _MCI }]],
+	1
+];
+var RunInstancesRequest$ = [
+	3,
+	n0$5,
+	_RIRu,
+	0,
+	[
+		_MCa,
+		_MCin,
+		_BDMl$1,
+		_IIm$1,
+		_IT$2,
+		_IAC,
+		_IA$2,
+		_KI$3,
+		_KN$1,
+		_Mon,
+		_Pla,
+		_RIa,
+		_SGIe,
+		_SGe,
+		_SIu,
+		_UDs,
+		_EGSla,
+		_EIAl,
+		_TS$1,
+		_LT$2,
+		_IMOns,
+		_CSr,
+		_CO,
+		_CRSa,
+		_HO,
+		_LSi,
+		_MO$1,
+		_EOn,
+		_PDNO,
+		_MOa,
+		_DASi,
+		_EPI,
+		_NPO,
+		_Op,
+		_SIec,
+		_DR$1,
+		_DAT,
+		_IISB,
+		_PIAr,
+		_CT$1,
+		_AId,
+		_NIet,
+		_IIP$1,
+		_EO$1
+	],
+	[
+		1,
+		1,
+		[() => BlockDeviceMappingRequestList, { [_xN$2]: _BDM$1 }],
+		0,
+		0,
+		1,
+		[() => InstanceIpv6AddressList, { [_xN$2]: _IApv }],
+		0,
+		0,
+		[() => RunInstancesMonitoringEnabled$, 0],
+		[() => Placement$, 0],
+		0,
+		[() => SecurityGroupIdStringList, { [_xN$2]: _SGI }],
+		[() => SecurityGroupStringList, { [_xN$2]: _SGec }],
+		0,
+		[() => RunInstancesUserData, 0],
+		[() => ElasticGpuSpecifications, 0],
+		[() => ElasticInferenceAccelerators, { [_xN$2]: _EIA }],
+		[() => TagSpecificationList, { [_xN$2]: _TSa }],
+		() => LaunchTemplateSpecification$$1,
+		() => InstanceMarketOptionsRequest$,
+		() => CreditSpecificationRequest$,
+		() => CpuOptionsRequest$,
+		() => CapacityReservationSpecification$$1,
+		() => HibernationOptionsRequest$,
+		[() => LicenseSpecificationListRequest, { [_xN$2]: _LSic }],
+		() => InstanceMetadataOptionsRequest$,
+		() => EnclaveOptionsRequest$,
+		() => PrivateDnsNameOptionsRequest$,
+		() => InstanceMaintenanceOptionsRequest$,
+		2,
+		2,
+		() => InstanceNetworkPerformanceOptionsRequest$,
+		() => OperatorRequest$,
+		[() => InstanceSecondaryInterfaceSpecificationListRequest, { [_xN$2]: _SIeco }],
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}],
+		[2, {
+			[_eQN]: `DisableApiTermination`,
+			[_xN$2]: _dAT
+		}],
+		[0, {
+			[_eQN]: `InstanceInitiatedShutdownBehavior`,
+			[_xN$2]: _iISB
+		}],
+		[0, {
+			[_eQN]: `PrivateIpAddress`,
+			[_xN$2]: _pIAr
+		}],
+		[0, {
+			[_eQN]: `ClientToken`,
+			[_iTd]: 1,
+			[_xN$2]: _cT
+		}],
+		[0, {
+			[_eQN]: `AdditionalInfo`,
+			[_xN$2]: _aId
+		}],
+		[() => InstanceNetworkInterfaceSpecificationList, {
+			[_eQN]: `NetworkInterface`,
+			[_xN$2]: _nIe
+		}],
+		[() => IamInstanceProfileSpecification$, {
+			[_eQN]: `IamInstanceProfile`,
+			[_xN$2]: _iIP
+		}],
+		[2, {
+			[_eQN]: `EbsOptimized`,
+			[_xN$2]: _eO
+		}]
+	],
+	2
+];
+var ScanResultCondition$ = [
+	3,
+	n0$5,
+	_SRC,
+	0,
+	[
+		_MDSLFS,
+		_MSL,
+		_MDSIFA,
+		_MDSLFA,
+		_MDSMFA,
+		_MDSHFA,
+		_MDSCFA
+	],
+	[
+		[1, {
+			[_eQN]: `MaxDaysSinceLastFindingScan`,
+			[_xN$2]: _mDSLFS
+		}],
+		[0, {
+			[_eQN]: `MaximumSeverityLabel`,
+			[_xN$2]: _mSL
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceInformationalFixAvailable`,
+			[_xN$2]: _mDSIFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceLowFixAvailable`,
+			[_xN$2]: _mDSLFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceMediumFixAvailable`,
+			[_xN$2]: _mDSMFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceHighFixAvailable`,
+			[_xN$2]: _mDSHFA
+		}],
+		[1, {
+			[_eQN]: `MaxDaysSinceCriticalFixAvailable`,
+			[_xN$2]: _mDSCFA
+		}]
+	]
+];
+var ScanResults$ = [
+	3,
+	n0$5,
+	_SRc,
+	0,
+	[
+		_HFSL,
+		_FSD,
+		_IFAS,
+		_LFAS,
+		_MFAS,
+		_HFAS,
+		_CFAS
+	],
+	[
+		[0, {
+			[_eQN]: `HighestFindingSeverityLabel`,
+			[_xN$2]: _hFSL
+		}],
+		[4, {
+			[_eQN]: `FindingScanDate`,
+			[_xN$2]: _fSD
+		}],
+		[4, {
+			[_eQN]: `InformationalFixAvailableSince`,
+			[_xN$2]: _iFAS
+		}],
+		[4, {
+			[_eQN]: `LowFixAvailableSince`,
+			[_xN$2]: _lFAS
+		}],
+		[4, {
+			[_eQN]: `MediumFixAvailableSince`,
+			[_xN$2]: _mFAS
+		}],
+		[4, {
+			[_eQN]: `HighFixAvailableSince`,
+			[_xN$2]: _hFAS
+		}],
+		[4, {
+			[_eQN]: `CriticalFixAvailableSince`,
+			[_xN$2]: _cFAS
+		}]
+	]
+];
+var SecondaryInterfacePrivateIpAddressSpecification$ = [
+	3,
+	n0$5,
+	_SIPIAS,
+	0,
+	[_PIAr],
+	[[0, {
+		[_eQN]: `PrivateIpAddress`,
+		[_xN$2]: _pIAr
+	}]]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
+	3,
+	n0$5,
+	_SIPIASR,
+	0,
+	[_PIAr],
+	[0]
+];
+var SecurityGroup$ = [
+	3,
+	n0$5,
+	_SGec,
+	0,
+	[
+		_GIr,
+		_IPEp,
+		_T$4,
+		_VI,
+		_SGA,
+		_OI$1,
+		_GN,
+		_De,
+		_IPpe
+	],
+	[
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$2]: _gIr
+		}],
+		[() => IpPermissionList, {
+			[_eQN]: `IpPermissionsEgress`,
+			[_xN$2]: _iPEp
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$2]: _vI
+		}],
+		[0, {
+			[_eQN]: `SecurityGroupArn`,
+			[_xN$2]: _sGA
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$2]: _gN
+		}],
+		[0, {
+			[_eQN]: `GroupDescription`,
+			[_xN$2]: _gD
+		}],
+		[() => IpPermissionList, {
+			[_eQN]: `IpPermissions`,
+			[_xN$2]: _iPpe
+		}]
+	]
+];
+var Snapshot$ = [
+	3,
+	n0$5,
+	_Sna,
+	0,
+	[
+		_OAw,
+		_OA,
+		_T$4,
+		_STto,
+		_RETe,
+		_STs,
+		_AZ$1,
+		_TTr,
+		_CDM,
+		_CTomp,
+		_FSSIB,
+		_SIn,
+		_VIo,
+		_St,
+		_SMta,
+		_STt,
+		_Pro,
+		_OI$1,
+		_De,
+		_VSo,
+		_Enc,
+		_KKI,
+		_DEKI
+	],
+	[
+		[0, {
+			[_eQN]: `OwnerAlias`,
+			[_xN$2]: _oAw
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$2]: _oA
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[0, {
+			[_eQN]: `StorageTier`,
+			[_xN$2]: _sTto
+		}],
+		[4, {
+			[_eQN]: `RestoreExpiryTime`,
+			[_xN$2]: _rETe
+		}],
+		[0, {
+			[_eQN]: `SseType`,
+			[_xN$2]: _sTs
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `TransferType`,
+			[_xN$2]: _tTr
+		}],
+		[1, {
+			[_eQN]: `CompletionDurationMinutes`,
+			[_xN$2]: _cDM
+		}],
+		[4, {
+			[_eQN]: `CompletionTime`,
+			[_xN$2]: _cTomp
+		}],
+		[1, {
+			[_eQN]: `FullSnapshotSizeInBytes`,
+			[_xN$2]: _fSSIB
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$2]: _vIo
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[0, {
+			[_eQN]: `StatusMessage`,
+			[_xN$2]: _sMt
+		}],
+		[4, {
+			[_eQN]: `StartTime`,
+			[_xN$2]: _sTt
+		}],
+		[0, {
+			[_eQN]: `Progress`,
+			[_xN$2]: _pro
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[1, {
+			[_eQN]: `VolumeSize`,
+			[_xN$2]: _vSo
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$2]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$2]: _kKI
+		}],
+		[0, {
+			[_eQN]: `DataEncryptionKeyId`,
+			[_xN$2]: _dEKI
+		}]
+	]
+];
+var SpotMarketOptions$ = [
+	3,
+	n0$5,
+	_SMO,
+	0,
+	[
+		_MPax,
+		_SITp,
+		_BDMlo,
+		_VU,
+		_IIB
+	],
+	[
+		0,
+		0,
+		1,
+		4,
+		0
+	]
+];
+var StateReason$ = [
+	3,
+	n0$5,
+	_SRt,
+	0,
+	[_Co$1, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$2]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$2]: _me
+	}]]
+];
+var Subnet$ = [
+	3,
+	n0$5,
+	_Su,
+	0,
+	[
+		_AZI$1,
+		_ELADI,
+		_MCOIOL,
+		_COIP,
+		_OI$1,
+		_AIAOC,
+		_ICBAS,
+		_T$4,
+		_SAub,
+		_OA,
+		_EDn,
+		_IN,
+		_PDNOOL,
+		_BPAS,
+		_Ty$2,
+		_SIu,
+		_St,
+		_VI,
+		_CB$1,
+		_AIAC,
+		_AZ$1,
+		_DFA,
+		_MPIOL
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[1, {
+			[_eQN]: `EnableLniAtDeviceIndex`,
+			[_xN$2]: _eLADI
+		}],
+		[2, {
+			[_eQN]: `MapCustomerOwnedIpOnLaunch`,
+			[_xN$2]: _mCOIOL
+		}],
+		[0, {
+			[_eQN]: `CustomerOwnedIpv4Pool`,
+			[_xN$2]: _cOIP
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[2, {
+			[_eQN]: `AssignIpv6AddressOnCreation`,
+			[_xN$2]: _aIAOC
+		}],
+		[() => SubnetIpv6CidrBlockAssociationSet, {
+			[_eQN]: `Ipv6CidrBlockAssociationSet`,
+			[_xN$2]: _iCBASp
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[0, {
+			[_eQN]: `SubnetArn`,
+			[_xN$2]: _sAub
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$2]: _oA
+		}],
+		[2, {
+			[_eQN]: `EnableDns64`,
+			[_xN$2]: _eDn
+		}],
+		[2, {
+			[_eQN]: `Ipv6Native`,
+			[_xN$2]: _iN
+		}],
+		[() => PrivateDnsNameOptionsOnLaunch$, {
+			[_eQN]: `PrivateDnsNameOptionsOnLaunch`,
+			[_xN$2]: _pDNOOL
+		}],
+		[() => BlockPublicAccessStates$, {
+			[_eQN]: `BlockPublicAccessStates`,
+			[_xN$2]: _bPAS
+		}],
+		[0, {
+			[_eQN]: `Type`,
+			[_xN$2]: _ty
+		}],
+		[0, {
+			[_eQN]: `SubnetId`,
+			[_xN$2]: _sIu
+		}],
+		[0, {
+			[_eQN]: `State`,
+			[_xN$2]: _st
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$2]: _vI
+		}],
+		[0, {
+			[_eQN]: `CidrBlock`,
+			[_xN$2]: _cB
+		}],
+		[1, {
+			[_eQN]: `AvailableIpAddressCount`,
+			[_xN$2]: _aIAC
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[2, {
+			[_eQN]: `DefaultForAz`,
+			[_xN$2]: _dFA
+		}],
+		[2, {
+			[_eQN]: `MapPublicIpOnLaunch`,
+			[_xN$2]: _mPIOL
+		}]
+	]
+];
+var SubnetCidrBlockState$ = [
+	3,
+	n0$5,
+	_SCBS,
+	0,
+	[_St, _SMt],
+	[[0, {
+		[_eQN]: `State`,
+		[_xN$2]: _st
+	}], [0, {
+		[_eQN]: `StatusMessage`,
+		[_xN$2]: _sMt
+	}]]
+];
+var SubnetIpv6CidrBlockAssociation$ = [
+	3,
+	n0$5,
+	_SICBA,
+	0,
+	[
+		_AIs,
+		_ICB,
+		_ICBS,
+		_IAA,
+		_ISpo
+	],
+	[
+		[0, {
+			[_eQN]: `AssociationId`,
+			[_xN$2]: _aIs
+		}],
+		[0, {
+			[_eQN]: `Ipv6CidrBlock`,
+			[_xN$2]: _iCB
+		}],
+		[() => SubnetCidrBlockState$, {
+			[_eQN]: `Ipv6CidrBlockState`,
+			[_xN$2]: _iCBS
+		}],
+		[0, {
+			[_eQN]: `Ipv6AddressAttribute`,
+			[_xN$2]: _iAA
+		}],
+		[0, {
+			[_eQN]: `IpSource`,
+			[_xN$2]: _iSpo
+		}]
+	]
+];
+var Tag$$3 = [
+	3,
+	n0$5,
+	_Ta$2,
+	0,
+	[_K$4, _V$3],
+	[[0, {
+		[_eQN]: `Key`,
+		[_xN$2]: _k$1
+	}], [0, {
+		[_eQN]: `Value`,
+		[_xN$2]: _v
+	}]]
+];
+var TagSpecification$ = [
+	3,
+	n0$5,
+	_TSa,
+	0,
+	[_RTe$2, _T$4],
+	[[0, {
+		[_eQN]: `ResourceType`,
+		[_xN$2]: _rTe
+	}], [() => TagList$1, { [_xN$2]: _Ta$2 }]]
+];
+var TerminateInstancesRequest$ = [
+	3,
+	n0$5,
+	_TIR,
+	0,
+	[
+		_IIn$1,
+		_F$1,
+		_SOS,
+		_DR$1
+	],
+	[
+		[() => InstanceIdStringList, { [_xN$2]: _II$1 }],
+		2,
+		2,
+		[2, {
+			[_eQN]: `DryRun`,
+			[_xN$2]: _dR
+		}]
+	],
+	1
+];
+var TerminateInstancesResult$ = [
+	3,
+	n0$5,
+	_TIRe,
+	0,
+	[_TIer],
+	[[() => InstanceStateChangeList, {
+		[_eQN]: `InstancesSet`,
+		[_xN$2]: _iSns
+	}]]
+];
+var TotalLocalStorageGB$ = [
+	3,
+	n0$5,
+	_TLSGB$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var TotalLocalStorageGBRequest$$1 = [
+	3,
+	n0$5,
+	_TLSGBR$1,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1]
+];
+var UserIdGroupPair$ = [
+	3,
+	n0$5,
+	_UIGPs,
+	0,
+	[
+		_De,
+		_UI$1,
+		_GN,
+		_GIr,
+		_VI,
+		_VPCI,
+		_PSee
+	],
+	[
+		[0, {
+			[_eQN]: `Description`,
+			[_xN$2]: _de
+		}],
+		[0, {
+			[_eQN]: `UserId`,
+			[_xN$2]: _uI
+		}],
+		[0, {
+			[_eQN]: `GroupName`,
+			[_xN$2]: _gN
+		}],
+		[0, {
+			[_eQN]: `GroupId`,
+			[_xN$2]: _gIr
+		}],
+		[0, {
+			[_eQN]: `VpcId`,
+			[_xN$2]: _vI
+		}],
+		[0, {
+			[_eQN]: `VpcPeeringConnectionId`,
+			[_xN$2]: _vPCI
+		}],
+		[0, {
+			[_eQN]: `PeeringStatus`,
+			[_xN$2]: _pSee
+		}]
+	]
+];
+var ValidationError$ = [
+	3,
+	n0$5,
+	_VEa,
+	0,
+	[_Co$1, _Me],
+	[[0, {
+		[_eQN]: `Code`,
+		[_xN$2]: _co
+	}], [0, {
+		[_eQN]: `Message`,
+		[_xN$2]: _me
+	}]]
+];
+var ValidationWarning$ = [
+	3,
+	n0$5,
+	_VW,
+	0,
+	[_Err],
+	[[() => ErrorSet, {
+		[_eQN]: `ErrorSet`,
+		[_xN$2]: _eSr
+	}]]
+];
+var VCpuCountRange$ = [
+	3,
+	n0$5,
+	_VCCR$1,
+	0,
+	[_M$4, _Ma$1],
+	[[1, {
+		[_eQN]: `Min`,
+		[_xN$2]: _m$5
+	}], [1, {
+		[_eQN]: `Max`,
+		[_xN$2]: _ma
+	}]]
+];
+var VCpuCountRangeRequest$ = [
+	3,
+	n0$5,
+	_VCCRR,
+	0,
+	[_M$4, _Ma$1],
+	[1, 1],
+	1
+];
+var VCpuInfo$ = [
+	3,
+	n0$5,
+	_VCIpu,
+	0,
+	[
+		_DVC,
+		_DCef,
+		_DTPC,
+		_VCa,
+		_VTPC
+	],
+	[
+		[1, {
+			[_eQN]: `DefaultVCpus`,
+			[_xN$2]: _dVC
+		}],
+		[1, {
+			[_eQN]: `DefaultCores`,
+			[_xN$2]: _dCe
+		}],
+		[1, {
+			[_eQN]: `DefaultThreadsPerCore`,
+			[_xN$2]: _dTPC
+		}],
+		[() => CoreCountList, {
+			[_eQN]: `ValidCores`,
+			[_xN$2]: _vCa
+		}],
+		[() => ThreadsPerCoreList, {
+			[_eQN]: `ValidThreadsPerCore`,
+			[_xN$2]: _vTPC
+		}]
+	]
+];
+var Volume$ = [
+	3,
+	n0$5,
+	_Vol,
+	0,
+	[
+		_AZI$1,
+		_OA,
+		_SVI,
+		_Io$1,
+		_T$4,
+		_VT$2,
+		_FRa,
+		_MAE,
+		_Th$1,
+		_STs,
+		_Op,
+		_VIR,
+		_VAo,
+		_OI$1,
+		_VIo,
+		_Siz,
+		_SIn,
+		_AZ$1,
+		_St,
+		_CTre,
+		_Atta,
+		_Enc,
+		_KKI
+	],
+	[
+		[0, {
+			[_eQN]: `AvailabilityZoneId`,
+			[_xN$2]: _aZI
+		}],
+		[0, {
+			[_eQN]: `OutpostArn`,
+			[_xN$2]: _oA
+		}],
+		[0, {
+			[_eQN]: `SourceVolumeId`,
+			[_xN$2]: _sVI
+		}],
+		[1, {
+			[_eQN]: `Iops`,
+			[_xN$2]: _io
+		}],
+		[() => TagList$1, {
+			[_eQN]: `TagSet`,
+			[_xN$2]: _tS
+		}],
+		[0, {
+			[_eQN]: `VolumeType`,
+			[_xN$2]: _vT
+		}],
+		[2, {
+			[_eQN]: `FastRestored`,
+			[_xN$2]: _fRa
+		}],
+		[2, {
+			[_eQN]: `MultiAttachEnabled`,
+			[_xN$2]: _mAE
+		}],
+		[1, {
+			[_eQN]: `Throughput`,
+			[_xN$2]: _th
+		}],
+		[0, {
+			[_eQN]: `SseType`,
+			[_xN$2]: _sTs
+		}],
+		[() => OperatorResponse$, {
+			[_eQN]: `Operator`,
+			[_xN$2]: _ope
+		}],
+		[1, {
+			[_eQN]: `VolumeInitializationRate`,
+			[_xN$2]: _vIR
+		}],
+		[0, {
+			[_eQN]: `VolumeArn`,
+			[_xN$2]: _vA
+		}],
+		[0, {
+			[_eQN]: `OwnerId`,
+			[_xN$2]: _oI
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$2]: _vIo
+		}],
+		[1, {
+			[_eQN]: `Size`,
+			[_xN$2]: _si
+		}],
+		[0, {
+			[_eQN]: `SnapshotId`,
+			[_xN$2]: _sIn
+		}],
+		[0, {
+			[_eQN]: `AvailabilityZone`,
+			[_xN$2]: _aZ
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[4, {
+			[_eQN]: `CreateTime`,
+			[_xN$2]: _cTre
+		}],
+		[() => VolumeAttachmentList, {
+			[_eQN]: `AttachmentSet`,
+			[_xN$2]: _aSt
+		}],
+		[2, {
+			[_eQN]: `Encrypted`,
+			[_xN$2]: _enc
+		}],
+		[0, {
+			[_eQN]: `KmsKeyId`,
+			[_xN$2]: _kKI
+		}]
+	]
+];
+var VolumeAttachment$ = [
+	3,
+	n0$5,
+	_VAol,
+	0,
+	[
+		_DOT$1,
+		_ARss,
+		_IOS,
+		_ECI,
+		_VIo,
+		_II$1,
+		_Dev,
+		_St,
+		_ATtt
+	],
+	[
+		[2, {
+			[_eQN]: `DeleteOnTermination`,
+			[_xN$2]: _dOT
+		}],
+		[0, {
+			[_eQN]: `AssociatedResource`,
+			[_xN$2]: _aRs
+		}],
+		[0, {
+			[_eQN]: `InstanceOwningService`,
+			[_xN$2]: _iOS
+		}],
+		[1, {
+			[_eQN]: `EbsCardIndex`,
+			[_xN$2]: _eCI
+		}],
+		[0, {
+			[_eQN]: `VolumeId`,
+			[_xN$2]: _vIo
+		}],
+		[0, {
+			[_eQN]: `InstanceId`,
+			[_xN$2]: _iI
+		}],
+		[0, {
+			[_eQN]: `Device`,
+			[_xN$2]: _dev
+		}],
+		[0, {
+			[_eQN]: `Status`,
+			[_xN$2]: _sta
+		}],
+		[4, {
+			[_eQN]: `AttachTime`,
+			[_xN$2]: _aTt
+		}]
+	]
+];
+var __Unit$1 = "unit";
+var AcceleratorManufacturerSet = [
+	1,
+	n0$5,
+	_AMSc,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var AcceleratorNameSet = [
+	1,
+	n0$5,
+	_ANSc,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var AcceleratorTypeSet = [
+	1,
+	n0$5,
+	_ATSc,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var AllowedInstanceTypeSet = [
+	1,
+	n0$5,
+	_AITS,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ArchitectureTypeList = [
+	1,
+	n0$5,
+	_ATLr,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var AvailabilityZoneGeographyList = [
+	1,
+	n0$5,
+	_AZGL,
+	0,
+	[() => AvailabilityZoneGeography$, { [_xN$2]: _it }]
+];
+var AvailabilityZoneIdStringList = [
+	1,
+	n0$5,
+	_AZISL,
+	0,
+	[0, { [_xN$2]: _AZI$1 }]
+];
+var AvailabilityZoneList = [
+	1,
+	n0$5,
+	_AZL,
+	0,
+	[() => AvailabilityZone$, { [_xN$2]: _it }]
+];
+var AvailabilityZoneMessageList = [
+	1,
+	n0$5,
+	_AZML,
+	0,
+	[() => AvailabilityZoneMessage$, { [_xN$2]: _it }]
+];
+var AvailabilityZoneStringList = [
+	1,
+	n0$5,
+	_AZSL,
+	0,
+	[0, { [_xN$2]: _AZ$1 }]
+];
+var AvailabilityZoneSubGeographyList = [
+	1,
+	n0$5,
+	_AZSGL,
+	0,
+	[() => AvailabilityZoneSubGeography$, { [_xN$2]: _it }]
+];
+var BandwidthWeightingTypeList = [
+	1,
+	n0$5,
+	_BWTL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var BillingProductList = [
+	1,
+	n0$5,
+	_BPL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var BlockDeviceMappingList = [
+	1,
+	n0$5,
+	_BDML,
+	0,
+	[() => BlockDeviceMapping$$1, { [_xN$2]: _it }]
+];
+var BlockDeviceMappingRequestList = [
+	1,
+	n0$5,
+	_BDMRL,
+	0,
+	[() => BlockDeviceMapping$$1, { [_xN$2]: _BDM$1 }]
+];
+var BootModeTypeList = [
+	1,
+	n0$5,
+	_BMTL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var CoreCountList = [
+	1,
+	n0$5,
+	_CCL,
+	0,
+	[1, { [_xN$2]: _it }]
+];
+var CpuManufacturerSet = [
+	1,
+	n0$5,
+	_CMSp,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var CreateVolumePermissionList = [
+	1,
+	n0$5,
+	_CVPL,
+	0,
+	[() => CreateVolumePermission$, { [_xN$2]: _it }]
+];
+var DeleteLaunchTemplateVersionsResponseErrorSet = [
+	1,
+	n0$5,
+	_DLTVRES,
+	0,
+	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$2]: _it }]
+];
+var DeleteLaunchTemplateVersionsResponseSuccessSet = [
+	1,
+	n0$5,
+	_DLTVRSS,
+	0,
+	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$2]: _it }]
+];
+var DeleteSnapshotResultSet = [
+	1,
+	n0$5,
+	_DSRS,
+	0,
+	[() => DeleteSnapshotReturnCode$, { [_xN$2]: _it }]
+];
+var DescribeFastSnapshotRestoreSuccessSet = [
+	1,
+	n0$5,
+	_DFSRSS,
+	0,
+	[() => DescribeFastSnapshotRestoreSuccessItem$, { [_xN$2]: _it }]
+];
+var DiskInfoList = [
+	1,
+	n0$5,
+	_DILi,
+	0,
+	[() => DiskInfo$, { [_xN$2]: _it }]
+];
+var EbsCardInfoList = [
+	1,
+	n0$5,
+	_ECIL,
+	0,
+	[() => EbsCardInfo$, { [_xN$2]: _it }]
+];
+var EbsStatusDetailsList = [
+	1,
+	n0$5,
+	_ESDL,
+	0,
+	[() => EbsStatusDetails$, { [_xN$2]: _it }]
+];
+var ElasticGpuAssociationList = [
+	1,
+	n0$5,
+	_EGAL,
+	0,
+	[() => ElasticGpuAssociation$, { [_xN$2]: _it }]
+];
+var ElasticGpuSpecificationList = [
+	1,
+	n0$5,
+	_EGSL,
+	0,
+	[() => ElasticGpuSpecification$, { [_xN$2]: _EGSla }]
+];
+var ElasticGpuSpecificationResponseList = [
+	1,
+	n0$5,
+	_EGSRL,
+	0,
+	[() => ElasticGpuSpecificationResponse$, { [_xN$2]: _it }]
+];
+var ElasticGpuSpecifications = [
+	1,
+	n0$5,
+	_EGSlas,
+	0,
+	[() => ElasticGpuSpecification$, { [_xN$2]: _it }]
+];
+var ElasticInferenceAcceleratorAssociationList = [
+	1,
+	n0$5,
+	_EIAAL,
+	0,
+	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$2]: _it }]
+];
+var ElasticInferenceAccelerators = [
+	1,
+	n0$5,
+	_EIAl,
+	0,
+	[() => ElasticInferenceAccelerator$, { [_xN$2]: _it }]
+];
+var EnableFastSnapshotRestoreErrorSet = [
+	1,
+	n0$5,
+	_EFSRES,
+	0,
+	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$2]: _it }]
+];
+var EnableFastSnapshotRestoreStateErrorSet = [
+	1,
+	n0$5,
+	_EFSRSES,
+	0,
+	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$2]: _it }]
+];
+var EnableFastSnapshotRestoreSuccessSet = [
+	1,
+	n0$5,
+	_EFSRSS,
+	0,
+	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$2]: _it }]
+];
+var ErrorSet = [
+	1,
+	n0$5,
+	_ESr,
+	0,
+	[() => ValidationError$, { [_xN$2]: _it }]
+];
+var ExcludedInstanceTypeSet = [
+	1,
+	n0$5,
+	_EITSx,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ExecutableByStringList = [
+	1,
+	n0$5,
+	_EBSL,
+	0,
+	[0, { [_xN$2]: _EBx }]
+];
+var FilterList = [
+	1,
+	n0$5,
+	_FLi,
+	0,
+	[() => Filter$$1, { [_xN$2]: _Fil }]
+];
+var FpgaDeviceInfoList = [
+	1,
+	n0$5,
+	_FDIL,
+	0,
+	[() => FpgaDeviceInfo$, { [_xN$2]: _it }]
+];
+var GetImageFindingsEntrySet = [
+	1,
+	n0$5,
+	_GIFES,
+	0,
+	[() => ImageFinding$, { [_xN$2]: _it }]
+];
+var GpuDeviceInfoList = [
+	1,
+	n0$5,
+	_GDIL,
+	0,
+	[() => GpuDeviceInfo$, { [_xN$2]: _it }]
+];
+var GroupIdentifierList = [
+	1,
+	n0$5,
+	_GIL,
+	0,
+	[() => GroupIdentifier$, { [_xN$2]: _it }]
+];
+var GroupIdStringList = [
+	1,
+	n0$5,
+	_GISL,
+	0,
+	[0, { [_xN$2]: _gIr }]
+];
+var GroupNameStringList = [
+	1,
+	n0$5,
+	_GNSL,
+	0,
+	[0, { [_xN$2]: _GN }]
+];
+var ImageAncestryEntryList = [
+	1,
+	n0$5,
+	_IAEL,
+	0,
+	[() => ImageAncestryEntry$, { [_xN$2]: _it }]
+];
+var ImageCriterionList = [
+	1,
+	n0$5,
+	_ICL,
+	0,
+	[() => ImageCriterion$, { [_xN$2]: _it }]
+];
+var ImageFindingPathSet = [
+	1,
+	n0$5,
+	_IFPS,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ImageIdStringList = [
+	1,
+	n0$5,
+	_IISL,
+	0,
+	[0, { [_xN$2]: _IIm$1 }]
+];
+var ImageList = [
+	1,
+	n0$5,
+	_ILm,
+	0,
+	[() => Image$, { [_xN$2]: _it }]
+];
+var ImageNameList = [
+	1,
+	n0$5,
+	_INLm,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ImageProviderList = [
+	1,
+	n0$5,
+	_IPL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ImageRecycleBinInfoList = [
+	1,
+	n0$5,
+	_IRBIL,
+	0,
+	[() => ImageRecycleBinInfo$, { [_xN$2]: _it }]
+];
+var ImageReferenceList = [
+	1,
+	n0$5,
+	_IRL,
+	0,
+	[() => ImageReference$, { [_xN$2]: _it }]
+];
+var ImageUsageReportEntryList = [
+	1,
+	n0$5,
+	_IUREL,
+	0,
+	[() => ImageUsageReportEntry$, { [_xN$2]: _it }]
+];
+var ImageUsageReportList = [
+	1,
+	n0$5,
+	_IURL,
+	0,
+	[() => ImageUsageReport$, { [_xN$2]: _it }]
+];
+var ImageUsageReportUserIdStringList = [
+	1,
+	n0$5,
+	_IURUISL,
+	0,
+	[0, { [_xN$2]: _UI$1 }]
+];
+var ImageUsageResourceTypeList = [
+	1,
+	n0$5,
+	_IURTL,
+	0,
+	[() => ImageUsageResourceType$, { [_xN$2]: _it }]
+];
+var ImageUsageResourceTypeOptionList = [
+	1,
+	n0$5,
+	_IURTOL,
+	0,
+	[() => ImageUsageResourceTypeOption$, { [_xN$2]: _it }]
+];
+var ImageUsageResourceTypeOptionRequestList = [
+	1,
+	n0$5,
+	_IURTORL,
+	0,
+	[() => ImageUsageResourceTypeOptionRequest$, 0]
+];
+var ImageUsageResourceTypeOptionValuesList = [
+	1,
+	n0$5,
+	_IURTOVL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ImageUsageResourceTypeRequestList = [
+	1,
+	n0$5,
+	_IURTRL,
+	0,
+	[() => ImageUsageResourceTypeRequest$, 0]
+];
+var ImageWatermarkFilterResponseList = [
+	1,
+	n0$5,
+	_IWFRLm,
+	0,
+	[() => ImageWatermarkFilterResponse$, { [_xN$2]: _it }]
+];
+var ImageWatermarkList = [
+	1,
+	n0$5,
+	_IWL,
+	0,
+	[() => ImageWatermark$, { [_xN$2]: _it }]
+];
+var InferenceDeviceInfoList = [
+	1,
+	n0$5,
+	_IDIL,
+	0,
+	[() => InferenceDeviceInfo$, 0]
+];
+var InstanceBlockDeviceMappingList = [
+	1,
+	n0$5,
+	_IBDML,
+	0,
+	[() => InstanceBlockDeviceMapping$, { [_xN$2]: _it }]
+];
+var InstanceGenerationSet = [
+	1,
+	n0$5,
+	_IGS,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var InstanceIdStringList = [
+	1,
+	n0$5,
+	_IISLn,
+	0,
+	[0, { [_xN$2]: _II$1 }]
+];
+var InstanceIpv4PrefixList = [
+	1,
+	n0$5,
+	_IIPL,
+	0,
+	[() => InstanceIpv4Prefix$, { [_xN$2]: _it }]
+];
+var InstanceIpv6AddressList = [
+	1,
+	n0$5,
+	_IIAL,
+	0,
+	[() => InstanceIpv6Address$, { [_xN$2]: _it }]
+];
+var InstanceIpv6AddressListRequest = [
+	1,
+	n0$5,
+	_IIALR,
+	0,
+	[() => InstanceIpv6AddressRequest$, { [_xN$2]: _IIA }]
+];
+var InstanceIpv6PrefixList = [
+	1,
+	n0$5,
+	_IIPLn,
+	0,
+	[() => InstanceIpv6Prefix$, { [_xN$2]: _it }]
+];
+var InstanceList = [
+	1,
+	n0$5,
+	_ILns,
+	0,
+	[() => Instance$$1, { [_xN$2]: _it }]
+];
+var InstanceNetworkInterfaceList = [
+	1,
+	n0$5,
+	_INIL,
+	0,
+	[() => InstanceNetworkInterface$, { [_xN$2]: _it }]
+];
+var InstanceNetworkInterfaceSpecificationList = [
+	1,
+	n0$5,
+	_INISL,
+	0,
+	[() => InstanceNetworkInterfaceSpecification$, { [_xN$2]: _it }]
+];
+var InstancePrivateIpAddressList = [
+	1,
+	n0$5,
+	_IPIAL,
+	0,
+	[() => InstancePrivateIpAddress$, { [_xN$2]: _it }]
+];
+var InstanceSecondaryInterfaceList = [
+	1,
+	n0$5,
+	_ISIL,
+	0,
+	[() => InstanceSecondaryInterface$, { [_xN$2]: _it }]
+];
+var InstanceSecondaryInterfacePrivateIpAddressList = [
+	1,
+	n0$5,
+	_ISIPIAL,
+	0,
+	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$2]: _it }]
+];
+var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
+	1,
+	n0$5,
+	_ISIPIALR,
+	0,
+	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$2]: _it }]
+];
+var InstanceSecondaryInterfaceSpecificationListRequest = [
+	1,
+	n0$5,
+	_ISISLR,
+	0,
+	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$2]: _it }]
+];
+var InstanceStateChangeList = [
+	1,
+	n0$5,
+	_ISCL,
+	0,
+	[() => InstanceStateChange$, { [_xN$2]: _it }]
+];
+var InstanceStatusDetailsList = [
+	1,
+	n0$5,
+	_ISDL,
+	0,
+	[() => InstanceStatusDetails$, { [_xN$2]: _it }]
+];
+var InstanceStatusEventList = [
+	1,
+	n0$5,
+	_ISEL,
+	0,
+	[() => InstanceStatusEvent$, { [_xN$2]: _it }]
+];
+var InstanceStatusList = [
+	1,
+	n0$5,
+	_ISLn,
+	0,
+	[() => InstanceStatus$, { [_xN$2]: _it }]
+];
+var InstanceTypeInfoList = [
+	1,
+	n0$5,
+	_ITILn,
+	0,
+	[() => InstanceTypeInfo$, { [_xN$2]: _it }]
+];
+var InstanceTypeOfferingsList = [
+	1,
+	n0$5,
+	_ITOL,
+	0,
+	[() => InstanceTypeOffering$, { [_xN$2]: _it }]
+];
+var IpPermissionList = [
+	1,
+	n0$5,
+	_IPLp,
+	0,
+	[() => IpPermission$, { [_xN$2]: _it }]
+];
+var IpRangeList = [
+	1,
+	n0$5,
+	_IRLp,
+	0,
+	[() => IpRange$, { [_xN$2]: _it }]
+];
+var Ipv4PrefixList = [
+	1,
+	n0$5,
+	_IPLpvr,
+	0,
+	[() => Ipv4PrefixSpecificationRequest$, { [_xN$2]: _it }]
+];
+var Ipv4PrefixListResponse = [
+	1,
+	n0$5,
+	_IPLRpv,
+	0,
+	[() => Ipv4PrefixSpecificationResponse$, { [_xN$2]: _it }]
+];
+var Ipv6PrefixList = [
+	1,
+	n0$5,
+	_IPLpvref,
+	0,
+	[() => Ipv6PrefixSpecificationRequest$, { [_xN$2]: _it }]
+];
+var Ipv6PrefixListResponse = [
+	1,
+	n0$5,
+	_IPLRpvr,
+	0,
+	[() => Ipv6PrefixSpecificationResponse$, { [_xN$2]: _it }]
+];
+var Ipv6RangeList = [
+	1,
+	n0$5,
+	_IRLpv,
+	0,
+	[() => Ipv6Range$, { [_xN$2]: _it }]
+];
+var LaunchPermissionList = [
+	1,
+	n0$5,
+	_LPL,
+	0,
+	[() => LaunchPermission$, { [_xN$2]: _it }]
+];
+var LaunchTemplateBlockDeviceMappingList = [
+	1,
+	n0$5,
+	_LTBDML,
+	0,
+	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$2]: _it }]
+];
+var LaunchTemplateBlockDeviceMappingRequestList = [
+	1,
+	n0$5,
+	_LTBDMRL,
+	0,
+	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$2]: _BDM$1 }]
+];
+var LaunchTemplateElasticInferenceAcceleratorList = [
+	1,
+	n0$5,
+	_LTEIAL,
+	0,
+	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$2]: _it }]
+];
+var LaunchTemplateElasticInferenceAcceleratorResponseList = [
+	1,
+	n0$5,
+	_LTEIARL,
+	0,
+	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$2]: _it }]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
+	1,
+	n0$5,
+	_LTINISL,
+	0,
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$2]: _it }]
+];
+var LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList = [
+	1,
+	n0$5,
+	_LTINISRL,
+	0,
+	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$2]: _INIS }]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
+	1,
+	n0$5,
+	_LTISISL,
+	0,
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$2]: _it }]
+];
+var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList = [
+	1,
+	n0$5,
+	_LTISISRL,
+	0,
+	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$2]: _ISIS }]
+];
+var LaunchTemplateLicenseList = [
+	1,
+	n0$5,
+	_LTLL,
+	0,
+	[() => LaunchTemplateLicenseConfiguration$, { [_xN$2]: _it }]
+];
+var LaunchTemplateLicenseSpecificationListRequest = [
+	1,
+	n0$5,
+	_LTLSLR,
+	0,
+	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$2]: _it }]
+];
+var LaunchTemplateTagSpecificationList = [
+	1,
+	n0$5,
+	_LTTSL,
+	0,
+	[() => LaunchTemplateTagSpecification$, { [_xN$2]: _it }]
+];
+var LaunchTemplateTagSpecificationRequestList = [
+	1,
+	n0$5,
+	_LTTSRL,
+	0,
+	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$2]: _LTTSR }]
+];
+var LaunchTemplateVersionSet = [
+	1,
+	n0$5,
+	_LTVS,
+	0,
+	[() => LaunchTemplateVersion$, { [_xN$2]: _it }]
+];
+var LicenseList = [
+	1,
+	n0$5,
+	_LL,
+	0,
+	[() => LicenseConfiguration$, { [_xN$2]: _it }]
+];
+var LicenseSpecificationListRequest = [
+	1,
+	n0$5,
+	_LSLR,
+	0,
+	[() => LicenseConfigurationRequest$, { [_xN$2]: _it }]
+];
+var LocalStorageTypeSet = [
+	1,
+	n0$5,
+	_LSTS,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var LockedSnapshotsInfoList = [
+	1,
+	n0$5,
+	_LSIL,
+	0,
+	[() => LockedSnapshotsInfo$, { [_xN$2]: _it }]
+];
+var MarketplaceProductCodeList = [
+	1,
+	n0$5,
+	_MPCL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var MediaDeviceInfoList = [
+	1,
+	n0$5,
+	_MDIL,
+	0,
+	[() => MediaDeviceInfo$, { [_xN$2]: _it }]
+];
+var MetricCategoryIdList = [
+	1,
+	n0$5,
+	_MCIL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var NetworkCardInfoList = [
+	1,
+	n0$5,
+	_NCIL,
+	0,
+	[() => NetworkCardInfo$, { [_xN$2]: _it }]
+];
+var NetworkCardInterfaceTypeList = [
+	1,
+	n0$5,
+	_NCITL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var NeuronDeviceInfoList = [
+	1,
+	n0$5,
+	_NDIL,
+	0,
+	[() => NeuronDeviceInfo$, { [_xN$2]: _it }]
+];
+var NitroTpmSupportedVersionsList = [
+	1,
+	n0$5,
+	_NTSVL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var OrganizationalUnitArnStringList = [
+	1,
+	n0$5,
+	_OUASL,
+	0,
+	[0, { [_xN$2]: _OUA }]
+];
+var OrganizationArnStringList = [
+	1,
+	n0$5,
+	_OASL,
+	0,
+	[0, { [_xN$2]: _OArg }]
+];
+var OwnerStringList = [
+	1,
+	n0$5,
+	_OSL,
+	0,
+	[0, { [_xN$2]: _Own }]
+];
+var PerformanceFactorReferenceSet = [
+	1,
+	n0$5,
+	_PFRS,
+	0,
+	[() => PerformanceFactorReference$, { [_xN$2]: _it }]
+];
+var PerformanceFactorReferenceSetRequest$1 = [
+	1,
+	n0$5,
+	_PFRSR$1,
+	0,
+	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _it }]
+];
+var PlacementGroupStrategyList = [
+	1,
+	n0$5,
+	_PGSL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var PrefixListIdList = [
+	1,
+	n0$5,
+	_PLIL,
+	0,
+	[() => PrefixListId$, { [_xN$2]: _it }]
+];
+var PrivateIpAddressSpecificationList = [
+	1,
+	n0$5,
+	_PIASL,
+	0,
+	[() => PrivateIpAddressSpecification$, { [_xN$2]: _it }]
+];
+var ProductCodeList = [
+	1,
+	n0$5,
+	_PCLr,
+	0,
+	[() => ProductCode$, { [_xN$2]: _it }]
+];
+var ProductCodeStringList = [
+	1,
+	n0$5,
+	_PCSL,
+	0,
+	[0, { [_xN$2]: _PCr$1 }]
+];
+var RegionGeographyList = [
+	1,
+	n0$5,
+	_RGL,
+	0,
+	[() => RegionGeography$, { [_xN$2]: _it }]
+];
+var RegionList = [
+	1,
+	n0$5,
+	_RL,
+	0,
+	[() => Region$, { [_xN$2]: _it }]
+];
+var RegionNameStringList = [
+	1,
+	n0$5,
+	_RNSL,
+	0,
+	[0, { [_xN$2]: _RN$1 }]
+];
+var ReservationList = [
+	1,
+	n0$5,
+	_RLe,
+	0,
+	[() => Reservation$, { [_xN$2]: _it }]
+];
+var ResourceTypeOptionList = [
+	1,
+	n0$5,
+	_RTOL,
+	0,
+	[() => ResourceTypeOption$, 0]
+];
+var ResourceTypeRequestList = [
+	1,
+	n0$5,
+	_RTRL,
+	0,
+	[() => ResourceTypeRequest$, 0]
+];
+var RootDeviceTypeList = [
+	1,
+	n0$5,
+	_RDTL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationList = [
+	1,
+	n0$5,
+	_SIPIASL,
+	0,
+	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$2]: _it }]
+];
+var SecondaryInterfacePrivateIpAddressSpecificationListRequest = [
+	1,
+	n0$5,
+	_SIPIASLR,
+	0,
+	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$2]: _SIPIAS }]
+];
+var SecurityGroupIdStringList = [
+	1,
+	n0$5,
+	_SGISL,
+	0,
+	[0, { [_xN$2]: _SGI }]
+];
+var SecurityGroupList = [
+	1,
+	n0$5,
+	_SGL,
+	0,
+	[() => SecurityGroup$, { [_xN$2]: _it }]
+];
+var SecurityGroupStringList = [
+	1,
+	n0$5,
+	_SGSL,
+	0,
+	[0, { [_xN$2]: _SGec }]
+];
+var SnapshotIdStringList = [
+	1,
+	n0$5,
+	_SISL,
+	0,
+	[0, { [_xN$2]: _SIn }]
+];
+var SnapshotList = [
+	1,
+	n0$5,
+	_SLn,
+	0,
+	[() => Snapshot$, { [_xN$2]: _it }]
+];
+var SubnetIdStringList = [
+	1,
+	n0$5,
+	_SISLu,
+	0,
+	[0, { [_xN$2]: _SIu }]
+];
+var SubnetIpv6CidrBlockAssociationSet = [
+	1,
+	n0$5,
+	_SICBAS,
+	0,
+	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$2]: _it }]
+];
+var SubnetList = [
+	1,
+	n0$5,
+	_SLu,
+	0,
+	[() => Subnet$, { [_xN$2]: _it }]
+];
+var SupportedAdditionalProcessorFeatureList = [
+	1,
+	n0$5,
+	_SAPFL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var SupportedInstanceTypeRequestSet = [
+	1,
+	n0$5,
+	_SITRSu,
+	0,
+	[0, { [_xN$2]: _It }]
+];
+var SupportedInstanceTypeSet = [
+	1,
+	n0$5,
+	_SITS,
+	0,
+	[() => InstanceTypeItem$, { [_xN$2]: _it }]
+];
+var TagList$1 = [
+	1,
+	n0$5,
+	_TL,
+	0,
+	[() => Tag$$3, { [_xN$2]: _it }]
+];
+var TagSpecificationList = [
+	1,
+	n0$5,
+	_TSL,
+	0,
+	[() => TagSpecification$, { [_xN$2]: _it }]
+];
+var ThreadsPerCoreList = [
+	1,
+	n0$5,
+	_TPCL,
+	0,
+	[1, { [_xN$2]: _it }]
+];
+var UnsupportedInstanceTypeRequestSet = [
+	1,
+	n0$5,
+	_UITRS,
+	0,
+	[0, { [_xN$2]: _It }]
+];
+var UnsupportedInstanceTypeSet = [
+	1,
+	n0$5,
+	_UITS,
+	0,
+	[() => InstanceTypeItem$, { [_xN$2]: _it }]
+];
+var UsageClassTypeList = [
+	1,
+	n0$5,
+	_UCTL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var UserGroupStringList = [
+	1,
+	n0$5,
+	_UGSL,
+	0,
+	[0, { [_xN$2]: _UGs }]
+];
+var UserIdGroupPairList = [
+	1,
+	n0$5,
+	_UIGPL,
+	0,
+	[() => UserIdGroupPair$, { [_xN$2]: _it }]
+];
+var UserIdList = [
+	1,
+	n0$5,
+	_UILs,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var UserIdStringList = [
+	1,
+	n0$5,
+	_UISL,
+	0,
+	[0, { [_xN$2]: _UI$1 }]
+];
+var ValueStringList = [
+	1,
+	n0$5,
+	_VSL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var VersionStringList = [
+	1,
+	n0$5,
+	_VSLe,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var VirtualizationTypeList = [
+	1,
+	n0$5,
+	_VTLi,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var VolumeAttachmentList = [
+	1,
+	n0$5,
+	_VALo,
+	0,
+	[() => VolumeAttachment$, { [_xN$2]: _it }]
+];
+var VolumeIdStringList = [
+	1,
+	n0$5,
+	_VISL,
+	0,
+	[0, { [_xN$2]: _VIo }]
+];
+var VolumeList = [
+	1,
+	n0$5,
+	_VLo,
+	0,
+	[() => Volume$, { [_xN$2]: _it }]
+];
+var WorkloadsList = [
+	1,
+	n0$5,
+	_WL,
+	0,
+	[0, { [_xN$2]: _it }]
+];
+var ZoneIdStringList = [
+	1,
+	n0$5,
+	_ZISL,
+	0,
+	[0, { [_xN$2]: _ZI }]
+];
+var ZoneNameStringList = [
+	1,
+	n0$5,
+	_ZNSL,
+	0,
+	[0, { [_xN$2]: _ZN }]
+];
+var CopyImage$ = [
+	9,
+	n0$5,
+	_CIopy,
+	0,
+	() => CopyImageRequest$,
+	() => CopyImageResult$
+];
+var CopySnapshot$ = [
+	9,
+	n0$5,
+	_CSop,
+	0,
+	() => CopySnapshotRequest$,
+	() => CopySnapshotResult$
+];
+var CreateImage$ = [
+	9,
+	n0$5,
+	_CIr,
+	0,
+	() => CreateImageRequest$,
+	() => CreateImageResult$
+];
+var CreateImageUsageReport$ = [
+	9,
+	n0$5,
+	_CIUR,
+	0,
+	() => CreateImageUsageReportRequest$,
+	() => CreateImageUsageReportResult$
+];
+var CreateLaunchTemplateVersion$ = [
+	9,
+	n0$5,
+	_CLTV,
+	0,
+	() => CreateLaunchTemplateVersionRequest$,
+	() => CreateLaunchTemplateVersionResult$
+];
+var CreateTags$ = [
+	9,
+	n0$5,
+	_CTreat,
+	0,
+	() => CreateTagsRequest$,
+	() => __Unit$1
+];
+var DeleteImageUsageReport$ = [
+	9,
+	n0$5,
+	_DIUR,
+	0,
+	() => DeleteImageUsageReportRequest$,
+	() => DeleteImageUsageReportResult$
+];
+var DeleteLaunchTemplateVersions$ = [
+	9,
+	n0$5,
+	_DLTV,
+	0,
+	() => DeleteLaunchTemplateVersionsRequest$,
+	() => DeleteLaunchTemplateVersionsResult$
+];
+var DeleteSnapshot$ = [
+	9,
+	n0$5,
+	_DSele,
+	0,
+	() => DeleteSnapshotRequest$,
+	() => __Unit$1
+];
+var DeleteTags$ = [
+	9,
+	n0$5,
+	_DTelet,
+	0,
+	() => DeleteTagsRequest$,
+	() => __Unit$1
+];
+var DeregisterImage$ = [
+	9,
+	n0$5,
+	_DIer,
+	0,
+	() => DeregisterImageRequest$,
+	() => DeregisterImageResult$
+];
+var DescribeAvailabilityZones$ = [
+	9,
+	n0$5,
+	_DAZe,
+	0,
+	() => DescribeAvailabilityZonesRequest$,
+	() => DescribeAvailabilityZonesResult$
+];
+var DescribeFastSnapshotRestores$ = [
+	9,
+	n0$5,
+	_DFSR,
+	0,
+	() => DescribeFastSnapshotRestoresRequest$,
+	() => DescribeFastSnapshotRestoresResult$
+];
+var DescribeImageAttribute$ = [
+	9,
+	n0$5,
+	_DIA,
+	0,
+	() => DescribeImageAttributeRequest$,
+	() => ImageAttribute$
+];
+var DescribeImageReferences$ = [
+	9,
+	n0$5,
+	_DIRescribem,
+	0,
+	() => DescribeImageReferencesRequest$,
+	() => DescribeImageReferencesResult$
+];
+var DescribeImages$ = [
+	9,
+	n0$5,
+	_DIes,
+	0,
+	() => DescribeImagesRequest$,
+	() => DescribeImagesResult$
+];
+var DescribeImageUsageReportEntries$ = [
+	9,
+	n0$5,
+	_DIURE,
+	0,
+	() => DescribeImageUsageReportEntriesRequest$,
+	() => DescribeImageUsageReportEntriesResult$
+];
+var DescribeImageUsageReports$ = [
+	9,
+	n0$5,
+	_DIURe,
+	0,
+	() => DescribeImageUsageReportsRequest$,
+	() => DescribeImageUsageReportsResult$
+];
+var DescribeInstances$ = [
+	9,
+	n0$5,
+	_DIesc,
+	0,
+	() => DescribeInstancesRequest$,
+	() => DescribeInstancesResult$
+];
+var DescribeInstanceStatus$ = [
+	9,
+	n0$5,
+	_DISes,
+	0,
+	() => DescribeInstanceStatusRequest$,
+	() => DescribeInstanceStatusResult$
+];
+var DescribeInstanceTypeOfferings$ = [
+	9,
+	n0$5,
+	_DITO,
+	0,
+	() => DescribeInstanceTypeOfferingsRequest$,
+	() => DescribeInstanceTypeOfferingsResult$
+];
+var DescribeInstanceTypes$ = [
+	9,
+	n0$5,
+	_DITe,
+	0,
+	() => DescribeInstanceTypesRequest$,
+	() => DescribeInstanceTypesResult$
+];
+var DescribeLaunchTemplateVersions$ = [
+	9,
+	n0$5,
+	_DLTVe,
+	0,
+	() => DescribeLaunchTemplateVersionsRequest$,
+	() => DescribeLaunchTemplateVersionsResult$
+];
+var DescribeLockedSnapshots$ = [
+	9,
+	n0$5,
+	_DLSe,
+	0,
+	() => DescribeLockedSnapshotsRequest$,
+	() => DescribeLockedSnapshotsResult$
+];
+var DescribeRegions$ = [
+	9,
+	n0$5,
+	_DRes,
+	0,
+	() => DescribeRegionsRequest$,
+	() => DescribeRegionsResult$
+];
+var DescribeSecurityGroups$ = [
+	9,
+	n0$5,
+	_DSGe,
+	0,
+	() => DescribeSecurityGroupsRequest$,
+	() => DescribeSecurityGroupsResult$
+];
+var DescribeSnapshotAttribute$ = [
+	9,
+	n0$5,
+	_DSAe,
+	0,
+	() => DescribeSnapshotAttributeRequest$,
+	() => DescribeSnapshotAttributeResult$
+];
+var DescribeSnapshots$ = [
+	9,
+	n0$5,
+	_DSes,
+	0,
+	() => DescribeSnapshotsRequest$,
+	() => DescribeSnapshotsResult$
+];
+var DescribeSubnets$ = [
+	9,
+	n0$5,
+	_DSesc,
+	0,
+	() => DescribeSubnetsRequest$,
+	() => DescribeSubnetsResult$
+];
+var DescribeVolumes$ = [
+	9,
+	n0$5,
+	_DVes,
+	0,
+	() => DescribeVolumesRequest$,
+	() => DescribeVolumesResult$
+];
+var DisableImage$ = [
+	9,
+	n0$5,
+	_DIisa,
+	0,
+	() => DisableImageRequest$,
+	() => DisableImageResult$
+];
+var DisableImageDeprecation$ = [
+	9,
+	n0$5,
+	_DIDis,
+	0,
+	() => DisableImageDeprecationRequest$,
+	() => DisableImageDeprecationResult$
+];
+var DisableImageDeregistrationProtection$ = [
+	9,
+	n0$5,
+	_DIDP,
+	0,
+	() => DisableImageDeregistrationProtectionRequest$,
+	() => DisableImageDeregistrationProtectionResult$
+];
+var EnableFastSnapshotRestores$ = [
+	9,
+	n0$5,
+	_EFSR,
+	0,
+	() => EnableFastSnapshotRestoresRequest$,
+	() => EnableFastSnapshotRestoresResult$
+];
+var EnableImage$ = [
+	9,
+	n0$5,
+	_EIna,
+	0,
+	() => EnableImageRequest$,
+	() => EnableImageResult$
+];
+var EnableImageDeprecation$ = [
+	9,
+	n0$5,
+	_EID,
+	0,
+	() => EnableImageDeprecationRequest$,
+	() => EnableImageDeprecationResult$
+];
+var EnableImageDeregistrationProtection$ = [
+	9,
+	n0$5,
+	_EIDP,
+	0,
+	() => EnableImageDeregistrationProtectionRequest$,
+	() => EnableImageDeregistrationProtectionResult$
+];
+var GetAllowedImagesSettings$ = [
+	9,
+	n0$5,
+	_GAIS,
+	0,
+	() => GetAllowedImagesSettingsRequest$,
+	() => GetAllowedImagesSettingsResult$
+];
+var GetConsoleOutput$ = [
+	9,
+	n0$5,
+	_GCO,
+	0,
+	() => GetConsoleOutputRequest$,
+	() => GetConsoleOutputResult$
+];
+var GetConsoleScreenshot$ = [
+	9,
+	n0$5,
+	_GCS,
+	0,
+	() => GetConsoleScreenshotRequest$,
+	() => GetConsoleScreenshotResult$
+];
+var GetEbsDefaultKmsKeyId$ = [
+	9,
+	n0$5,
+	_GEDKKI,
+	0,
+	() => GetEbsDefaultKmsKeyIdRequest$,
+	() => GetEbsDefaultKmsKeyIdResult$
+];
+var GetEbsEncryptionByDefault$ = [
+	9,
+	n0$5,
+	_GEEBD,
+	0,
+	() => GetEbsEncryptionByDefaultRequest$,
+	() => GetEbsEncryptionByDefaultResult$
+];
+var GetImageAncestry$ = [
+	9,
+	n0$5,
+	_GIAe,
+	0,
+	() => GetImageAncestryRequest$,
+	() => GetImageAncestryResult$
+];
+var GetImageFindings$ = [
+	9,
+	n0$5,
+	_GIF,
+	0,
+	() => GetImageFindingsRequest$,
+	() => GetImageFindingsResult$
+];
+var ListImagesInRecycleBin$ = [
+	9,
+	n0$5,
+	_LIIRB,
+	0,
+	() => ListImagesInRecycleBinRequest$,
+	() => ListImagesInRecycleBinResult$
+];
+var ModifyImageAttribute$ = [
+	9,
+	n0$5,
+	_MIA,
+	0,
+	() => ModifyImageAttributeRequest$,
+	() => __Unit$1
+];
+var ModifyLaunchTemplate$ = [
+	9,
+	n0$5,
+	_MLT,
+	0,
+	() => ModifyLaunchTemplateRequest$,
+	() => ModifyLaunchTemplateResult$
+];
+var ModifySnapshotAttribute$ = [
+	9,
+	n0$5,
+	_MSA,
+	0,
+	() => ModifySnapshotAttributeRequest$,
+	() => __Unit$1
+];
+var RegisterImage$ = [
+	9,
+	n0$5,
+	_RIegi,
+	0,
+	() => RegisterImageRequest$,
+	() => RegisterImageResult$
+];
+var ReplaceImageInstanceTypeSpecification$ = [
+	9,
+	n0$5,
+	_RIITS,
+	0,
+	() => ReplaceImageInstanceTypeSpecificationRequest$,
+	() => ReplaceImageInstanceTypeSpecificationResult$
+];
+var RestoreImageFromRecycleBin$ = [
+	9,
+	n0$5,
+	_RIFRB,
+	0,
+	() => RestoreImageFromRecycleBinRequest$,
+	() => RestoreImageFromRecycleBinResult$
+];
+var RunInstances$ = [
+	9,
+	n0$5,
+	_RIu,
+	0,
+	() => RunInstancesRequest$,
+	() => Reservation$
+];
+var TerminateInstances$ = [
+	9,
+	n0$5,
+	_TI,
+	0,
+	() => TerminateInstancesRequest$,
+	() => TerminateInstancesResult$
+];
+// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
+const getRuntimeConfig$11 = (config) => {
+	return {
+		apiVersion: "2016-11-15",
+		base64Decoder: config?.base64Decoder ?? fromBase64,
+		base64Encoder: config?.base64Encoder ?? toBase64$1,
+		disableHostPrefix: config?.disableHostPrefix ?? false,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+		extensions: config?.extensions ?? [],
+		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
+		httpAuthSchemes: config?.httpAuthSchemes ?? [{
+			schemeId: "aws.auth#sigv4",
+			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
+			signer: new AwsSdkSigV4Signer()
+		}],
+		logger: config?.logger ?? new NoOpLogger(),
+		protocol: config?.protocol ?? AwsEc2QueryProtocol,
+		protocolSettings: config?.protocolSettings ?? {
+			defaultNamespace: "com.amazonaws.ec2",
+			errorTypeRegistries: errorTypeRegistries$5,
+			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
+			version: "2016-11-15",
+			serviceTarget: "AmazonEC2"
+		},
+		serviceId: config?.serviceId ?? "EC2",
+		sha256: config?.sha256 ?? Sha256Node,
+		urlParser: config?.urlParser ?? parseUrl,
+		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
+		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
+	};
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
+const getRuntimeConfig$10 = (config) => {
+	emitWarningIfUnsupportedVersion(process.version);
+	const defaultsMode = resolveDefaultsModeConfig(config);
+	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
+	const clientSharedValues = getRuntimeConfig$11(config);
+	emitWarningIfUnsupportedVersion$1(process.version);
+	const loaderConfig = {
+		profile: config?.profile,
+		logger: clientSharedValues.logger
+	};
+	return {
+		...clientSharedValues,
+		...config,
+		runtime: "node",
+		defaultsMode,
+		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
+		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
+		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
+		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
+		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
+			serviceId: clientSharedValues.serviceId,
+			clientVersion: version$6
+		}),
+		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
+		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
+			...NODE_REGION_CONFIG_FILE_OPTIONS,
+			...loaderConfig
+		}),
+		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
+		retryMode: config?.retryMode ?? loadConfig({
+			...NODE_RETRY_MODE_CONFIG_OPTIONS,
+			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
+		}, config),
+		streamCollector: config?.streamCollector ?? streamCollector,
+		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
+		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
+	};
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
+const getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
+	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
+	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
+	let _credentials = runtimeConfig.credentials;
+	return {
+		setHttpAuthScheme(httpAuthScheme) {
+			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
+			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
+			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
+		},
+		httpAuthSchemes() {
+			return _httpAuthSchemes;
+		},
+		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
+			_httpAuthSchemeProvider = httpAuthSchemeProvider;
+		},
+		httpAuthSchemeProvider() {
+			return _httpAuthSchemeProvider;
+		},
+		setCredentials(credentials) {
+			_credentials = credentials;
+		},
+		credentials() {
+			return _credentials;
+		}
+	};
+};
+const resolveHttpAuthRuntimeConfig$5 = (config) => {
+	return {
+		httpAuthSchemes: config.httpAuthSchemes(),
+		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
+		credentials: config.credentials()
+	};
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
+const resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
+	extensions.forEach((extension) => extension.configure(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
+};
+// node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
+var EC2Client = class extends Client {
+	config;
+	constructor(...[configuration]) {
+		const _config_0 = getRuntimeConfig$10(configuration || {});
+		super(_config_0);
+		this.initConfig = _config_0;
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
+		const _config_3 = resolveRetryConfig(_config_2);
+		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
+		const _config_6 = resolveEndpointConfig(_config_5);
+		const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
+		const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
+		this.config = _config_8;
+		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
+		this.middlewareStack.use(getUserAgentPlugin(this.config));
+		this.middlewareStack.use(getRetryPlugin(this.config));
+		this.middlewareStack.use(getContentLengthPlugin(this.config));
+		this.middlewareStack.use(getHostHeaderPlugin(this.config));
+		this.middlewareStack.use(getLoggerPlugin(this.config));
+		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
+		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
+			httpAuthSchemeParametersProvider: defaultEC2HttpAuthSchemeParametersProvider,
+			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
+		}));
+		this.middlewareStack.use(getHttpSigningPlugin(this.config));
+	}
+	destroy() {
+		super.destroy();
+	}
+};
+// node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
+function formatUrl(request) {
+	const { port, query } = request;
+	let { protocol, path, hostname } = request;
+	if (protocol && protocol.slice(-1) !== ":") protocol += ":";
+	if (port) hostname += `:${port}`;
+	if (path && path.charAt(0) !== "/") path = `/${path}`;
+	let queryString = query ? buildQueryString(query) : "";
+	if (queryString && queryString[0] !== "?") queryString = `?${queryString}`;
+	let auth = "";
+	if (request.username != null || request.password != null) auth = `${request.username ?? ""}:${request.password ?? ""}@`;
+	let fragment = "";
+	if (request.fragment) fragment = `#${request.fragment}`;
+	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
+}
+// node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
+const version$5 = "2016-11-15";
+function copySnapshotPresignedUrlMiddleware(options) {
+	return (next, context) => async (args) => {
+		const { input } = args;
+		if (!input.PresignedUrl) {
+			const destinationRegion = await options.region();
+			const endpoint = await getEndpointFromInstructions(input, { getEndpointParameterInstructions() {
+				return {
+					UseFIPS: {
+						type: "builtInParams",
+						name: "useFipsEndpoint"
+					},
+					Endpoint: {
+						type: "builtInParams",
+						name: "endpoint"
+					},
+					Region: {
+						type: "builtInParams",
+						name: "region"
+					},
+					UseDualStack: {
+						type: "builtInParams",
+						name: "useDualstackEndpoint"
+					}
+				};
+			} }, {
+				...options,
+				region: input.SourceRegion
+			});
+			const resolvedEndpoint = typeof options.endpoint === "function" ? await options.endpoint() : toEndpointV1(endpoint);
+			const requestToSign = new HttpRequest({
+				...resolvedEndpoint,
+				protocol: "https",
+				headers: { host: resolvedEndpoint.hostname },
+				query: {
+					...Object.entries(input).reduce((acc, [k, v]) => {
+						acc[k] = String(v ?? "");
+						return acc;
+					}, {}),
+					Action: "CopySnapshot",
+					Version: version$5,
+					DestinationRegion: destinationRegion
+				}
+			});
+			const presignedRequest = await new SignatureV4({
+				credentials: options.credentials,
+				region: input.SourceRegion,
+				service: "ec2",
+				sha256: options.sha256,
+				uriEscapePath: options.signingEscapePath
+			}).presign(requestToSign, { expiresIn: 3600 });
+			args = {
+				...args,
+				input: {
+					...args.input,
+					DestinationRegion: destinationRegion,
+					PresignedUrl: formatUrl(presignedRequest)
+				}
+			};
+			if (HttpRequest.isInstance(args.request)) {
+				const { request } = args;
+				if (!(request.body ?? "").includes("DestinationRegion=")) request.body += `&DestinationRegion=${destinationRegion}`;
+				if (!(request.body ?? "").includes("PresignedUrl=")) request.body += `&PresignedUrl=${extendedEncodeURIComponent(args.input.PresignedUrl)}`;
+			}
+		}
+		return next(args);
+	};
+}
+const copySnapshotPresignedUrlMiddlewareOptions = {
+	step: "serialize",
+	tags: ["CROSS_REGION_PRESIGNED_URL"],
+	name: "crossRegionPresignedUrlMiddleware",
+	override: true,
+	relation: "after",
+	toMiddleware: "endpointV2Middleware"
+};
+const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientStack) => {
+	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
+} });
+// node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
+const command$5 = makeBuilder(commonParams$5, "AmazonEC2", "EC2Client", getEndpointPlugin);
+const _ep0$5 = {};
+const _mw0$5 = (Command, cs, config, o) => [];
+const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
+var CopyImageCommand = class extends command$5(_ep0$5, _mw0$5, "CopyImage", CopyImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
+var CopySnapshotCommand = class extends command$5(_ep0$5, _mw1, "CopySnapshot", CopySnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
+var CreateImageCommand = class extends command$5(_ep0$5, _mw0$5, "CreateImage", CreateImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
+var CreateImageUsageReportCommand = class extends command$5(_ep0$5, _mw0$5, "CreateImageUsageReport", CreateImageUsageReport$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
+var CreateLaunchTemplateVersionCommand = class extends command$5(_ep0$5, _mw0$5, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
+var CreateTagsCommand = class extends command$5(_ep0$5, _mw0$5, "CreateTags", CreateTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
+var DeleteImageUsageReportCommand = class extends command$5(_ep0$5, _mw0$5, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
+var DeleteLaunchTemplateVersionsCommand = class extends command$5(_ep0$5, _mw0$5, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
+var DeleteSnapshotCommand = class extends command$5(_ep0$5, _mw0$5, "DeleteSnapshot", DeleteSnapshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
+var DeleteTagsCommand = class extends command$5(_ep0$5, _mw0$5, "DeleteTags", DeleteTags$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
+var DeregisterImageCommand = class extends command$5(_ep0$5, _mw0$5, "DeregisterImage", DeregisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
+var DescribeAvailabilityZonesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
+var DescribeFastSnapshotRestoresCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
+var DescribeImageAttributeCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeImageAttribute", DescribeImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
+var DescribeImageReferencesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeImageReferences", DescribeImageReferences$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
+var DescribeImagesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeImages", DescribeImages$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
+var DescribeImageUsageReportEntriesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
+var DescribeImageUsageReportsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
+var DescribeInstancesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeInstances", DescribeInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
+var DescribeInstanceStatusCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
+var DescribeInstanceTypeOfferingsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
+var DescribeInstanceTypesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
+var DescribeLaunchTemplateVersionsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
+var DescribeLockedSnapshotsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
+var DescribeRegionsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeRegions", DescribeRegions$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
+var DescribeSecurityGroupsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
+var DescribeSnapshotAttributeCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
+var DescribeSnapshotsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeSnapshots", DescribeSnapshots$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
+var DescribeSubnetsCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeSubnets", DescribeSubnets$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
+var DescribeVolumesCommand = class extends command$5(_ep0$5, _mw0$5, "DescribeVolumes", DescribeVolumes$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
+var DisableImageCommand = class extends command$5(_ep0$5, _mw0$5, "DisableImage", DisableImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
+var DisableImageDeprecationCommand = class extends command$5(_ep0$5, _mw0$5, "DisableImageDeprecation", DisableImageDeprecation$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
+var DisableImageDeregistrationProtectionCommand = class extends command$5(_ep0$5, _mw0$5, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
+var EnableFastSnapshotRestoresCommand = class extends command$5(_ep0$5, _mw0$5, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
+var EnableImageCommand = class extends command$5(_ep0$5, _mw0$5, "EnableImage", EnableImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
+var EnableImageDeprecationCommand = class extends command$5(_ep0$5, _mw0$5, "EnableImageDeprecation", EnableImageDeprecation$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
+var EnableImageDeregistrationProtectionCommand = class extends command$5(_ep0$5, _mw0$5, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
+var GetAllowedImagesSettingsCommand = class extends command$5(_ep0$5, _mw0$5, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
+var GetConsoleOutputCommand = class extends command$5(_ep0$5, _mw0$5, "GetConsoleOutput", GetConsoleOutput$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
+var GetConsoleScreenshotCommand = class extends command$5(_ep0$5, _mw0$5, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
+var GetEbsDefaultKmsKeyIdCommand = class extends command$5(_ep0$5, _mw0$5, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
+var GetEbsEncryptionByDefaultCommand = class extends command$5(_ep0$5, _mw0$5, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
+var GetImageAncestryCommand = class extends command$5(_ep0$5, _mw0$5, "GetImageAncestry", GetImageAncestry$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
+var GetImageFindingsCommand = class extends command$5(_ep0$5, _mw0$5, "GetImageFindings", GetImageFindings$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
+var ListImagesInRecycleBinCommand = class extends command$5(_ep0$5, _mw0$5, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
+var ModifyImageAttributeCommand = class extends command$5(_ep0$5, _mw0$5, "ModifyImageAttribute", ModifyImageAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
+var ModifyLaunchTemplateCommand = class extends command$5(_ep0$5, _mw0$5, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
+var ModifySnapshotAttributeCommand = class extends command$5(_ep0$5, _mw0$5, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
+var RegisterImageCommand = class extends command$5(_ep0$5, _mw0$5, "RegisterImage", RegisterImage$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
+var ReplaceImageInstanceTypeSpecificationCommand = class extends command$5(_ep0$5, _mw0$5, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
+var RestoreImageFromRecycleBinCommand = class extends command$5(_ep0$5, _mw0$5, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
+var RunInstancesCommand = class extends command$5(_ep0$5, _mw0$5, "RunInstances", RunInstances$) {};
+// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
+var TerminateInstancesCommand = class extends command$5(_ep0$5, _mw0$5, "TerminateInstances", TerminateInstances$) {};
+// src/aws/describe.ts
+const idsPerCall$1 = 200;
+async function describeSnapshots(place, ids) {
+	return byIds(ids, async (SnapshotIds) => {
+		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
+		return Snapshots ?? [];
+	});
+}
+async function lockedSnapshots(place, ids) {
+	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
+			SnapshotIds,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	}))).filter(({ LockState }) => LockState !== "expired");
+}
+async function describeImages(place, ids) {
+	return byIds(ids, async (ImageIds) => {
+		const { Images } = await place.ec2(new DescribeImagesCommand({
+			ImageIds,
+			IncludeDeprecated: true,
+			IncludeDisabled: true
+		}));
+		return Images ?? [];
+	});
+}
+async function byIds(ids, describe) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall$1) {
+		let rest = ids.slice(start, start + idsPerCall$1);
+		while (rest.length > 0) try {
+			found.push(...await describe(rest));
+			break;
+		} catch (error) {
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
+			const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes(id));
+			rest = known.length < rest.length ? known : [];
+		}
+	}
+	return found;
+}
+async function ancestryOf(place, id) {
+	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
+	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
+}
+function imagesInBin(place) {
+	return pages(async (NextToken) => {
+		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	});
+}
+function ownImages(place, ...filters) {
+	return imagesOf(place, ["self"], ...filters);
+}
+async function imagesWith(place, snapshotIds) {
+	if (snapshotIds.length === 0) return [];
+	return ownImages(place, {
+		Name: "block-device-mapping.snapshot-id",
+		Values: snapshotIds
+	});
+}
+function imagesOf(place, owners, ...filters) {
+	return listImages(place, { Owners: [...owners] }, filters);
+}
+function sharedImages(place, ...filters) {
+	return listImages(place, { ExecutableUsers: ["self"] }, filters);
+}
+function visibleImages(place, ...filters) {
+	return listImages(place, {}, filters);
+}
+async function listImages(place, whose, Filters) {
+	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
+		const page = await place.ec2(new DescribeImagesCommand({
+			...whose,
+			Filters,
+			IncludeDeprecated: true,
+			IncludeDisabled: true,
+			NextToken
+		}));
+		return {
+			items: page.Images ?? [],
+			next: page.NextToken
+		};
+	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
+	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
+}
+const valuesPerFilter = 200;
+async function byFilters(filters, read) {
+	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+	if (long === void 0) return pages((token) => read(filters, token));
+	const { Name, Values = [] } = long;
+	const others = filters.filter((one) => one !== long);
+	const found = [];
+	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
+		Name,
+		Values: part
+	}], read));
+	return found;
+}
+async function ownSnapshots(place, ...filters) {
+	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
+		const page = await place.ec2(new DescribeSnapshotsCommand({
+			OwnerIds: ["self"],
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Snapshots ?? [],
+			next: page.NextToken
+		};
+	})).filter((snapshot) => filters.every((filter) => fits$2(filter, snapshot, {})));
+	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
+}
+function fits$2({ Name = "", Values = [] }, { Tags = [] }, fields) {
+	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
+	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
+	const isLike = tag === void 0 ? matches$1 : (value, text) => value === text;
+	return actual === void 0 || Values.some((pattern) => actual.some((value) => isLike(pattern, String(value ?? ""))));
+}
+function matches$1(pattern, text) {
+	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
+		if (part === "*") return "[\\s\\S]*";
+		if (part === "?") return "[\\s\\S]";
+		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
+	});
+	return new RegExp(`^${expression}$`).test(text);
+}
+async function pages(read) {
+	const all = [];
+	for (let token;;) {
+		const { items, next } = await read(token);
+		all.push(...items);
+		if (!next) return all;
+		token = next;
+	}
+}
+// src/plan/boot.ts
+function leastMemory({ Platform, PlatformDetails = "" }) {
+	return String(Platform).toLowerCase() === "windows" || PlatformDetails.includes("Windows") ? 4096 : 2048;
+}
+function untestable({ Architecture = "x86_64" }) {
+	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
+}
+var UntestableError = class extends Error {
+	name = "UntestableError";
+	remedy;
+	constructor(why, remedy) {
+		super(why);
+		this.remedy = remedy;
+	}
+};
+function misfit(image, info) {
+	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
+	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
+	if (!ProcessorInfo?.SupportedArchitectures?.some((one) => one === Architecture)) return `it is not of the AMI's architecture, ${Architecture}`;
+	if (!SupportedVirtualizationTypes?.some((one) => one === VirtualizationType)) return `it does not run ${VirtualizationType} images`;
+	if (EnaSupport !== true && NetworkInfo?.EnaSupport === "required") return "it takes ENA, which the AMI does not support";
+	if ((BootMode === "uefi" || BootMode === "legacy-bios") && !SupportedBootModes?.includes(BootMode)) return `it does not boot by ${BootMode}`;
+	if (TpmSupport !== void 0 && NitroTpmSupport !== "supported") return "it has no NitroTPM, which the AMI takes";
+	return isListed(image, info.InstanceType ?? "") ? void 0 : "the AMI names the instance types that it is for";
+}
+function isListed({ InstanceTypeSpecification: own }, type) {
+	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike$1(InstanceType, type));
+	const { SupportedInstanceTypes: only, UnsupportedInstanceTypes: not } = own ?? {};
+	return (only === void 0 || only.length === 0 || fits(only)) && !fits(not);
+}
+function isLike$1(pattern, type) {
+	const expression = pattern.split("*").map((part) => part.replace(/\W/g, "\\$&"));
+	return new RegExp(`^${expression.join(".*")}$`).test(type);
+}
+const mostTypes = 4;
+const mostLaunches = 12;
+const mostSizes = 2;
+function launchesOf(image, types, room) {
+	const isNamed = types.length === 1;
+	const fitting = types.filter((info) => misfit(image, info) === void 0).filter((info) => isNamed || memoryOf(info) >= leastMemory(image) && isPlain(info)).filter(({ InstanceType = "" }) => room.subnets.some(({ zone }) => room.zonesOf(InstanceType).has(zone))).toSorted(bySize);
+	return [...Map.groupBy(fitting, memoryOf).values()].slice(0, mostSizes).map((size) => size.slice(0, mostTypes).flatMap((info) => {
+		const { InstanceType: type = "" } = info;
+		const there = room.subnets.filter(({ zone }) => room.zonesOf(type).has(zone));
+		const isNitro = info.Hypervisor === "nitro" || info.BareMetal === true;
+		return there.map((subnet) => ({
+			...subnet,
+			type,
+			isNitro,
+			memoryMiB: memoryOf(info)
+		}));
+	})).map((launches) => launches.slice(0, mostLaunches));
+}
+function memoryOf({ MemoryInfo }) {
+	return MemoryInfo?.SizeInMiB ?? 0;
+}
+function isPlain({ CurrentGeneration, BareMetal, GpuInfo, FpgaInfo, InferenceAcceleratorInfo }) {
+	return CurrentGeneration === true && BareMetal !== true && [
+		GpuInfo,
+		FpgaInfo,
+		InferenceAcceleratorInfo
+	].every((one) => one === void 0);
+}
+function bySize(a, b) {
+	const rank = ({ Hypervisor, BurstablePerformanceSupported, VCpuInfo }) => (Hypervisor === "nitro" ? 0 : 1e3) + (BurstablePerformanceSupported ? 0 : 500) + (VCpuInfo?.DefaultVCpus ?? 0);
+	const byName = (a.InstanceType ?? "").localeCompare(b.InstanceType ?? "");
+	return memoryOf(a) - memoryOf(b) || rank(a) - rank(b) || byName;
+}
+function testTag(is, test) {
+	return {
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest,
+		Value: `${is} ${test}`
+	};
+}
+function hasPassed(image, test) {
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest);
+	return told === "passed ssm" || told === `passed ${test}`;
+}
+function isRejected(image) {
+	const isTagged = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded].some((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, key) !== void 0);
+	const isSet = Boolean(image.DeprecationTime) || image.DeregistrationProtection?.startsWith("enabled") === true;
+	return hasFailed(image) && !isTagged && !isSet;
+}
+function hasFailed(image) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)?.startsWith("failed") === true;
+}
+function failureOf$1(image) {
+	return {
+		what: `${image.ImageId} failed its boot test (the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest} says ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)}), and is not published untested`,
+		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
+	};
+}
+// src/operations/client-token.ts
+function clientToken(leaseId, ...parts) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)([leaseId, ...parts].join(" "));
+}
+// src/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	const until = place.clock.now() + forMs;
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count));
+	}
+}
+async function lookedFor(place, seconds, look) {
+	for (const one of seconds) {
+		if (one > 0) await place.sleep(one * 1e3);
+		const found = await look();
+		if (found !== void 0) return found;
+	}
+}
+// src/operations/patiently.ts
+const patienceMs = 12e4;
+const unseenMs$3 = 3e5;
+function onceSeen(place, act) {
+	return retried({
+		place,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.kt,
+		forMs: unseenMs$3,
+		wait: (count) => Math.min(500 * count, 1e4)
+	}, act);
+}
+async function patiently(place, act) {
+	const until = place.clock.now() + patienceMs;
+	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
+		return await act();
+	} catch (error) {
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		await place.sleep(wait).catch(() => {
+			throw error;
+		});
+	}
+}
+// src/operations/instances.ts
+function launchToken(leaseId, place, count) {
+	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count));
+}
+function isLaunchedBy(instance, leaseId, place) {
+	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
+}
+const live = [
+	"pending",
+	"running",
+	"stopping",
+	"stopped"
+];
+async function leasedInstances(place, leases, imageId) {
+	const Filters = [
+		leases === "any" ? {
+			Name: "tag-key",
+			Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]
+		} : {
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
+			Values: [...leases]
+		},
+		...imageId === void 0 ? [] : [{
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+			Values: [imageId]
+		}],
+		{
+			Name: "instance-state-name",
+			Values: live
+		}
+	];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeInstancesCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
+		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
+	});
+}
+async function leasedInstancesIfAny(...look) {
+	try {
+		return await leasedInstances(...look);
+	} catch (error) {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+		throw error;
+	}
+}
+async function describeInstance(place, id) {
+	try {
+		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
+		return Reservations.flatMap(({ Instances = [] }) => Instances)[0];
+	} catch (error) {
+		if (isAbsentInstance(error)) return void 0;
+		throw error;
+	}
+}
+function isAbsentInstance(error) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+}
+async function terminate(place, id) {
+	try {
+		await terminateOnceSeen(place, id);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`, error);
+	}
+}
+async function terminateOnceSeen(place, id) {
+	await patiently(place, async () => {
+		try {
+			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
+		} catch (error) {
+			if (isAbsentInstance(error)) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && hasEnded(await describeInstance(place, id))) return;
+			throw error;
+		}
+	});
+}
+const endLookMs = 5e3;
+async function ended(place, id) {
+	while (!hasEnded(await describeInstance(place, id))) await place.sleep(endLookMs);
+}
+function hasEnded(instance) {
+	return instance === void 0 || instance.State?.Name === "terminated";
+}
+// src/plan/evidence.ts
+function copyDescription(snapshotId, imageId, { lineage, ...source }) {
+	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
+	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source)})${of}`;
+}
+function encryptedDescription(snapshotId, imageId) {
+	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
+}
+const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
+const descriptions = {
+	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, "u"),
+	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
+	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
+};
+const noVolume = "vol-ffffffff";
+function originOf({ Description = "", VolumeId = noVolume }) {
+	if (VolumeId !== noVolume) return void 0;
+	for (const by of [
+		"copy",
+		"encrypted",
+		"image"
+	]) {
+		const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
+		if (snapshot !== void 0 && image !== void 0) return {
+			by,
+			snapshot,
+			image,
+			...lineage !== void 0 && { lineage }
+		};
+	}
+}
+const proven$1 = { is: "proven" };
+const foreign = (why) => ({
+	is: "foreign",
+	why
+});
+function tieOfImage(image, known) {
+	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`);
+	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
+}
+function isOfEncryptedCopy(image) {
+	return Boolean(image.SourceImageId) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy) === image.SourceImageId;
+}
+function tieOfCopy(image, claimed, { parents }) {
+	const { SourceImageId = "" } = image;
+	if (SourceImageId === claimed) return proven$1;
+	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
+	if (parents.get(SourceImageId) === claimed) return proven$1;
+	return {
+		is: "claimed",
+		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
+	};
+}
+function tieOfRegistered(image, claimed, { snapshots }) {
+	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	if (parts.length === 0 && image.State === "pending") return {
+		is: "unknown",
+		why: "it names no snapshots yet"
+	};
+	const strange = parts.find((id) => {
+		const snapshot = snapshots.get(id);
+		const origin = snapshot && originOf(snapshot);
+		return origin?.by !== "copy" || origin.image !== claimed;
+	});
+	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
+	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
+}
+function tieToLineage(image, lineage, { snapshots }) {
+	if (image.SourceImageId) return proven$1;
+	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
+	const why = `only a tag says that it is of the lineage ${lineage}`;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).some(isOther) ? {
+		is: "claimed",
+		why
+	} : proven$1;
+}
+function tieOfSnapshot(snapshot, { parents }) {
+	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	const origin = originOf(snapshot);
+	if (origin === void 0) return foreign("its description is not that of a copy by this action");
+	const { by, image } = origin;
+	if (by === "encrypted") return foreign("it is a copy in the source account");
+	if (by === "copy" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
+	if (by === "image" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy) === image) return {
+		is: "claimed",
+		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
+	};
+	return foreign(`it was copied from a snapshot of ${image}`);
+}
+function mayBePartOf(snapshot, { SourceImageId }) {
+	const origin = originOf(snapshot);
+	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
+}
+function tieOfEncryptedCopy(image, imageId) {
+	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
+	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
+	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
+	if (image.SourceImageId === imageId) return proven$1;
+	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
+}
+function tieOfEncryptedSnapshot(snapshot, imageId) {
+	const origin = originOf(snapshot);
+	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
+	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
+}
+const toleranceMs = 6e4;
+function madeAt(resource) {
+	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
+	return time === void 0 ? void 0 : new Date(time).getTime();
+}
+function isSince(resource, since) {
+	return (madeAt(resource) ?? since) >= since - toleranceMs;
+}
+function tieToLease(resource, since = 0) {
+	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
+	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
+}
+function originDifferences(source, image, snapshots) {
+	if (image.SourceImageId) return [];
+	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
+	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
+	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
+		const wanted = there.get(DeviceName);
+		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
+		const origin = origins.get(Ebs.SnapshotId);
+		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
+		if (actual === wanted) return [];
+		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
+		return [{
+			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
+			source: wanted,
+			target
+		}];
+	});
+}
+// src/plan/lineage.ts
+function tieInLineage$1(image, lineage, known) {
+	const tied = tieOfImage(image, known);
+	return tied.is === "proven" ? tieToLineage(image, lineage, known) : tied;
+}
+function claimsLineage(image, lineage) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && !isEncryptedCopy(image);
+}
+function membersOf(lineage, images, known) {
+	return images.filter((image) => claimsLineage(image, lineage) && tieInLineage$1(image, lineage, known).is === "proven").toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
+}
+function whyUnpublished(image) {
+	const recalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.P);
+	if (recalled !== void 0) return `was recalled: ${recalled}`;
+	if (image.State !== "available") return `is ${image.State}`;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== void 0) return "bears the lease of a run";
+	if (hasFailed(image)) return "failed its boot test";
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) === void 0 ? "was never published" : void 0;
+}
+function newestSource(published, sources) {
+	const bySource = Map.groupBy(published, (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "");
+	const made = ([id, copies]) => madeAt(sources.get(id) ?? {}) ?? Math.min(...copies.map((copy) => madeAt(copy) ?? 0));
+	const isRecalled = (id) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(sources.get(id) ?? {}, _index_js__WEBPACK_IMPORTED_MODULE_1__.P) !== void 0;
+	const [newest] = [...bySource].filter(([id]) => !isRecalled(id)).toSorted((a, b) => made(b) - made(a));
+	return newest?.[0];
+}
+// src/join.ts
+async function joined(promises) {
+	await Promise.allSettled(promises);
+	return Promise.all(promises);
+}
+// src/lease.ts
+const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}:`;
+const leaseTagKeys = `${leasePrefix}*`;
+const leaseTagKey = (id) => leasePrefix + id;
+const longestJobMs = 432e6;
+const renewSeconds = 60;
+const expireSeconds = 300;
+function newLeaseId() {
+	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
+}
+function leaseTag(record) {
+	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+	let value = [
+		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		runId || "-",
+		attempt,
+		machine || "-",
+		process || "-",
+		targets || "-"
+	].join(" ");
+	for (const [index, region] of regions.entries()) {
+		const longer = `${value}${index === 0 ? " " : ","}${region}`;
+		if (longer.length > 256) break;
+		value = longer;
+	}
+	return {
+		Key: leaseTagKey(id),
+		Value: value
+	};
+}
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+function leaseOf({ Key = "", Value = "" }) {
+	const id = Key.slice(leasePrefix.length);
+	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const regions = list?.split(",") ?? [];
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
+	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
+	const text = (field) => field === "-" ? "" : field;
+	return {
+		id,
+		expiresAt: ends,
+		since: began,
+		runId: text(runId),
+		attempt: Number(attempt),
+		machine: text(machine),
+		process: text(process),
+		targets: text(targets),
+		regions
+	};
+}
+const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
+function leasesOf(tags) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
+}
+function unreadableLeases(tags, now) {
+	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
+		const lease = leaseOf(tag);
+		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
+	});
+}
+const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)(text).slice(0, digits);
+const markDigits = 4;
+const mostMarks = 24;
+function targetMarks(targets) {
+	const names = [...new Set(targets)].sort();
+	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
+}
+function isWithin({ targets: marks }, targets) {
+	if (marks.startsWith("*")) return marks === targetMarks(targets);
+	const known = new Set(targets.map((name) => hash(name, markDigits)));
+	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
+}
+function isBelievable({ expiresAt, since }, now) {
+	const most = now + 2 * expireSeconds * 1e3;
+	return expiresAt <= most && since <= most;
+}
+function isAlive(lease, reader) {
+	if (lease.expiresAt <= reader.now) return false;
+	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
+}
+function isOutdated({ runId, attempt }, reader) {
+	return runId === reader.runId && attempt < reader.attempt;
+}
+function readerOf({ machine }, run, now) {
+	const { name, isRunning } = machine;
+	return {
+		now,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: name,
+		isRunning
+	};
+}
+function ownRecord({ id, run, targets, regions, machine, place }, since) {
+	return {
+		id,
+		expiresAt: place.awsNow() + expireSeconds * 1e3,
+		since,
+		runId: run.runId,
+		attempt: run.runAttempt,
+		machine: machine.name,
+		process: machine.process,
+		targets: targetMarks(targets),
+		regions
+	};
+}
+async function takeLease(request) {
+	const { place, imageId, id, warn } = request;
+	const unseen = (why) => {
+		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
+	};
+	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
+	const since = place.awsNow();
+	const write = () => place.ec2(new CreateTagsCommand({
+		Resources: [imageId],
+		Tags: [leaseTag(ownRecord(request, since))]
+	}));
+	request.beforeWrite(since);
+	const refused = await whyRefused(request, write);
+	if (refused !== void 0) return unseen(refused);
+	const stopped = new AbortController();
+	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
+	return { async stop() {
+		stopped.abort();
+		await renewing;
+	} };
+}
+async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
+	for (let full = false;; full = true) {
+		try {
+			await write();
+			return;
+		} catch (error) {
+			const why = refusalOf$1(error);
+			if (why !== void 0) return why;
+		}
+		const [image] = await describeImages(place, [imageId]);
+		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
+		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
+		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
+		await place.sleep(1e4);
+	}
+}
+function refusalOf$1(error) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) return void 0;
+	throw error;
+}
+async function renewUntil(stopped, { clock }, write) {
+	while (!stopped.aborted) try {
+		await clock.sleep(renewSeconds * 1e3, stopped);
+		await write();
+	} catch {}
+}
+async function mayDeleteTags(place, imageId, id) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources: [imageId],
+			Tags: [{ Key: leaseTagKey(id) }],
+			DryRun: true
+		}));
+	} catch (error) {
+		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error);
+	}
+	return true;
+}
+function sortLeases(image, own, reader) {
+	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
+	const alive = others.filter((lease) => isAlive(lease, reader));
+	return {
+		live: alive.filter((lease) => !isOutdated(lease, reader)),
+		outdated: alive.filter((lease) => isOutdated(lease, reader)),
+		dead: others.filter((lease) => !isAlive(lease, reader))
+	};
+}
+async function endLease(place, imageId, own) {
+	const ended = leaseTag({
+		...own,
+		expiresAt: 0,
+		runId: "",
+		attempt: 0,
+		machine: "",
+		process: ""
+	});
+	try {
+		await place.ec2(new CreateTagsCommand({
+			Resources: [imageId],
+			Tags: [ended]
+		}));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+	}
+}
+async function dropLeases(place, imageId, ids) {
+	if (ids.length === 0) return;
+	await place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
+	}));
+}
+const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
+const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
+const accountsPerTag = 32;
+function shareTags(id, accounts) {
+	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
+	const tags = [];
+	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
+		Key: shareTagKey(id, tags.length),
+		Value: packed.slice(start, start + accountsPerTag).join("")
+	});
+	return tags;
+}
+function sharesOf$1(tags) {
+	const shares = new Map();
+	for (const { Key, Value } of tags ?? []) {
+		if (!Key?.startsWith(sharePrefix)) continue;
+		const [id = ""] = Key.slice(sharePrefix.length).split(":");
+		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
+		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
+	}
+	return shares;
+}
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/bdd.js
+const q$1 = "ref";
+const a$4 = -1;
+const b$4 = true;
+const c$4 = "isSet";
+const d$4 = "PartitionResult";
+const e$4 = "booleanEquals";
+const f$4 = "stringEquals";
+const g$4 = "getAttr";
+const h$4 = "us-east-1";
+const i$4 = "sigv4";
+const j$4 = "sts";
+const k$4 = "https://sts.{Region}.{PartitionResult#dnsSuffix}";
+const l$1 = { [q$1]: "Endpoint" };
+const m$1 = { [q$1]: "Region" };
+const n$1 = { [q$1]: d$4 };
+const o$1 = {};
+const p$1 = [m$1];
+const _data$4 = {
+	conditions: [
+		[c$4, [l$1]],
+		[c$4, p$1],
+		[
+			"aws.partition",
+			p$1,
+			d$4
+		],
+		[e$4, [{ [q$1]: "UseFIPS" }, b$4]],
+		[e$4, [{ [q$1]: "UseDualStack" }, b$4]],
+		[f$4, [m$1, "aws-global"]],
+		[e$4, [{ [q$1]: "UseGlobalEndpoint" }, b$4]],
+		[f$4, [m$1, "eu-central-1"]],
+		[e$4, [{
+			fn: g$4,
+			argv: [n$1, "supportsDualStack"]
+		}, b$4]],
+		[e$4, [{
+			fn: g$4,
+			argv: [n$1, "supportsFIPS"]
+		}, b$4]],
+		[f$4, [m$1, "ap-south-1"]],
+		[f$4, [m$1, "eu-north-1"]],
+		[f$4, [m$1, "eu-west-1"]],
+		[f$4, [m$1, "eu-west-2"]],
+		[f$4, [m$1, "eu-west-3"]],
+		[f$4, [m$1, "sa-east-1"]],
+		[f$4, [m$1, h$4]],
+		[f$4, [m$1, "us-east-2"]],
+		[f$4, [m$1, "us-west-2"]],
+		[f$4, [m$1, "us-west-1"]],
+		[f$4, [m$1, "ca-central-1"]],
+		[f$4, [m$1, "ap-southeast-1"]],
+		[f$4, [m$1, "ap-northeast-1"]],
+		[f$4, [m$1, "ap-southeast-2"]],
+		[f$4, [{
+			fn: g$4,
+			argv: [n$1, "name"]
+		}, "aws-us-gov"]]
+	],
+	results: [
+		[a$4],
+		["https://sts.amazonaws.com", { authSchemes: [{
+			name: i$4,
+			signingName: j$4,
+			signingRegion: h$4
+		}] }],
+		[k$4, { authSchemes: [{
+			name: i$4,
+			signingName: j$4,
+			signingRegion: "{Region}"
+		}] }],
+		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[l$1, o$1],
+		["https://sts-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://sts.{Region}.amazonaws.com", o$1],
+		["https://sts-fips.{Region}.{PartitionResult#dnsSuffix}", o$1],
+		[a$4, "FIPS is enabled but this partition does not support FIPS"],
+		["https://sts.{Region}.{PartitionResult#dualStackDnsSuffix}", o$1],
+		[a$4, "DualStack is enabled but this partition does not support DualStack"],
+		[k$4, o$1],
+		[a$4, "Invalid Configuration: Missing Region"]
+	]
+};
+const root$4 = 2;
+const nodes$4 = new Int32Array([
+	-1,
+	1,
+	-1,
+	0,
+	30,
+	3,
+	1,
+	4,
+	100000014,
+	2,
+	5,
+	100000014,
+	3,
+	25,
+	6,
+	4,
+	24,
+	7,
+	5,
+	100000001,
+	8,
+	6,
+	9,
+	100000013,
+	7,
+	100000001,
+	10,
+	10,
+	100000001,
+	11,
+	11,
+	100000001,
+	12,
+	12,
+	100000001,
+	13,
+	13,
+	100000001,
+	14,
+	14,
+	100000001,
+	15,
+	15,
+	100000001,
+	16,
+	16,
+	100000001,
+	17,
+	17,
+	100000001,
+	18,
+	18,
+	100000001,
+	19,
+	19,
+	100000001,
+	20,
+	20,
+	100000001,
+	21,
+	21,
+	100000001,
+	22,
+	22,
+	100000001,
+	23,
+	23,
+	100000001,
+	100000002,
+	8,
+	100000011,
+	100000012,
+	4,
+	28,
+	26,
+	9,
+	27,
+	100000010,
+	24,
+	100000008,
+	100000009,
+	8,
+	29,
+	100000007,
+	9,
+	100000006,
+	100000007,
+	3,
+	100000003,
+	31,
+	4,
+	100000004,
+	100000005
+]);
+const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/endpointResolver.js
+const cache$4 = new EndpointCache({
+	size: 50,
+	params: [
+		"Endpoint",
+		"Region",
+		"UseDualStack",
+		"UseFIPS",
+		"UseGlobalEndpoint"
+	]
+});
+const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
+	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+		endpointParams,
+		logger: context.logger
+	}));
+};
+customEndpointFunctions.aws = awsEndpointFunctions;
+// node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthSchemeProvider.js
+const createEndpointRuleSetHttpAuthSchemeParametersProvider = (defaultHttpAuthSchemeParametersProvider) => async (config, context, input) => {
+	if (!input) throw new Error("Could not find `input` for `defaultEndpointRuleSetHttpAuthSchemeParametersProvider`");
+	const defaultParameters = await defaultHttpAuthSchemeParametersProvider(config, context, input);
+	const instructionsFn = getSmithyContext(context)?.commandInstance?.constructor?.getEndpointParameterInstructions;
+	if (!instructionsFn) throw new Error(`getEndpointParameterInstructions() is not defined on '${context.commandName}'`);
+	const endpointParameters = await resolveParams(input, { getEndpointParameterInstructions: instructionsFn }, config);
+	return Object.assign(defaultParameters, endpointParameters);
+};
+const _defaultSTSHttpAuthSchemeParametersProvider = async (config, context, input) => {
+	return {
+		operation: getSmithyContext(context).operation,
+		region: await normalizeProvider$1(config.region)() || (() => {
+			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
+		})()
+	};
+};
+const defaultSTSHttpAuthSchemeParametersProvider = createEndpointRuleSetHttpAuthSchemeParametersProvider(_defaultSTSHttpAuthSchemeParametersProvider);
+function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createAwsAuthSigv4aHttpAuthOption(authParameters) {
+	return {
+		schemeId: "aws.auth#sigv4a",
+		signingProperties: {
+			name: "sts",
+			region: authParameters.region
+		},
+		propertiesExtractor: (config, context) => ({ signingProperties: {
+			config,
+			context
+		} })
+	};
+}
+function createSmithyApiNoAuthHttpAuthOption(authParameters) {
+	return { schemeId: "smithy.api#noAuth" };
+}
+const createEndpointRuleSetHttpAuthSchemeProvider = (defaultEndpointResolver, defaultHttpAuthSchemeResolver, createHttpAuthOptionFunctions) => {
+	const endpointRuleSetHttpAuthSchemeProvider = (authParameters) => {
+		const authSchemes = defaultEndpointResolver(authParameters).properties?.authSchemes;
+		if (!authSchemes) return defaultHttpAuthSchemeResolver(authParameters);
+		const options = [];
+		for (const scheme of authSchemes) {
+			const { name: resolvedName, properties = {}, ...rest } = scheme;
+			const name = resolvedName.toLowerCase();
+			if (resolvedName !== name) console.warn(`HttpAuthScheme has been normalized with lowercasing: '${resolvedName}' to '${name}'`);
+			let schemeId;
+			if (name === "sigv4a") {
+				schemeId = "aws.auth#sigv4a";
+				const sigv4Present = authSchemes.find((s) => {
+					const name = s.name.toLowerCase();
+					return name !== "sigv4a" && name.startsWith("sigv4");
+				});
+				if (SignatureV4MultiRegion.sigv4aDependency() === "none" && sigv4Present) continue;
+			} else if (name.startsWith("sigv4")) schemeId = "aws.auth#sigv4";
+			else throw new Error(`Unknown HttpAuthScheme found in '@smithy.rules#endpointRuleSet': '${name}'`);
+			const createOption = createHttpAuthOptionFunctions[schemeId];
+			if (!createOption) throw new Error(`Could not find HttpAuthOption create function for '${schemeId}'`);
+			const option = createOption(authParameters);
+			option.schemeId = schemeId;
+			option.signingProperties = {
+				...option.signingProperties || {},
+				...rest,
+				...properties
+			};
+			options.push(option);
+		}
+		return options;
+	};
+	return endpointRuleSetHttpAuthSchemeProvider;
+};
+const _defaultSTSHttpAuthSchemeProvider = (authParameters) => {
+	const options = [];
+	switch (authParameters.operation) {
+		case "AssumeRoleWithSAML":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		case "AssumeRoleWithWebIdentity":
+			options.push(createSmithyApiNoAuthHttpAuthOption(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+			break;
+		default:
+			options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+			options.push(createAwsAuthSigv4aHttpAuthOption(authParameters));
+	}
+	return options;
+};
+const defaultSTSHttpAuthSchemeProvider = createEndpointRuleSetHttpAuthSchemeProvider(defaultEndpointResolver$4, _defaultSTSHttpAuthSchemeProvider, {
+	"aws.auth#sigv4": createAwsAuthSigv4HttpAuthOption$4,
+	"aws.auth#sigv4a": createAwsAuthSigv4aHttpAuthOption,
+	"smithy.api#noAuth": createSmithyApiNoAuthHttpAuthOption
+});
+const resolveHttpAuthSchemeConfig$4 = (config) => {
+	const config_0 = resolveAwsSdkSigV4Config(config);
+	const config_1 = resolveAwsSdkSigV4AConfig(config_0);
+	return Object.assign(config_1, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
+};
+// node_modules/@aws-sdk/client-sts/dist-es/endpoint/EndpointParameters.js
+const resolveClientEndpointParameters$4 = (options) => {
+	return Object.assign(options, {
+		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
+		useFipsEndpoint: options.useFipsEndpoint ?? false,
+		useGlobalEndpoint: options.useGlobalEndpoint ?? false,
+		defaultSigningName: "sts"
+	});
+};
+const commonParams$4 = {
+	UseGlobalEndpoint: {
+		type: "builtInParams",
+		name: "useGlobalEndpoint"
+	},
+	UseFIPS: {
+		type: "builtInParams",
+		name: "useFipsEndpoint"
+	},
+	Endpoint: {
+		type: "builtInParams",
+		name: "endpoint"
+	},
+	Region: {
+		type: "builtInParams",
+		name: "region"
+	},
+	UseDualStack: {
+		type: "builtInParams",
+		name: "useDualstackEndpoint"
+	}
+};
+// node_modules/@aws-sdk/client-sts/package.json
+var version$4 = "3.1173.0";
 // node_modules/@aws-sdk/client-sts/dist-es/models/STSServiceException.js
 var STSServiceException = class STSServiceException extends ServiceException {
 	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.sts#STSServiceException";
@@ -10241,7 +23836,7 @@ const _FPA = "FederatedProviderArn";
 const _GCI = "GetCallerIdentity";
 const _GCIR = "GetCallerIdentityRequest";
 const _GCIRe = "GetCallerIdentityResponse";
-const _I$3 = "Issuer";
+const _I$2 = "Issuer";
 const _IAME = "InvalidAuthorizationMessageException";
 const _ICAE = "InvalidContextAssertionException";
 const _IDPCEE = "IDPCommunicationErrorException";
@@ -10251,19 +23846,19 @@ const _IP$2 = "IdentityProvider";
 const _ISCE = "InvalidSubjectCredentialsException";
 const _ISLE = "InsufficientSessionLifetimeException";
 const _JWTPSEE = "JWTPayloadSizeExceededException";
-const _K$4 = "Key";
+const _K$3 = "Key";
 const _MPDE$2 = "MalformedPolicyDocumentException";
 const _MSTS = "MinimumSessionTokenSize";
-const _OI$1 = "OriginIdentity";
+const _OI = "OriginIdentity";
 const _OWIFDE = "OutboundWebIdentityFederationDisabledException";
-const _P$3 = "Policy";
+const _P$2 = "Policy";
 const _PA = "PolicyArns";
 const _PAro = "ProviderArn";
 const _PC$1 = "ProvidedContexts";
 const _PCLT = "ProvidedContextsListType";
-const _PCr$1 = "ProvidedContext";
+const _PCr = "ProvidedContext";
 const _PDT = "PolicyDescriptorType";
-const _PI$1 = "ProviderId";
+const _PI = "ProviderId";
 const _PPS = "PackedPolicySize";
 const _PPTLE = "PackedPolicyTooLargeException";
 const _Pr = "Provider";
@@ -10274,20 +23869,20 @@ const _S$1 = "Subject";
 const _SAK = "SecretAccessKey";
 const _SDEE = "SessionDurationEscalationException";
 const _SFWIT = "SubjectFromWebIdentityToken";
-const _SI$2 = "SourceIdentity";
+const _SI$1 = "SourceIdentity";
 const _SN$1 = "SerialNumber";
 const _ST$1 = "SubjectType";
 const _STS = "SessionTokenSize";
 const _STU = "SessionTokenUtilization";
 const _STe = "SessionToken";
-const _T$4 = "Tags";
+const _T$3 = "Tags";
 const _TC = "TokenCode";
 const _TCr = "TransactionContext";
 const _TIPC = "TrustedIdentityPropagationContext";
 const _TTK = "TransitiveTagKeys";
-const _Ta$2 = "Tag";
-const _UI$1 = "UserId";
-const _V$3 = "Value";
+const _Ta$1 = "Tag";
+const _UI = "UserId";
+const _V$2 = "Value";
 const _WIT = "WebIdentityToken";
 const _a = "arn";
 const _aKST = "accessKeySecretType";
@@ -10295,269 +23890,269 @@ const _aQE$4 = "awsQueryError";
 const _c$4 = "client";
 const _cTT = "clientTokenType";
 const _e$4 = "error";
-const _hE$4 = "httpError";
-const _m$5 = "message";
+const _hE$3 = "httpError";
+const _m$4 = "message";
 const _oIIT = "originIdentityIssuerType";
 const _oIST = "originIdentitySubjectType";
 const _oISTT = "originIdentitySubjectTypeType";
 const _pDLT = "policyDescriptorListType";
-const _s$5 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
+const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.sts";
 const _tCIPMT = "transactionContextIdentityProviderMapType";
 const _tCVT = "transactionContextValueType";
 const _tLT$1 = "tagListType";
-const n0$5 = "com.amazonaws.sts";
-const _s_registry$5 = new TypeRegistry(_s$5);
+const n0$4 = "com.amazonaws.sts";
+const _s_registry$4 = new TypeRegistry(_s$4);
 var STSServiceException$ = [
 	-3,
-	_s$5,
+	_s$4,
 	"STSServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$5.registerError(STSServiceException$, STSServiceException);
-const n0_registry$4 = new TypeRegistry(n0$5);
+_s_registry$4.registerError(STSServiceException$, STSServiceException);
+const n0_registry$4 = new TypeRegistry(n0$4);
 var ExpiredTokenException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_ETE,
 	{
 		[_aQE$4]: [`ExpiredTokenException`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(ExpiredTokenException$, ExpiredTokenException);
 var ExpiredTradeInTokenException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_ETITE,
 	{
 		[_aQE$4]: [`ExpiredTradeInTokenException`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(ExpiredTradeInTokenException$, ExpiredTradeInTokenException);
 var IDPCommunicationErrorException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_IDPCEE,
 	{
 		[_aQE$4]: [`IDPCommunicationError`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(IDPCommunicationErrorException$, IDPCommunicationErrorException);
 var IDPRejectedClaimException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_IDPRCE,
 	{
 		[_aQE$4]: [`IDPRejectedClaim`, 403],
 		[_e$4]: _c$4,
-		[_hE$4]: 403
+		[_hE$3]: 403
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(IDPRejectedClaimException$, IDPRejectedClaimException);
 var InsufficientSessionLifetimeException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_ISLE,
 	{
 		[_aQE$4]: [`InsufficientSessionLifetime`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(InsufficientSessionLifetimeException$, InsufficientSessionLifetimeException);
 var InvalidAuthorizationMessageException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_IAME,
 	{
 		[_aQE$4]: [`InvalidAuthorizationMessageException`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(InvalidAuthorizationMessageException$, InvalidAuthorizationMessageException);
 var InvalidContextAssertionException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_ICAE,
 	{
 		[_aQE$4]: [`InvalidContextAssertion`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(InvalidContextAssertionException$, InvalidContextAssertionException);
 var InvalidIdentityTokenException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_IITE$1,
 	{
 		[_aQE$4]: [`InvalidIdentityToken`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(InvalidIdentityTokenException$, InvalidIdentityTokenException);
 var InvalidSubjectCredentialsException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_ISCE,
 	{
 		[_aQE$4]: [`InvalidSubjectCredentials`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(InvalidSubjectCredentialsException$, InvalidSubjectCredentialsException);
 var JWTPayloadSizeExceededException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_JWTPSEE,
 	{
 		[_aQE$4]: [`JWTPayloadSizeExceededException`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(JWTPayloadSizeExceededException$, JWTPayloadSizeExceededException);
 var MalformedPolicyDocumentException$$2 = [
 	-3,
-	n0$5,
+	n0$4,
 	_MPDE$2,
 	{
 		[_aQE$4]: [`MalformedPolicyDocument`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(MalformedPolicyDocumentException$$2, MalformedPolicyDocumentException$2);
 var OutboundWebIdentityFederationDisabledException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_OWIFDE,
 	{
 		[_aQE$4]: [`OutboundWebIdentityFederationDisabledException`, 403],
 		[_e$4]: _c$4,
-		[_hE$4]: 403
+		[_hE$3]: 403
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(OutboundWebIdentityFederationDisabledException$, OutboundWebIdentityFederationDisabledException);
 var PackedPolicyTooLargeException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_PPTLE,
 	{
 		[_aQE$4]: [`PackedPolicyTooLarge`, 400],
 		[_e$4]: _c$4,
-		[_hE$4]: 400
+		[_hE$3]: 400
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(PackedPolicyTooLargeException$, PackedPolicyTooLargeException);
 var RegionDisabledException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_RDE,
 	{
 		[_aQE$4]: [`RegionDisabledException`, 403],
 		[_e$4]: _c$4,
-		[_hE$4]: 403
+		[_hE$3]: 403
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(RegionDisabledException$, RegionDisabledException);
 var SessionDurationEscalationException$ = [
 	-3,
-	n0$5,
+	n0$4,
 	_SDEE,
 	{
 		[_aQE$4]: [`SessionDurationEscalationException`, 403],
 		[_e$4]: _c$4,
-		[_hE$4]: 403
+		[_hE$3]: 403
 	},
-	[_m$5],
+	[_m$4],
 	[0]
 ];
 n0_registry$4.registerError(SessionDurationEscalationException$, SessionDurationEscalationException);
-const errorTypeRegistries$5 = [_s_registry$5, n0_registry$4];
+const errorTypeRegistries$4 = [_s_registry$4, n0_registry$4];
 var accessKeySecretType = [
 	0,
-	n0$5,
+	n0$4,
 	_aKST,
 	8,
 	0
 ];
 var clientTokenType = [
 	0,
-	n0$5,
+	n0$4,
 	_cTT,
 	8,
 	0
 ];
 var originIdentityIssuerType = [
 	0,
-	n0$5,
+	n0$4,
 	_oIIT,
 	8,
 	0
 ];
 var originIdentitySubjectType = [
 	0,
-	n0$5,
+	n0$4,
 	_oIST,
 	8,
 	0
 ];
 var originIdentitySubjectTypeType = [
 	0,
-	n0$5,
+	n0$4,
 	_oISTT,
 	8,
 	0
 ];
 var transactionContextValueType = [
 	0,
-	n0$5,
+	n0$4,
 	_tCVT,
 	8,
 	0
 ];
 var AssumedRoleUser$ = [
 	3,
-	n0$5,
+	n0$4,
 	_ARU,
 	0,
 	[_ARI, _A$2],
@@ -10566,21 +24161,21 @@ var AssumedRoleUser$ = [
 ];
 var AssumeRoleRequest$ = [
 	3,
-	n0$5,
+	n0$4,
 	_ARR,
 	0,
 	[
 		_RA,
 		_RSN,
 		_PA,
-		_P$3,
+		_P$2,
 		_DS$2,
-		_T$4,
+		_T$3,
 		_TTK,
 		_EI,
 		_SN$1,
 		_TC,
-		_SI$2,
+		_SI$1,
 		_PC$1,
 		_MSTS
 	],
@@ -10603,14 +24198,14 @@ var AssumeRoleRequest$ = [
 ];
 var AssumeRoleResponse$ = [
 	3,
-	n0$5,
+	n0$4,
 	_ARRs,
 	0,
 	[
 		_C$1,
 		_ARU,
 		_PPS,
-		_SI$2,
+		_SI$1,
 		_STU,
 		_STS
 	],
@@ -10625,16 +24220,16 @@ var AssumeRoleResponse$ = [
 ];
 var AssumeRoleWithWebIdentityRequest$ = [
 	3,
-	n0$5,
+	n0$4,
 	_ARWWIR,
 	0,
 	[
 		_RA,
 		_RSN,
 		_WIT,
-		_PI$1,
+		_PI,
 		_PA,
-		_P$3,
+		_P$2,
 		_DS$2,
 		_MSTS
 	],
@@ -10652,7 +24247,7 @@ var AssumeRoleWithWebIdentityRequest$ = [
 ];
 var AssumeRoleWithWebIdentityResponse$ = [
 	3,
-	n0$5,
+	n0$4,
 	_ARWWIRs,
 	0,
 	[
@@ -10662,7 +24257,7 @@ var AssumeRoleWithWebIdentityResponse$ = [
 		_PPS,
 		_Pr,
 		_Au,
-		_SI$2,
+		_SI$1,
 		_STU,
 		_STS,
 		_TIPC
@@ -10682,7 +24277,7 @@ var AssumeRoleWithWebIdentityResponse$ = [
 ];
 var Credentials$ = [
 	3,
-	n0$5,
+	n0$4,
 	_C$1,
 	0,
 	[
@@ -10701,7 +24296,7 @@ var Credentials$ = [
 ];
 var GetCallerIdentityRequest$ = [
 	3,
-	n0$5,
+	n0$4,
 	_GCIR,
 	0,
 	[],
@@ -10709,11 +24304,11 @@ var GetCallerIdentityRequest$ = [
 ];
 var GetCallerIdentityResponse$ = [
 	3,
-	n0$5,
+	n0$4,
 	_GCIRe,
 	0,
 	[
-		_UI$1,
+		_UI,
 		_Ac,
 		_A$2
 	],
@@ -10725,13 +24320,13 @@ var GetCallerIdentityResponse$ = [
 ];
 var OriginIdentity$ = [
 	3,
-	n0$5,
-	_OI$1,
+	n0$4,
+	_OI,
 	0,
 	[
 		_S$1,
 		_ST$1,
-		_I$3,
+		_I$2,
 		_FPA
 	],
 	[
@@ -10743,7 +24338,7 @@ var OriginIdentity$ = [
 ];
 var PolicyDescriptorType$ = [
 	3,
-	n0$5,
+	n0$4,
 	_PDT,
 	0,
 	[_a],
@@ -10751,24 +24346,24 @@ var PolicyDescriptorType$ = [
 ];
 var ProvidedContext$ = [
 	3,
-	n0$5,
-	_PCr$1,
+	n0$4,
+	_PCr,
 	0,
 	[_PAro, _CA],
 	[0, 0]
 ];
-var Tag$$3 = [
+var Tag$$2 = [
 	3,
-	n0$5,
-	_Ta$2,
+	n0$4,
+	_Ta$1,
 	0,
-	[_K$4, _V$3],
+	[_K$3, _V$2],
 	[0, 0],
 	2
 ];
 var TransactionContext$ = [
 	3,
-	n0$5,
+	n0$4,
 	_TCr,
 	0,
 	[_IP$2],
@@ -10776,36 +24371,36 @@ var TransactionContext$ = [
 ];
 var TrustedIdentityPropagationContext$ = [
 	3,
-	n0$5,
+	n0$4,
 	_TIPC,
 	8,
-	[_OI$1, _TCr],
+	[_OI, _TCr],
 	[[() => OriginIdentity$, 0], [() => TransactionContext$, 0]]
 ];
 var policyDescriptorListType = [
 	1,
-	n0$5,
+	n0$4,
 	_pDLT,
 	0,
 	() => PolicyDescriptorType$
 ];
 var ProvidedContextsListType = [
 	1,
-	n0$5,
+	n0$4,
 	_PCLT,
 	0,
 	() => ProvidedContext$
 ];
 var tagListType$1 = [
 	1,
-	n0$5,
+	n0$4,
 	_tLT$1,
 	0,
-	() => Tag$$3
+	() => Tag$$2
 ];
 var transactionContextIdentityProviderMapType = [
 	2,
-	n0$5,
+	n0$4,
 	_tCIPMT,
 	0,
 	[0, 0],
@@ -10813,7 +24408,7 @@ var transactionContextIdentityProviderMapType = [
 ];
 var AssumeRole$ = [
 	9,
-	n0$5,
+	n0$4,
 	_AR,
 	0,
 	() => AssumeRoleRequest$,
@@ -10821,7 +24416,7 @@ var AssumeRole$ = [
 ];
 var AssumeRoleWithWebIdentity$ = [
 	9,
-	n0$5,
+	n0$4,
 	_ARWWI,
 	0,
 	() => AssumeRoleWithWebIdentityRequest$,
@@ -10829,20 +24424,20 @@ var AssumeRoleWithWebIdentity$ = [
 ];
 var GetCallerIdentity$ = [
 	9,
-	n0$5,
+	n0$4,
 	_GCI,
 	0,
 	() => GetCallerIdentityRequest$,
 	() => GetCallerIdentityResponse$
 ];
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.shared.js
-const getRuntimeConfig$11 = (config) => {
+const getRuntimeConfig$9 = (config) => {
 	return {
 		apiVersion: "2011-06-15",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$5,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultSTSHttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
@@ -10866,7 +24461,7 @@ const getRuntimeConfig$11 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.sts",
-			errorTypeRegistries: errorTypeRegistries$5,
+			errorTypeRegistries: errorTypeRegistries$4,
 			xmlNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 			version: "2011-06-15",
 			serviceTarget: "AWSSecurityTokenServiceV20110615"
@@ -10880,11 +24475,11 @@ const getRuntimeConfig$11 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeConfig.js
-const getRuntimeConfig$10 = (config) => {
+const getRuntimeConfig$8 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
 	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$11(config);
+	const clientSharedValues = getRuntimeConfig$9(config);
 	emitWarningIfUnsupportedVersion$1(process.version);
 	const loaderConfig = {
 		profile: config?.profile,
@@ -10901,7 +24496,7 @@ const getRuntimeConfig$10 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 3e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$6
+			clientVersion: version$4
 		}),
 		httpAuthSchemes: config?.httpAuthSchemes ?? [
 			{
@@ -10938,7 +24533,7 @@ const getRuntimeConfig$10 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
+const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
 	let _credentials = runtimeConfig.credentials;
@@ -10965,7 +24560,7 @@ const getHttpAuthExtensionConfiguration$5 = (runtimeConfig) => {
 		}
 	};
 };
-const resolveHttpAuthRuntimeConfig$5 = (config) => {
+const resolveHttpAuthRuntimeConfig$4 = (config) => {
 	return {
 		httpAuthSchemes: config.httpAuthSchemes(),
 		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
@@ -10973,24 +24568,24 @@ const resolveHttpAuthRuntimeConfig$5 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-sts/dist-es/runtimeExtensions.js
-const resolveRuntimeExtensions$5 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$5(runtimeConfig));
+const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
+	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$5(extensionConfiguration));
+	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
 };
 // node_modules/@aws-sdk/client-sts/dist-es/STSClient.js
 var STSClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$10(configuration || {});
+		const _config_0 = getRuntimeConfig$8(configuration || {});
 		super(_config_0);
 		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$5(_config_0));
+		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
 		const _config_3 = resolveRetryConfig(_config_2);
 		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
 		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$5(_config_6);
-		const _config_8 = resolveRuntimeExtensions$5(_config_7, configuration?.extensions || []);
+		const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
+		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
 		this.config = _config_8;
 		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
 		this.middlewareStack.use(getUserAgentPlugin(this.config));
@@ -11013,15 +24608,15 @@ var STSClient = class extends Client {
 	}
 };
 // node_modules/@aws-sdk/client-sts/dist-es/commandBuilder.js
-const command$5 = makeBuilder(commonParams$5, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
-const _ep0$5 = {};
-const _mw0$5 = (Command, cs, config, o) => [];
+const command$4 = makeBuilder(commonParams$4, "AWSSecurityTokenServiceV20110615", "STSClient", getEndpointPlugin);
+const _ep0$4 = {};
+const _mw0$4 = (Command, cs, config, o) => [];
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleCommand.js
-var AssumeRoleCommand = class extends command$5(_ep0$5, _mw0$5, "AssumeRole", AssumeRole$) {};
+var AssumeRoleCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRole", AssumeRole$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/AssumeRoleWithWebIdentityCommand.js
-var AssumeRoleWithWebIdentityCommand = class extends command$5(_ep0$5, _mw0$5, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
+var AssumeRoleWithWebIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "AssumeRoleWithWebIdentity", AssumeRoleWithWebIdentity$) {};
 // node_modules/@aws-sdk/client-sts/dist-es/commands/GetCallerIdentityCommand.js
-var GetCallerIdentityCommand = class extends command$5(_ep0$5, _mw0$5, "GetCallerIdentity", GetCallerIdentity$) {};
+var GetCallerIdentityCommand = class extends command$4(_ep0$4, _mw0$4, "GetCallerIdentity", GetCallerIdentity$) {};
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthSchemeProvider.js
 const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
@@ -11031,7 +24626,7 @@ const defaultAutoScalingHttpAuthSchemeParametersProvider = async (config, contex
 		})()
 	};
 };
-function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
+function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
 	return {
 		schemeId: "aws.auth#sigv4",
 		signingProperties: {
@@ -11047,23 +24642,23 @@ function createAwsAuthSigv4HttpAuthOption$4(authParameters) {
 const defaultAutoScalingHttpAuthSchemeProvider = (authParameters) => {
 	const options = [];
 	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$4(authParameters));
+		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
 	}
 	return options;
 };
-const resolveHttpAuthSchemeConfig$4 = (config) => {
+const resolveHttpAuthSchemeConfig$3 = (config) => {
 	const config_0 = resolveAwsSdkSigV4Config(config);
 	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$4 = (options) => {
+const resolveClientEndpointParameters$3 = (options) => {
 	return Object.assign(options, {
 		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
 		useFipsEndpoint: options.useFipsEndpoint ?? false,
 		defaultSigningName: "autoscaling"
 	});
 };
-const commonParams$4 = {
+const commonParams$3 = {
 	UseFIPS: {
 		type: "builtInParams",
 		name: "useFipsEndpoint"
@@ -11082,61 +24677,61 @@ const commonParams$4 = {
 	}
 };
 // node_modules/@aws-sdk/client-auto-scaling/package.json
-var version$5 = "3.1169.0";
+var version$3 = "3.1169.0";
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/bdd.js
-const k$4 = "ref";
-const a$4 = -1;
-const b$4 = true;
-const c$4 = "isSet";
-const d$4 = "PartitionResult";
-const e$4 = "booleanEquals";
-const f$4 = "getAttr";
-const g$4 = { [k$4]: "Endpoint" };
-const h$4 = { [k$4]: d$4 };
-const i$4 = {};
-const j$4 = [{ [k$4]: "Region" }];
-const _data$4 = {
+const k$3 = "ref";
+const a$3 = -1;
+const b$3 = true;
+const c$3 = "isSet";
+const d$3 = "PartitionResult";
+const e$3 = "booleanEquals";
+const f$3 = "getAttr";
+const g$3 = { [k$3]: "Endpoint" };
+const h$3 = { [k$3]: d$3 };
+const i$3 = {};
+const j$3 = [{ [k$3]: "Region" }];
+const _data$3 = {
 	conditions: [
-		[c$4, [g$4]],
-		[c$4, j$4],
+		[c$3, [g$3]],
+		[c$3, j$3],
 		[
 			"aws.partition",
-			j$4,
-			d$4
+			j$3,
+			d$3
 		],
-		[e$4, [{ [k$4]: "UseFIPS" }, b$4]],
-		[e$4, [{ [k$4]: "UseDualStack" }, b$4]],
-		[e$4, [{
-			fn: f$4,
-			argv: [h$4, "supportsDualStack"]
-		}, b$4]],
-		[e$4, [{
-			fn: f$4,
-			argv: [h$4, "supportsFIPS"]
-		}, b$4]],
+		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
+		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsDualStack"]
+		}, b$3]],
+		[e$3, [{
+			fn: f$3,
+			argv: [h$3, "supportsFIPS"]
+		}, b$3]],
 		["stringEquals", [{
-			fn: f$4,
-			argv: [h$4, "name"]
+			fn: f$3,
+			argv: [h$3, "name"]
 		}, "aws-us-gov"]]
 	],
 	results: [
-		[a$4],
-		[a$4, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$4, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$4, i$4],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
-		[a$4, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://autoscaling.{Region}.amazonaws.com", i$4],
-		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$4],
-		[a$4, "FIPS is enabled but this partition does not support FIPS"],
-		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$4],
-		[a$4, "DualStack is enabled but this partition does not support DualStack"],
-		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$4],
-		[a$4, "Invalid Configuration: Missing Region"]
+		[a$3],
+		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
+		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
+		[g$3, i$3],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
+		["https://autoscaling.{Region}.amazonaws.com", i$3],
+		["https://autoscaling-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "FIPS is enabled but this partition does not support FIPS"],
+		["https://autoscaling.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
+		[a$3, "DualStack is enabled but this partition does not support DualStack"],
+		["https://autoscaling.{Region}.{PartitionResult#dnsSuffix}", i$3],
+		[a$3, "Invalid Configuration: Missing Region"]
 	]
 };
-const root$4 = 2;
-const nodes$4 = new Int32Array([
+const root$3 = 2;
+const nodes$3 = new Int32Array([
 	-1,
 	1,
 	-1,
@@ -11180,9 +24775,9 @@ const nodes$4 = new Int32Array([
 	100000002,
 	100000003
 ]);
-const bdd$4 = BinaryDecisionDiagram.from(nodes$4, root$4, _data$4.conditions, _data$4.results);
+const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/endpoint/endpointResolver.js
-const cache$4 = new EndpointCache({
+const cache$3 = new EndpointCache({
 	size: 50,
 	params: [
 		"Endpoint",
@@ -11191,8 +24786,8 @@ const cache$4 = new EndpointCache({
 		"UseFIPS"
 	]
 });
-const defaultEndpointResolver$4 = (endpointParams, context = {}) => {
-	return cache$4.get(endpointParams, () => decideEndpoint(bdd$4, {
+const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
+	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
 		endpointParams,
 		logger: context.logger
 	}));
@@ -11368,11 +24963,11 @@ var IrreversibleInstanceRefreshFault = class IrreversibleInstanceRefreshFault ex
 	}
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/schemas/schemas_0.js
-const _AC$1 = "AcceleratorCount";
-const _ACR$1 = "AcceleratorCountRequest";
+const _AC = "AcceleratorCount";
+const _ACR = "AcceleratorCountRequest";
 const _AEF = "AlreadyExistsFault";
 const _AIRNFF = "ActiveInstanceRefreshNotFoundFault";
-const _AIT$1 = "AllowedInstanceTypes";
+const _AIT = "AllowedInstanceTypes";
 const _AM = "AcceleratorManufacturers";
 const _ANc = "AcceleratorNames";
 const _APIA = "AssociatePublicIpAddress";
@@ -11383,45 +24978,45 @@ const _ASGNT = "AutoScalingGroupNamesType";
 const _ASGNu = "AutoScalingGroupNames";
 const _ASGT = "AutoScalingGroupsType";
 const _ASGu = "AutoScalingGroups";
-const _ATMMB$1 = "AcceleratorTotalMemoryMiB";
-const _ATMMBR$1 = "AcceleratorTotalMemoryMiBRequest";
-const _ATcc$1 = "AcceleratorTypes";
-const _AZ$1 = "AvailabilityZones";
+const _ATMMB = "AcceleratorTotalMemoryMiB";
+const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
+const _ATcc = "AcceleratorTypes";
+const _AZ = "AvailabilityZones";
 const _AZD = "AvailabilityZoneDistribution";
-const _AZI$1 = "AvailabilityZoneIds";
+const _AZI = "AvailabilityZoneIds";
 const _AZIP = "AvailabilityZoneImpairmentPolicy";
-const _AZIv$1 = "AvailabilityZoneId";
-const _AZv$1 = "AvailabilityZone";
-const _BDM$1 = "BlockDeviceMapping";
-const _BDMl$1 = "BlockDeviceMappings";
-const _BEBM$1 = "BaselineEbsBandwidthMbps";
-const _BEBMR$1 = "BaselineEbsBandwidthMbpsRequest";
-const _BM$1 = "BareMetal";
-const _BP$1 = "BurstablePerformance";
-const _BPF$1 = "BaselinePerformanceFactors";
-const _BPFR$1 = "BaselinePerformanceFactorsRequest";
+const _AZIv = "AvailabilityZoneId";
+const _AZv = "AvailabilityZone";
+const _BDM = "BlockDeviceMapping";
+const _BDMl = "BlockDeviceMappings";
+const _BEBM = "BaselineEbsBandwidthMbps";
+const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
+const _BM = "BareMetal";
+const _BP = "BurstablePerformance";
+const _BPF = "BaselinePerformanceFactors";
+const _BPFR = "BaselinePerformanceFactorsRequest";
 const _CDS = "CapacityDistributionStrategy";
 const _CLVPCI = "ClassicLinkVPCId";
 const _CLVPCSG = "ClassicLinkVPCSecurityGroups";
-const _CM$1 = "CpuManufacturers";
-const _CPFR$1 = "CpuPerformanceFactorRequest";
+const _CM = "CpuManufacturers";
+const _CPFR = "CpuPerformanceFactorRequest";
 const _CR = "CapacityRebalance";
-const _CRI$1 = "CapacityReservationIds";
-const _CRP$1 = "CapacityReservationPreference";
-const _CRRGA$1 = "CapacityReservationResourceGroupArns";
+const _CRI = "CapacityReservationIds";
+const _CRP = "CapacityReservationPreference";
+const _CRRGA = "CapacityReservationResourceGroupArns";
 const _CRS = "CapacityReservationSpecification";
-const _CRT$1 = "CapacityReservationTarget";
-const _CT$1 = "CreatedTime";
-const _Co$1 = "Context";
-const _Cp$1 = "Cpu";
+const _CRT = "CapacityReservationTarget";
+const _CT = "CreatedTime";
+const _Co = "Context";
+const _Cp = "Cpu";
 const _DASGe = "DescribeAutoScalingGroups";
 const _DC = "DesiredCapacity";
 const _DCT = "DesiredCapacityType";
 const _DCe = "DefaultCooldown";
 const _DIW = "DefaultInstanceWarmup";
 const _DLCe = "DescribeLaunchConfigurations";
-const _DN$1 = "DeviceName";
-const _DOT$1 = "DeleteOnTermination";
+const _DN = "DeviceName";
+const _DOT = "DeleteOnTermination";
 const _DP$1 = "DeletionProtection";
 const _DS$1 = "DistributionSegment";
 const _DSi = "DistributionSegments";
@@ -11429,46 +25024,46 @@ const _E$1 = "Ebs";
 const _EIT = "ExcludedInstanceTypes";
 const _EM$1 = "EnabledMetrics";
 const _EMn = "EnabledMetric";
-const _EO$1 = "EbsOptimized";
-const _En$1 = "Encrypted";
+const _EO = "EbsOptimized";
+const _En = "Encrypted";
 const _Ena = "Enabled";
-const _F$1 = "Filters";
-const _Fi$2 = "Filter";
-const _Gr$1 = "Granularity";
+const _F = "Filters";
+const _Fi$1 = "Filter";
+const _Gr = "Granularity";
 const _HCGP = "HealthCheckGracePeriod";
 const _HCT = "HealthCheckType";
-const _HE$1 = "HttpEndpoint";
-const _HPRHL$1 = "HttpPutResponseHopLimit";
-const _HS$1 = "HealthStatus";
-const _HT$1 = "HttpTokens";
-const _I$2 = "Instances";
+const _HE = "HttpEndpoint";
+const _HPRHL = "HttpPutResponseHopLimit";
+const _HS = "HealthStatus";
+const _HT = "HttpTokens";
+const _I$1 = "Instances";
 const _ICIPF = "IdempotentCallInProgressFault";
-const _ID$2 = "InstancesDistribution";
-const _IF$2 = "InstanceFamily";
+const _ID$1 = "InstancesDistribution";
+const _IF$1 = "InstanceFamily";
 const _IG = "InstanceGenerations";
-const _IIP$1 = "IamInstanceProfile";
+const _IIP = "IamInstanceProfile";
 const _IIRF = "IrreversibleInstanceRefreshFault";
-const _IIm$1 = "ImageId";
-const _IIn$1 = "IncludeInstances";
+const _IIm = "ImageId";
+const _IIn = "IncludeInstances";
 const _IIns = "InstanceId";
 const _ILP = "InstanceLifecyclePolicy";
 const _IM = "InstanceMonitoring";
-const _IMO$1 = "InstanceMetadataOptions";
+const _IMO = "InstanceMetadataOptions";
 const _IMP = "InstanceMaintenancePolicy";
-const _IMR$1 = "IncludeManagedResources";
+const _IMR = "IncludeManagedResources";
 const _INT$1 = "InvalidNextToken";
 const _IPME = "IdempotentParameterMismatchError";
 const _IRIPF = "InstanceRefreshInProgressFault";
 const _IRP = "InstanceReusePolicy";
 const _IRns = "InstanceRequirements";
-const _IT$2 = "InstanceType";
+const _IT$1 = "InstanceType";
 const _IZHCB = "ImpairedZoneHealthCheckBehavior";
 const _Ide = "Identifier";
-const _In$1 = "Instance";
-const _Io$1 = "Iops";
-const _K$3 = "Key";
-const _KI$3 = "KernelId";
-const _KN$1 = "KeyName";
+const _In = "Instance";
+const _Io = "Iops";
+const _K$2 = "Key";
+const _KI$2 = "KernelId";
+const _KN = "KeyName";
 const _LBN = "LoadBalancerNames";
 const _LC = "LaunchConfiguration";
 const _LCARN = "LaunchConfigurationARN";
@@ -11479,303 +25074,303 @@ const _LCT = "LaunchConfigurationsType";
 const _LCa = "LaunchConfigurations";
 const _LEF = "LimitExceededFault";
 const _LS = "LifecycleState";
-const _LST$1 = "LocalStorageTypes";
-const _LSo$1 = "LocalStorage";
-const _LT$2 = "LaunchTemplate";
-const _LTI$1 = "LaunchTemplateId";
-const _LTN$1 = "LaunchTemplateName";
+const _LST = "LocalStorageTypes";
+const _LSo = "LocalStorage";
+const _LT$1 = "LaunchTemplate";
+const _LTI = "LaunchTemplateId";
+const _LTN = "LaunchTemplateName";
 const _LTO = "LaunchTemplateOverrides";
-const _LTS$1 = "LaunchTemplateSpecification";
-const _M$4 = "Message";
-const _MGBPVC$1 = "MemoryGiBPerVCpu";
-const _MGBPVCR$1 = "MemoryGiBPerVCpuRequest";
+const _LTS = "LaunchTemplateSpecification";
+const _M$3 = "Message";
+const _MGBPVC = "MemoryGiBPerVCpu";
+const _MGBPVCR = "MemoryGiBPerVCpuRequest";
 const _MGPC = "MaxGroupPreparedCapacity";
 const _MHP = "MinHealthyPercentage";
 const _MHPa = "MaxHealthyPercentage";
 const _MIL = "MaxInstanceLifetime";
 const _MIP = "MixedInstancesPolicy";
-const _MMB$1 = "MemoryMiB";
-const _MMBR$1 = "MemoryMiBRequest";
-const _MO$1 = "MetadataOptions";
-const _MR$3 = "MaxRecords";
+const _MMB = "MemoryMiB";
+const _MMBR = "MemoryMiBRequest";
+const _MO = "MetadataOptions";
+const _MR$2 = "MaxRecords";
 const _MS = "MinSize";
-const _MSPAPOOODP$1 = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
+const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
 const _MSa = "MaxSize";
-const _Ma$1 = "Max";
+const _Ma = "Max";
 const _Met = "Metric";
 const _Mi = "Min";
-const _N$3 = "Name";
-const _NBG$1 = "NetworkBandwidthGbps";
-const _NBGR$1 = "NetworkBandwidthGbpsRequest";
-const _ND$1 = "NoDevice";
-const _NIC$1 = "NetworkInterfaceCount";
-const _NICR$1 = "NetworkInterfaceCountRequest";
+const _N$2 = "Name";
+const _NBG = "NetworkBandwidthGbps";
+const _NBGR = "NetworkBandwidthGbpsRequest";
+const _ND = "NoDevice";
+const _NIC = "NetworkInterfaceCount";
+const _NICR = "NetworkInterfaceCountRequest";
 const _NIPFSI = "NewInstancesProtectedFromScaleIn";
 const _NT$1 = "NextToken";
 const _O$1 = "Operator";
 const _ODAS = "OnDemandAllocationStrategy";
 const _ODBC = "OnDemandBaseCapacity";
-const _ODMPPOLP$1 = "OnDemandMaxPricePercentageOverLowestPrice";
+const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
 const _ODPABC = "OnDemandPercentageAboveBaseCapacity";
 const _Ov$1 = "Overrides";
 const _PAL = "PropagateAtLaunch";
 const _PC = "PredictedCapacity";
-const _PFRR$1 = "PerformanceFactorReferenceRequest";
-const _PFRSR$1 = "PerformanceFactorReferenceSetRequest";
+const _PFRR = "PerformanceFactorReferenceRequest";
+const _PFRSR = "PerformanceFactorReferenceSetRequest";
 const _PFSI = "ProtectedFromScaleIn";
 const _PG = "PlacementGroup";
 const _PNr = "ProcessName";
 const _PS = "PoolState";
 const _PT$1 = "PlacementTenancy";
 const _Pri = "Principal";
-const _R$3 = "References";
+const _R$2 = "References";
 const _RCF = "ResourceContentionFault";
-const _RHS$1 = "RequireHibernateSupport";
-const _RI$3 = "RamdiskId";
+const _RHS = "RequireHibernateSupport";
+const _RI$2 = "RamdiskId";
 const _RIUF = "ResourceInUseFault";
-const _RIe$1 = "ResourceId";
+const _RIe = "ResourceId";
 const _ROSI = "ReuseOnScaleIn";
 const _RT$1 = "RetentionTriggers";
-const _RTe$2 = "ResourceType";
+const _RTe$1 = "ResourceType";
 const _Re$1 = "Reference";
 const _S = "Status";
 const _SAIPF = "ScalingActivityInProgressFault";
 const _SAS = "SpotAllocationStrategy";
-const _SG$1 = "SecurityGroups";
-const _SI$1 = "SnapshotId";
+const _SG = "SecurityGroups";
+const _SI = "SnapshotId";
 const _SIP = "SpotInstancePools";
 const _SLRARN = "ServiceLinkedRoleARN";
 const _SLRF = "ServiceLinkedRoleFailure";
 const _SMP = "SpotMaxPrice";
-const _SMPPOLP$1 = "SpotMaxPricePercentageOverLowestPrice";
+const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
 const _SP = "SuspendedProcesses";
 const _SPp = "SpotPrice";
 const _SPu = "SuspendedProcess";
 const _SRu = "SuspensionReason";
-const _T$3 = "Tags";
+const _T$2 = "Tags";
 const _TCT = "TargetCapacityTypes";
 const _TD = "TagDescription";
 const _TDL = "TagDescriptionList";
 const _TGARN = "TargetGroupARNs";
 const _THA = "TerminateHookAbandon";
-const _TLSGB$1 = "TotalLocalStorageGB";
-const _TLSGBR$1 = "TotalLocalStorageGBRequest";
-const _TP$1 = "TerminationPolicies";
-const _TS$1 = "TrafficSources";
+const _TLSGB = "TotalLocalStorageGB";
+const _TLSGBR = "TotalLocalStorageGBRequest";
+const _TP = "TerminationPolicies";
+const _TS = "TrafficSources";
 const _TSI = "TrafficSourceIdentifier";
-const _Th$1 = "Throughput";
-const _Ty$2 = "Type";
-const _UD$1 = "UserData";
-const _V$2 = "Value";
-const _VCC$1 = "VCpuCount";
-const _VCCR$1 = "VCpuCountRequest";
-const _VN$1 = "VirtualName";
+const _Th = "Throughput";
+const _Ty$1 = "Type";
+const _UD = "UserData";
+const _V$1 = "Value";
+const _VCC = "VCpuCount";
+const _VCCR = "VCpuCountRequest";
+const _VN = "VirtualName";
 const _VPCZI = "VPCZoneIdentifier";
 const _VS = "VolumeSize";
-const _VT$2 = "VolumeType";
-const _Va$2 = "Values";
-const _Ve$2 = "Version";
-const _WC$1 = "WeightedCapacity";
+const _VT$1 = "VolumeType";
+const _Va$1 = "Values";
+const _Ve$1 = "Version";
+const _WC = "WeightedCapacity";
 const _WPC = "WarmPoolConfiguration";
 const _WPS = "WarmPoolSize";
 const _ZSE = "ZonalShiftEnabled";
 const _aQE$3 = "awsQueryError";
 const _c$3 = "client";
 const _e$3 = "error";
-const _hE$3 = "httpError";
-const _i$1 = "item";
-const _m$4 = "message";
-const _s$4 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
+const _hE$2 = "httpError";
+const _i = "item";
+const _m$3 = "message";
+const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.autoscaling";
 const _se$3 = "server";
-const _xN$2 = "xmlName";
-const n0$4 = "com.amazonaws.autoscaling";
-const _s_registry$4 = new TypeRegistry(_s$4);
+const _xN$1 = "xmlName";
+const n0$3 = "com.amazonaws.autoscaling";
+const _s_registry$3 = new TypeRegistry(_s$3);
 var AutoScalingServiceException$ = [
 	-3,
-	_s$4,
+	_s$3,
 	"AutoScalingServiceException",
 	0,
 	[],
 	[]
 ];
-_s_registry$4.registerError(AutoScalingServiceException$, AutoScalingServiceException);
-const n0_registry$3 = new TypeRegistry(n0$4);
+_s_registry$3.registerError(AutoScalingServiceException$, AutoScalingServiceException);
+const n0_registry$3 = new TypeRegistry(n0$3);
 var ActiveInstanceRefreshNotFoundFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_AIRNFF,
 	{
 		[_aQE$3]: [`ActiveInstanceRefreshNotFound`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(ActiveInstanceRefreshNotFoundFault$, ActiveInstanceRefreshNotFoundFault);
 var AlreadyExistsFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_AEF,
 	{
 		[_aQE$3]: [`AlreadyExists`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(AlreadyExistsFault$, AlreadyExistsFault);
 var IdempotentCallInProgressFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_ICIPF,
 	{
 		[_aQE$3]: [`IdempotentCallInProgress`, 500],
 		[_e$3]: _se$3,
-		[_hE$3]: 500
+		[_hE$2]: 500
 	},
-	[_M$4],
+	[_M$3],
 	[0]
 ];
 n0_registry$3.registerError(IdempotentCallInProgressFault$, IdempotentCallInProgressFault);
 var IdempotentParameterMismatchError$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_IPME,
 	{
 		[_aQE$3]: [`IdempotentParameterMismatch`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_M$4],
+	[_M$3],
 	[0]
 ];
 n0_registry$3.registerError(IdempotentParameterMismatchError$, IdempotentParameterMismatchError);
 var InstanceRefreshInProgressFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_IRIPF,
 	{
 		[_aQE$3]: [`InstanceRefreshInProgress`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(InstanceRefreshInProgressFault$, InstanceRefreshInProgressFault);
 var InvalidNextToken$$1 = [
 	-3,
-	n0$4,
+	n0$3,
 	_INT$1,
 	{
 		[_aQE$3]: [`InvalidNextToken`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(InvalidNextToken$$1, InvalidNextToken$1);
 var IrreversibleInstanceRefreshFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_IIRF,
 	{
 		[_aQE$3]: [`IrreversibleInstanceRefresh`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(IrreversibleInstanceRefreshFault$, IrreversibleInstanceRefreshFault);
 var LimitExceededFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_LEF,
 	{
 		[_aQE$3]: [`LimitExceeded`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(LimitExceededFault$, LimitExceededFault);
 var ResourceContentionFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_RCF,
 	{
 		[_aQE$3]: [`ResourceContention`, 500],
 		[_e$3]: _se$3,
-		[_hE$3]: 500
+		[_hE$2]: 500
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(ResourceContentionFault$, ResourceContentionFault);
 var ResourceInUseFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_RIUF,
 	{
 		[_aQE$3]: [`ResourceInUse`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(ResourceInUseFault$, ResourceInUseFault);
 var ScalingActivityInProgressFault$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_SAIPF,
 	{
 		[_aQE$3]: [`ScalingActivityInProgress`, 400],
 		[_e$3]: _c$3,
-		[_hE$3]: 400
+		[_hE$2]: 400
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(ScalingActivityInProgressFault$, ScalingActivityInProgressFault);
 var ServiceLinkedRoleFailure$ = [
 	-3,
-	n0$4,
+	n0$3,
 	_SLRF,
 	{
 		[_aQE$3]: [`ServiceLinkedRoleFailure`, 500],
 		[_e$3]: _se$3,
-		[_hE$3]: 500
+		[_hE$2]: 500
 	},
-	[_m$4],
+	[_m$3],
 	[0]
 ];
 n0_registry$3.registerError(ServiceLinkedRoleFailure$, ServiceLinkedRoleFailure);
-const errorTypeRegistries$4 = [_s_registry$4, n0_registry$3];
-var AcceleratorCountRequest$$1 = [
+const errorTypeRegistries$3 = [_s_registry$3, n0_registry$3];
+var AcceleratorCountRequest$ = [
 	3,
-	n0$4,
-	_ACR$1,
+	n0$3,
+	_ACR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
-var AcceleratorTotalMemoryMiBRequest$$1 = [
+var AcceleratorTotalMemoryMiBRequest$ = [
 	3,
-	n0$4,
-	_ATMMBR$1,
+	n0$3,
+	_ATMMBR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
 var AutoScalingGroup$ = [
 	3,
-	n0$4,
+	n0$3,
 	_ASG,
 	0,
 	[
@@ -11784,36 +25379,36 @@ var AutoScalingGroup$ = [
 		_MSa,
 		_DC,
 		_DCe,
-		_AZ$1,
+		_AZ,
 		_HCT,
-		_CT$1,
+		_CT,
 		_ASGARN,
 		_LCN,
-		_LT$2,
+		_LT$1,
 		_MIP,
 		_PC,
-		_AZI$1,
+		_AZI,
 		_LBN,
 		_TGARN,
 		_HCGP,
-		_I$2,
+		_I$1,
 		_SP,
 		_PG,
 		_VPCZI,
 		_EM$1,
 		_S,
-		_T$3,
-		_TP$1,
+		_T$2,
+		_TP,
 		_NIPFSI,
 		_SLRARN,
 		_MIL,
 		_CR,
 		_WPC,
 		_WPS,
-		_Co$1,
+		_Co,
 		_DCT,
 		_DIW,
-		_TS$1,
+		_TS,
 		_IMP,
 		_DP$1,
 		_AZD,
@@ -11833,7 +25428,7 @@ var AutoScalingGroup$ = [
 		4,
 		0,
 		0,
-		() => LaunchTemplateSpecification$$1,
+		() => LaunchTemplateSpecification$,
 		[() => MixedInstancesPolicy$, 0],
 		1,
 		64,
@@ -11862,7 +25457,7 @@ var AutoScalingGroup$ = [
 		0,
 		() => AvailabilityZoneDistribution$,
 		() => AvailabilityZoneImpairmentPolicy$,
-		() => CapacityReservationSpecification$$1,
+		() => CapacityReservationSpecification$,
 		() => InstanceLifecyclePolicy$,
 		() => Operator$
 	],
@@ -11870,16 +25465,16 @@ var AutoScalingGroup$ = [
 ];
 var AutoScalingGroupNamesType$ = [
 	3,
-	n0$4,
+	n0$3,
 	_ASGNT,
 	0,
 	[
 		_ASGNu,
-		_IIn$1,
-		_IMR$1,
+		_IIn,
+		_IMR,
 		_NT$1,
-		_MR$3,
-		_F$1
+		_MR$2,
+		_F
 	],
 	[
 		64,
@@ -11892,7 +25487,7 @@ var AutoScalingGroupNamesType$ = [
 ];
 var AutoScalingGroupsType$ = [
 	3,
-	n0$4,
+	n0$3,
 	_ASGT,
 	0,
 	[_ASGu, _NT$1],
@@ -11901,7 +25496,7 @@ var AutoScalingGroupsType$ = [
 ];
 var AvailabilityZoneDistribution$ = [
 	3,
-	n0$4,
+	n0$3,
 	_AZD,
 	0,
 	[_CDS],
@@ -11909,38 +25504,38 @@ var AvailabilityZoneDistribution$ = [
 ];
 var AvailabilityZoneImpairmentPolicy$ = [
 	3,
-	n0$4,
+	n0$3,
 	_AZIP,
 	0,
 	[_ZSE, _IZHCB],
 	[2, 0]
 ];
-var BaselineEbsBandwidthMbpsRequest$$1 = [
+var BaselineEbsBandwidthMbpsRequest$ = [
 	3,
-	n0$4,
-	_BEBMR$1,
+	n0$3,
+	_BEBMR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
-var BaselinePerformanceFactorsRequest$$1 = [
+var BaselinePerformanceFactorsRequest$ = [
 	3,
-	n0$4,
-	_BPFR$1,
+	n0$3,
+	_BPFR,
 	0,
-	[_Cp$1],
-	[[() => CpuPerformanceFactorRequest$$1, 0]]
+	[_Cp],
+	[[() => CpuPerformanceFactorRequest$, 0]]
 ];
-var BlockDeviceMapping$$1 = [
+var BlockDeviceMapping$ = [
 	3,
-	n0$4,
-	_BDM$1,
+	n0$3,
+	_BDM,
 	0,
 	[
-		_DN$1,
-		_VN$1,
+		_DN,
+		_VN,
 		_E$1,
-		_ND$1
+		_ND
 	],
 	[
 		0,
@@ -11950,33 +25545,33 @@ var BlockDeviceMapping$$1 = [
 	],
 	1
 ];
-var CapacityReservationSpecification$$1 = [
+var CapacityReservationSpecification$ = [
 	3,
-	n0$4,
+	n0$3,
 	_CRS,
 	0,
-	[_CRP$1, _CRT$1],
-	[0, () => CapacityReservationTarget$$1]
+	[_CRP, _CRT],
+	[0, () => CapacityReservationTarget$]
 ];
-var CapacityReservationTarget$$1 = [
+var CapacityReservationTarget$ = [
 	3,
-	n0$4,
-	_CRT$1,
+	n0$3,
+	_CRT,
 	0,
-	[_CRI$1, _CRRGA$1],
+	[_CRI, _CRRGA],
 	[64, 64]
 ];
-var CpuPerformanceFactorRequest$$1 = [
+var CpuPerformanceFactorRequest$ = [
 	3,
-	n0$4,
-	_CPFR$1,
+	n0$3,
+	_CPFR,
 	0,
-	[_R$3],
-	[[() => PerformanceFactorReferenceSetRequest$1, { [_xN$2]: _Re$1 }]]
+	[_R$2],
+	[[() => PerformanceFactorReferenceSetRequest, { [_xN$1]: _Re$1 }]]
 ];
 var DistributionSegment$ = [
 	3,
-	n0$4,
+	n0$3,
 	_DS$1,
 	0,
 	[_TCT],
@@ -11984,17 +25579,17 @@ var DistributionSegment$ = [
 ];
 var Ebs$ = [
 	3,
-	n0$4,
+	n0$3,
 	_E$1,
 	0,
 	[
-		_SI$1,
+		_SI,
 		_VS,
-		_VT$2,
-		_DOT$1,
-		_Io$1,
-		_En$1,
-		_Th$1
+		_VT$1,
+		_DOT,
+		_Io,
+		_En,
+		_Th
 	],
 	[
 		0,
@@ -12008,37 +25603,37 @@ var Ebs$ = [
 ];
 var EnabledMetric$ = [
 	3,
-	n0$4,
+	n0$3,
 	_EMn,
 	0,
-	[_Met, _Gr$1],
+	[_Met, _Gr],
 	[0, 0]
 ];
-var Filter$$1 = [
+var Filter$ = [
 	3,
-	n0$4,
-	_Fi$2,
+	n0$3,
+	_Fi$1,
 	0,
-	[_N$3, _Va$2],
+	[_N$2, _Va$1],
 	[0, 64]
 ];
-var Instance$$1 = [
+var Instance$ = [
 	3,
-	n0$4,
-	_In$1,
+	n0$3,
+	_In,
 	0,
 	[
 		_IIns,
-		_AZv$1,
+		_AZv,
 		_LS,
-		_HS$1,
+		_HS,
 		_PFSI,
-		_IT$2,
-		_AZIv$1,
+		_IT$1,
+		_AZIv,
 		_LCN,
-		_LT$2,
-		_IIm$1,
-		_WC$1
+		_LT$1,
+		_IIm,
+		_WC
 	],
 	[
 		0,
@@ -12049,7 +25644,7 @@ var Instance$$1 = [
 		0,
 		0,
 		0,
-		() => LaunchTemplateSpecification$$1,
+		() => LaunchTemplateSpecification$,
 		0,
 		0
 	],
@@ -12057,7 +25652,7 @@ var Instance$$1 = [
 ];
 var InstanceLifecyclePolicy$ = [
 	3,
-	n0$4,
+	n0$3,
 	_ILP,
 	0,
 	[_RT$1],
@@ -12065,7 +25660,7 @@ var InstanceLifecyclePolicy$ = [
 ];
 var InstanceMaintenancePolicy$ = [
 	3,
-	n0$4,
+	n0$3,
 	_IMP,
 	0,
 	[_MHP, _MHPa],
@@ -12073,13 +25668,13 @@ var InstanceMaintenancePolicy$ = [
 ];
 var InstanceMetadataOptions$ = [
 	3,
-	n0$4,
-	_IMO$1,
+	n0$3,
+	_IMO,
 	0,
 	[
-		_HT$1,
-		_HPRHL$1,
-		_HE$1
+		_HT,
+		_HPRHL,
+		_HE
 	],
 	[
 		0,
@@ -12089,49 +25684,49 @@ var InstanceMetadataOptions$ = [
 ];
 var InstanceMonitoring$ = [
 	3,
-	n0$4,
+	n0$3,
 	_IM,
 	0,
 	[_Ena],
 	[2]
 ];
-var InstanceRequirements$$1 = [
+var InstanceRequirements$ = [
 	3,
-	n0$4,
+	n0$3,
 	_IRns,
 	0,
 	[
-		_VCC$1,
-		_MMB$1,
-		_CM$1,
-		_MGBPVC$1,
+		_VCC,
+		_MMB,
+		_CM,
+		_MGBPVC,
 		_EIT,
 		_IG,
-		_SMPPOLP$1,
-		_MSPAPOOODP$1,
-		_ODMPPOLP$1,
-		_BM$1,
-		_BP$1,
-		_RHS$1,
-		_NIC$1,
-		_LSo$1,
-		_LST$1,
-		_TLSGB$1,
-		_BEBM$1,
-		_ATcc$1,
-		_AC$1,
+		_SMPPOLP,
+		_MSPAPOOODP,
+		_ODMPPOLP,
+		_BM,
+		_BP,
+		_RHS,
+		_NIC,
+		_LSo,
+		_LST,
+		_TLSGB,
+		_BEBM,
+		_ATcc,
+		_AC,
 		_AM,
 		_ANc,
-		_ATMMB$1,
-		_NBG$1,
-		_AIT$1,
-		_BPF$1
+		_ATMMB,
+		_NBG,
+		_AIT,
+		_BPF
 	],
 	[
 		() => VCpuCountRequest$,
-		() => MemoryMiBRequest$$1,
+		() => MemoryMiBRequest$,
 		64,
-		() => MemoryGiBPerVCpuRequest$$1,
+		() => MemoryGiBPerVCpuRequest$,
 		64,
 		64,
 		1,
@@ -12140,25 +25735,25 @@ var InstanceRequirements$$1 = [
 		0,
 		0,
 		2,
-		() => NetworkInterfaceCountRequest$$1,
+		() => NetworkInterfaceCountRequest$,
 		0,
 		64,
-		() => TotalLocalStorageGBRequest$$1,
-		() => BaselineEbsBandwidthMbpsRequest$$1,
+		() => TotalLocalStorageGBRequest$,
+		() => BaselineEbsBandwidthMbpsRequest$,
 		64,
-		() => AcceleratorCountRequest$$1,
+		() => AcceleratorCountRequest$,
 		64,
 		64,
-		() => AcceleratorTotalMemoryMiBRequest$$1,
-		() => NetworkBandwidthGbpsRequest$$1,
+		() => AcceleratorTotalMemoryMiBRequest$,
+		() => NetworkBandwidthGbpsRequest$,
 		64,
-		[() => BaselinePerformanceFactorsRequest$$1, 0]
+		[() => BaselinePerformanceFactorsRequest$, 0]
 	],
 	2
 ];
 var InstanceReusePolicy$ = [
 	3,
-	n0$4,
+	n0$3,
 	_IRP,
 	0,
 	[_ROSI],
@@ -12166,8 +25761,8 @@ var InstanceReusePolicy$ = [
 ];
 var InstancesDistribution$ = [
 	3,
-	n0$4,
-	_ID$2,
+	n0$3,
+	_ID$1,
 	0,
 	[
 		_ODAS,
@@ -12190,30 +25785,30 @@ var InstancesDistribution$ = [
 ];
 var LaunchConfiguration$ = [
 	3,
-	n0$4,
+	n0$3,
 	_LC,
 	0,
 	[
 		_LCN,
-		_IIm$1,
-		_IT$2,
-		_CT$1,
+		_IIm,
+		_IT$1,
+		_CT,
 		_LCARN,
-		_KN$1,
-		_SG$1,
+		_KN,
+		_SG,
 		_CLVPCI,
 		_CLVPCSG,
-		_UD$1,
-		_KI$3,
-		_RI$3,
-		_BDMl$1,
+		_UD,
+		_KI$2,
+		_RI$2,
+		_BDMl,
 		_IM,
 		_SPp,
-		_IIP$1,
-		_EO$1,
+		_IIP,
+		_EO,
 		_APIA,
 		_PT$1,
-		_MO$1
+		_MO
 	],
 	[
 		0,
@@ -12241,13 +25836,13 @@ var LaunchConfiguration$ = [
 ];
 var LaunchConfigurationNamesType$ = [
 	3,
-	n0$4,
+	n0$3,
 	_LCNT,
 	0,
 	[
 		_LCNa,
 		_NT$1,
-		_MR$3
+		_MR$2
 	],
 	[
 		64,
@@ -12257,50 +25852,50 @@ var LaunchConfigurationNamesType$ = [
 ];
 var LaunchConfigurationsType$ = [
 	3,
-	n0$4,
+	n0$3,
 	_LCT,
 	0,
 	[_LCa, _NT$1],
 	[() => LaunchConfigurations, 0],
 	1
 ];
-var LaunchTemplate$$1 = [
+var LaunchTemplate$ = [
 	3,
-	n0$4,
-	_LT$2,
+	n0$3,
+	_LT$1,
 	0,
-	[_LTS$1, _Ov$1],
-	[() => LaunchTemplateSpecification$$1, [() => Overrides, 0]]
+	[_LTS, _Ov$1],
+	[() => LaunchTemplateSpecification$, [() => Overrides, 0]]
 ];
 var LaunchTemplateOverrides$ = [
 	3,
-	n0$4,
+	n0$3,
 	_LTO,
 	0,
 	[
-		_IT$2,
-		_WC$1,
-		_LTS$1,
+		_IT$1,
+		_WC,
+		_LTS,
 		_IRns,
-		_IIm$1
+		_IIm
 	],
 	[
 		0,
 		0,
-		() => LaunchTemplateSpecification$$1,
-		[() => InstanceRequirements$$1, 0],
+		() => LaunchTemplateSpecification$,
+		[() => InstanceRequirements$, 0],
 		0
 	]
 ];
-var LaunchTemplateSpecification$$1 = [
+var LaunchTemplateSpecification$ = [
 	3,
-	n0$4,
-	_LTS$1,
+	n0$3,
+	_LTS,
 	0,
 	[
-		_LTI$1,
-		_LTN$1,
-		_Ve$2
+		_LTI,
+		_LTN,
+		_Ve$1
 	],
 	[
 		0,
@@ -12308,67 +25903,67 @@ var LaunchTemplateSpecification$$1 = [
 		0
 	]
 ];
-var MemoryGiBPerVCpuRequest$$1 = [
+var MemoryGiBPerVCpuRequest$ = [
 	3,
-	n0$4,
-	_MGBPVCR$1,
+	n0$3,
+	_MGBPVCR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
-var MemoryMiBRequest$$1 = [
+var MemoryMiBRequest$ = [
 	3,
-	n0$4,
-	_MMBR$1,
+	n0$3,
+	_MMBR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1],
 	1
 ];
 var MixedInstancesPolicy$ = [
 	3,
-	n0$4,
+	n0$3,
 	_MIP,
 	0,
-	[_LT$2, _ID$2],
-	[[() => LaunchTemplate$$1, 0], () => InstancesDistribution$]
+	[_LT$1, _ID$1],
+	[[() => LaunchTemplate$, 0], () => InstancesDistribution$]
 ];
-var NetworkBandwidthGbpsRequest$$1 = [
+var NetworkBandwidthGbpsRequest$ = [
 	3,
-	n0$4,
-	_NBGR$1,
+	n0$3,
+	_NBGR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
-var NetworkInterfaceCountRequest$$1 = [
+var NetworkInterfaceCountRequest$ = [
 	3,
-	n0$4,
-	_NICR$1,
+	n0$3,
+	_NICR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
 var Operator$ = [
 	3,
-	n0$4,
+	n0$3,
 	_O$1,
 	0,
 	[_Pri],
 	[0],
 	1
 ];
-var PerformanceFactorReferenceRequest$$1 = [
+var PerformanceFactorReferenceRequest$ = [
 	3,
-	n0$4,
-	_PFRR$1,
+	n0$3,
+	_PFRR,
 	0,
-	[_IF$2],
+	[_IF$1],
 	[0]
 ];
 var RetentionTriggers$ = [
 	3,
-	n0$4,
+	n0$3,
 	_RT$1,
 	0,
 	[_THA],
@@ -12376,7 +25971,7 @@ var RetentionTriggers$ = [
 ];
 var SuspendedProcess$ = [
 	3,
-	n0$4,
+	n0$3,
 	_SPu,
 	0,
 	[_PNr, _SRu],
@@ -12384,14 +25979,14 @@ var SuspendedProcess$ = [
 ];
 var TagDescription$ = [
 	3,
-	n0$4,
+	n0$3,
 	_TD,
 	0,
 	[
-		_RIe$1,
-		_RTe$2,
-		_K$3,
-		_V$2,
+		_RIe,
+		_RTe$1,
+		_K$2,
+		_V$1,
 		_PAL
 	],
 	[
@@ -12402,35 +25997,35 @@ var TagDescription$ = [
 		2
 	]
 ];
-var TotalLocalStorageGBRequest$$1 = [
+var TotalLocalStorageGBRequest$ = [
 	3,
-	n0$4,
-	_TLSGBR$1,
+	n0$3,
+	_TLSGBR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1]
 ];
 var TrafficSourceIdentifier$ = [
 	3,
-	n0$4,
+	n0$3,
 	_TSI,
 	0,
-	[_Ide, _Ty$2],
+	[_Ide, _Ty$1],
 	[0, 0],
 	1
 ];
 var VCpuCountRequest$ = [
 	3,
-	n0$4,
-	_VCCR$1,
+	n0$3,
+	_VCCR,
 	0,
-	[_Mi, _Ma$1],
+	[_Mi, _Ma],
 	[1, 1],
 	1
 ];
 var WarmPoolConfiguration$ = [
 	3,
-	n0$4,
+	n0$3,
 	_WPC,
 	0,
 	[
@@ -12450,91 +26045,91 @@ var WarmPoolConfiguration$ = [
 ];
 var AutoScalingGroups = [
 	1,
-	n0$4,
+	n0$3,
 	_ASGu,
 	0,
 	[() => AutoScalingGroup$, 0]
 ];
 var BlockDeviceMappings = [
 	1,
-	n0$4,
-	_BDMl$1,
+	n0$3,
+	_BDMl,
 	0,
-	() => BlockDeviceMapping$$1
+	() => BlockDeviceMapping$
 ];
 var DistributionSegments = [
 	1,
-	n0$4,
+	n0$3,
 	_DSi,
 	0,
 	() => DistributionSegment$
 ];
 var EnabledMetrics = [
 	1,
-	n0$4,
+	n0$3,
 	_EM$1,
 	0,
 	() => EnabledMetric$
 ];
 var Filters = [
 	1,
-	n0$4,
-	_F$1,
+	n0$3,
+	_F,
 	0,
-	() => Filter$$1
+	() => Filter$
 ];
 var Instances = [
 	1,
-	n0$4,
-	_I$2,
+	n0$3,
+	_I$1,
 	0,
-	() => Instance$$1
+	() => Instance$
 ];
 var LaunchConfigurations = [
 	1,
-	n0$4,
+	n0$3,
 	_LCa,
 	0,
 	() => LaunchConfiguration$
 ];
 var Overrides = [
 	1,
-	n0$4,
+	n0$3,
 	_Ov$1,
 	0,
 	[() => LaunchTemplateOverrides$, 0]
 ];
-var PerformanceFactorReferenceSetRequest$1 = [
+var PerformanceFactorReferenceSetRequest = [
 	1,
-	n0$4,
-	_PFRSR$1,
+	n0$3,
+	_PFRSR,
 	0,
-	[() => PerformanceFactorReferenceRequest$$1, { [_xN$2]: _i$1 }]
+	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _i }]
 ];
 var SuspendedProcesses = [
 	1,
-	n0$4,
+	n0$3,
 	_SP,
 	0,
 	() => SuspendedProcess$
 ];
 var TagDescriptionList = [
 	1,
-	n0$4,
+	n0$3,
 	_TDL,
 	0,
 	() => TagDescription$
 ];
 var TrafficSources = [
 	1,
-	n0$4,
-	_TS$1,
+	n0$3,
+	_TS,
 	0,
 	() => TrafficSourceIdentifier$
 ];
 var DescribeAutoScalingGroups$ = [
 	9,
-	n0$4,
+	n0$3,
 	_DASGe,
 	0,
 	() => AutoScalingGroupNamesType$,
@@ -12542,20 +26137,20 @@ var DescribeAutoScalingGroups$ = [
 ];
 var DescribeLaunchConfigurations$ = [
 	9,
-	n0$4,
+	n0$3,
 	_DLCe,
 	0,
 	() => LaunchConfigurationNamesType$,
 	() => LaunchConfigurationsType$
 ];
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.shared.js
-const getRuntimeConfig$9 = (config) => {
+const getRuntimeConfig$7 = (config) => {
 	return {
 		apiVersion: "2011-01-01",
 		base64Decoder: config?.base64Decoder ?? fromBase64,
 		base64Encoder: config?.base64Encoder ?? toBase64$1,
 		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$4,
+		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
 		extensions: config?.extensions ?? [],
 		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultAutoScalingHttpAuthSchemeProvider,
 		httpAuthSchemes: config?.httpAuthSchemes ?? [{
@@ -12567,7 +26162,7 @@ const getRuntimeConfig$9 = (config) => {
 		protocol: config?.protocol ?? AwsQueryProtocol,
 		protocolSettings: config?.protocolSettings ?? {
 			defaultNamespace: "com.amazonaws.autoscaling",
-			errorTypeRegistries: errorTypeRegistries$4,
+			errorTypeRegistries: errorTypeRegistries$3,
 			xmlNamespace: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 			version: "2011-01-01",
 			serviceTarget: "AutoScaling_2011_01_01"
@@ -12580,12646 +26175,6 @@ const getRuntimeConfig$9 = (config) => {
 	};
 };
 // node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeConfig.js
-const getRuntimeConfig$8 = (config) => {
-	emitWarningIfUnsupportedVersion(process.version);
-	const defaultsMode = resolveDefaultsModeConfig(config);
-	const defaultConfigProvider = () => defaultsMode().then(loadConfigsForDefaultMode);
-	const clientSharedValues = getRuntimeConfig$9(config);
-	emitWarningIfUnsupportedVersion$1(process.version);
-	const loaderConfig = {
-		profile: config?.profile,
-		logger: clientSharedValues.logger
-	};
-	return {
-		...clientSharedValues,
-		...config,
-		runtime: "node",
-		defaultsMode,
-		authSchemePreference: config?.authSchemePreference ?? loadConfig(NODE_AUTH_SCHEME_PREFERENCE_OPTIONS, loaderConfig),
-		bodyLengthChecker: config?.bodyLengthChecker ?? calculateBodyLength,
-		credentialDefaultProvider: config?.credentialDefaultProvider ?? defaultProvider,
-		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
-		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
-			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$5
-		}),
-		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
-		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
-			...NODE_REGION_CONFIG_FILE_OPTIONS,
-			...loaderConfig
-		}),
-		requestHandler: NodeHttpHandler.create(config?.requestHandler ?? defaultConfigProvider),
-		retryMode: config?.retryMode ?? loadConfig({
-			...NODE_RETRY_MODE_CONFIG_OPTIONS,
-			default: async () => (await defaultConfigProvider()).retryMode || DEFAULT_RETRY_MODE
-		}, config),
-		streamCollector: config?.streamCollector ?? streamCollector,
-		useDualstackEndpoint: config?.useDualstackEndpoint ?? loadConfig(NODE_USE_DUALSTACK_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		useFipsEndpoint: config?.useFipsEndpoint ?? loadConfig(NODE_USE_FIPS_ENDPOINT_CONFIG_OPTIONS, loaderConfig),
-		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
-	};
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
-const getHttpAuthExtensionConfiguration$4 = (runtimeConfig) => {
-	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
-	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
-	let _credentials = runtimeConfig.credentials;
-	return {
-		setHttpAuthScheme(httpAuthScheme) {
-			const index = _httpAuthSchemes.findIndex((scheme) => scheme.schemeId === httpAuthScheme.schemeId);
-			if (index === -1) _httpAuthSchemes.push(httpAuthScheme);
-			else _httpAuthSchemes.splice(index, 1, httpAuthScheme);
-		},
-		httpAuthSchemes() {
-			return _httpAuthSchemes;
-		},
-		setHttpAuthSchemeProvider(httpAuthSchemeProvider) {
-			_httpAuthSchemeProvider = httpAuthSchemeProvider;
-		},
-		httpAuthSchemeProvider() {
-			return _httpAuthSchemeProvider;
-		},
-		setCredentials(credentials) {
-			_credentials = credentials;
-		},
-		credentials() {
-			return _credentials;
-		}
-	};
-};
-const resolveHttpAuthRuntimeConfig$4 = (config) => {
-	return {
-		httpAuthSchemes: config.httpAuthSchemes(),
-		httpAuthSchemeProvider: config.httpAuthSchemeProvider(),
-		credentials: config.credentials()
-	};
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
-const resolveRuntimeExtensions$4 = (runtimeConfig, extensions) => {
-	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$4(runtimeConfig));
-	extensions.forEach((extension) => extension.configure(extensionConfiguration));
-	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$4(extensionConfiguration));
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
-var AutoScalingClient = class extends Client {
-	config;
-	constructor(...[configuration]) {
-		const _config_0 = getRuntimeConfig$8(configuration || {});
-		super(_config_0);
-		this.initConfig = _config_0;
-		const _config_2 = resolveUserAgentConfig(resolveClientEndpointParameters$4(_config_0));
-		const _config_3 = resolveRetryConfig(_config_2);
-		const _config_5 = resolveHostHeaderConfig(resolveRegionConfig(_config_3));
-		const _config_6 = resolveEndpointConfig(_config_5);
-		const _config_7 = resolveHttpAuthSchemeConfig$4(_config_6);
-		const _config_8 = resolveRuntimeExtensions$4(_config_7, configuration?.extensions || []);
-		this.config = _config_8;
-		this.middlewareStack.use(getSchemaSerdePlugin(this.config));
-		this.middlewareStack.use(getUserAgentPlugin(this.config));
-		this.middlewareStack.use(getRetryPlugin(this.config));
-		this.middlewareStack.use(getContentLengthPlugin(this.config));
-		this.middlewareStack.use(getHostHeaderPlugin(this.config));
-		this.middlewareStack.use(getLoggerPlugin(this.config));
-		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
-		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultAutoScalingHttpAuthSchemeParametersProvider,
-			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
-		}));
-		this.middlewareStack.use(getHttpSigningPlugin(this.config));
-	}
-	destroy() {
-		super.destroy();
-	}
-};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
-const command$4 = makeBuilder(commonParams$4, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
-const _ep0$4 = {};
-const _mw0$4 = (Command, cs, config, o) => [];
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
-var DescribeAutoScalingGroupsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
-// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
-var DescribeLaunchConfigurationsCommand = class extends command$4(_ep0$4, _mw0$4, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthSchemeProvider.js
-const defaultEC2HttpAuthSchemeParametersProvider = async (config, context, input) => {
-	return {
-		operation: getSmithyContext(context).operation,
-		region: await normalizeProvider$1(config.region)() || (() => {
-			throw new Error("expected `region` to be configured for `aws.auth#sigv4`");
-		})()
-	};
-};
-function createAwsAuthSigv4HttpAuthOption$3(authParameters) {
-	return {
-		schemeId: "aws.auth#sigv4",
-		signingProperties: {
-			name: "ec2",
-			region: authParameters.region
-		},
-		propertiesExtractor: (config, context) => ({ signingProperties: {
-			config,
-			context
-		} })
-	};
-}
-const defaultEC2HttpAuthSchemeProvider = (authParameters) => {
-	const options = [];
-	switch (authParameters.operation) {
-		default: options.push(createAwsAuthSigv4HttpAuthOption$3(authParameters));
-	}
-	return options;
-};
-const resolveHttpAuthSchemeConfig$3 = (config) => {
-	const config_0 = resolveAwsSdkSigV4Config(config);
-	return Object.assign(config_0, { authSchemePreference: normalizeProvider$1(config.authSchemePreference ?? []) });
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/EndpointParameters.js
-const resolveClientEndpointParameters$3 = (options) => {
-	return Object.assign(options, {
-		useDualstackEndpoint: options.useDualstackEndpoint ?? false,
-		useFipsEndpoint: options.useFipsEndpoint ?? false,
-		defaultSigningName: "ec2"
-	});
-};
-const commonParams$3 = {
-	UseFIPS: {
-		type: "builtInParams",
-		name: "useFipsEndpoint"
-	},
-	Endpoint: {
-		type: "builtInParams",
-		name: "endpoint"
-	},
-	Region: {
-		type: "builtInParams",
-		name: "region"
-	},
-	UseDualStack: {
-		type: "builtInParams",
-		name: "useDualstackEndpoint"
-	}
-};
-// node_modules/@aws-sdk/client-ec2/package.json
-var version$4 = "3.1169.0";
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/bdd.js
-const k$3 = "ref";
-const a$3 = -1;
-const b$3 = true;
-const c$3 = "isSet";
-const d$3 = "PartitionResult";
-const e$3 = "booleanEquals";
-const f$3 = "getAttr";
-const g$3 = { [k$3]: "Endpoint" };
-const h$3 = { [k$3]: d$3 };
-const i$3 = {};
-const j$3 = [{ [k$3]: "Region" }];
-const _data$3 = {
-	conditions: [
-		[c$3, [g$3]],
-		[c$3, j$3],
-		[
-			"aws.partition",
-			j$3,
-			d$3
-		],
-		[e$3, [{ [k$3]: "UseFIPS" }, b$3]],
-		[e$3, [{ [k$3]: "UseDualStack" }, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsDualStack"]
-		}, b$3]],
-		[e$3, [{
-			fn: f$3,
-			argv: [h$3, "supportsFIPS"]
-		}, b$3]],
-		["stringEquals", [{
-			fn: f$3,
-			argv: [h$3, "name"]
-		}, "aws-us-gov"]]
-	],
-	results: [
-		[a$3],
-		[a$3, "Invalid Configuration: FIPS and custom endpoint are not supported"],
-		[a$3, "Invalid Configuration: Dualstack and custom endpoint are not supported"],
-		[g$3, i$3],
-		["https://ec2-fips.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "FIPS and DualStack are enabled, but this partition does not support one or both"],
-		["https://ec2.{Region}.amazonaws.com", i$3],
-		["https://ec2-fips.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "FIPS is enabled but this partition does not support FIPS"],
-		["https://ec2.{Region}.{PartitionResult#dualStackDnsSuffix}", i$3],
-		[a$3, "DualStack is enabled but this partition does not support DualStack"],
-		["https://ec2.{Region}.{PartitionResult#dnsSuffix}", i$3],
-		[a$3, "Invalid Configuration: Missing Region"]
-	]
-};
-const root$3 = 2;
-const nodes$3 = new Int32Array([
-	-1,
-	1,
-	-1,
-	0,
-	13,
-	3,
-	1,
-	4,
-	100000012,
-	2,
-	5,
-	100000012,
-	3,
-	8,
-	6,
-	4,
-	7,
-	100000011,
-	5,
-	100000009,
-	100000010,
-	4,
-	11,
-	9,
-	6,
-	10,
-	100000008,
-	7,
-	100000006,
-	100000007,
-	5,
-	12,
-	100000005,
-	6,
-	100000004,
-	100000005,
-	3,
-	100000001,
-	14,
-	4,
-	100000002,
-	100000003
-]);
-const bdd$3 = BinaryDecisionDiagram.from(nodes$3, root$3, _data$3.conditions, _data$3.results);
-// node_modules/@aws-sdk/client-ec2/dist-es/endpoint/endpointResolver.js
-const cache$3 = new EndpointCache({
-	size: 50,
-	params: [
-		"Endpoint",
-		"Region",
-		"UseDualStack",
-		"UseFIPS"
-	]
-});
-const defaultEndpointResolver$3 = (endpointParams, context = {}) => {
-	return cache$3.get(endpointParams, () => decideEndpoint(bdd$3, {
-		endpointParams,
-		logger: context.logger
-	}));
-};
-customEndpointFunctions.aws = awsEndpointFunctions;
-// node_modules/@aws-sdk/client-ec2/dist-es/models/EC2ServiceException.js
-var EC2ServiceException = class EC2ServiceException extends ServiceException {
-	static shapeId = "smithy.ts.sdk.synthetic.com.amazonaws.ec2#EC2ServiceException";
-	constructor(options) {
-		super(options);
-		Object.setPrototypeOf(this, EC2ServiceException.prototype);
-	}
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/schemas/schemas_0.js
-const _AAZ = "AllAvailabilityZones";
-const _AC = "AcceleratorCount";
-const _ACIA = "AssociateCarrierIpAddress";
-const _ACR = "AcceleratorCountRequest";
-const _AES = "AttachedEbsStatus";
-const _AFNI = "AdditionalFlexibleNetworkInterfaces";
-const _AIAC = "AvailableIpAddressCount";
-const _AIAOC = "AssignIpv6AddressOnCreation";
-const _AIT = "AllowedInstanceTypes";
-const _AITS = "AllowedInstanceTypeSet";
-const _AITl = "AllowedInstanceType";
-const _AIc = "AccountId";
-const _AIcc = "AccountIds";
-const _AId = "AdditionalInfo";
-const _AIs = "AssociationId";
-const _AItt = "AttachmentId";
-const _ALI = "AmiLaunchIndex";
-const _ALT = "AttachmentLimitType";
-const _AMSc = "AcceleratorManufacturerSet";
-const _AMc = "AcceleratorManufacturers";
-const _AMcc = "AcceleratorManufacturer";
-const _ANSc = "AcceleratorNameSet";
-const _ANcc = "AcceleratorNames";
-const _ANcce = "AcceleratorName";
-const _APIAss = "AssociatePublicIpAddress";
-const _ARS = "AutoRecoverySupported";
-const _ARll = "AllRegions";
-const _ARss = "AssociatedResource";
-const _ARuto = "AutoRecovery";
-const _AS$1 = "ApplicationStatus";
-const _ASS = "ApplicationStatusSummary";
-const _ASSm = "AmdSevSnp";
-const _ATLr = "ArchitectureTypeList";
-const _ATMMB = "AcceleratorTotalMemoryMiB";
-const _ATMMBR = "AcceleratorTotalMemoryMiBRequest";
-const _ATSc = "AcceleratorTypeSet";
-const _ATc = "AcceleratorTypes";
-const _ATcc = "AcceleratorType";
-const _ATtt = "AttachTime";
-const _AVt = "AttributeValue";
-const _AZ = "AvailabilityZone";
-const _AZG = "AvailabilityZoneGeography";
-const _AZGL = "AvailabilityZoneGeographyList";
-const _AZI = "AvailabilityZoneId";
-const _AZISL = "AvailabilityZoneIdStringList";
-const _AZIv = "AvailabilityZoneIds";
-const _AZL = "AvailabilityZoneList";
-const _AZM = "AvailabilityZoneMessage";
-const _AZML = "AvailabilityZoneMessageList";
-const _AZSG = "AvailabilityZoneSubGeography";
-const _AZSGL = "AvailabilityZoneSubGeographyList";
-const _AZSL = "AvailabilityZoneStringList";
-const _AZv = "AvailabilityZones";
-const _Acc = "Accelerators";
-const _Ad = "Add";
-const _Af = "Affinity";
-const _Ar = "Arn";
-const _Arc = "Architecture";
-const _Ass = "Association";
-const _At = "Attribute";
-const _Att = "Attachment";
-const _Atta = "Attachments";
-const _BBIG = "BaselineBandwidthInGbps";
-const _BBIM = "BaselineBandwidthInMbps";
-const _BDM = "BlockDeviceMapping";
-const _BDML = "BlockDeviceMappingList";
-const _BDMRL = "BlockDeviceMappingRequestList";
-const _BDMl = "BlockDeviceMappings";
-const _BDMlo = "BlockDurationMinutes";
-const _BEBM = "BaselineEbsBandwidthMbps";
-const _BEBMR = "BaselineEbsBandwidthMbpsRequest";
-const _BIa = "BaselineIops";
-const _BM = "BootMode";
-const _BMO = "BootModeOverride";
-const _BMTL = "BootModeTypeList";
-const _BMa = "BareMetal";
-const _BP = "BurstablePerformance";
-const _BPAS = "BlockPublicAccessStates";
-const _BPF = "BaselinePerformanceFactors";
-const _BPFR = "BaselinePerformanceFactorsRequest";
-const _BPL = "BillingProductList";
-const _BPS = "BurstablePerformanceSupported";
-const _BPi = "BillingProducts";
-const _BPil = "BillingProduct";
-const _BTIMB = "BaselineThroughputInMBps";
-const _BW = "BandwidthWeighting";
-const _BWTL = "BandwidthWeightingTypeList";
-const _BWa = "BandwidthWeightings";
-const _CB$1 = "CidrBlock";
-const _CBI = "CapacityBlockId";
-const _CBr = "CreatedBy";
-const _CCL = "CoreCountList";
-const _CCor = "CoreCount";
-const _CCp = "CpuCredits";
-const _CDC = "CreationDateCondition";
-const _CDM = "CompletionDurationMinutes";
-const _CDr = "CreationDate";
-const _CFAS = "CriticalFixAvailableSince";
-const _CGur = "CurrentGeneration";
-const _CI = "CarrierIp";
-const _CIBM = "CurrentInstanceBootMode";
-const _CIR = "CopyImageRequest";
-const _CIRo = "CopyImageResult";
-const _CIRr = "CreateImageRequest";
-const _CIRre = "CreateImageResult";
-const _CIT = "CopyImageTags";
-const _CIUR = "CreateImageUsageReport";
-const _CIURR = "CreateImageUsageReportRequest";
-const _CIURRr = "CreateImageUsageReportResult";
-const _CIi = "CidrIp";
-const _CIid = "CidrIpv6";
-const _CIopy = "CopyImage";
-const _CIor = "CoreInfo";
-const _CIr = "CreateImage";
-const _CLTV = "CreateLaunchTemplateVersion";
-const _CLTVR = "CreateLaunchTemplateVersionRequest";
-const _CLTVRr = "CreateLaunchTemplateVersionResult";
-const _CM = "CpuManufacturers";
-const _CMSp = "CpuManufacturerSet";
-const _CMp = "CpuManufacturer";
-const _CO = "CpuOptions";
-const _COI = "CustomerOwnedIp";
-const _COIP = "CustomerOwnedIpv4Pool";
-const _COP = "CoolOffPeriod";
-const _COPEO = "CoolOffPeriodExpiresOn";
-const _COR = "CpuOptionsRequest";
-const _CPF = "CpuPerformanceFactor";
-const _CPFR = "CpuPerformanceFactorRequest";
-const _CRI = "CapacityReservationId";
-const _CRP = "CapacityReservationPreference";
-const _CRRGA = "CapacityReservationResourceGroupArn";
-const _CRSR = "CapacityReservationSpecificationResponse";
-const _CRSa = "CapacityReservationSpecification";
-const _CRT = "CapacityReservationTarget";
-const _CRTR = "CapacityReservationTargetResponse";
-const _CSR = "CopySnapshotRequest";
-const _CSRPSU = "CopySnapshotRequestPSU";
-const _CSRo = "CopySnapshotResult";
-const _CSRred = "CreditSpecificationRequest";
-const _CSop = "CopySnapshot";
-const _CSr = "CreditSpecification";
-const _CSu = "CurrentState";
-const _CT = "ClientToken";
-const _CTC = "ConnectionTrackingConfiguration";
-const _CTR = "CreateTagsRequest";
-const _CTS = "ConnectionTrackingSpecification";
-const _CTSR = "ConnectionTrackingSpecificationRequest";
-const _CTSRo = "ConnectionTrackingSpecificationResponse";
-const _CTomp = "CompletionTime";
-const _CTr = "CreationTime";
-const _CTre = "CreateTime";
-const _CTreat = "CreateTags";
-const _CVP = "CreateVolumePermission";
-const _CVPL = "CreateVolumePermissionList";
-const _CVPM = "CreateVolumePermissionModifications";
-const _CVPr = "CreateVolumePermissions";
-const _Co = "Code";
-const _Conf = "Configured";
-const _Cou = "Count";
-const _Cp = "Cpu";
-const _DAS = "DeleteAssociatedSnapshots";
-const _DASi = "DisableApiStop";
-const _DAT = "DisableApiTermination";
-const _DAZ = "DestinationAvailabilityZone";
-const _DAZI = "DestinationAvailabilityZoneId";
-const _DAZR = "DescribeAvailabilityZonesRequest";
-const _DAZRe = "DescribeAvailabilityZonesResult";
-const _DAZe = "DescribeAvailabilityZones";
-const _DAep = "DeprecateAt";
-const _DCTC = "DefaultConnectionTrackingConfiguration";
-const _DCef = "DefaultCores";
-const _DEKI = "DataEncryptionKeyId";
-const _DEQCPI = "DefaultEnaQueueCountPerInterface";
-const _DFA = "DefaultForAz";
-const _DFSR = "DescribeFastSnapshotRestores";
-const _DFSRR = "DescribeFastSnapshotRestoresRequest";
-const _DFSRRe = "DescribeFastSnapshotRestoresResult";
-const _DFSRSI = "DescribeFastSnapshotRestoreSuccessItem";
-const _DFSRSS = "DescribeFastSnapshotRestoreSuccessSet";
-const _DHS = "DedicatedHostsSupported";
-const _DI = "DeviceIndex";
-const _DIA = "DescribeImageAttribute";
-const _DIAR = "DescribeImageAttributeRequest";
-const _DIDP = "DisableImageDeregistrationProtection";
-const _DIDPR = "DisableImageDeregistrationProtectionRequest";
-const _DIDPRi = "DisableImageDeregistrationProtectionResult";
-const _DIDR = "DisableImageDeprecationRequest";
-const _DIDRi = "DisableImageDeprecationResult";
-const _DIDis = "DisableImageDeprecation";
-const _DILi = "DiskInfoList";
-const _DIRR = "DescribeImageReferencesRequest";
-const _DIRRe = "DescribeImageReferencesResult";
-const _DIRer = "DeregisterImageRequest";
-const _DIRere = "DeregisterImageResult";
-const _DIRes = "DescribeImagesRequest";
-const _DIResc = "DescribeImagesResult";
-const _DIRescr = "DescribeInstancesRequest";
-const _DIRescri = "DescribeInstancesResult";
-const _DIRescribem = "DescribeImageReferences";
-const _DIRi = "DisableImageRequest";
-const _DIRis = "DisableImageResult";
-const _DISRes = "DescribeInstanceStatusRequest";
-const _DISResc = "DescribeInstanceStatusResult";
-const _DISes = "DescribeInstanceStatus";
-const _DITO = "DescribeInstanceTypeOfferings";
-const _DITOR = "DescribeInstanceTypeOfferingsRequest";
-const _DITORe = "DescribeInstanceTypeOfferingsResult";
-const _DITRes = "DescribeInstanceTypesRequest";
-const _DITResc = "DescribeInstanceTypesResult";
-const _DITe = "DescribeInstanceTypes";
-const _DIUR = "DeleteImageUsageReport";
-const _DIURE = "DescribeImageUsageReportEntries";
-const _DIURER = "DescribeImageUsageReportEntriesRequest";
-const _DIURERe = "DescribeImageUsageReportEntriesResult";
-const _DIURR = "DeleteImageUsageReportRequest";
-const _DIURRe = "DeleteImageUsageReportResult";
-const _DIURRes = "DescribeImageUsageReportsRequest";
-const _DIURResc = "DescribeImageUsageReportsResult";
-const _DIURe = "DescribeImageUsageReports";
-const _DIer = "DeregisterImage";
-const _DIes = "DescribeImages";
-const _DIesc = "DescribeInstances";
-const _DIisa = "DisableImage";
-const _DIisk = "DiskInfo";
-const _DLSR = "DescribeLockedSnapshotsRequest";
-const _DLSRe = "DescribeLockedSnapshotsResult";
-const _DLSe = "DescribeLockedSnapshots";
-const _DLTV = "DeleteLaunchTemplateVersions";
-const _DLTVR = "DeleteLaunchTemplateVersionsRequest";
-const _DLTVREI = "DeleteLaunchTemplateVersionsResponseErrorItem";
-const _DLTVRES = "DeleteLaunchTemplateVersionsResponseErrorSet";
-const _DLTVRSI = "DeleteLaunchTemplateVersionsResponseSuccessItem";
-const _DLTVRSS = "DeleteLaunchTemplateVersionsResponseSuccessSet";
-const _DLTVRe = "DeleteLaunchTemplateVersionsResult";
-const _DLTVRes = "DescribeLaunchTemplateVersionsRequest";
-const _DLTVResc = "DescribeLaunchTemplateVersionsResult";
-const _DLTVe = "DescribeLaunchTemplateVersions";
-const _DN = "DeviceName";
-const _DNCI = "DefaultNetworkCardIndex";
-const _DOA = "DestinationOutpostArn";
-const _DOT = "DeleteOnTermination";
-const _DPer = "DeregistrationProtection";
-const _DR$1 = "DryRun";
-const _DRRe = "DescribeRegionsRequest";
-const _DRRes = "DescribeRegionsResult";
-const _DRe = "DestinationRegion";
-const _DRes = "DescribeRegions";
-const _DSAR = "DescribeSnapshotAttributeRequest";
-const _DSARe = "DescribeSnapshotAttributeResult";
-const _DSAe = "DescribeSnapshotAttribute";
-const _DSGRes = "DescribeSecurityGroupsRequest";
-const _DSGResc = "DescribeSecurityGroupsResult";
-const _DSGe = "DescribeSecurityGroups";
-const _DSR = "DeleteSnapshotRequest";
-const _DSRC = "DeleteSnapshotReturnCode";
-const _DSRS = "DeleteSnapshotResultSet";
-const _DSRel = "DeleteSnapshotResults";
-const _DSRes = "DescribeSnapshotsRequest";
-const _DSResc = "DescribeSnapshotsResult";
-const _DSRescr = "DescribeSubnetsRequest";
-const _DSRescri = "DescribeSubnetsResult";
-const _DSele = "DeleteSnapshot";
-const _DSes = "DescribeSnapshots";
-const _DSesc = "DescribeSubnets";
-const _DTC = "DeprecationTimeCondition";
-const _DTET = "DefaultTcpEstablishedTimeout";
-const _DTPC = "DefaultThreadsPerCore";
-const _DTR = "DeleteTagsRequest";
-const _DTe = "DeprecationTime";
-const _DTelet = "DeleteTags";
-const _DTi = "DisablingTime";
-const _DTis = "DisabledTime";
-const _DUST = "DefaultUdpStreamTimeout";
-const _DUT = "DefaultUdpTimeout";
-const _DVC = "DefaultVCpus";
-const _DVN = "DefaultVersionNumber";
-const _DVRes = "DescribeVolumesRequest";
-const _DVResc = "DescribeVolumesResult";
-const _DVef = "DefaultVersion";
-const _DVes = "DescribeVolumes";
-const _De = "Description";
-const _Det = "Details";
-const _Dev = "Device";
-const _Dis = "Disks";
-const _EBD = "EbsBlockDevice";
-const _EBSL = "ExecutableByStringList";
-const _EBx = "ExecutableBy";
-const _ECI = "EbsCardIndex";
-const _ECIL = "EbsCardInfoList";
-const _ECIb = "EbsCardInfo";
-const _ECb = "EbsCards";
-const _EDn = "EnableDns64";
-const _EEBD = "EbsEncryptionByDefault";
-const _EFSR = "EnableFastSnapshotRestores";
-const _EFSREI = "EnableFastSnapshotRestoreErrorItem";
-const _EFSRES = "EnableFastSnapshotRestoreErrorSet";
-const _EFSRR = "EnableFastSnapshotRestoresRequest";
-const _EFSRRn = "EnableFastSnapshotRestoresResult";
-const _EFSRSE = "EnableFastSnapshotRestoreStateError";
-const _EFSRSEI = "EnableFastSnapshotRestoreStateErrorItem";
-const _EFSRSES = "EnableFastSnapshotRestoreStateErrorSet";
-const _EFSRSI = "EnableFastSnapshotRestoreSuccessItem";
-const _EFSRSS = "EnableFastSnapshotRestoreSuccessSet";
-const _EGA = "ElasticGpuAssociation";
-const _EGAI = "ElasticGpuAssociationId";
-const _EGAL = "ElasticGpuAssociationList";
-const _EGAS = "ElasticGpuAssociationState";
-const _EGAT = "ElasticGpuAssociationTime";
-const _EGAl = "ElasticGpuAssociations";
-const _EGIl = "ElasticGpuId";
-const _EGSL = "ElasticGpuSpecificationList";
-const _EGSR = "ElasticGpuSpecificationResponse";
-const _EGSRL = "ElasticGpuSpecificationResponseList";
-const _EGSla = "ElasticGpuSpecification";
-const _EGSlas = "ElasticGpuSpecifications";
-const _EIA = "ElasticInferenceAccelerator";
-const _EIAA = "ElasticInferenceAcceleratorAssociation";
-const _EIAAI = "ElasticInferenceAcceleratorAssociationId";
-const _EIAAL = "ElasticInferenceAcceleratorAssociationList";
-const _EIAAS = "ElasticInferenceAcceleratorAssociationState";
-const _EIAAT = "ElasticInferenceAcceleratorAssociationTime";
-const _EIAAl = "ElasticInferenceAcceleratorArn";
-const _EIAAla = "ElasticInferenceAcceleratorAssociations";
-const _EIAl = "ElasticInferenceAccelerators";
-const _EIBD = "EbsInstanceBlockDevice";
-const _EID = "EnableImageDeprecation";
-const _EIDP = "EnableImageDeregistrationProtection";
-const _EIDPR = "EnableImageDeregistrationProtectionRequest";
-const _EIDPRn = "EnableImageDeregistrationProtectionResult";
-const _EIDR = "EnableImageDeprecationRequest";
-const _EIDRn = "EnableImageDeprecationResult";
-const _EIR = "EnableImageRequest";
-const _EIRn = "EnableImageResult";
-const _EITS = "EncryptionInTransitSupported";
-const _EITSx = "ExcludedInstanceTypeSet";
-const _EITxc = "ExcludedInstanceTypes";
-const _EITxcl = "ExcludedInstanceType";
-const _EIb = "EbsInfo";
-const _EIf = "EfaInfo";
-const _EIna = "EnableImage";
-const _ELADI = "EnableLniAtDeviceIndex";
-const _EO = "EbsOptimized";
-const _EOI = "EbsOptimizedInfo";
-const _EOR = "EnclaveOptionsRequest";
-const _EOS = "EbsOptimizedSupport";
-const _EOn = "EnclaveOptions";
-const _EPI = "EnablePrimaryIpv6";
-const _EQC = "EnaQueueCount";
-const _ERNDAAAAR = "EnableResourceNameDnsAAAARecord";
-const _ERNDAR = "EnableResourceNameDnsARecord";
-const _ESD = "EbsStatusDetails";
-const _ESDL = "EbsStatusDetailsList";
-const _ESE = "EnaSrdEnabled";
-const _ESS = "EnaSrdSpecification";
-const _ESSR = "EnaSrdSpecificationRequest";
-const _ESSb = "EbsStatusSummary";
-const _ESSn = "EnaSrdSupported";
-const _ESUE = "EnaSrdUdpEnabled";
-const _ESUS = "EnaSrdUdpSpecification";
-const _ESUSR = "EnaSrdUdpSpecificationRequest";
-const _ESf = "EfaSupported";
-const _ESn = "EncryptionSupport";
-const _ESna = "EnaSupport";
-const _ESr = "ErrorSet";
-const _ET = "ExpirationTime";
-const _ETna = "EnablingTime";
-const _ETnab = "EnabledTime";
-const _EU = "ExecutableUsers";
-const _Eb = "Ebs";
-const _En = "Enabled";
-const _Enc = "Encrypted";
-const _Endp = "Endpoint";
-const _Er = "Error";
-const _Err = "Errors";
-const _Ev = "Events";
-const _F = "Force";
-const _FAi = "FixAvailable";
-const _FDI = "FpgaDeviceInfo";
-const _FDIL = "FpgaDeviceInfoList";
-const _FDMI = "FpgaDeviceMemoryInfo";
-const _FEQS = "FlexibleEnaQueuesSupport";
-const _FIpga = "FpgaInfo";
-const _FLi = "FilterList";
-const _FOA = "FirstObservedAt";
-const _FP = "FromPort";
-const _FRa = "FastRestored";
-const _FSD = "FindingScanDate";
-const _FSR = "FastSnapshotRestores";
-const _FSRSE = "FastSnapshotRestoreStateErrors";
-const _FSSIB = "FullSnapshotSizeInBytes";
-const _FTE = "FreeTierEligible";
-const _Fi$1 = "Filters";
-const _Fil = "Filter";
-const _Fp = "Fpgas";
-const _G$1 = "Groups";
-const _GAIS = "GetAllowedImagesSettings";
-const _GAISR = "GetAllowedImagesSettingsRequest";
-const _GAISRe = "GetAllowedImagesSettingsResult";
-const _GCO = "GetConsoleOutput";
-const _GCOR = "GetConsoleOutputRequest";
-const _GCORe = "GetConsoleOutputResult";
-const _GCS = "GetConsoleScreenshot";
-const _GCSR = "GetConsoleScreenshotRequest";
-const _GCSRe = "GetConsoleScreenshotResult";
-const _GDI = "GpuDeviceInfo";
-const _GDIL = "GpuDeviceInfoList";
-const _GDMI = "GpuDeviceMemoryInfo";
-const _GEDKKI = "GetEbsDefaultKmsKeyId";
-const _GEDKKIR = "GetEbsDefaultKmsKeyIdRequest";
-const _GEDKKIRe = "GetEbsDefaultKmsKeyIdResult";
-const _GEEBD = "GetEbsEncryptionByDefault";
-const _GEEBDR = "GetEbsEncryptionByDefaultRequest";
-const _GEEBDRe = "GetEbsEncryptionByDefaultResult";
-const _GIAR = "GetImageAncestryRequest";
-const _GIARe = "GetImageAncestryResult";
-const _GIAe = "GetImageAncestry";
-const _GIF = "GetImageFindings";
-const _GIFES = "GetImageFindingsEntrySet";
-const _GIFR = "GetImageFindingsRequest";
-const _GIFRe = "GetImageFindingsResult";
-const _GIL = "GroupIdentifierList";
-const _GISL = "GroupIdStringList";
-const _GIp = "GpuInfo";
-const _GIr = "GroupId";
-const _GIro = "GroupIds";
-const _GIrou = "GroupIdentifier";
-const _GLN = "GroupLongName";
-const _GN = "GroupName";
-const _GNSL = "GroupNameStringList";
-const _GNr = "GroupNames";
-const _GPS = "GpuPartitionSize";
-const _Ge = "Geography";
-const _Gp = "Gpus";
-const _Gr = "Group";
-const _HBD = "HiddenByDefault";
-const _HE = "HttpEndpoint";
-const _HFAS = "HighFixAvailableSince";
-const _HFSL = "HighestFindingSeverityLabel";
-const _HIo = "HostId";
-const _HO = "HibernationOptions";
-const _HOR = "HibernationOptionsRequest";
-const _HPI = "HttpProtocolIpv6";
-const _HPRHL = "HttpPutResponseHopLimit";
-const _HRGA = "HostResourceGroupArn";
-const _HS = "HibernationSupported";
-const _HT = "HttpTokens";
-const _HTo = "HostnameType";
-const _Hy = "Hypervisor";
-const _I$1 = "Id";
-const _IA$2 = "Ipv6Addresses";
-const _IAA = "Ipv6AddressAttribute";
-const _IAC = "Ipv6AddressCount";
-const _IAE$2 = "ImageAncestryEntries";
-const _IAEL = "ImageAncestryEntryList";
-const _IAESS = "InstanceAttachmentEnaSrdSpecification";
-const _IAESUS = "InstanceAttachmentEnaSrdUdpSpecification";
-const _IAEm = "ImageAncestryEntry";
-const _IAI$1 = "IncludeAllInstances";
-const _IAIn = "InferenceAcceleratorInfo";
-const _IAPI = "Ipv4AddressesPerInterface";
-const _IAPIp = "Ipv6AddressesPerInterface";
-const _IAPSI = "Ipv4AddressesPerSecondaryInterface";
-const _IART = "IncludeAllResourceTypes";
-const _IAm = "ImageAllowed";
-const _IAma = "ImageAttribute";
-const _IApv = "Ipv6Address";
-const _IBDM = "InstanceBlockDeviceMapping";
-const _IBDML = "InstanceBlockDeviceMappingList";
-const _ICB = "Ipv6CidrBlock";
-const _ICBAS = "Ipv6CidrBlockAssociationSet";
-const _ICBS = "Ipv6CidrBlockState";
-const _ICL = "ImageCriterionList";
-const _ICm = "ImageCriteria";
-const _ICma = "ImageCriterion";
-const _ID$1 = "IncludeDeprecated";
-const _IDI = "InferenceDeviceInfo";
-const _IDIL = "InferenceDeviceInfoList";
-const _IDMI = "InferenceDeviceMemoryInfo";
-const _IDm = "ImageData";
-const _IDn = "IncludeDisabled";
-const _IEI = "InstanceEventId";
-const _IF$1 = "InstanceFamily";
-const _IFAS = "InformationalFixAvailableSince";
-const _IFPS = "ImageFindingPathSet";
-const _IFm = "ImageFindings";
-const _IFma = "ImageFinding";
-const _IGBM = "InternetGatewayBlockMode";
-const _IGS = "InstanceGenerationSet";
-const _IGns = "InstanceGenerations";
-const _IGnst = "InstanceGeneration";
-const _II$1 = "InstanceId";
-const _IIA = "InstanceIpv6Address";
-const _IIAL = "InstanceIpv6AddressList";
-const _IIALR = "InstanceIpv6AddressListRequest";
-const _IIAR = "InstanceIpv6AddressRequest";
-const _IIB = "InstanceInterruptionBehavior";
-const _IIP = "IamInstanceProfile";
-const _IIPL = "InstanceIpv4PrefixList";
-const _IIPLn = "InstanceIpv6PrefixList";
-const _IIPS = "IamInstanceProfileSpecification";
-const _IIPn = "InstanceIpv4Prefix";
-const _IIPns = "InstanceIpv6Prefix";
-const _IISB = "InstanceInitiatedShutdownBehavior";
-const _IISL = "ImageIdStringList";
-const _IISLn = "InstanceIdStringList";
-const _IIm = "ImageId";
-const _IIma = "ImageIds";
-const _IIn = "InstanceIds";
-const _IL = "ImageLocation";
-const _ILm = "ImageList";
-const _ILn = "InstanceLifecycle";
-const _ILns = "InstanceList";
-const _IMO = "InstanceMaintenanceOptions";
-const _IMOR = "InstanceMaintenanceOptionsRequest";
-const _IMORn = "InstanceMarketOptionsRequest";
-const _IMORns = "InstanceMetadataOptionsRequest";
-const _IMORnst = "InstanceMetadataOptionsResponse";
-const _IMOns = "InstanceMarketOptions";
-const _IMR = "IncludeManagedResources";
-const _IMT = "InstanceMetadataTags";
-const _IN = "Ipv6Native";
-const _INI = "InstanceNetworkInterface";
-const _INIA = "InstanceNetworkInterfaceAssociation";
-const _INIAn = "InstanceNetworkInterfaceAttachment";
-const _INIL = "InstanceNetworkInterfaceList";
-const _INIS = "InstanceNetworkInterfaceSpecification";
-const _INISL = "InstanceNetworkInterfaceSpecificationList";
-const _INLm = "ImageNameList";
-const _INPO = "InstanceNetworkPerformanceOptions";
-const _INPOR = "InstanceNetworkPerformanceOptionsRequest";
-const _INm = "ImageNames";
-const _IOA = "ImageOwnerAlias";
-const _IOI = "IpOwnerId";
-const _IOS = "InstanceOwningService";
-const _IPC = "Ipv6PrefixCount";
-const _IPCp = "Ipv4PrefixCount";
-const _IPEp = "IpPermissionsEgress";
-const _IPIA = "InstancePrivateIpAddress";
-const _IPIAL = "InstancePrivateIpAddressList";
-const _IPIs = "IsPrimaryIpv6";
-const _IPL = "ImageProviderList";
-const _IPLRpv = "Ipv4PrefixListResponse";
-const _IPLRpvr = "Ipv6PrefixListResponse";
-const _IPLp = "IpPermissionList";
-const _IPLpvr = "Ipv4PrefixList";
-const _IPLpvref = "Ipv6PrefixList";
-const _IPSRp = "Ipv4PrefixSpecificationRequest";
-const _IPSRpv = "Ipv4PrefixSpecificationResponse";
-const _IPSRpvr = "Ipv6PrefixSpecificationRequest";
-const _IPSRpvre = "Ipv6PrefixSpecificationResponse";
-const _IPm = "ImageProviders";
-const _IPp = "Ipv6Prefixes";
-const _IPpe = "IpPermissions";
-const _IPper = "IpPermission";
-const _IPpr = "IpProtocol";
-const _IPpv = "Ipv6Prefix";
-const _IPpvr = "Ipv4Prefixes";
-const _IPpvre = "Ipv4Prefix";
-const _IR$1 = "InstanceRequirements";
-const _IRBI = "ImageRecycleBinInfo";
-const _IRBIL = "ImageRecycleBinInfoList";
-const _IRL = "ImageReferenceList";
-const _IRLp = "IpRangeList";
-const _IRLpv = "Ipv6RangeList";
-const _IRR = "InstanceRequirementsRequest";
-const _IRm = "ImageReferences";
-const _IRma = "ImageReference";
-const _IRpa = "IpRanges";
-const _IRpan = "IpRange";
-const _IRpv = "Ipv6Ranges";
-const _IRpva = "Ipv6Range";
-const _ISC = "InstanceStateChange";
-const _ISCL = "InstanceStateChangeList";
-const _ISDL = "InstanceStatusDetailsList";
-const _ISDn = "InstanceStatusDetails";
-const _ISE$1 = "InstanceStatusEvent";
-const _ISEL = "InstanceStatusEventList";
-const _ISIA = "InstanceSecondaryInterfaceAttachment";
-const _ISIL = "InstanceSecondaryInterfaceList";
-const _ISIPIA = "InstanceSecondaryInterfacePrivateIpAddress";
-const _ISIPIAL = "InstanceSecondaryInterfacePrivateIpAddressList";
-const _ISIPIALR = "InstanceSecondaryInterfacePrivateIpAddressListRequest";
-const _ISIPIAR = "InstanceSecondaryInterfacePrivateIpAddressRequest";
-const _ISIS = "InstanceSecondaryInterfaceSpecification";
-const _ISISLR = "InstanceSecondaryInterfaceSpecificationListRequest";
-const _ISISR = "InstanceSecondaryInterfaceSpecificationRequest";
-const _ISIn = "InstanceSecondaryInterface";
-const _ISIns = "InstanceStorageInfo";
-const _ISLn = "InstanceStatusList";
-const _ISS = "InstanceStatusSummary";
-const _ISSn = "InstanceStorageSupported";
-const _ISm = "ImpairedSince";
-const _ISmd = "ImdsSupport";
-const _ISnst = "InstanceStatuses";
-const _ISnsta = "InstanceState";
-const _ISnstan = "InstanceStatus";
-const _ISpo = "IpSource";
-const _ISpvu = "Ipv6Supported";
-const _IT$1 = "InstanceType";
-const _ITILn = "InstanceTypeInfoList";
-const _ITIn = "InstanceTypeInfo";
-const _ITIns = "InstanceTypeItem";
-const _ITO = "InstanceTypeOfferings";
-const _ITOL = "InstanceTypeOfferingsList";
-const _ITOn = "InstanceTypeOffering";
-const _ITSR = "InstanceTypeSpecificationRequest";
-const _ITSn = "InstanceTypeSpecification";
-const _ITm = "ImageType";
-const _ITnst = "InstanceTypes";
-const _ITnt = "InterfaceType";
-const _ITnte = "InterfaceTypes";
-const _IUDR = "ImageUefiDataRequest";
-const _IUIR = "IncludeUnsupportedInRegion";
-const _IUR = "ImageUsageReports";
-const _IURE = "ImageUsageReportEntries";
-const _IUREL = "ImageUsageReportEntryList";
-const _IUREm = "ImageUsageReportEntry";
-const _IURL = "ImageUsageReportList";
-const _IURT = "ImageUsageResourceType";
-const _IURTL = "ImageUsageResourceTypeList";
-const _IURTO = "ImageUsageResourceTypeOption";
-const _IURTOL = "ImageUsageResourceTypeOptionList";
-const _IURTOR = "ImageUsageResourceTypeOptionRequest";
-const _IURTORL = "ImageUsageResourceTypeOptionRequestList";
-const _IURTOVL = "ImageUsageResourceTypeOptionValuesList";
-const _IURTR = "ImageUsageResourceTypeRequest";
-const _IURTRL = "ImageUsageResourceTypeRequestList";
-const _IURUISL = "ImageUsageReportUserIdStringList";
-const _IURm = "ImageUsageReport";
-const _IW = "ImageWatermarks";
-const _IWFRLm = "ImageWatermarkFilterResponseList";
-const _IWFRm = "ImageWatermarkFilterResponse";
-const _IWL = "ImageWatermarkList";
-const _IWm = "ImageWatermark";
-const _Im = "Images";
-const _Ima = "Image";
-const _In = "Instance";
-const _Ins = "Instances";
-const _Io = "Iops";
-const _It = "Item";
-const _K$2 = "Key";
-const _KI$2 = "KernelId";
-const _KKI = "KmsKeyId";
-const _KN = "KeyName";
-const _LCA = "LicenseConfigurationArn";
-const _LCO = "LockCreatedOn";
-const _LCR = "LicenseConfigurationRequest";
-const _LCi = "LicenseConfiguration";
-const _LDST = "LockDurationStartTime";
-const _LDo = "LockDuration";
-const _LEO = "LockExpiresOn";
-const _LFAS = "LowFixAvailableSince";
-const _LGC = "LogicalGpuCount";
-const _LIIRB = "ListImagesInRecycleBin";
-const _LIIRBR = "ListImagesInRecycleBinRequest";
-const _LIIRBRi = "ListImagesInRecycleBinResult";
-const _LL = "LicenseList";
-const _LLT = "LastLaunchedTime";
-const _LPL = "LaunchPermissionList";
-const _LPM = "LaunchPermissionModifications";
-const _LPa = "LaunchPermissions";
-const _LPau = "LaunchPermission";
-const _LSI = "LockedSnapshotsInfo";
-const _LSIL = "LockedSnapshotsInfoList";
-const _LSLR = "LicenseSpecificationListRequest";
-const _LST = "LocalStorageTypes";
-const _LSTS = "LocalStorageTypeSet";
-const _LSTo = "LocalStorageType";
-const _LSi = "LicenseSpecifications";
-const _LSic = "LicenseSpecification";
-const _LSo = "LocalStorage";
-const _LSoc = "LockState";
-const _LT$1 = "LaunchTemplate";
-const _LTBDM = "LaunchTemplateBlockDeviceMapping";
-const _LTBDML = "LaunchTemplateBlockDeviceMappingList";
-const _LTBDMR = "LaunchTemplateBlockDeviceMappingRequest";
-const _LTBDMRL = "LaunchTemplateBlockDeviceMappingRequestList";
-const _LTCO = "LaunchTemplateCpuOptions";
-const _LTCOR = "LaunchTemplateCpuOptionsRequest";
-const _LTCRSR = "LaunchTemplateCapacityReservationSpecificationRequest";
-const _LTCRSRa = "LaunchTemplateCapacityReservationSpecificationResponse";
-const _LTD = "LaunchTemplateData";
-const _LTEBD = "LaunchTemplateEbsBlockDevice";
-const _LTEBDR = "LaunchTemplateEbsBlockDeviceRequest";
-const _LTEIA = "LaunchTemplateElasticInferenceAccelerator";
-const _LTEIAL = "LaunchTemplateElasticInferenceAcceleratorList";
-const _LTEIAR = "LaunchTemplateElasticInferenceAcceleratorResponse";
-const _LTEIARL = "LaunchTemplateElasticInferenceAcceleratorResponseList";
-const _LTEO = "LaunchTemplateEnclaveOptions";
-const _LTEOR = "LaunchTemplateEnclaveOptionsRequest";
-const _LTESS = "LaunchTemplateEnaSrdSpecification";
-const _LTESUS = "LaunchTemplateEnaSrdUdpSpecification";
-const _LTHO = "LaunchTemplateHibernationOptions";
-const _LTHOR = "LaunchTemplateHibernationOptionsRequest";
-const _LTI = "LaunchTemplateId";
-const _LTIIPS = "LaunchTemplateIamInstanceProfileSpecification";
-const _LTIIPSR = "LaunchTemplateIamInstanceProfileSpecificationRequest";
-const _LTIMO = "LaunchTemplateInstanceMaintenanceOptions";
-const _LTIMOR = "LaunchTemplateInstanceMaintenanceOptionsRequest";
-const _LTIMORa = "LaunchTemplateInstanceMarketOptionsRequest";
-const _LTIMORau = "LaunchTemplateInstanceMetadataOptionsRequest";
-const _LTIMOa = "LaunchTemplateInstanceMarketOptions";
-const _LTIMOau = "LaunchTemplateInstanceMetadataOptions";
-const _LTINIS = "LaunchTemplateInstanceNetworkInterfaceSpecification";
-const _LTINISL = "LaunchTemplateInstanceNetworkInterfaceSpecificationList";
-const _LTINISR = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequest";
-const _LTINISRL = "LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList";
-const _LTISIS = "LaunchTemplateInstanceSecondaryInterfaceSpecification";
-const _LTISISL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationList";
-const _LTISISR = "LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest";
-const _LTISISRL = "LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList";
-const _LTLC = "LaunchTemplateLicenseConfiguration";
-const _LTLCR = "LaunchTemplateLicenseConfigurationRequest";
-const _LTLL = "LaunchTemplateLicenseList";
-const _LTLSLR = "LaunchTemplateLicenseSpecificationListRequest";
-const _LTM = "LaunchTemplatesMonitoring";
-const _LTMR = "LaunchTemplatesMonitoringRequest";
-const _LTN = "LaunchTemplateName";
-const _LTNPO = "LaunchTemplateNetworkPerformanceOptions";
-const _LTNPOR = "LaunchTemplateNetworkPerformanceOptionsRequest";
-const _LTP = "LaunchTemplatePlacement";
-const _LTPDNO = "LaunchTemplatePrivateDnsNameOptions";
-const _LTPDNOR = "LaunchTemplatePrivateDnsNameOptionsRequest";
-const _LTPR = "LaunchTemplatePlacementRequest";
-const _LTS = "LaunchTemplateSpecification";
-const _LTSMO = "LaunchTemplateSpotMarketOptions";
-const _LTSMOR = "LaunchTemplateSpotMarketOptionsRequest";
-const _LTTS = "LaunchTemplateTagSpecification";
-const _LTTSL = "LaunchTemplateTagSpecificationList";
-const _LTTSR = "LaunchTemplateTagSpecificationRequest";
-const _LTTSRL = "LaunchTemplateTagSpecificationRequestList";
-const _LTV = "LaunchTemplateVersion";
-const _LTVS = "LaunchTemplateVersionSet";
-const _LTVa = "LaunchTemplateVersions";
-const _LTau = "LaunchTime";
-const _LTo = "LocationType";
-const _LVN = "LatestVersionNumber";
-const _La$1 = "Latest";
-const _Lic = "Licenses";
-const _Loc = "Location";
-const _M$3 = "Min";
-const _MAE = "MultiAttachEnabled";
-const _MAIe = "MediaAcceleratorInfo";
-const _MAa$1 = "MacAddress";
-const _MB = "ManagedBy";
-const _MBIM = "MaximumBandwidthInMbps";
-const _MCI = "MetricCategoryId";
-const _MCIL = "MetricCategoryIdList";
-const _MCIe = "MetricCategoryIds";
-const _MCOIOL = "MapCustomerOwnedIpOnLaunch";
-const _MCa = "MaxCount";
-const _MCin = "MinCount";
-const _MDI = "MediaDeviceInfo";
-const _MDIL = "MediaDeviceInfoList";
-const _MDMI = "MediaDeviceMemoryInfo";
-const _MDSC = "MaximumDaysSinceCreated";
-const _MDSCFA = "MaxDaysSinceCriticalFixAvailable";
-const _MDSD = "MaximumDaysSinceDeprecated";
-const _MDSHFA = "MaxDaysSinceHighFixAvailable";
-const _MDSIFA = "MaxDaysSinceInformationalFixAvailable";
-const _MDSLFA = "MaxDaysSinceLowFixAvailable";
-const _MDSLFS = "MaxDaysSinceLastFindingScan";
-const _MDSMFA = "MaxDaysSinceMediumFixAvailable";
-const _MDSSIC = "MaximumDaysSinceSourceImageCreated";
-const _MDSWC = "MaximumDaysSinceWatermarkCreated";
-const _MEA = "MaximumEbsAttachments";
-const _MEC = "MaximumEbsCards";
-const _MEI = "MaximumEfaInterfaces";
-const _MEQC = "MaximumEnaQueueCount";
-const _MEQCPI = "MaximumEnaQueueCountPerInterface";
-const _MFAS = "MediumFixAvailableSince";
-const _MGBPVC = "MemoryGiBPerVCpu";
-const _MGBPVCR = "MemoryGiBPerVCpuRequest";
-const _MI = "MaximumIops";
-const _MIA = "ModifyImageAttribute";
-const _MIAR = "ModifyImageAttributeRequest";
-const _MIe = "MemoryInfo";
-const _MLT = "ModifyLaunchTemplate";
-const _MLTR = "ModifyLaunchTemplateRequest";
-const _MLTRo = "ModifyLaunchTemplateResult";
-const _MMB = "MemoryMiB";
-const _MMBR = "MemoryMiBRequest";
-const _MNC = "MaximumNetworkCards";
-const _MNI = "MaximumNetworkInterfaces";
-const _MO = "MetadataOptions";
-const _MOa = "MaintenanceOptions";
-const _MPC = "MarketplaceProductCodes";
-const _MPCL = "MarketplaceProductCodeList";
-const _MPIOL = "MapPublicIpOnLaunch";
-const _MPax = "MaxPrice";
-const _MR$2 = "MaxResults";
-const _MSA = "ModifySnapshotAttribute";
-const _MSAR = "ModifySnapshotAttributeRequest";
-const _MSL = "MaximumSeverityLabel";
-const _MSNI = "MaximumSecondaryNetworkInterfaces";
-const _MSPAPOOODP = "MaxSpotPriceAsPercentageOfOptimalOnDemandPrice";
-const _MTIMB = "MaximumThroughputInMBps";
-const _MTa = "MarketType";
-const _MV = "MinVersion";
-const _MVa = "MaxVersion";
-const _Ma = "Max";
-const _Man = "Manufacturer";
-const _Mana = "Managed";
-const _Me = "Message";
-const _Mes = "Messages";
-const _Mon = "Monitoring";
-const _N$2 = "Name";
-const _NAo = "NotAfter";
-const _NB = "NotBefore";
-const _NBD = "NotBeforeDeadline";
-const _NBG = "NetworkBorderGroup";
-const _NBGR = "NetworkBandwidthGbpsRequest";
-const _NBGe = "NetworkBandwidthGbps";
-const _NC = "NetworkCards";
-const _NCI = "NetworkCardIndex";
-const _NCIL = "NetworkCardInfoList";
-const _NCITL = "NetworkCardInterfaceTypeList";
-const _NCIe = "NetworkCardInfo";
-const _ND = "NoDevice";
-const _NDCI = "NeuronDeviceCoreInfo";
-const _NDI = "NeuronDeviceInfo";
-const _NDIL = "NeuronDeviceInfoList";
-const _NDMI = "NeuronDeviceMemoryInfo";
-const _NDe = "NeuronDevices";
-const _NES = "NitroEnclavesSupport";
-const _NIC = "NetworkInterfaceCount";
-const _NICR = "NetworkInterfaceCountRequest";
-const _NII = "NetworkInterfaceId";
-const _NIe = "NetworkInterface";
-const _NIet = "NetworkInterfaces";
-const _NIetw = "NetworkInfo";
-const _NIeu = "NeuronInfo";
-const _NPO = "NetworkPerformanceOptions";
-const _NPe = "NetworkPerformance";
-const _NR = "NoReboot";
-const _NS = "NvmeSupport";
-const _NTI = "NitroTpmInfo";
-const _NTS = "NitroTpmSupport";
-const _NTSVL = "NitroTpmSupportedVersionsList";
-const _NTe = "NextToken";
-const _NV = "NestedVirtualization";
-const _OA = "OutpostArn";
-const _OASL = "OrganizationArnStringList";
-const _OArg = "OrganizationArn";
-const _OArga = "OrganizationArns";
-const _OAw = "OwnerAlias";
-const _ODMPPOLP = "OnDemandMaxPricePercentageOverLowestPrice";
-const _OI = "OwnerId";
-const _OIS = "OptInStatus";
-const _OIw = "OwnerIds";
-const _ON = "OptionName";
-const _ORpe = "OperatorRequest";
-const _ORper = "OperatorResponse";
-const _OSL = "OwnerStringList";
-const _OT = "OptimizingTime";
-const _OTp = "OperationType";
-const _OUA = "OrganizationalUnitArn";
-const _OUASL = "OrganizationalUnitArnStringList";
-const _OUAr = "OrganizationalUnitArns";
-const _OV = "OptionValues";
-const _OVp = "OptionValue";
-const _Op = "Operator";
-const _Ou = "Output";
-const _Ow = "Owners";
-const _Own = "Owner";
-const _P$2 = "Principal";
-const _PBIG = "PeakBandwidthInGbps";
-const _PCIr = "ProductCodeId";
-const _PCLr = "ProductCodeList";
-const _PCSL = "ProductCodeStringList";
-const _PCT = "ProductCodeType";
-const _PCr = "ProductCode";
-const _PCro = "ProductCodes";
-const _PDN = "PrivateDnsName";
-const _PDNO = "PrivateDnsNameOptions";
-const _PDNOOL = "PrivateDnsNameOptionsOnLaunch";
-const _PDNOR = "PrivateDnsNameOptionsRequest";
-const _PDNORr = "PrivateDnsNameOptionsResponse";
-const _PDNub = "PublicDnsName";
-const _PDl = "PlatformDetails";
-const _PFR = "PerformanceFactorReference";
-const _PFRR = "PerformanceFactorReferenceRequest";
-const _PFRS = "PerformanceFactorReferenceSet";
-const _PFRSR = "PerformanceFactorReferenceSetRequest";
-const _PGIl = "PlacementGroupInfo";
-const _PGSL = "PlacementGroupStrategyList";
-const _PI = "PublicIp";
-const _PIAC = "PrivateIpAddressCount";
-const _PIAS = "PrivateIpAddressSpecification";
-const _PIASL = "PrivateIpAddressSpecificationList";
-const _PIAr = "PrivateIpAddress";
-const _PIAri = "PrivateIpAddresses";
-const _PIAu = "PublicIpAddress";
-const _PIr = "PrimaryIpv6";
-const _PIro = "ProcessorInfo";
-const _PLI = "PrefixListId";
-const _PLIL = "PrefixListIdList";
-const _PLIr = "PrefixListIds";
-const _PN$2 = "PartitionNumber";
-const _PSPN = "PublicSsmParameterName";
-const _PSS = "PerformanceStatusSummary";
-const _PSe = "PerformanceStatus";
-const _PSee = "PeeringStatus";
-const _PSh = "PhcSupport";
-const _PSr = "PreviousState";
-const _PU = "PresignedUrl";
-const _PZI = "ParentZoneId";
-const _PZN = "ParentZoneName";
-const _Pat = "Paths";
-const _Pl$1 = "Platform";
-const _Pla = "Placement";
-const _Prim = "Primary";
-const _Pro = "Progress";
-const _Pu = "Public";
-const _R$2 = "Return";
-const _RAeso = "ResolveAlias";
-const _RBET = "RecycleBinEnterTime";
-const _RBETe = "RecycleBinExitTime";
-const _RBUI = "RestorableByUserIds";
-const _RBe = "RestorableBy";
-const _RC$1 = "ReturnCode";
-const _RCTe = "ReportCreationTime";
-const _RDI = "RamDiskId";
-const _RDN = "RootDeviceName";
-const _RDT = "RootDeviceType";
-const _RDTL = "RootDeviceTypeList";
-const _REIT = "RequireEncryptionInTransit";
-const _RETe = "RestoreExpiryTime";
-const _REe = "ResponseError";
-const _RGL = "RegionGeographyList";
-const _RGe$1 = "RegionGeography";
-const _RHS = "RequireHibernateSupport";
-const _RI$2 = "ReportId";
-const _RIFRB = "RestoreImageFromRecycleBin";
-const _RIFRBR = "RestoreImageFromRecycleBinRequest";
-const _RIFRBRe = "RestoreImageFromRecycleBinResult";
-const _RIITS = "ReplaceImageInstanceTypeSpecification";
-const _RIITSR = "ReplaceImageInstanceTypeSpecificationRequest";
-const _RIITSRe = "ReplaceImageInstanceTypeSpecificationResult";
-const _RIME = "RunInstancesMonitoringEnabled";
-const _RIRe = "RegisterImageRequest";
-const _RIReg = "RegisterImageResult";
-const _RIRu = "RunInstancesRequest";
-const _RIUD = "RunInstancesUserData";
-const _RIa = "RamdiskId";
-const _RIe = "ReservationId";
-const _RIegi = "RegisterImage";
-const _RIep = "ReportIds";
-const _RIeq = "RequesterId";
-const _RIeso = "ResourceId";
-const _RIu = "RunInstances";
-const _RL = "RegionList";
-const _RLTD = "RequestLaunchTemplateData";
-const _RLTDe = "ResponseLaunchTemplateData";
-const _RLe = "ReservationList";
-const _RMS = "RebootMigrationSupport";
-const _RMe = "RebootMigration";
-const _RN$1 = "RegionName";
-const _RNSL = "RegionNameStringList";
-const _RNe = "RegionNames";
-const _RTO = "ResourceTypeOptions";
-const _RTOL = "ResourceTypeOptionList";
-const _RTOe = "ResourceTypeOption";
-const _RTRL = "ResourceTypeRequestList";
-const _RTRe = "ResourceTypeRequest";
-const _RTe$1 = "ResourceType";
-const _RTes = "ResourceTypes";
-const _RV = "ReturnValue";
-const _Ref = "References";
-const _Refe = "Reference";
-const _Reg = "Regions";
-const _Regi = "Region";
-const _Rem = "Remove";
-const _Reme = "Remediation";
-const _Res = "Resources";
-const _Rese = "Reservations";
-const _Reser = "Reservation";
-const _SAPFL = "SupportedAdditionalProcessorFeatureList";
-const _SAub = "SubnetArn";
-const _SAup = "SupportedArchitectures";
-const _SBM = "SupportedBootModes";
-const _SCBS = "SubnetCidrBlockState";
-const _SCCDM = "SnapshotCopyCompletionDurationMinutes";
-const _SCSIG = "SustainedClockSpeedInGhz";
-const _SDC = "SourceDestCheck";
-const _SDLTV = "SuccessfullyDeletedLaunchTemplateVersions";
-const _SDV = "SetDefaultVersion";
-const _SDp = "SpreadDomain";
-const _SF = "SupportedFeatures";
-const _SG = "SubGeography";
-const _SGA = "SecurityGroupArn";
-const _SGI = "SecurityGroupId";
-const _SGISL = "SecurityGroupIdStringList";
-const _SGIe = "SecurityGroupIds";
-const _SGL = "SecurityGroupList";
-const _SGSL = "SecurityGroupStringList";
-const _SGe = "SecurityGroups";
-const _SGec = "SecurityGroup";
-const _SI = "SubnetIds";
-const _SICBA = "SubnetIpv6CidrBlockAssociation";
-const _SICBAS = "SubnetIpv6CidrBlockAssociationSet";
-const _SICT = "SourceImageCreationTime";
-const _SIGB = "SizeInGB";
-const _SII = "SourceImageId";
-const _SIIec = "SecondaryInterfaceId";
-const _SIIo = "SourceInstanceId";
-const _SIMB = "SizeInMiB";
-const _SIPIAS = "SecondaryInterfacePrivateIpAddressSpecification";
-const _SIPIASL = "SecondaryInterfacePrivateIpAddressSpecificationList";
-const _SIPIASLR = "SecondaryInterfacePrivateIpAddressSpecificationListRequest";
-const _SIPIASR = "SecondaryInterfacePrivateIpAddressSpecificationRequest";
-const _SIRI = "SpotInstanceRequestId";
-const _SIRo = "SourceImageRegion";
-const _SIRu = "SupportedInRegion";
-const _SISL = "SnapshotIdStringList";
-const _SISLu = "SubnetIdStringList";
-const _SIT = "SupportedInstanceTypes";
-const _SITRSu = "SupportedInstanceTypeRequestSet";
-const _SITS = "SupportedInstanceTypeSet";
-const _SITp = "SpotInstanceType";
-const _SITu = "SupportedInstanceType";
-const _SIec = "SecondaryInterfaces";
-const _SIeco = "SecondaryInterface";
-const _SIn = "SnapshotId";
-const _SIna = "SnapshotIds";
-const _SIu = "SubnetId";
-const _SL = "SnapshotLocation";
-const _SLe = "SeverityLabel";
-const _SLn = "SnapshotList";
-const _SLu = "SubnetList";
-const _SMO = "SpotMarketOptions";
-const _SMPPOLP = "SpotMaxPricePercentageOverLowestPrice";
-const _SMt = "StatusMessage";
-const _SMta = "StateMessage";
-const _SNI = "SecondaryNetworkId";
-const _SNS = "SriovNetSupport";
-const _SNSe = "SecondaryNetworkSupported";
-const _SO = "SpotOptions";
-const _SOS = "SkipOsShutdown";
-const _SPIAC = "SecondaryPrivateIpAddressCount";
-const _SRC = "ScanResultCondition";
-const _SRDT = "SupportedRootDeviceTypes";
-const _SRc = "ScanResults";
-const _SRo$1 = "SourceRegion";
-const _SRt = "StateReason";
-const _SSI = "SourceSnapshotId";
-const _SSIe = "SecondarySubnetId";
-const _SSIo = "SourceSnapshotIds";
-const _SSu = "SupportedStrategies";
-const _SSy = "SystemStatus";
-const _STR = "StateTransitionReason";
-const _STs = "SseType";
-const _STt = "StartTime";
-const _STto = "StorageTier";
-const _SUC = "SupportedUsageClasses";
-const _SUD = "SensitiveUserData";
-const _SV = "SourceVersion";
-const _SVI = "SourceVolumeId";
-const _SVT = "SupportedVirtualizationTypes";
-const _SVu = "SupportedVersions";
-const _Sco = "Score";
-const _Siz = "Size";
-const _Sn = "Snapshots";
-const _Sna = "Snapshot";
-const _St = "State";
-const _Sta = "Status";
-const _Su = "Subnet";
-const _Subn = "Subnets";
-const _Suc = "Successful";
-const _T$2 = "Tags";
-const _TET = "TcpEstablishedTimeout";
-const _TFMIMB = "TotalFpgaMemoryInMiB";
-const _TGMIMB = "TotalGpuMemoryInMiB";
-const _TI = "TerminateInstances";
-const _TIMIMB = "TotalInferenceMemoryInMiB";
-const _TIR = "TerminateInstancesRequest";
-const _TIRe = "TerminateInstancesResult";
-const _TIer = "TerminatingInstances";
-const _TL = "TagList";
-const _TLSGB = "TotalLocalStorageGB";
-const _TLSGBR = "TotalLocalStorageGBRequest";
-const _TMMIMB = "TotalMediaMemoryInMiB";
-const _TNDMIMB = "TotalNeuronDeviceMemoryInMiB";
-const _TP = "ToPort";
-const _TPC = "ThreadsPerCore";
-const _TPCL = "ThreadsPerCoreList";
-const _TS = "TagSpecifications";
-const _TSIGB = "TotalSizeInGB";
-const _TSL = "TagSpecificationList";
-const _TSa = "TagSpecification";
-const _TSp = "TpmSupport";
-const _TTr = "TransferType";
-const _Ta$1 = "Tag";
-const _Te = "Tenancy";
-const _Th = "Throughput";
-const _Tim = "Timestamp";
-const _Tit = "Title";
-const _Ty$1 = "Type";
-const _U = "Unsuccessful";
-const _UA = "UpdatedAt";
-const _UCTL = "UsageClassTypeList";
-const _UCs = "UsageCount";
-const _UD = "UefiData";
-const _UDLTV = "UnsuccessfullyDeletedLaunchTemplateVersions";
-const _UDs = "UserData";
-const _UG = "UserGroups";
-const _UGSL = "UserGroupStringList";
-const _UGs = "UserGroup";
-const _UI = "UserId";
-const _UIGP = "UserIdGroupPairs";
-const _UIGPL = "UserIdGroupPairList";
-const _UIGPs = "UserIdGroupPair";
-const _UILs = "UserIdList";
-const _UISL = "UserIdStringList";
-const _UIT = "UnsupportedInstanceTypes";
-const _UITRS = "UnsupportedInstanceTypeRequestSet";
-const _UITS = "UnsupportedInstanceTypeSet";
-const _UITn = "UnsupportedInstanceType";
-const _UIs = "UserIds";
-const _UO = "UsageOperation";
-const _UOUT = "UsageOperationUpdateTime";
-const _UST = "UdpStreamTimeout";
-const _UTd = "UdpTimeout";
-const _V$1 = "Value";
-const _VALo = "VolumeAttachmentList";
-const _VAo = "VolumeArn";
-const _VAol = "VolumeAttachment";
-const _VCC = "VCpuCount";
-const _VCCR = "VCpuCountRange";
-const _VCCRR = "VCpuCountRangeRequest";
-const _VCIpu = "VCpuInfo";
-const _VCa = "ValidCores";
-const _VD = "VersionDescription";
-const _VEa = "ValidationError";
-const _VI = "VpcId";
-const _VIR = "VolumeInitializationRate";
-const _VISL = "VolumeIdStringList";
-const _VIo = "VolumeId";
-const _VIol = "VolumeIds";
-const _VLo = "VolumeList";
-const _VN = "VirtualName";
-const _VNe = "VersionNumber";
-const _VOI = "VolumeOwnerId";
-const _VPCI = "VpcPeeringConnectionId";
-const _VSL = "ValueStringList";
-const _VSLe = "VersionStringList";
-const _VSo = "VolumeSize";
-const _VT$1 = "VolumeType";
-const _VTLi = "VirtualizationTypeList";
-const _VTPC = "ValidThreadsPerCore";
-const _VTir = "VirtualizationType";
-const _VU = "ValidUntil";
-const _VW = "ValidationWarning";
-const _Va$1 = "Values";
-const _Ve$1 = "Versions";
-const _Ver = "Version";
-const _Vo = "Volumes";
-const _Vol = "Volume";
-const _W = "Warning";
-const _WC = "WithCooldown";
-const _WCT = "WatermarkCreationTime";
-const _WK = "WatermarkKey";
-const _WL = "WorkloadsList";
-const _WU = "WakeUp";
-const _Wo = "Workloads";
-const _ZI = "ZoneId";
-const _ZISL = "ZoneIdStringList";
-const _ZIo = "ZoneIds";
-const _ZN = "ZoneName";
-const _ZNSL = "ZoneNameStringList";
-const _ZNo = "ZoneNames";
-const _ZT = "ZoneType";
-const _aCIA = "associateCarrierIpAddress";
-const _aCc = "acceleratorCount";
-const _aES = "attachedEbsStatus";
-const _aFNI = "additionalFlexibleNetworkInterfaces";
-const _aIAC = "availableIpAddressCount";
-const _aIAOC = "assignIpv6AddressOnCreation";
-const _aISc = "accountIdSet";
-const _aITS = "allowedInstanceTypeSet";
-const _aIc = "accountId";
-const _aId = "additionalInfo";
-const _aIs = "associationId";
-const _aIt = "attachmentId";
-const _aLI = "amiLaunchIndex";
-const _aLT = "attachmentLimitType";
-const _aMS = "acceleratorManufacturerSet";
-const _aNS = "acceleratorNameSet";
-const _aPIA = "associatePublicIpAddress";
-const _aRSu = "autoRecoverySupported";
-const _aRs = "associatedResource";
-const _aRut = "autoRecovery";
-const _aSS = "amdSevSnp";
-const _aSp = "applicationStatus";
-const _aSt = "attachmentSet";
-const _aTMMB = "acceleratorTotalMemoryMiB";
-const _aTSc = "acceleratorTypeSet";
-const _aTt = "attachTime";
-const _aZ = "availabilityZone";
-const _aZI = "availabilityZoneId";
-const _aZIv = "availabilityZoneInfo";
-const _acc = "accelerators";
-const _af = "affinity";
-const _ar = "arn";
-const _arc = "architecture";
-const _ass = "association";
-const _at = "attachment";
-const _bBIG = "baselineBandwidthInGbps";
-const _bBIM = "baselineBandwidthInMbps";
-const _bDM = "blockDeviceMapping";
-const _bDMS = "blockDeviceMappingSet";
-const _bDMl = "blockDurationMinutes";
-const _bEBM = "baselineEbsBandwidthMbps";
-const _bIa = "baselineIops";
-const _bM = "bootMode";
-const _bMa = "bareMetal";
-const _bP = "burstablePerformance";
-const _bPAS = "blockPublicAccessStates";
-const _bPF = "baselinePerformanceFactors";
-const _bPS = "burstablePerformanceSupported";
-const _bTIMB = "baselineThroughputInMBps";
-const _bW = "bandwidthWeighting";
-const _bWa = "bandwidthWeightings";
-const _cB = "cidrBlock";
-const _cBI = "capacityBlockId";
-const _cBr = "createdBy";
-const _cCo = "coreCount";
-const _cCp = "cpuCredits";
-const _cDC = "creationDateCondition";
-const _cDM = "completionDurationMinutes";
-const _cDr = "creationDate";
-const _cFAS = "criticalFixAvailableSince";
-const _cGur = "currentGeneration";
-const _cI = "carrierIp";
-const _cIBM = "currentInstanceBootMode";
-const _cIi = "cidrIp";
-const _cIid = "cidrIpv6";
-const _cIor = "coreInfo";
-const _cMSp = "cpuManufacturerSet";
-const _cO = "cpuOptions";
-const _cOI = "customerOwnedIp";
-const _cOIP = "customerOwnedIpv4Pool";
-const _cOP = "coolOffPeriod";
-const _cOPEO = "coolOffPeriodExpiresOn";
-const _cRI = "capacityReservationId";
-const _cRP = "capacityReservationPreference";
-const _cRRGA = "capacityReservationResourceGroupArn";
-const _cRSa = "capacityReservationSpecification";
-const _cRT = "capacityReservationTarget";
-const _cSr = "creditSpecification";
-const _cSu = "currentState";
-const _cT = "clientToken";
-const _cTC = "connectionTrackingConfiguration";
-const _cTSo = "connectionTrackingSpecification";
-const _cTomp = "completionTime";
-const _cTr = "creationTime";
-const _cTre = "createTime";
-const _cVP = "createVolumePermission";
-const _co = "code";
-const _conf = "configured";
-const _cou = "count";
-const _cp = "cpu";
-const _dASi = "disableApiStop";
-const _dAT = "disableApiTermination";
-const _dCe = "defaultCores";
-const _dEKI = "dataEncryptionKeyId";
-const _dEQCPI = "defaultEnaQueueCountPerInterface";
-const _dFA = "defaultForAz";
-const _dHS = "dedicatedHostsSupported";
-const _dI = "deviceIndex";
-const _dN = "deviceName";
-const _dNCI = "defaultNetworkCardIndex";
-const _dNn = "dnsName";
-const _dOT = "deleteOnTermination";
-const _dPe = "deregistrationProtection";
-const _dR = "dryRun";
-const _dRe = "destinationRegion";
-const _dSRS = "deleteSnapshotResultSet";
-const _dTC = "deprecationTimeCondition";
-const _dTET = "defaultTcpEstablishedTimeout";
-const _dTPC = "defaultThreadsPerCore";
-const _dTe = "deprecationTime";
-const _dTi = "disablingTime";
-const _dTis = "disabledTime";
-const _dUST = "defaultUdpStreamTimeout";
-const _dUT = "defaultUdpTimeout";
-const _dVC = "defaultVCpus";
-const _dVN = "defaultVersionNumber";
-const _dVef = "defaultVersion";
-const _de = "description";
-const _det = "details";
-const _dev = "device";
-const _dis = "disks";
-const _eCI = "ebsCardIndex";
-const _eCS = "ebsCardSet";
-const _eDn = "enableDns64";
-const _eEBD = "ebsEncryptionByDefault";
-const _eGAI = "elasticGpuAssociationId";
-const _eGAS = "elasticGpuAssociationState";
-const _eGASl = "elasticGpuAssociationSet";
-const _eGAT = "elasticGpuAssociationTime";
-const _eGI = "elasticGpuId";
-const _eGSS = "elasticGpuSpecificationSet";
-const _eIAA = "elasticInferenceAcceleratorArn";
-const _eIAAI = "elasticInferenceAcceleratorAssociationId";
-const _eIAAS = "elasticInferenceAcceleratorAssociationState";
-const _eIAASl = "elasticInferenceAcceleratorAssociationSet";
-const _eIAAT = "elasticInferenceAcceleratorAssociationTime";
-const _eIAS = "elasticInferenceAcceleratorSet";
-const _eITSn = "encryptionInTransitSupported";
-const _eITSx = "excludedInstanceTypeSet";
-const _eIb = "ebsInfo";
-const _eIf = "efaInfo";
-const _eLADI = "enableLniAtDeviceIndex";
-const _eO = "ebsOptimized";
-const _eOI = "ebsOptimizedInfo";
-const _eOS = "ebsOptimizedSupport";
-const _eOn = "enclaveOptions";
-const _eQC = "enaQueueCount";
-const _eQN = "ec2QueryName";
-const _eRNDAAAAR = "enableResourceNameDnsAAAARecord";
-const _eRNDAR = "enableResourceNameDnsARecord";
-const _eSE = "enaSrdEnabled";
-const _eSS = "enaSrdSpecification";
-const _eSSn = "enaSrdSupported";
-const _eSUE = "enaSrdUdpEnabled";
-const _eSUS = "enaSrdUdpSpecification";
-const _eSf = "efaSupported";
-const _eSn = "encryptionSupport";
-const _eSna = "enaSupport";
-const _eSr = "errorSet";
-const _eSv = "eventsSet";
-const _eT = "expirationTime";
-const _eTna = "enablingTime";
-const _eTnab = "enabledTime";
-const _eb = "ebs";
-const _en = "enabled";
-const _enc = "encrypted";
-const _er = "error";
-const _fAi = "fixAvailable";
-const _fEQS = "flexibleEnaQueuesSupport";
-const _fIp = "fpgaInfo";
-const _fOA = "firstObservedAt";
-const _fP = "fromPort";
-const _fRa = "fastRestored";
-const _fSD = "findingScanDate";
-const _fSRS = "fastSnapshotRestoreSet";
-const _fSRSES = "fastSnapshotRestoreStateErrorSet";
-const _fSSIB = "fullSnapshotSizeInBytes";
-const _fTE = "freeTierEligible";
-const _fp = "fpgas";
-const _g = "group";
-const _gD = "groupDescription";
-const _gIp = "gpuInfo";
-const _gIr = "groupId";
-const _gLN = "groupLongName";
-const _gN = "groupName";
-const _gPS = "gpuPartitionSize";
-const _gS = "geographySet";
-const _gSr = "groupSet";
-const _gp = "gpus";
-const _gr = "groups";
-const _h = "hypervisor";
-const _hBD = "hiddenByDefault";
-const _hE$2 = "httpEndpoint";
-const _hFAS = "highFixAvailableSince";
-const _hFSL = "highestFindingSeverityLabel";
-const _hI = "hostId";
-const _hO = "hibernationOptions";
-const _hPI = "httpProtocolIpv6";
-const _hPRHL = "httpPutResponseHopLimit";
-const _hRGA = "hostResourceGroupArn";
-const _hSi = "hibernationSupported";
-const _hT = "httpTokens";
-const _hTo = "hostnameType";
-const _i = "id";
-const _iAA = "ipv6AddressAttribute";
-const _iAC = "ipv6AddressCount";
-const _iAES = "imageAncestryEntrySet";
-const _iAI = "includeAllInstances";
-const _iAIn = "inferenceAcceleratorInfo";
-const _iAPI = "ipv4AddressesPerInterface";
-const _iAPIp = "ipv6AddressesPerInterface";
-const _iAPSI = "ipv4AddressesPerSecondaryInterface";
-const _iASp = "ipv6AddressesSet";
-const _iAm = "imageAllowed";
-const _iAp = "ipAddress";
-const _iApv = "ipv6Address";
-const _iCB = "ipv6CidrBlock";
-const _iCBASp = "ipv6CidrBlockAssociationSet";
-const _iCBS = "ipv6CidrBlockState";
-const _iCS = "imageCriterionSet";
-const _iD = "imageData";
-const _iEI = "instanceEventId";
-const _iF = "instanceFamily";
-const _iFAS = "informationalFixAvailableSince";
-const _iFS = "imageFindingSet";
-const _iGBM = "internetGatewayBlockMode";
-const _iGSn = "instanceGenerationSet";
-const _iI = "instanceId";
-const _iIB = "instanceInterruptionBehavior";
-const _iIP = "iamInstanceProfile";
-const _iISB = "instanceInitiatedShutdownBehavior";
-const _iIma = "imageId";
-const _iL = "imageLocation";
-const _iLn = "instanceLifecycle";
-const _iMOn = "instanceMarketOptions";
-const _iMT = "instanceMetadataTags";
-const _iN = "ipv6Native";
-const _iNS = "imageNameSet";
-const _iOA = "imageOwnerAlias";
-const _iOI = "imageOwnerId";
-const _iOIp = "ipOwnerId";
-const _iOS = "instanceOwningService";
-const _iPCp = "ipv4PrefixCount";
-const _iPCpv = "ipv6PrefixCount";
-const _iPEp = "ipPermissionsEgress";
-const _iPIs = "isPrimaryIpv6";
-const _iPSm = "imageProviderSet";
-const _iPSpvr = "ipv4PrefixSet";
-const _iPSpvre = "ipv6PrefixSet";
-const _iPp = "ipProtocol";
-const _iPpe = "ipPermissions";
-const _iPpv = "ipv4Prefix";
-const _iPpvr = "ipv6Prefix";
-const _iPs = "isPublic";
-const _iR = "instanceRequirements";
-const _iRS = "imageReferenceSet";
-const _iRpa = "ipRanges";
-const _iRpv = "ipv6Ranges";
-const _iSI = "instanceStorageInfo";
-const _iSS = "instanceStatusSet";
-const _iSSn = "instanceStorageSupported";
-const _iSm = "impairedSince";
-const _iSma = "imagesSet";
-const _iSmag = "imageState";
-const _iSmage = "imageSet";
-const _iSmd = "imdsSupport";
-const _iSns = "instancesSet";
-const _iSnst = "instanceState";
-const _iSnsta = "instanceStatus";
-const _iSpo = "ipSource";
-const _iSpv = "ipv6Supported";
-const _iT = "instanceType";
-const _iTOS = "instanceTypeOfferingSet";
-const _iTS = "instanceTypeSet";
-const _iTSn = "instanceTypeSpecification";
-const _iTSnt = "interfaceTypeSet";
-const _iTd = "idempotencyToken";
-const _iTm = "imageType";
-const _iTnt = "interfaceType";
-const _iURES = "imageUsageReportEntrySet";
-const _iURS = "imageUsageReportSet";
-const _iWS = "imageWatermarkSet";
-const _io = "iops";
-const _it = "item";
-const _k$1 = "key";
-const _kI = "kernelId";
-const _kKI = "kmsKeyId";
-const _kN = "keyName";
-const _ke = "kernel";
-const _lCA = "licenseConfigurationArn";
-const _lCO = "lockCreatedOn";
-const _lDST = "lockDurationStartTime";
-const _lDo = "lockDuration";
-const _lEO = "lockExpiresOn";
-const _lFAS = "lowFixAvailableSince";
-const _lGC = "logicalGpuCount";
-const _lLT = "lastLaunchedTime";
-const _lPa = "launchPermission";
-const _lSTS = "localStorageTypeSet";
-const _lSic = "licenseSet";
-const _lSo = "localStorage";
-const _lSoc = "lockState";
-const _lT = "launchTemplate";
-const _lTD = "launchTemplateData";
-const _lTI = "launchTemplateId";
-const _lTN = "launchTemplateName";
-const _lTV = "launchTemplateVersion";
-const _lTVS = "launchTemplateVersionSet";
-const _lTau = "launchTime";
-const _lTo = "locationType";
-const _lVN = "latestVersionNumber";
-const _lo = "location";
-const _m$3 = "min";
-const _mAE = "multiAttachEnabled";
-const _mAIe = "mediaAcceleratorInfo";
-const _mAa = "macAddress";
-const _mB = "managedBy";
-const _mBIM = "maximumBandwidthInMbps";
-const _mCIS = "metricCategoryIdSet";
-const _mCOIOL = "mapCustomerOwnedIpOnLaunch";
-const _mDSC = "maximumDaysSinceCreated";
-const _mDSCFA = "maxDaysSinceCriticalFixAvailable";
-const _mDSD = "maximumDaysSinceDeprecated";
-const _mDSHFA = "maxDaysSinceHighFixAvailable";
-const _mDSIFA = "maxDaysSinceInformationalFixAvailable";
-const _mDSLFA = "maxDaysSinceLowFixAvailable";
-const _mDSLFS = "maxDaysSinceLastFindingScan";
-const _mDSMFA = "maxDaysSinceMediumFixAvailable";
-const _mDSSIC = "maximumDaysSinceSourceImageCreated";
-const _mDSWC = "maximumDaysSinceWatermarkCreated";
-const _mEA = "maximumEbsAttachments";
-const _mEC = "maximumEbsCards";
-const _mEI = "maximumEfaInterfaces";
-const _mEQC = "maximumEnaQueueCount";
-const _mEQCPI = "maximumEnaQueueCountPerInterface";
-const _mFAS = "mediumFixAvailableSince";
-const _mGBPVC = "memoryGiBPerVCpu";
-const _mI = "maximumIops";
-const _mIe = "memoryInfo";
-const _mMB = "memoryMiB";
-const _mNC = "maximumNetworkCards";
-const _mNI = "maximumNetworkInterfaces";
-const _mO = "metadataOptions";
-const _mOa = "maintenanceOptions";
-const _mP = "maxPrice";
-const _mPCS = "marketplaceProductCodeSet";
-const _mPIOL = "mapPublicIpOnLaunch";
-const _mR = "maxResults";
-const _mS = "messageSet";
-const _mSL = "maximumSeverityLabel";
-const _mSNI = "maximumSecondaryNetworkInterfaces";
-const _mSPAPOOODP = "maxSpotPriceAsPercentageOfOptimalOnDemandPrice";
-const _mTIMB = "maximumThroughputInMBps";
-const _mTa = "marketType";
-const _ma = "max";
-const _man = "manufacturer";
-const _mana = "managed";
-const _me = "message";
-const _mon = "monitoring";
-const _n = "name";
-const _nAo = "notAfter";
-const _nB = "notBefore";
-const _nBD = "notBeforeDeadline";
-const _nBG = "networkBorderGroup";
-const _nBGe = "networkBandwidthGbps";
-const _nC = "networkCards";
-const _nCI = "networkCardIndex";
-const _nD = "noDevice";
-const _nDe = "neuronDevices";
-const _nES = "nitroEnclavesSupport";
-const _nIC = "networkInterfaceCount";
-const _nII = "networkInterfaceId";
-const _nIS = "networkInterfaceSet";
-const _nIe = "networkInterface";
-const _nIet = "networkInfo";
-const _nIeu = "neuronInfo";
-const _nPO = "networkPerformanceOptions";
-const _nPe = "networkPerformance";
-const _nR = "noReboot";
-const _nS = "nvmeSupport";
-const _nTI = "nitroTpmInfo";
-const _nTS = "nitroTpmSupport";
-const _nTe = "nextToken";
-const _nV = "nestedVirtualization";
-const _oA = "outpostArn";
-const _oArg = "organizationArn";
-const _oAw = "ownerAlias";
-const _oDMPPOLP = "onDemandMaxPricePercentageOverLowestPrice";
-const _oI = "ownerId";
-const _oIS = "optInStatus";
-const _oN = "optionName";
-const _oT = "optimizingTime";
-const _oUA = "organizationalUnitArn";
-const _oVS = "optionValueSet";
-const _ope = "operator";
-const _ou = "output";
-const _p = "principal";
-const _pBIG = "peakBandwidthInGbps";
-const _pC = "productCodes";
-const _pCr = "productCode";
-const _pDNO = "privateDnsNameOptions";
-const _pDNOOL = "privateDnsNameOptionsOnLaunch";
-const _pDNr = "privateDnsName";
-const _pDNu = "publicDnsName";
-const _pDl = "platformDetails";
-const _pGI = "placementGroupInfo";
-const _pI = "publicIp";
-const _pIAC = "privateIpAddressCount";
-const _pIAS = "privateIpAddressesSet";
-const _pIASr = "privateIpAddressSet";
-const _pIAr = "privateIpAddress";
-const _pIr = "processorInfo";
-const _pIri = "primaryIpv6";
-const _pLI = "prefixListId";
-const _pLIr = "prefixListIds";
-const _pN = "partitionNumber";
-const _pSPN = "publicSsmParameterName";
-const _pSa = "pathSet";
-const _pSe = "performanceStatus";
-const _pSee = "peeringStatus";
-const _pSh = "phcSupport";
-const _pSr = "previousState";
-const _pU = "presignedUrl";
-const _pZI = "parentZoneId";
-const _pZN = "parentZoneName";
-const _pl = "platform";
-const _pla = "placement";
-const _prim = "primary";
-const _pro = "progress";
-const _r = "return";
-const _rBET = "recycleBinEnterTime";
-const _rBETe = "recycleBinExitTime";
-const _rC = "returnCode";
-const _rCTe = "reportCreationTime";
-const _rDI = "ramDiskId";
-const _rDN = "rootDeviceName";
-const _rDT = "rootDeviceType";
-const _rE = "responseError";
-const _rEIT = "requireEncryptionInTransit";
-const _rETe = "restoreExpiryTime";
-const _rEe = "regionEndpoint";
-const _rHS = "requireHibernateSupport";
-const _rI = "reservationId";
-const _rIa = "ramdiskId";
-const _rIe = "reportId";
-const _rIeg = "regionInfo";
-const _rIeq = "requesterId";
-const _rIes = "resourceId";
-const _rMS = "rebootMigrationSupport";
-const _rMe = "rebootMigration";
-const _rNe = "regionName";
-const _rSe = "referenceSet";
-const _rSes = "reservationSet";
-const _rTOS = "resourceTypeOptionSet";
-const _rTSe = "resourceTypeSet";
-const _rTe = "resourceType";
-const _rV = "returnValue";
-const _ra = "ramdisk";
-const _re = "reason";
-const _rem = "remediation";
-const _s$3 = "smithy.ts.sdk.synthetic.com.amazonaws.ec2";
-const _sAu = "supportedArchitectures";
-const _sAub = "subnetArn";
-const _sBM = "supportedBootModes";
-const _sCSIG = "sustainedClockSpeedInGhz";
-const _sDC = "sourceDestCheck";
-const _sDLTVS = "successfullyDeletedLaunchTemplateVersionSet";
-const _sDp = "spreadDomain";
-const _sF = "supportedFeatures";
-const _sGA = "securityGroupArn";
-const _sGIS = "securityGroupIdSet";
-const _sGIec = "securityGroupInfo";
-const _sGS = "subGeographySet";
-const _sGSe = "securityGroupSet";
-const _sICT = "sourceImageCreationTime";
-const _sIGB = "sizeInGB";
-const _sII = "sourceInstanceId";
-const _sIIe = "secondaryInterfaceId";
-const _sIIo = "sourceImageId";
-const _sIMB = "sizeInMiB";
-const _sIR = "sourceImageRegion";
-const _sIRI = "spotInstanceRequestId";
-const _sIRu = "supportedInRegion";
-const _sISe = "secondaryInterfaceSet";
-const _sIT = "spotInstanceType";
-const _sITS = "supportedInstanceTypeSet";
-const _sIn = "snapshotId";
-const _sIu = "subnetId";
-const _sLe = "severityLabel";
-const _sMPPOLP = "spotMaxPricePercentageOverLowestPrice";
-const _sMt = "statusMessage";
-const _sNI = "secondaryNetworkId";
-const _sNSec = "secondaryNetworkSupported";
-const _sNSr = "sriovNetSupport";
-const _sO = "spotOptions";
-const _sPIAC = "secondaryPrivateIpAddressCount";
-const _sRC = "scanResultCondition";
-const _sRDT = "supportedRootDeviceTypes";
-const _sRc = "scanResults";
-const _sRt = "stateReason";
-const _sSI = "secondarySubnetId";
-const _sSn = "snapshotSet";
-const _sSub = "subnetSet";
-const _sSup = "supportedStrategies";
-const _sSy = "systemStatus";
-const _sTR = "stateTransitionReason";
-const _sTs = "sseType";
-const _sTt = "startTime";
-const _sTto = "storageTier";
-const _sUC = "supportedUsageClasses";
-const _sVI = "sourceVolumeId";
-const _sVT = "supportedVirtualizationTypes";
-const _sVu = "supportedVersions";
-const _sco = "score";
-const _si = "size";
-const _st = "state";
-const _sta = "status";
-const _suc = "successful";
-const _tET = "tcpEstablishedTimeout";
-const _tFMIMB = "totalFpgaMemoryInMiB";
-const _tGMIMB = "totalGpuMemoryInMiB";
-const _tIMIMB = "totalInferenceMemoryInMiB";
-const _tLSGB = "totalLocalStorageGB";
-const _tMMIMB = "totalMediaMemoryInMiB";
-const _tNDMIMB = "totalNeuronDeviceMemoryInMiB";
-const _tP = "toPort";
-const _tPC = "threadsPerCore";
-const _tS = "tagSet";
-const _tSIGB = "totalSizeInGB";
-const _tSS = "tagSpecificationSet";
-const _tSp = "tpmSupport";
-const _tTr = "transferType";
-const _ta = "tag";
-const _te = "tenancy";
-const _th = "throughput";
-const _ti = "timestamp";
-const _tit = "title";
-const _ty = "type";
-const _u = "unsuccessful";
-const _uA = "updatedAt";
-const _uCs = "usageCount";
-const _uD = "uefiData";
-const _uDLTVS = "unsuccessfullyDeletedLaunchTemplateVersionSet";
-const _uDs = "userData";
-const _uI = "userId";
-const _uITS = "unsupportedInstanceTypeSet";
-const _uO = "usageOperation";
-const _uOUT = "usageOperationUpdateTime";
-const _uST = "udpStreamTimeout";
-const _uTd = "udpTimeout";
-const _v = "value";
-const _vA = "volumeArn";
-const _vCC = "vCpuCount";
-const _vCIp = "vCpuInfo";
-const _vCa = "validCores";
-const _vD = "versionDescription";
-const _vI = "vpcId";
-const _vIR = "volumeInitializationRate";
-const _vIo = "volumeId";
-const _vN = "virtualName";
-const _vNe = "versionNumber";
-const _vOI = "volumeOwnerId";
-const _vPCI = "vpcPeeringConnectionId";
-const _vS$1 = "volumeSet";
-const _vSo = "volumeSize";
-const _vT = "volumeType";
-const _vTPC = "validThreadsPerCore";
-const _vTi = "virtualizationType";
-const _vU = "validUntil";
-const _ve = "version";
-const _w = "warning";
-const _wCT = "watermarkCreationTime";
-const _wK = "watermarkKey";
-const _wS = "workloadSet";
-const _xN$1 = "xmlName";
-const _zI = "zoneId";
-const _zN = "zoneName";
-const _zS = "zoneState";
-const _zT = "zoneType";
-const n0$3 = "com.amazonaws.ec2";
-const _s_registry$3 = new TypeRegistry(_s$3);
-var EC2ServiceException$ = [
-	-3,
-	_s$3,
-	"EC2ServiceException",
-	0,
-	[],
-	[]
-];
-_s_registry$3.registerError(EC2ServiceException$, EC2ServiceException);
-const errorTypeRegistries$3 = [_s_registry$3];
-var CopySnapshotRequestPSU = [
-	0,
-	n0$3,
-	_CSRPSU,
-	8,
-	0
-];
-var ImageUefiDataRequest = [
-	0,
-	n0$3,
-	_IUDR,
-	8,
-	0
-];
-var RunInstancesUserData = [
-	0,
-	n0$3,
-	_RIUD,
-	8,
-	0
-];
-var SensitiveUserData = [
-	0,
-	n0$3,
-	_SUD,
-	8,
-	0
-];
-var AcceleratorCount$ = [
-	3,
-	n0$3,
-	_AC,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var AcceleratorCountRequest$ = [
-	3,
-	n0$3,
-	_ACR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var AcceleratorTotalMemoryMiB$ = [
-	3,
-	n0$3,
-	_ATMMB,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var AcceleratorTotalMemoryMiBRequest$ = [
-	3,
-	n0$3,
-	_ATMMBR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var ApplicationStatusSummary$ = [
-	3,
-	n0$3,
-	_ASS,
-	0,
-	[_Sta, _ISm],
-	[[0, {
-		[_eQN]: `Status`,
-		[_xN$1]: _sta
-	}], [4, {
-		[_eQN]: `ImpairedSince`,
-		[_xN$1]: _iSm
-	}]]
-];
-var AttributeValue$ = [
-	3,
-	n0$3,
-	_AVt,
-	0,
-	[_V$1],
-	[[0, {
-		[_eQN]: `Value`,
-		[_xN$1]: _v
-	}]]
-];
-var AvailabilityZone$ = [
-	3,
-	n0$3,
-	_AZ,
-	0,
-	[
-		_OIS,
-		_Mes,
-		_RN$1,
-		_ZN,
-		_ZI,
-		_GN,
-		_NBG,
-		_ZT,
-		_PZN,
-		_PZI,
-		_GLN,
-		_Ge,
-		_SG,
-		_St
-	],
-	[
-		[0, {
-			[_eQN]: `OptInStatus`,
-			[_xN$1]: _oIS
-		}],
-		[() => AvailabilityZoneMessageList, {
-			[_eQN]: `MessageSet`,
-			[_xN$1]: _mS
-		}],
-		[0, {
-			[_eQN]: `RegionName`,
-			[_xN$1]: _rNe
-		}],
-		[0, {
-			[_eQN]: `ZoneName`,
-			[_xN$1]: _zN
-		}],
-		[0, {
-			[_eQN]: `ZoneId`,
-			[_xN$1]: _zI
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
-		}],
-		[0, {
-			[_eQN]: `NetworkBorderGroup`,
-			[_xN$1]: _nBG
-		}],
-		[0, {
-			[_eQN]: `ZoneType`,
-			[_xN$1]: _zT
-		}],
-		[0, {
-			[_eQN]: `ParentZoneName`,
-			[_xN$1]: _pZN
-		}],
-		[0, {
-			[_eQN]: `ParentZoneId`,
-			[_xN$1]: _pZI
-		}],
-		[0, {
-			[_eQN]: `GroupLongName`,
-			[_xN$1]: _gLN
-		}],
-		[() => AvailabilityZoneGeographyList, {
-			[_eQN]: `GeographySet`,
-			[_xN$1]: _gS
-		}],
-		[() => AvailabilityZoneSubGeographyList, {
-			[_eQN]: `SubGeographySet`,
-			[_xN$1]: _sGS
-		}],
-		[0, {
-			[_eQN]: `ZoneState`,
-			[_xN$1]: _zS
-		}]
-	]
-];
-var AvailabilityZoneGeography$ = [
-	3,
-	n0$3,
-	_AZG,
-	0,
-	[_N$2],
-	[[0, {
-		[_eQN]: `Name`,
-		[_xN$1]: _n
-	}]]
-];
-var AvailabilityZoneMessage$ = [
-	3,
-	n0$3,
-	_AZM,
-	0,
-	[_Me],
-	[[0, {
-		[_eQN]: `Message`,
-		[_xN$1]: _me
-	}]]
-];
-var AvailabilityZoneSubGeography$ = [
-	3,
-	n0$3,
-	_AZSG,
-	0,
-	[_N$2],
-	[[0, {
-		[_eQN]: `Name`,
-		[_xN$1]: _n
-	}]]
-];
-var BaselineEbsBandwidthMbps$ = [
-	3,
-	n0$3,
-	_BEBM,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var BaselineEbsBandwidthMbpsRequest$ = [
-	3,
-	n0$3,
-	_BEBMR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var BaselinePerformanceFactors$ = [
-	3,
-	n0$3,
-	_BPF,
-	0,
-	[_Cp],
-	[[() => CpuPerformanceFactor$, {
-		[_eQN]: `Cpu`,
-		[_xN$1]: _cp
-	}]]
-];
-var BaselinePerformanceFactorsRequest$ = [
-	3,
-	n0$3,
-	_BPFR,
-	0,
-	[_Cp],
-	[[() => CpuPerformanceFactorRequest$, 0]]
-];
-var BlockDeviceMapping$ = [
-	3,
-	n0$3,
-	_BDM,
-	0,
-	[
-		_Eb,
-		_ND,
-		_DN,
-		_VN
-	],
-	[
-		[() => EbsBlockDevice$, {
-			[_eQN]: `Ebs`,
-			[_xN$1]: _eb
-		}],
-		[0, {
-			[_eQN]: `NoDevice`,
-			[_xN$1]: _nD
-		}],
-		[0, {
-			[_eQN]: `DeviceName`,
-			[_xN$1]: _dN
-		}],
-		[0, {
-			[_eQN]: `VirtualName`,
-			[_xN$1]: _vN
-		}]
-	]
-];
-var BlockPublicAccessStates$ = [
-	3,
-	n0$3,
-	_BPAS,
-	0,
-	[_IGBM],
-	[[0, {
-		[_eQN]: `InternetGatewayBlockMode`,
-		[_xN$1]: _iGBM
-	}]]
-];
-var CapacityReservationSpecification$ = [
-	3,
-	n0$3,
-	_CRSa,
-	0,
-	[_CRP, _CRT],
-	[0, () => CapacityReservationTarget$]
-];
-var CapacityReservationSpecificationResponse$ = [
-	3,
-	n0$3,
-	_CRSR,
-	0,
-	[_CRP, _CRT],
-	[[0, {
-		[_eQN]: `CapacityReservationPreference`,
-		[_xN$1]: _cRP
-	}], [() => CapacityReservationTargetResponse$, {
-		[_eQN]: `CapacityReservationTarget`,
-		[_xN$1]: _cRT
-	}]]
-];
-var CapacityReservationTarget$ = [
-	3,
-	n0$3,
-	_CRT,
-	0,
-	[_CRI, _CRRGA],
-	[0, 0]
-];
-var CapacityReservationTargetResponse$ = [
-	3,
-	n0$3,
-	_CRTR,
-	0,
-	[_CRI, _CRRGA],
-	[[0, {
-		[_eQN]: `CapacityReservationId`,
-		[_xN$1]: _cRI
-	}], [0, {
-		[_eQN]: `CapacityReservationResourceGroupArn`,
-		[_xN$1]: _cRRGA
-	}]]
-];
-var ConnectionTrackingSpecification$ = [
-	3,
-	n0$3,
-	_CTS,
-	0,
-	[
-		_TET,
-		_UTd,
-		_UST
-	],
-	[
-		[1, {
-			[_eQN]: `TcpEstablishedTimeout`,
-			[_xN$1]: _tET
-		}],
-		[1, {
-			[_eQN]: `UdpTimeout`,
-			[_xN$1]: _uTd
-		}],
-		[1, {
-			[_eQN]: `UdpStreamTimeout`,
-			[_xN$1]: _uST
-		}]
-	]
-];
-var ConnectionTrackingSpecificationRequest$ = [
-	3,
-	n0$3,
-	_CTSR,
-	0,
-	[
-		_TET,
-		_UST,
-		_UTd
-	],
-	[
-		1,
-		1,
-		1
-	]
-];
-var ConnectionTrackingSpecificationResponse$ = [
-	3,
-	n0$3,
-	_CTSRo,
-	0,
-	[
-		_TET,
-		_UST,
-		_UTd
-	],
-	[
-		[1, {
-			[_eQN]: `TcpEstablishedTimeout`,
-			[_xN$1]: _tET
-		}],
-		[1, {
-			[_eQN]: `UdpStreamTimeout`,
-			[_xN$1]: _uST
-		}],
-		[1, {
-			[_eQN]: `UdpTimeout`,
-			[_xN$1]: _uTd
-		}]
-	]
-];
-var CopyImageRequest$ = [
-	3,
-	n0$3,
-	_CIR,
-	0,
-	[
-		_N$2,
-		_SII,
-		_SRo$1,
-		_CT,
-		_De,
-		_Enc,
-		_KKI,
-		_DOA,
-		_CIT,
-		_TS,
-		_SCCDM,
-		_DAZ,
-		_DAZI,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		0,
-		[0, 4],
-		0,
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
-		}],
-		0,
-		2,
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
-		1,
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	3
-];
-var CopyImageResult$ = [
-	3,
-	n0$3,
-	_CIRo,
-	0,
-	[_IIm],
-	[[0, {
-		[_eQN]: `ImageId`,
-		[_xN$1]: _iIma
-	}]]
-];
-var CopySnapshotRequest$ = [
-	3,
-	n0$3,
-	_CSR,
-	0,
-	[
-		_SRo$1,
-		_SSI,
-		_De,
-		_DOA,
-		_DRe,
-		_Enc,
-		_KKI,
-		_PU,
-		_TS,
-		_CDM,
-		_DAZ,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		0,
-		0,
-		[0, {
-			[_eQN]: `DestinationRegion`,
-			[_xN$1]: _dRe
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
-		}],
-		[() => CopySnapshotRequestPSU, {
-			[_eQN]: `PresignedUrl`,
-			[_xN$1]: _pU
-		}],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
-		1,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	2
-];
-var CopySnapshotResult$ = [
-	3,
-	n0$3,
-	_CSRo,
-	0,
-	[_T$2, _SIn],
-	[[() => TagList$1, {
-		[_eQN]: `TagSet`,
-		[_xN$1]: _tS
-	}], [0, {
-		[_eQN]: `SnapshotId`,
-		[_xN$1]: _sIn
-	}]]
-];
-var CpuOptions$ = [
-	3,
-	n0$3,
-	_CO,
-	0,
-	[
-		_CCor,
-		_TPC,
-		_ASSm,
-		_NV
-	],
-	[
-		[1, {
-			[_eQN]: `CoreCount`,
-			[_xN$1]: _cCo
-		}],
-		[1, {
-			[_eQN]: `ThreadsPerCore`,
-			[_xN$1]: _tPC
-		}],
-		[0, {
-			[_eQN]: `AmdSevSnp`,
-			[_xN$1]: _aSS
-		}],
-		[0, {
-			[_eQN]: `NestedVirtualization`,
-			[_xN$1]: _nV
-		}]
-	]
-];
-var CpuOptionsRequest$ = [
-	3,
-	n0$3,
-	_COR,
-	0,
-	[
-		_CCor,
-		_TPC,
-		_ASSm,
-		_NV
-	],
-	[
-		1,
-		1,
-		0,
-		0
-	]
-];
-var CpuPerformanceFactor$ = [
-	3,
-	n0$3,
-	_CPF,
-	0,
-	[_Ref],
-	[[() => PerformanceFactorReferenceSet, {
-		[_eQN]: `ReferenceSet`,
-		[_xN$1]: _rSe
-	}]]
-];
-var CpuPerformanceFactorRequest$ = [
-	3,
-	n0$3,
-	_CPFR,
-	0,
-	[_Ref],
-	[[() => PerformanceFactorReferenceSetRequest, { [_xN$1]: _Refe }]]
-];
-var CreateImageRequest$ = [
-	3,
-	n0$3,
-	_CIRr,
-	0,
-	[
-		_II$1,
-		_N$2,
-		_TS,
-		_SL,
-		_BMO,
-		_DR$1,
-		_De,
-		_NR,
-		_BDMl
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[2, {
-			[_eQN]: `NoReboot`,
-			[_xN$1]: _nR
-		}],
-		[() => BlockDeviceMappingRequestList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
-		}]
-	],
-	2
-];
-var CreateImageResult$ = [
-	3,
-	n0$3,
-	_CIRre,
-	0,
-	[_IIm],
-	[[0, {
-		[_eQN]: `ImageId`,
-		[_xN$1]: _iIma
-	}]]
-];
-var CreateImageUsageReportRequest$ = [
-	3,
-	n0$3,
-	_CIURR,
-	0,
-	[
-		_IIm,
-		_RTes,
-		_DR$1,
-		_AIcc,
-		_CT,
-		_TS
-	],
-	[
-		0,
-		[() => ImageUsageResourceTypeRequestList, { [_xN$1]: _RTe$1 }],
-		2,
-		[() => ImageUsageReportUserIdStringList, { [_xN$1]: _AIc }],
-		[0, 4],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }]
-	],
-	2
-];
-var CreateImageUsageReportResult$ = [
-	3,
-	n0$3,
-	_CIURRr,
-	0,
-	[_RI$2],
-	[[0, {
-		[_eQN]: `ReportId`,
-		[_xN$1]: _rIe
-	}]]
-];
-var CreateLaunchTemplateVersionRequest$ = [
-	3,
-	n0$3,
-	_CLTVR,
-	0,
-	[
-		_LTD,
-		_DR$1,
-		_CT,
-		_LTI,
-		_LTN,
-		_SV,
-		_VD,
-		_RAeso
-	],
-	[
-		[() => RequestLaunchTemplateData$, 0],
-		2,
-		[0, 4],
-		0,
-		0,
-		0,
-		0,
-		2
-	],
-	1
-];
-var CreateLaunchTemplateVersionResult$ = [
-	3,
-	n0$3,
-	_CLTVRr,
-	0,
-	[_LTV, _W],
-	[[() => LaunchTemplateVersion$, {
-		[_eQN]: `LaunchTemplateVersion`,
-		[_xN$1]: _lTV
-	}], [() => ValidationWarning$, {
-		[_eQN]: `Warning`,
-		[_xN$1]: _w
-	}]]
-];
-var CreateTagsRequest$ = [
-	3,
-	n0$3,
-	_CTR,
-	0,
-	[
-		_Res,
-		_T$2,
-		_DR$1
-	],
-	[
-		[64, { [_xN$1]: _RIeso }],
-		[() => TagList$1, { [_xN$1]: _Ta$1 }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	2
-];
-var CreateVolumePermission$ = [
-	3,
-	n0$3,
-	_CVP,
-	0,
-	[_UI, _Gr],
-	[[0, {
-		[_eQN]: `UserId`,
-		[_xN$1]: _uI
-	}], [0, {
-		[_eQN]: `Group`,
-		[_xN$1]: _g
-	}]]
-];
-var CreateVolumePermissionModifications$ = [
-	3,
-	n0$3,
-	_CVPM,
-	0,
-	[_Ad, _Rem],
-	[[() => CreateVolumePermissionList, 0], [() => CreateVolumePermissionList, 0]]
-];
-var CreationDateCondition$ = [
-	3,
-	n0$3,
-	_CDC,
-	0,
-	[_MDSC],
-	[[1, {
-		[_eQN]: `MaximumDaysSinceCreated`,
-		[_xN$1]: _mDSC
-	}]]
-];
-var CreditSpecification$ = [
-	3,
-	n0$3,
-	_CSr,
-	0,
-	[_CCp],
-	[[0, {
-		[_eQN]: `CpuCredits`,
-		[_xN$1]: _cCp
-	}]]
-];
-var CreditSpecificationRequest$ = [
-	3,
-	n0$3,
-	_CSRred,
-	0,
-	[_CCp],
-	[0],
-	1
-];
-var DefaultConnectionTrackingConfiguration$ = [
-	3,
-	n0$3,
-	_DCTC,
-	0,
-	[
-		_DTET,
-		_DUT,
-		_DUST
-	],
-	[
-		[1, {
-			[_eQN]: `DefaultTcpEstablishedTimeout`,
-			[_xN$1]: _dTET
-		}],
-		[1, {
-			[_eQN]: `DefaultUdpTimeout`,
-			[_xN$1]: _dUT
-		}],
-		[1, {
-			[_eQN]: `DefaultUdpStreamTimeout`,
-			[_xN$1]: _dUST
-		}]
-	]
-];
-var DeleteImageUsageReportRequest$ = [
-	3,
-	n0$3,
-	_DIURR,
-	0,
-	[_RI$2, _DR$1],
-	[0, 2],
-	1
-];
-var DeleteImageUsageReportResult$ = [
-	3,
-	n0$3,
-	_DIURRe,
-	0,
-	[_R$2],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var DeleteLaunchTemplateVersionsRequest$ = [
-	3,
-	n0$3,
-	_DLTVR,
-	0,
-	[
-		_Ve$1,
-		_DR$1,
-		_LTI,
-		_LTN
-	],
-	[
-		[() => VersionStringList, { [_xN$1]: _LTV }],
-		2,
-		0,
-		0
-	],
-	1
-];
-var DeleteLaunchTemplateVersionsResponseErrorItem$ = [
-	3,
-	n0$3,
-	_DLTVREI,
-	0,
-	[
-		_LTI,
-		_LTN,
-		_VNe,
-		_REe
-	],
-	[
-		[0, {
-			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
-		}],
-		[0, {
-			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
-		}],
-		[1, {
-			[_eQN]: `VersionNumber`,
-			[_xN$1]: _vNe
-		}],
-		[() => ResponseError$, {
-			[_eQN]: `ResponseError`,
-			[_xN$1]: _rE
-		}]
-	]
-];
-var DeleteLaunchTemplateVersionsResponseSuccessItem$ = [
-	3,
-	n0$3,
-	_DLTVRSI,
-	0,
-	[
-		_LTI,
-		_LTN,
-		_VNe
-	],
-	[
-		[0, {
-			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
-		}],
-		[0, {
-			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
-		}],
-		[1, {
-			[_eQN]: `VersionNumber`,
-			[_xN$1]: _vNe
-		}]
-	]
-];
-var DeleteLaunchTemplateVersionsResult$ = [
-	3,
-	n0$3,
-	_DLTVRe,
-	0,
-	[_SDLTV, _UDLTV],
-	[[() => DeleteLaunchTemplateVersionsResponseSuccessSet, {
-		[_eQN]: `SuccessfullyDeletedLaunchTemplateVersionSet`,
-		[_xN$1]: _sDLTVS
-	}], [() => DeleteLaunchTemplateVersionsResponseErrorSet, {
-		[_eQN]: `UnsuccessfullyDeletedLaunchTemplateVersionSet`,
-		[_xN$1]: _uDLTVS
-	}]]
-];
-var DeleteSnapshotRequest$ = [
-	3,
-	n0$3,
-	_DSR,
-	0,
-	[_SIn, _DR$1],
-	[0, [2, {
-		[_eQN]: `DryRun`,
-		[_xN$1]: _dR
-	}]],
-	1
-];
-var DeleteSnapshotReturnCode$ = [
-	3,
-	n0$3,
-	_DSRC,
-	0,
-	[_SIn, _RC$1],
-	[[0, {
-		[_eQN]: `SnapshotId`,
-		[_xN$1]: _sIn
-	}], [0, {
-		[_eQN]: `ReturnCode`,
-		[_xN$1]: _rC
-	}]]
-];
-var DeleteTagsRequest$ = [
-	3,
-	n0$3,
-	_DTR,
-	0,
-	[
-		_Res,
-		_DR$1,
-		_T$2
-	],
-	[
-		[64, {
-			[_eQN]: `ResourceId`,
-			[_xN$1]: _rIes
-		}],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => TagList$1, {
-			[_eQN]: `Tag`,
-			[_xN$1]: _ta
-		}]
-	],
-	1
-];
-var DeprecationTimeCondition$ = [
-	3,
-	n0$3,
-	_DTC,
-	0,
-	[_MDSD],
-	[[1, {
-		[_eQN]: `MaximumDaysSinceDeprecated`,
-		[_xN$1]: _mDSD
-	}]]
-];
-var DeregisterImageRequest$ = [
-	3,
-	n0$3,
-	_DIRer,
-	0,
-	[
-		_IIm,
-		_DAS,
-		_DR$1
-	],
-	[
-		0,
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	1
-];
-var DeregisterImageResult$ = [
-	3,
-	n0$3,
-	_DIRere,
-	0,
-	[_R$2, _DSRel],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}], [() => DeleteSnapshotResultSet, {
-		[_eQN]: `DeleteSnapshotResultSet`,
-		[_xN$1]: _dSRS
-	}]]
-];
-var DescribeAvailabilityZonesRequest$ = [
-	3,
-	n0$3,
-	_DAZR,
-	0,
-	[
-		_ZNo,
-		_ZIo,
-		_AAZ,
-		_DR$1,
-		_Fi$1
-	],
-	[
-		[() => ZoneNameStringList, { [_xN$1]: _ZN }],
-		[() => ZoneIdStringList, { [_xN$1]: _ZI }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
-	]
-];
-var DescribeAvailabilityZonesResult$ = [
-	3,
-	n0$3,
-	_DAZRe,
-	0,
-	[_AZv],
-	[[() => AvailabilityZoneList, {
-		[_eQN]: `AvailabilityZoneInfo`,
-		[_xN$1]: _aZIv
-	}]]
-];
-var DescribeFastSnapshotRestoresRequest$ = [
-	3,
-	n0$3,
-	_DFSRR,
-	0,
-	[
-		_Fi$1,
-		_MR$2,
-		_NTe,
-		_DR$1
-	],
-	[
-		[() => FilterList, { [_xN$1]: _Fil }],
-		1,
-		0,
-		2
-	]
-];
-var DescribeFastSnapshotRestoresResult$ = [
-	3,
-	n0$3,
-	_DFSRRe,
-	0,
-	[_FSR, _NTe],
-	[[() => DescribeFastSnapshotRestoreSuccessSet, {
-		[_eQN]: `FastSnapshotRestoreSet`,
-		[_xN$1]: _fSRS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var DescribeFastSnapshotRestoreSuccessItem$ = [
-	3,
-	n0$3,
-	_DFSRSI,
-	0,
-	[
-		_SIn,
-		_AZ,
-		_AZI,
-		_St,
-		_STR,
-		_OI,
-		_OAw,
-		_ETna,
-		_OT,
-		_ETnab,
-		_DTi,
-		_DTis
-	],
-	[
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[0, {
-			[_eQN]: `StateTransitionReason`,
-			[_xN$1]: _sTR
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `OwnerAlias`,
-			[_xN$1]: _oAw
-		}],
-		[4, {
-			[_eQN]: `EnablingTime`,
-			[_xN$1]: _eTna
-		}],
-		[4, {
-			[_eQN]: `OptimizingTime`,
-			[_xN$1]: _oT
-		}],
-		[4, {
-			[_eQN]: `EnabledTime`,
-			[_xN$1]: _eTnab
-		}],
-		[4, {
-			[_eQN]: `DisablingTime`,
-			[_xN$1]: _dTi
-		}],
-		[4, {
-			[_eQN]: `DisabledTime`,
-			[_xN$1]: _dTis
-		}]
-	]
-];
-var DescribeImageAttributeRequest$ = [
-	3,
-	n0$3,
-	_DIAR,
-	0,
-	[
-		_At,
-		_IIm,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	2
-];
-var DescribeImageReferencesRequest$ = [
-	3,
-	n0$3,
-	_DIRR,
-	0,
-	[
-		_IIma,
-		_IART,
-		_RTes,
-		_NTe,
-		_DR$1,
-		_MR$2
-	],
-	[
-		[64, { [_xN$1]: _IIm }],
-		2,
-		[() => ResourceTypeRequestList, { [_xN$1]: _RTe$1 }],
-		0,
-		2,
-		1
-	],
-	1
-];
-var DescribeImageReferencesResult$ = [
-	3,
-	n0$3,
-	_DIRRe,
-	0,
-	[_NTe, _IRm],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => ImageReferenceList, {
-		[_eQN]: `ImageReferenceSet`,
-		[_xN$1]: _iRS
-	}]]
-];
-var DescribeImagesRequest$ = [
-	3,
-	n0$3,
-	_DIRes,
-	0,
-	[
-		_EU,
-		_IIma,
-		_Ow,
-		_ID$1,
-		_IDn,
-		_MR$2,
-		_NTe,
-		_DR$1,
-		_Fi$1
-	],
-	[
-		[() => ExecutableByStringList, { [_xN$1]: _EBx }],
-		[() => ImageIdStringList, { [_xN$1]: _IIm }],
-		[() => OwnerStringList, { [_xN$1]: _Own }],
-		2,
-		2,
-		1,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
-	]
-];
-var DescribeImagesResult$ = [
-	3,
-	n0$3,
-	_DIResc,
-	0,
-	[_NTe, _Im],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => ImageList, {
-		[_eQN]: `ImagesSet`,
-		[_xN$1]: _iSma
-	}]]
-];
-var DescribeImageUsageReportEntriesRequest$ = [
-	3,
-	n0$3,
-	_DIURER,
-	0,
-	[
-		_IIma,
-		_RIep,
-		_NTe,
-		_Fi$1,
-		_DR$1,
-		_MR$2
-	],
-	[
-		[64, { [_xN$1]: _IIm }],
-		[64, { [_xN$1]: _RI$2 }],
-		0,
-		[() => FilterList, { [_xN$1]: _Fil }],
-		2,
-		1
-	]
-];
-var DescribeImageUsageReportEntriesResult$ = [
-	3,
-	n0$3,
-	_DIURERe,
-	0,
-	[_NTe, _IURE],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => ImageUsageReportEntryList, {
-		[_eQN]: `ImageUsageReportEntrySet`,
-		[_xN$1]: _iURES
-	}]]
-];
-var DescribeImageUsageReportsRequest$ = [
-	3,
-	n0$3,
-	_DIURRes,
-	0,
-	[
-		_IIma,
-		_RIep,
-		_NTe,
-		_Fi$1,
-		_DR$1,
-		_MR$2
-	],
-	[
-		[64, { [_xN$1]: _IIm }],
-		[64, { [_xN$1]: _RI$2 }],
-		0,
-		[() => FilterList, { [_xN$1]: _Fil }],
-		2,
-		1
-	]
-];
-var DescribeImageUsageReportsResult$ = [
-	3,
-	n0$3,
-	_DIURResc,
-	0,
-	[_NTe, _IUR],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => ImageUsageReportList, {
-		[_eQN]: `ImageUsageReportSet`,
-		[_xN$1]: _iURS
-	}]]
-];
-var DescribeInstancesRequest$ = [
-	3,
-	n0$3,
-	_DIRescr,
-	0,
-	[
-		_IIn,
-		_IMR,
-		_DR$1,
-		_Fi$1,
-		_NTe,
-		_MR$2
-	],
-	[
-		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }],
-		[0, {
-			[_eQN]: `NextToken`,
-			[_xN$1]: _nTe
-		}],
-		[1, {
-			[_eQN]: `MaxResults`,
-			[_xN$1]: _mR
-		}]
-	]
-];
-var DescribeInstancesResult$ = [
-	3,
-	n0$3,
-	_DIRescri,
-	0,
-	[_NTe, _Rese],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => ReservationList, {
-		[_eQN]: `ReservationSet`,
-		[_xN$1]: _rSes
-	}]]
-];
-var DescribeInstanceStatusRequest$ = [
-	3,
-	n0$3,
-	_DISRes,
-	0,
-	[
-		_IIn,
-		_MR$2,
-		_NTe,
-		_IMR,
-		_DR$1,
-		_Fi$1,
-		_IAI$1
-	],
-	[
-		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
-		1,
-		0,
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }],
-		[2, {
-			[_eQN]: `IncludeAllInstances`,
-			[_xN$1]: _iAI
-		}]
-	]
-];
-var DescribeInstanceStatusResult$ = [
-	3,
-	n0$3,
-	_DISResc,
-	0,
-	[_ISnst, _NTe],
-	[[() => InstanceStatusList, {
-		[_eQN]: `InstanceStatusSet`,
-		[_xN$1]: _iSS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var DescribeInstanceTypeOfferingsRequest$ = [
-	3,
-	n0$3,
-	_DITOR,
-	0,
-	[
-		_DR$1,
-		_LTo,
-		_Fi$1,
-		_MR$2,
-		_NTe
-	],
-	[
-		2,
-		0,
-		[() => FilterList, { [_xN$1]: _Fil }],
-		1,
-		0
-	]
-];
-var DescribeInstanceTypeOfferingsResult$ = [
-	3,
-	n0$3,
-	_DITORe,
-	0,
-	[_ITO, _NTe],
-	[[() => InstanceTypeOfferingsList, {
-		[_eQN]: `InstanceTypeOfferingSet`,
-		[_xN$1]: _iTOS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var DescribeInstanceTypesRequest$ = [
-	3,
-	n0$3,
-	_DITRes,
-	0,
-	[
-		_DR$1,
-		_ITnst,
-		_Fi$1,
-		_MR$2,
-		_NTe,
-		_IUIR
-	],
-	[
-		2,
-		[64, { [_xN$1]: _IT$1 }],
-		[() => FilterList, { [_xN$1]: _Fil }],
-		1,
-		0,
-		2
-	]
-];
-var DescribeInstanceTypesResult$ = [
-	3,
-	n0$3,
-	_DITResc,
-	0,
-	[_ITnst, _NTe],
-	[[() => InstanceTypeInfoList, {
-		[_eQN]: `InstanceTypeSet`,
-		[_xN$1]: _iTS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var DescribeLaunchTemplateVersionsRequest$ = [
-	3,
-	n0$3,
-	_DLTVRes,
-	0,
-	[
-		_DR$1,
-		_LTI,
-		_LTN,
-		_Ve$1,
-		_MV,
-		_MVa,
-		_NTe,
-		_MR$2,
-		_Fi$1,
-		_RAeso,
-		_IMR
-	],
-	[
-		2,
-		0,
-		0,
-		[() => VersionStringList, { [_xN$1]: _LTV }],
-		0,
-		0,
-		0,
-		1,
-		[() => FilterList, { [_xN$1]: _Fil }],
-		2,
-		2
-	]
-];
-var DescribeLaunchTemplateVersionsResult$ = [
-	3,
-	n0$3,
-	_DLTVResc,
-	0,
-	[_LTVa, _NTe],
-	[[() => LaunchTemplateVersionSet, {
-		[_eQN]: `LaunchTemplateVersionSet`,
-		[_xN$1]: _lTVS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var DescribeLockedSnapshotsRequest$ = [
-	3,
-	n0$3,
-	_DLSR,
-	0,
-	[
-		_Fi$1,
-		_MR$2,
-		_NTe,
-		_SIna,
-		_DR$1
-	],
-	[
-		[() => FilterList, { [_xN$1]: _Fil }],
-		1,
-		0,
-		[() => SnapshotIdStringList, { [_xN$1]: _SIn }],
-		2
-	]
-];
-var DescribeLockedSnapshotsResult$ = [
-	3,
-	n0$3,
-	_DLSRe,
-	0,
-	[_Sn, _NTe],
-	[[() => LockedSnapshotsInfoList, {
-		[_eQN]: `SnapshotSet`,
-		[_xN$1]: _sSn
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var DescribeRegionsRequest$ = [
-	3,
-	n0$3,
-	_DRRe,
-	0,
-	[
-		_RNe,
-		_ARll,
-		_DR$1,
-		_Fi$1
-	],
-	[
-		[() => RegionNameStringList, { [_xN$1]: _RN$1 }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
-	]
-];
-var DescribeRegionsResult$ = [
-	3,
-	n0$3,
-	_DRRes,
-	0,
-	[_Reg],
-	[[() => RegionList, {
-		[_eQN]: `RegionInfo`,
-		[_xN$1]: _rIeg
-	}]]
-];
-var DescribeSecurityGroupsRequest$ = [
-	3,
-	n0$3,
-	_DSGRes,
-	0,
-	[
-		_GIro,
-		_GNr,
-		_NTe,
-		_MR$2,
-		_DR$1,
-		_Fi$1
-	],
-	[
-		[() => GroupIdStringList, { [_xN$1]: _GIr }],
-		[() => GroupNameStringList, { [_xN$1]: _GN }],
-		0,
-		1,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
-	]
-];
-var DescribeSecurityGroupsResult$ = [
-	3,
-	n0$3,
-	_DSGResc,
-	0,
-	[_NTe, _SGe],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => SecurityGroupList, {
-		[_eQN]: `SecurityGroupInfo`,
-		[_xN$1]: _sGIec
-	}]]
-];
-var DescribeSnapshotAttributeRequest$ = [
-	3,
-	n0$3,
-	_DSAR,
-	0,
-	[
-		_At,
-		_SIn,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	2
-];
-var DescribeSnapshotAttributeResult$ = [
-	3,
-	n0$3,
-	_DSARe,
-	0,
-	[
-		_PCro,
-		_SIn,
-		_CVPr
-	],
-	[
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[() => CreateVolumePermissionList, {
-			[_eQN]: `CreateVolumePermission`,
-			[_xN$1]: _cVP
-		}]
-	]
-];
-var DescribeSnapshotsRequest$ = [
-	3,
-	n0$3,
-	_DSRes,
-	0,
-	[
-		_MR$2,
-		_NTe,
-		_OIw,
-		_RBUI,
-		_SIna,
-		_DR$1,
-		_Fi$1
-	],
-	[
-		1,
-		0,
-		[() => OwnerStringList, { [_xN$1]: _Own }],
-		[64, { [_xN$1]: _RBe }],
-		[() => SnapshotIdStringList, { [_xN$1]: _SIn }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }]
-	]
-];
-var DescribeSnapshotsResult$ = [
-	3,
-	n0$3,
-	_DSResc,
-	0,
-	[_NTe, _Sn],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => SnapshotList, {
-		[_eQN]: `SnapshotSet`,
-		[_xN$1]: _sSn
-	}]]
-];
-var DescribeSubnetsRequest$ = [
-	3,
-	n0$3,
-	_DSRescr,
-	0,
-	[
-		_Fi$1,
-		_SI,
-		_NTe,
-		_MR$2,
-		_DR$1
-	],
-	[
-		[() => FilterList, { [_xN$1]: _Fil }],
-		[() => SubnetIdStringList, { [_xN$1]: _SIu }],
-		0,
-		1,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	]
-];
-var DescribeSubnetsResult$ = [
-	3,
-	n0$3,
-	_DSRescri,
-	0,
-	[_NTe, _Subn],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => SubnetList, {
-		[_eQN]: `SubnetSet`,
-		[_xN$1]: _sSub
-	}]]
-];
-var DescribeVolumesRequest$ = [
-	3,
-	n0$3,
-	_DVRes,
-	0,
-	[
-		_VIol,
-		_IMR,
-		_DR$1,
-		_Fi$1,
-		_NTe,
-		_MR$2
-	],
-	[
-		[() => VolumeIdStringList, { [_xN$1]: _VIo }],
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[() => FilterList, { [_xN$1]: _Fil }],
-		[0, {
-			[_eQN]: `NextToken`,
-			[_xN$1]: _nTe
-		}],
-		[1, {
-			[_eQN]: `MaxResults`,
-			[_xN$1]: _mR
-		}]
-	]
-];
-var DescribeVolumesResult$ = [
-	3,
-	n0$3,
-	_DVResc,
-	0,
-	[_NTe, _Vo],
-	[[0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}], [() => VolumeList, {
-		[_eQN]: `VolumeSet`,
-		[_xN$1]: _vS$1
-	}]]
-];
-var DisableImageDeprecationRequest$ = [
-	3,
-	n0$3,
-	_DIDR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var DisableImageDeprecationResult$ = [
-	3,
-	n0$3,
-	_DIDRi,
-	0,
-	[_R$2],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var DisableImageDeregistrationProtectionRequest$ = [
-	3,
-	n0$3,
-	_DIDPR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var DisableImageDeregistrationProtectionResult$ = [
-	3,
-	n0$3,
-	_DIDPRi,
-	0,
-	[_R$2],
-	[[0, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var DisableImageRequest$ = [
-	3,
-	n0$3,
-	_DIRi,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var DisableImageResult$ = [
-	3,
-	n0$3,
-	_DIRis,
-	0,
-	[_R$2],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var DiskInfo$ = [
-	3,
-	n0$3,
-	_DIisk,
-	0,
-	[
-		_SIGB,
-		_Cou,
-		_Ty$1
-	],
-	[
-		[1, {
-			[_eQN]: `SizeInGB`,
-			[_xN$1]: _sIGB
-		}],
-		[1, {
-			[_eQN]: `Count`,
-			[_xN$1]: _cou
-		}],
-		[0, {
-			[_eQN]: `Type`,
-			[_xN$1]: _ty
-		}]
-	]
-];
-var EbsBlockDevice$ = [
-	3,
-	n0$3,
-	_EBD,
-	0,
-	[
-		_DOT,
-		_Io,
-		_SIn,
-		_VSo,
-		_VT$1,
-		_KKI,
-		_Th,
-		_OA,
-		_AZ,
-		_Enc,
-		_VIR,
-		_AZI,
-		_ECI
-	],
-	[
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[1, {
-			[_eQN]: `Iops`,
-			[_xN$1]: _io
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[1, {
-			[_eQN]: `VolumeSize`,
-			[_xN$1]: _vSo
-		}],
-		[0, {
-			[_eQN]: `VolumeType`,
-			[_xN$1]: _vT
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
-		}],
-		[1, {
-			[_eQN]: `Throughput`,
-			[_xN$1]: _th
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
-		}],
-		1,
-		0,
-		1
-	]
-];
-var EbsCardInfo$ = [
-	3,
-	n0$3,
-	_ECIb,
-	0,
-	[
-		_ECI,
-		_BBIM,
-		_BTIMB,
-		_BIa,
-		_MBIM,
-		_MTIMB,
-		_MI
-	],
-	[
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
-		}],
-		[1, {
-			[_eQN]: `BaselineBandwidthInMbps`,
-			[_xN$1]: _bBIM
-		}],
-		[1, {
-			[_eQN]: `BaselineThroughputInMBps`,
-			[_xN$1]: _bTIMB
-		}],
-		[1, {
-			[_eQN]: `BaselineIops`,
-			[_xN$1]: _bIa
-		}],
-		[1, {
-			[_eQN]: `MaximumBandwidthInMbps`,
-			[_xN$1]: _mBIM
-		}],
-		[1, {
-			[_eQN]: `MaximumThroughputInMBps`,
-			[_xN$1]: _mTIMB
-		}],
-		[1, {
-			[_eQN]: `MaximumIops`,
-			[_xN$1]: _mI
-		}]
-	]
-];
-var EbsInfo$ = [
-	3,
-	n0$3,
-	_EIb,
-	0,
-	[
-		_EOS,
-		_ESn,
-		_EOI,
-		_NS,
-		_MEA,
-		_ALT,
-		_MEC,
-		_ECb
-	],
-	[
-		[0, {
-			[_eQN]: `EbsOptimizedSupport`,
-			[_xN$1]: _eOS
-		}],
-		[0, {
-			[_eQN]: `EncryptionSupport`,
-			[_xN$1]: _eSn
-		}],
-		[() => EbsOptimizedInfo$, {
-			[_eQN]: `EbsOptimizedInfo`,
-			[_xN$1]: _eOI
-		}],
-		[0, {
-			[_eQN]: `NvmeSupport`,
-			[_xN$1]: _nS
-		}],
-		[1, {
-			[_eQN]: `MaximumEbsAttachments`,
-			[_xN$1]: _mEA
-		}],
-		[0, {
-			[_eQN]: `AttachmentLimitType`,
-			[_xN$1]: _aLT
-		}],
-		[1, {
-			[_eQN]: `MaximumEbsCards`,
-			[_xN$1]: _mEC
-		}],
-		[() => EbsCardInfoList, {
-			[_eQN]: `EbsCardSet`,
-			[_xN$1]: _eCS
-		}]
-	]
-];
-var EbsInstanceBlockDevice$ = [
-	3,
-	n0$3,
-	_EIBD,
-	0,
-	[
-		_ATtt,
-		_DOT,
-		_Sta,
-		_VIo,
-		_ARss,
-		_VOI,
-		_Op,
-		_ECI
-	],
-	[
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
-		}],
-		[0, {
-			[_eQN]: `AssociatedResource`,
-			[_xN$1]: _aRs
-		}],
-		[0, {
-			[_eQN]: `VolumeOwnerId`,
-			[_xN$1]: _vOI
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}],
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
-		}]
-	]
-];
-var EbsOptimizedInfo$ = [
-	3,
-	n0$3,
-	_EOI,
-	0,
-	[
-		_BBIM,
-		_BTIMB,
-		_BIa,
-		_MBIM,
-		_MTIMB,
-		_MI
-	],
-	[
-		[1, {
-			[_eQN]: `BaselineBandwidthInMbps`,
-			[_xN$1]: _bBIM
-		}],
-		[1, {
-			[_eQN]: `BaselineThroughputInMBps`,
-			[_xN$1]: _bTIMB
-		}],
-		[1, {
-			[_eQN]: `BaselineIops`,
-			[_xN$1]: _bIa
-		}],
-		[1, {
-			[_eQN]: `MaximumBandwidthInMbps`,
-			[_xN$1]: _mBIM
-		}],
-		[1, {
-			[_eQN]: `MaximumThroughputInMBps`,
-			[_xN$1]: _mTIMB
-		}],
-		[1, {
-			[_eQN]: `MaximumIops`,
-			[_xN$1]: _mI
-		}]
-	]
-];
-var EbsStatusDetails$ = [
-	3,
-	n0$3,
-	_ESD,
-	0,
-	[
-		_ISm,
-		_N$2,
-		_Sta
-	],
-	[
-		[4, {
-			[_eQN]: `ImpairedSince`,
-			[_xN$1]: _iSm
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}]
-	]
-];
-var EbsStatusSummary$ = [
-	3,
-	n0$3,
-	_ESSb,
-	0,
-	[_Det, _Sta],
-	[[() => EbsStatusDetailsList, {
-		[_eQN]: `Details`,
-		[_xN$1]: _det
-	}], [0, {
-		[_eQN]: `Status`,
-		[_xN$1]: _sta
-	}]]
-];
-var EfaInfo$ = [
-	3,
-	n0$3,
-	_EIf,
-	0,
-	[_MEI],
-	[[1, {
-		[_eQN]: `MaximumEfaInterfaces`,
-		[_xN$1]: _mEI
-	}]]
-];
-var ElasticGpuAssociation$ = [
-	3,
-	n0$3,
-	_EGA,
-	0,
-	[
-		_EGIl,
-		_EGAI,
-		_EGAS,
-		_EGAT
-	],
-	[
-		[0, {
-			[_eQN]: `ElasticGpuId`,
-			[_xN$1]: _eGI
-		}],
-		[0, {
-			[_eQN]: `ElasticGpuAssociationId`,
-			[_xN$1]: _eGAI
-		}],
-		[0, {
-			[_eQN]: `ElasticGpuAssociationState`,
-			[_xN$1]: _eGAS
-		}],
-		[0, {
-			[_eQN]: `ElasticGpuAssociationTime`,
-			[_xN$1]: _eGAT
-		}]
-	]
-];
-var ElasticGpuSpecification$ = [
-	3,
-	n0$3,
-	_EGSla,
-	0,
-	[_Ty$1],
-	[0],
-	1
-];
-var ElasticGpuSpecificationResponse$ = [
-	3,
-	n0$3,
-	_EGSR,
-	0,
-	[_Ty$1],
-	[[0, {
-		[_eQN]: `Type`,
-		[_xN$1]: _ty
-	}]]
-];
-var ElasticInferenceAccelerator$ = [
-	3,
-	n0$3,
-	_EIA,
-	0,
-	[_Ty$1, _Cou],
-	[0, 1],
-	1
-];
-var ElasticInferenceAcceleratorAssociation$ = [
-	3,
-	n0$3,
-	_EIAA,
-	0,
-	[
-		_EIAAl,
-		_EIAAI,
-		_EIAAS,
-		_EIAAT
-	],
-	[
-		[0, {
-			[_eQN]: `ElasticInferenceAcceleratorArn`,
-			[_xN$1]: _eIAA
-		}],
-		[0, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationId`,
-			[_xN$1]: _eIAAI
-		}],
-		[0, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationState`,
-			[_xN$1]: _eIAAS
-		}],
-		[4, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationTime`,
-			[_xN$1]: _eIAAT
-		}]
-	]
-];
-var EnableFastSnapshotRestoreErrorItem$ = [
-	3,
-	n0$3,
-	_EFSREI,
-	0,
-	[_SIn, _FSRSE],
-	[[0, {
-		[_eQN]: `SnapshotId`,
-		[_xN$1]: _sIn
-	}], [() => EnableFastSnapshotRestoreStateErrorSet, {
-		[_eQN]: `FastSnapshotRestoreStateErrorSet`,
-		[_xN$1]: _fSRSES
-	}]]
-];
-var EnableFastSnapshotRestoresRequest$ = [
-	3,
-	n0$3,
-	_EFSRR,
-	0,
-	[
-		_SSIo,
-		_AZv,
-		_AZIv,
-		_DR$1
-	],
-	[
-		[() => SnapshotIdStringList, { [_xN$1]: _SSI }],
-		[() => AvailabilityZoneStringList, { [_xN$1]: _AZ }],
-		[() => AvailabilityZoneIdStringList, { [_xN$1]: _AZI }],
-		2
-	],
-	1
-];
-var EnableFastSnapshotRestoresResult$ = [
-	3,
-	n0$3,
-	_EFSRRn,
-	0,
-	[_Suc, _U],
-	[[() => EnableFastSnapshotRestoreSuccessSet, {
-		[_eQN]: `Successful`,
-		[_xN$1]: _suc
-	}], [() => EnableFastSnapshotRestoreErrorSet, {
-		[_eQN]: `Unsuccessful`,
-		[_xN$1]: _u
-	}]]
-];
-var EnableFastSnapshotRestoreStateError$ = [
-	3,
-	n0$3,
-	_EFSRSE,
-	0,
-	[_Co, _Me],
-	[[0, {
-		[_eQN]: `Code`,
-		[_xN$1]: _co
-	}], [0, {
-		[_eQN]: `Message`,
-		[_xN$1]: _me
-	}]]
-];
-var EnableFastSnapshotRestoreStateErrorItem$ = [
-	3,
-	n0$3,
-	_EFSRSEI,
-	0,
-	[
-		_AZ,
-		_AZI,
-		_Er
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[() => EnableFastSnapshotRestoreStateError$, {
-			[_eQN]: `Error`,
-			[_xN$1]: _er
-		}]
-	]
-];
-var EnableFastSnapshotRestoreSuccessItem$ = [
-	3,
-	n0$3,
-	_EFSRSI,
-	0,
-	[
-		_SIn,
-		_AZ,
-		_AZI,
-		_St,
-		_STR,
-		_OI,
-		_OAw,
-		_ETna,
-		_OT,
-		_ETnab,
-		_DTi,
-		_DTis
-	],
-	[
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[0, {
-			[_eQN]: `StateTransitionReason`,
-			[_xN$1]: _sTR
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `OwnerAlias`,
-			[_xN$1]: _oAw
-		}],
-		[4, {
-			[_eQN]: `EnablingTime`,
-			[_xN$1]: _eTna
-		}],
-		[4, {
-			[_eQN]: `OptimizingTime`,
-			[_xN$1]: _oT
-		}],
-		[4, {
-			[_eQN]: `EnabledTime`,
-			[_xN$1]: _eTnab
-		}],
-		[4, {
-			[_eQN]: `DisablingTime`,
-			[_xN$1]: _dTi
-		}],
-		[4, {
-			[_eQN]: `DisabledTime`,
-			[_xN$1]: _dTis
-		}]
-	]
-];
-var EnableImageDeprecationRequest$ = [
-	3,
-	n0$3,
-	_EIDR,
-	0,
-	[
-		_IIm,
-		_DAep,
-		_DR$1
-	],
-	[
-		0,
-		4,
-		2
-	],
-	2
-];
-var EnableImageDeprecationResult$ = [
-	3,
-	n0$3,
-	_EIDRn,
-	0,
-	[_R$2],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var EnableImageDeregistrationProtectionRequest$ = [
-	3,
-	n0$3,
-	_EIDPR,
-	0,
-	[
-		_IIm,
-		_WC,
-		_DR$1
-	],
-	[
-		0,
-		2,
-		2
-	],
-	1
-];
-var EnableImageDeregistrationProtectionResult$ = [
-	3,
-	n0$3,
-	_EIDPRn,
-	0,
-	[_R$2],
-	[[0, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var EnableImageRequest$ = [
-	3,
-	n0$3,
-	_EIR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var EnableImageResult$ = [
-	3,
-	n0$3,
-	_EIRn,
-	0,
-	[_R$2],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var EnaSrdSpecificationRequest$ = [
-	3,
-	n0$3,
-	_ESSR,
-	0,
-	[_ESE, _ESUS],
-	[2, () => EnaSrdUdpSpecificationRequest$]
-];
-var EnaSrdUdpSpecificationRequest$ = [
-	3,
-	n0$3,
-	_ESUSR,
-	0,
-	[_ESUE],
-	[2]
-];
-var EnclaveOptions$ = [
-	3,
-	n0$3,
-	_EOn,
-	0,
-	[_En],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN$1]: _en
-	}]]
-];
-var EnclaveOptionsRequest$ = [
-	3,
-	n0$3,
-	_EOR,
-	0,
-	[_En],
-	[2]
-];
-var Filter$ = [
-	3,
-	n0$3,
-	_Fil,
-	0,
-	[_N$2, _Va$1],
-	[0, [() => ValueStringList, { [_xN$1]: _V$1 }]]
-];
-var FpgaDeviceInfo$ = [
-	3,
-	n0$3,
-	_FDI,
-	0,
-	[
-		_N$2,
-		_Man,
-		_Cou,
-		_MIe
-	],
-	[
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
-		}],
-		[1, {
-			[_eQN]: `Count`,
-			[_xN$1]: _cou
-		}],
-		[() => FpgaDeviceMemoryInfo$, {
-			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
-		}]
-	]
-];
-var FpgaDeviceMemoryInfo$ = [
-	3,
-	n0$3,
-	_FDMI,
-	0,
-	[_SIMB],
-	[[1, {
-		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
-	}]]
-];
-var FpgaInfo$ = [
-	3,
-	n0$3,
-	_FIpga,
-	0,
-	[_Fp, _TFMIMB],
-	[[() => FpgaDeviceInfoList, {
-		[_eQN]: `Fpgas`,
-		[_xN$1]: _fp
-	}], [1, {
-		[_eQN]: `TotalFpgaMemoryInMiB`,
-		[_xN$1]: _tFMIMB
-	}]]
-];
-var GetAllowedImagesSettingsRequest$ = [
-	3,
-	n0$3,
-	_GAISR,
-	0,
-	[_DR$1],
-	[2]
-];
-var GetAllowedImagesSettingsResult$ = [
-	3,
-	n0$3,
-	_GAISRe,
-	0,
-	[
-		_St,
-		_ICm,
-		_MB
-	],
-	[
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[() => ImageCriterionList, {
-			[_eQN]: `ImageCriterionSet`,
-			[_xN$1]: _iCS
-		}],
-		[0, {
-			[_eQN]: `ManagedBy`,
-			[_xN$1]: _mB
-		}]
-	]
-];
-var GetConsoleOutputRequest$ = [
-	3,
-	n0$3,
-	_GCOR,
-	0,
-	[
-		_II$1,
-		_La$1,
-		_DR$1
-	],
-	[
-		0,
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	1
-];
-var GetConsoleOutputResult$ = [
-	3,
-	n0$3,
-	_GCORe,
-	0,
-	[
-		_II$1,
-		_Tim,
-		_Ou
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
-		}],
-		[4, {
-			[_eQN]: `Timestamp`,
-			[_xN$1]: _ti
-		}],
-		[0, {
-			[_eQN]: `Output`,
-			[_xN$1]: _ou
-		}]
-	]
-];
-var GetConsoleScreenshotRequest$ = [
-	3,
-	n0$3,
-	_GCSR,
-	0,
-	[
-		_II$1,
-		_DR$1,
-		_WU
-	],
-	[
-		0,
-		2,
-		2
-	],
-	1
-];
-var GetConsoleScreenshotResult$ = [
-	3,
-	n0$3,
-	_GCSRe,
-	0,
-	[_IDm, _II$1],
-	[[0, {
-		[_eQN]: `ImageData`,
-		[_xN$1]: _iD
-	}], [0, {
-		[_eQN]: `InstanceId`,
-		[_xN$1]: _iI
-	}]]
-];
-var GetEbsDefaultKmsKeyIdRequest$ = [
-	3,
-	n0$3,
-	_GEDKKIR,
-	0,
-	[_DR$1],
-	[2]
-];
-var GetEbsDefaultKmsKeyIdResult$ = [
-	3,
-	n0$3,
-	_GEDKKIRe,
-	0,
-	[_KKI],
-	[[0, {
-		[_eQN]: `KmsKeyId`,
-		[_xN$1]: _kKI
-	}]]
-];
-var GetEbsEncryptionByDefaultRequest$ = [
-	3,
-	n0$3,
-	_GEEBDR,
-	0,
-	[_DR$1],
-	[2]
-];
-var GetEbsEncryptionByDefaultResult$ = [
-	3,
-	n0$3,
-	_GEEBDRe,
-	0,
-	[_EEBD, _STs],
-	[[2, {
-		[_eQN]: `EbsEncryptionByDefault`,
-		[_xN$1]: _eEBD
-	}], [0, {
-		[_eQN]: `SseType`,
-		[_xN$1]: _sTs
-	}]]
-];
-var GetImageAncestryRequest$ = [
-	3,
-	n0$3,
-	_GIAR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var GetImageAncestryResult$ = [
-	3,
-	n0$3,
-	_GIARe,
-	0,
-	[_IAE$2],
-	[[() => ImageAncestryEntryList, {
-		[_eQN]: `ImageAncestryEntrySet`,
-		[_xN$1]: _iAES
-	}]]
-];
-var GetImageFindingsRequest$ = [
-	3,
-	n0$3,
-	_GIFR,
-	0,
-	[
-		_IIm,
-		_MR$2,
-		_NTe,
-		_DR$1
-	],
-	[
-		0,
-		1,
-		0,
-		2
-	],
-	1
-];
-var GetImageFindingsResult$ = [
-	3,
-	n0$3,
-	_GIFRe,
-	0,
-	[_IFm, _NTe],
-	[[() => GetImageFindingsEntrySet, {
-		[_eQN]: `ImageFindingSet`,
-		[_xN$1]: _iFS
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var GpuDeviceInfo$ = [
-	3,
-	n0$3,
-	_GDI,
-	0,
-	[
-		_N$2,
-		_Man,
-		_Cou,
-		_LGC,
-		_GPS,
-		_Wo,
-		_MIe
-	],
-	[
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
-		}],
-		[1, {
-			[_eQN]: `Count`,
-			[_xN$1]: _cou
-		}],
-		[1, {
-			[_eQN]: `LogicalGpuCount`,
-			[_xN$1]: _lGC
-		}],
-		[1, {
-			[_eQN]: `GpuPartitionSize`,
-			[_xN$1]: _gPS
-		}],
-		[() => WorkloadsList, {
-			[_eQN]: `WorkloadSet`,
-			[_xN$1]: _wS
-		}],
-		[() => GpuDeviceMemoryInfo$, {
-			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
-		}]
-	]
-];
-var GpuDeviceMemoryInfo$ = [
-	3,
-	n0$3,
-	_GDMI,
-	0,
-	[_SIMB],
-	[[1, {
-		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
-	}]]
-];
-var GpuInfo$ = [
-	3,
-	n0$3,
-	_GIp,
-	0,
-	[_Gp, _TGMIMB],
-	[[() => GpuDeviceInfoList, {
-		[_eQN]: `Gpus`,
-		[_xN$1]: _gp
-	}], [1, {
-		[_eQN]: `TotalGpuMemoryInMiB`,
-		[_xN$1]: _tGMIMB
-	}]]
-];
-var GroupIdentifier$ = [
-	3,
-	n0$3,
-	_GIrou,
-	0,
-	[_GIr, _GN],
-	[[0, {
-		[_eQN]: `GroupId`,
-		[_xN$1]: _gIr
-	}], [0, {
-		[_eQN]: `GroupName`,
-		[_xN$1]: _gN
-	}]]
-];
-var HibernationOptions$ = [
-	3,
-	n0$3,
-	_HO,
-	0,
-	[_Conf],
-	[[2, {
-		[_eQN]: `Configured`,
-		[_xN$1]: _conf
-	}]]
-];
-var HibernationOptionsRequest$ = [
-	3,
-	n0$3,
-	_HOR,
-	0,
-	[_Conf],
-	[2]
-];
-var IamInstanceProfile$ = [
-	3,
-	n0$3,
-	_IIP,
-	0,
-	[_Ar, _I$1],
-	[[0, {
-		[_eQN]: `Arn`,
-		[_xN$1]: _ar
-	}], [0, {
-		[_eQN]: `Id`,
-		[_xN$1]: _i
-	}]]
-];
-var IamInstanceProfileSpecification$ = [
-	3,
-	n0$3,
-	_IIPS,
-	0,
-	[_Ar, _N$2],
-	[[0, {
-		[_eQN]: `Arn`,
-		[_xN$1]: _ar
-	}], [0, {
-		[_eQN]: `Name`,
-		[_xN$1]: _n
-	}]]
-];
-var Image$ = [
-	3,
-	n0$3,
-	_Ima,
-	0,
-	[
-		_PDl,
-		_UO,
-		_BDMl,
-		_De,
-		_ESna,
-		_Hy,
-		_IOA,
-		_N$2,
-		_RDN,
-		_RDT,
-		_SNS,
-		_SRt,
-		_T$2,
-		_VTir,
-		_BM,
-		_TSp,
-		_DTe,
-		_ISmd,
-		_SIIo,
-		_DPer,
-		_LLT,
-		_IAm,
-		_SII,
-		_SIRo,
-		_FTE,
-		_PSPN,
-		_IW,
-		_SRc,
-		_ITSn,
-		_IIm,
-		_IL,
-		_St,
-		_OI,
-		_CDr,
-		_Pu,
-		_PCro,
-		_Arc,
-		_ITm,
-		_KI$2,
-		_RIa,
-		_Pl$1
-	],
-	[
-		[0, {
-			[_eQN]: `PlatformDetails`,
-			[_xN$1]: _pDl
-		}],
-		[0, {
-			[_eQN]: `UsageOperation`,
-			[_xN$1]: _uO
-		}],
-		[() => BlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[2, {
-			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
-		}],
-		[0, {
-			[_eQN]: `Hypervisor`,
-			[_xN$1]: _h
-		}],
-		[0, {
-			[_eQN]: `ImageOwnerAlias`,
-			[_xN$1]: _iOA
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `RootDeviceName`,
-			[_xN$1]: _rDN
-		}],
-		[0, {
-			[_eQN]: `RootDeviceType`,
-			[_xN$1]: _rDT
-		}],
-		[0, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
-		}],
-		[() => StateReason$, {
-			[_eQN]: `StateReason`,
-			[_xN$1]: _sRt
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[0, {
-			[_eQN]: `VirtualizationType`,
-			[_xN$1]: _vTi
-		}],
-		[0, {
-			[_eQN]: `BootMode`,
-			[_xN$1]: _bM
-		}],
-		[0, {
-			[_eQN]: `TpmSupport`,
-			[_xN$1]: _tSp
-		}],
-		[0, {
-			[_eQN]: `DeprecationTime`,
-			[_xN$1]: _dTe
-		}],
-		[0, {
-			[_eQN]: `ImdsSupport`,
-			[_xN$1]: _iSmd
-		}],
-		[0, {
-			[_eQN]: `SourceInstanceId`,
-			[_xN$1]: _sII
-		}],
-		[0, {
-			[_eQN]: `DeregistrationProtection`,
-			[_xN$1]: _dPe
-		}],
-		[0, {
-			[_eQN]: `LastLaunchedTime`,
-			[_xN$1]: _lLT
-		}],
-		[2, {
-			[_eQN]: `ImageAllowed`,
-			[_xN$1]: _iAm
-		}],
-		[0, {
-			[_eQN]: `SourceImageId`,
-			[_xN$1]: _sIIo
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
-		}],
-		[2, {
-			[_eQN]: `FreeTierEligible`,
-			[_xN$1]: _fTE
-		}],
-		[0, {
-			[_eQN]: `PublicSsmParameterName`,
-			[_xN$1]: _pSPN
-		}],
-		[() => ImageWatermarkList, {
-			[_eQN]: `ImageWatermarkSet`,
-			[_xN$1]: _iWS
-		}],
-		[() => ScanResults$, {
-			[_eQN]: `ScanResults`,
-			[_xN$1]: _sRc
-		}],
-		[() => InstanceTypeSpecification$, {
-			[_eQN]: `InstanceTypeSpecification`,
-			[_xN$1]: _iTSn
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ImageLocation`,
-			[_xN$1]: _iL
-		}],
-		[0, {
-			[_eQN]: `ImageState`,
-			[_xN$1]: _iSmag
-		}],
-		[0, {
-			[_eQN]: `ImageOwnerId`,
-			[_xN$1]: _iOI
-		}],
-		[0, {
-			[_eQN]: `CreationDate`,
-			[_xN$1]: _cDr
-		}],
-		[2, {
-			[_eQN]: `IsPublic`,
-			[_xN$1]: _iPs
-		}],
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
-		}],
-		[0, {
-			[_eQN]: `Architecture`,
-			[_xN$1]: _arc
-		}],
-		[0, {
-			[_eQN]: `ImageType`,
-			[_xN$1]: _iTm
-		}],
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
-		}],
-		[0, {
-			[_eQN]: `RamdiskId`,
-			[_xN$1]: _rIa
-		}],
-		[0, {
-			[_eQN]: `Platform`,
-			[_xN$1]: _pl
-		}]
-	]
-];
-var ImageAncestryEntry$ = [
-	3,
-	n0$3,
-	_IAEm,
-	0,
-	[
-		_CDr,
-		_IIm,
-		_IOA,
-		_SII,
-		_SIRo
-	],
-	[
-		[4, {
-			[_eQN]: `CreationDate`,
-			[_xN$1]: _cDr
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ImageOwnerAlias`,
-			[_xN$1]: _iOA
-		}],
-		[0, {
-			[_eQN]: `SourceImageId`,
-			[_xN$1]: _sIIo
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
-		}]
-	]
-];
-var ImageAttribute$ = [
-	3,
-	n0$3,
-	_IAma,
-	0,
-	[
-		_De,
-		_KI$2,
-		_RIa,
-		_SNS,
-		_BM,
-		_TSp,
-		_UD,
-		_LLT,
-		_ISmd,
-		_DPer,
-		_IIm,
-		_LPa,
-		_PCro,
-		_BDMl
-	],
-	[
-		[() => AttributeValue$, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `Kernel`,
-			[_xN$1]: _ke
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `Ramdisk`,
-			[_xN$1]: _ra
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `BootMode`,
-			[_xN$1]: _bM
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `TpmSupport`,
-			[_xN$1]: _tSp
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `UefiData`,
-			[_xN$1]: _uD
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `LastLaunchedTime`,
-			[_xN$1]: _lLT
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `ImdsSupport`,
-			[_xN$1]: _iSmd
-		}],
-		[() => AttributeValue$, {
-			[_eQN]: `DeregistrationProtection`,
-			[_xN$1]: _dPe
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[() => LaunchPermissionList, {
-			[_eQN]: `LaunchPermission`,
-			[_xN$1]: _lPa
-		}],
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
-		}],
-		[() => BlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
-		}]
-	]
-];
-var ImageCriterion$ = [
-	3,
-	n0$3,
-	_ICma,
-	0,
-	[
-		_IPm,
-		_MPC,
-		_INm,
-		_DTC,
-		_CDC,
-		_IW,
-		_SRC
-	],
-	[
-		[() => ImageProviderList, {
-			[_eQN]: `ImageProviderSet`,
-			[_xN$1]: _iPSm
-		}],
-		[() => MarketplaceProductCodeList, {
-			[_eQN]: `MarketplaceProductCodeSet`,
-			[_xN$1]: _mPCS
-		}],
-		[() => ImageNameList, {
-			[_eQN]: `ImageNameSet`,
-			[_xN$1]: _iNS
-		}],
-		[() => DeprecationTimeCondition$, {
-			[_eQN]: `DeprecationTimeCondition`,
-			[_xN$1]: _dTC
-		}],
-		[() => CreationDateCondition$, {
-			[_eQN]: `CreationDateCondition`,
-			[_xN$1]: _cDC
-		}],
-		[() => ImageWatermarkFilterResponseList, {
-			[_eQN]: `ImageWatermarkSet`,
-			[_xN$1]: _iWS
-		}],
-		[() => ScanResultCondition$, {
-			[_eQN]: `ScanResultCondition`,
-			[_xN$1]: _sRC
-		}]
-	]
-];
-var ImageFinding$ = [
-	3,
-	n0$3,
-	_IFma,
-	0,
-	[
-		_FAi,
-		_Sco,
-		_FOA,
-		_UA,
-		_Tit,
-		_Pat,
-		_SLe,
-		_SIn
-	],
-	[
-		[2, {
-			[_eQN]: `FixAvailable`,
-			[_xN$1]: _fAi
-		}],
-		[1, {
-			[_eQN]: `Score`,
-			[_xN$1]: _sco
-		}],
-		[4, {
-			[_eQN]: `FirstObservedAt`,
-			[_xN$1]: _fOA
-		}],
-		[4, {
-			[_eQN]: `UpdatedAt`,
-			[_xN$1]: _uA
-		}],
-		[0, {
-			[_eQN]: `Title`,
-			[_xN$1]: _tit
-		}],
-		[() => ImageFindingPathSet, {
-			[_eQN]: `PathSet`,
-			[_xN$1]: _pSa
-		}],
-		[0, {
-			[_eQN]: `SeverityLabel`,
-			[_xN$1]: _sLe
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}]
-	]
-];
-var ImageRecycleBinInfo$ = [
-	3,
-	n0$3,
-	_IRBI,
-	0,
-	[
-		_IIm,
-		_N$2,
-		_De,
-		_RBET,
-		_RBETe
-	],
-	[
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[4, {
-			[_eQN]: `RecycleBinEnterTime`,
-			[_xN$1]: _rBET
-		}],
-		[4, {
-			[_eQN]: `RecycleBinExitTime`,
-			[_xN$1]: _rBETe
-		}]
-	]
-];
-var ImageReference$ = [
-	3,
-	n0$3,
-	_IRma,
-	0,
-	[
-		_IIm,
-		_RTe$1,
-		_Ar
-	],
-	[
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ResourceType`,
-			[_xN$1]: _rTe
-		}],
-		[0, {
-			[_eQN]: `Arn`,
-			[_xN$1]: _ar
-		}]
-	]
-];
-var ImageUsageReport$ = [
-	3,
-	n0$3,
-	_IURm,
-	0,
-	[
-		_IIm,
-		_RI$2,
-		_RTes,
-		_AIcc,
-		_St,
-		_SRt,
-		_CTr,
-		_ET,
-		_T$2
-	],
-	[
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[0, {
-			[_eQN]: `ReportId`,
-			[_xN$1]: _rIe
-		}],
-		[() => ImageUsageResourceTypeList, {
-			[_eQN]: `ResourceTypeSet`,
-			[_xN$1]: _rTSe
-		}],
-		[() => UserIdList, {
-			[_eQN]: `AccountIdSet`,
-			[_xN$1]: _aISc
-		}],
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[0, {
-			[_eQN]: `StateReason`,
-			[_xN$1]: _sRt
-		}],
-		[4, {
-			[_eQN]: `CreationTime`,
-			[_xN$1]: _cTr
-		}],
-		[4, {
-			[_eQN]: `ExpirationTime`,
-			[_xN$1]: _eT
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}]
-	]
-];
-var ImageUsageReportEntry$ = [
-	3,
-	n0$3,
-	_IUREm,
-	0,
-	[
-		_RTe$1,
-		_RI$2,
-		_UCs,
-		_AIc,
-		_IIm,
-		_RCTe
-	],
-	[
-		[0, {
-			[_eQN]: `ResourceType`,
-			[_xN$1]: _rTe
-		}],
-		[0, {
-			[_eQN]: `ReportId`,
-			[_xN$1]: _rIe
-		}],
-		[1, {
-			[_eQN]: `UsageCount`,
-			[_xN$1]: _uCs
-		}],
-		[0, {
-			[_eQN]: `AccountId`,
-			[_xN$1]: _aIc
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[4, {
-			[_eQN]: `ReportCreationTime`,
-			[_xN$1]: _rCTe
-		}]
-	]
-];
-var ImageUsageResourceType$ = [
-	3,
-	n0$3,
-	_IURT,
-	0,
-	[_RTe$1, _RTO],
-	[[0, {
-		[_eQN]: `ResourceType`,
-		[_xN$1]: _rTe
-	}], [() => ImageUsageResourceTypeOptionList, {
-		[_eQN]: `ResourceTypeOptionSet`,
-		[_xN$1]: _rTOS
-	}]]
-];
-var ImageUsageResourceTypeOption$ = [
-	3,
-	n0$3,
-	_IURTO,
-	0,
-	[_ON, _OV],
-	[[0, {
-		[_eQN]: `OptionName`,
-		[_xN$1]: _oN
-	}], [() => ImageUsageResourceTypeOptionValuesList, {
-		[_eQN]: `OptionValueSet`,
-		[_xN$1]: _oVS
-	}]]
-];
-var ImageUsageResourceTypeOptionRequest$ = [
-	3,
-	n0$3,
-	_IURTOR,
-	0,
-	[_ON, _OV],
-	[0, [() => ImageUsageResourceTypeOptionValuesList, { [_xN$1]: _OVp }]]
-];
-var ImageUsageResourceTypeRequest$ = [
-	3,
-	n0$3,
-	_IURTR,
-	0,
-	[_RTe$1, _RTO],
-	[0, [() => ImageUsageResourceTypeOptionRequestList, { [_xN$1]: _RTOe }]]
-];
-var ImageWatermark$ = [
-	3,
-	n0$3,
-	_IWm,
-	0,
-	[
-		_WK,
-		_SIRo,
-		_SII,
-		_SICT,
-		_WCT
-	],
-	[
-		[0, {
-			[_eQN]: `WatermarkKey`,
-			[_xN$1]: _wK
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
-		}],
-		[0, {
-			[_eQN]: `SourceImageId`,
-			[_xN$1]: _sIIo
-		}],
-		[4, {
-			[_eQN]: `SourceImageCreationTime`,
-			[_xN$1]: _sICT
-		}],
-		[4, {
-			[_eQN]: `WatermarkCreationTime`,
-			[_xN$1]: _wCT
-		}]
-	]
-];
-var ImageWatermarkFilterResponse$ = [
-	3,
-	n0$3,
-	_IWFRm,
-	0,
-	[
-		_WK,
-		_SIRo,
-		_MDSSIC,
-		_MDSWC
-	],
-	[
-		[0, {
-			[_eQN]: `WatermarkKey`,
-			[_xN$1]: _wK
-		}],
-		[0, {
-			[_eQN]: `SourceImageRegion`,
-			[_xN$1]: _sIR
-		}],
-		[1, {
-			[_eQN]: `MaximumDaysSinceSourceImageCreated`,
-			[_xN$1]: _mDSSIC
-		}],
-		[1, {
-			[_eQN]: `MaximumDaysSinceWatermarkCreated`,
-			[_xN$1]: _mDSWC
-		}]
-	]
-];
-var InferenceAcceleratorInfo$ = [
-	3,
-	n0$3,
-	_IAIn,
-	0,
-	[_Acc, _TIMIMB],
-	[[() => InferenceDeviceInfoList, {
-		[_eQN]: `Accelerators`,
-		[_xN$1]: _acc
-	}], [1, {
-		[_eQN]: `TotalInferenceMemoryInMiB`,
-		[_xN$1]: _tIMIMB
-	}]]
-];
-var InferenceDeviceInfo$ = [
-	3,
-	n0$3,
-	_IDI,
-	0,
-	[
-		_Cou,
-		_N$2,
-		_Man,
-		_MIe
-	],
-	[
-		[1, {
-			[_eQN]: `Count`,
-			[_xN$1]: _cou
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
-		}],
-		[() => InferenceDeviceMemoryInfo$, {
-			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
-		}]
-	]
-];
-var InferenceDeviceMemoryInfo$ = [
-	3,
-	n0$3,
-	_IDMI,
-	0,
-	[_SIMB],
-	[[1, {
-		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
-	}]]
-];
-var Instance$ = [
-	3,
-	n0$3,
-	_In,
-	0,
-	[
-		_Arc,
-		_BDMl,
-		_CT,
-		_EO,
-		_ESna,
-		_Hy,
-		_IIP,
-		_ILn,
-		_EGAl,
-		_EIAAla,
-		_NIet,
-		_OA,
-		_RDN,
-		_RDT,
-		_SGe,
-		_SDC,
-		_SIRI,
-		_SNS,
-		_SRt,
-		_T$2,
-		_VTir,
-		_CO,
-		_CBI,
-		_CRI,
-		_CRSa,
-		_HO,
-		_Lic,
-		_MO,
-		_EOn,
-		_BM,
-		_PDl,
-		_UO,
-		_UOUT,
-		_PDNO,
-		_IApv,
-		_TSp,
-		_MOa,
-		_CIBM,
-		_NPO,
-		_Op,
-		_SIec,
-		_II$1,
-		_IIm,
-		_St,
-		_PDN,
-		_PDNub,
-		_STR,
-		_KN,
-		_ALI,
-		_PCro,
-		_IT$1,
-		_LTau,
-		_Pla,
-		_KI$2,
-		_RIa,
-		_Pl$1,
-		_Mon,
-		_SIu,
-		_VI,
-		_PIAr,
-		_PIAu
-	],
-	[
-		[0, {
-			[_eQN]: `Architecture`,
-			[_xN$1]: _arc
-		}],
-		[() => InstanceBlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMapping`,
-			[_xN$1]: _bDM
-		}],
-		[0, {
-			[_eQN]: `ClientToken`,
-			[_xN$1]: _cT
-		}],
-		[2, {
-			[_eQN]: `EbsOptimized`,
-			[_xN$1]: _eO
-		}],
-		[2, {
-			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
-		}],
-		[0, {
-			[_eQN]: `Hypervisor`,
-			[_xN$1]: _h
-		}],
-		[() => IamInstanceProfile$, {
-			[_eQN]: `IamInstanceProfile`,
-			[_xN$1]: _iIP
-		}],
-		[0, {
-			[_eQN]: `InstanceLifecycle`,
-			[_xN$1]: _iLn
-		}],
-		[() => ElasticGpuAssociationList, {
-			[_eQN]: `ElasticGpuAssociationSet`,
-			[_xN$1]: _eGASl
-		}],
-		[() => ElasticInferenceAcceleratorAssociationList, {
-			[_eQN]: `ElasticInferenceAcceleratorAssociationSet`,
-			[_xN$1]: _eIAASl
-		}],
-		[() => InstanceNetworkInterfaceList, {
-			[_eQN]: `NetworkInterfaceSet`,
-			[_xN$1]: _nIS
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
-		}],
-		[0, {
-			[_eQN]: `RootDeviceName`,
-			[_xN$1]: _rDN
-		}],
-		[0, {
-			[_eQN]: `RootDeviceType`,
-			[_xN$1]: _rDT
-		}],
-		[() => GroupIdentifierList, {
-			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
-		}],
-		[2, {
-			[_eQN]: `SourceDestCheck`,
-			[_xN$1]: _sDC
-		}],
-		[0, {
-			[_eQN]: `SpotInstanceRequestId`,
-			[_xN$1]: _sIRI
-		}],
-		[0, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
-		}],
-		[() => StateReason$, {
-			[_eQN]: `StateReason`,
-			[_xN$1]: _sRt
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[0, {
-			[_eQN]: `VirtualizationType`,
-			[_xN$1]: _vTi
-		}],
-		[() => CpuOptions$, {
-			[_eQN]: `CpuOptions`,
-			[_xN$1]: _cO
-		}],
-		[0, {
-			[_eQN]: `CapacityBlockId`,
-			[_xN$1]: _cBI
-		}],
-		[0, {
-			[_eQN]: `CapacityReservationId`,
-			[_xN$1]: _cRI
-		}],
-		[() => CapacityReservationSpecificationResponse$, {
-			[_eQN]: `CapacityReservationSpecification`,
-			[_xN$1]: _cRSa
-		}],
-		[() => HibernationOptions$, {
-			[_eQN]: `HibernationOptions`,
-			[_xN$1]: _hO
-		}],
-		[() => LicenseList, {
-			[_eQN]: `LicenseSet`,
-			[_xN$1]: _lSic
-		}],
-		[() => InstanceMetadataOptionsResponse$, {
-			[_eQN]: `MetadataOptions`,
-			[_xN$1]: _mO
-		}],
-		[() => EnclaveOptions$, {
-			[_eQN]: `EnclaveOptions`,
-			[_xN$1]: _eOn
-		}],
-		[0, {
-			[_eQN]: `BootMode`,
-			[_xN$1]: _bM
-		}],
-		[0, {
-			[_eQN]: `PlatformDetails`,
-			[_xN$1]: _pDl
-		}],
-		[0, {
-			[_eQN]: `UsageOperation`,
-			[_xN$1]: _uO
-		}],
-		[4, {
-			[_eQN]: `UsageOperationUpdateTime`,
-			[_xN$1]: _uOUT
-		}],
-		[() => PrivateDnsNameOptionsResponse$, {
-			[_eQN]: `PrivateDnsNameOptions`,
-			[_xN$1]: _pDNO
-		}],
-		[0, {
-			[_eQN]: `Ipv6Address`,
-			[_xN$1]: _iApv
-		}],
-		[0, {
-			[_eQN]: `TpmSupport`,
-			[_xN$1]: _tSp
-		}],
-		[() => InstanceMaintenanceOptions$, {
-			[_eQN]: `MaintenanceOptions`,
-			[_xN$1]: _mOa
-		}],
-		[0, {
-			[_eQN]: `CurrentInstanceBootMode`,
-			[_xN$1]: _cIBM
-		}],
-		[() => InstanceNetworkPerformanceOptions$, {
-			[_eQN]: `NetworkPerformanceOptions`,
-			[_xN$1]: _nPO
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}],
-		[() => InstanceSecondaryInterfaceList, {
-			[_eQN]: `SecondaryInterfaceSet`,
-			[_xN$1]: _sISe
-		}],
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[() => InstanceState$, {
-			[_eQN]: `InstanceState`,
-			[_xN$1]: _iSnst
-		}],
-		[0, {
-			[_eQN]: `PrivateDnsName`,
-			[_xN$1]: _pDNr
-		}],
-		[0, {
-			[_eQN]: `DnsName`,
-			[_xN$1]: _dNn
-		}],
-		[0, {
-			[_eQN]: `Reason`,
-			[_xN$1]: _re
-		}],
-		[0, {
-			[_eQN]: `KeyName`,
-			[_xN$1]: _kN
-		}],
-		[1, {
-			[_eQN]: `AmiLaunchIndex`,
-			[_xN$1]: _aLI
-		}],
-		[() => ProductCodeList, {
-			[_eQN]: `ProductCodes`,
-			[_xN$1]: _pC
-		}],
-		[0, {
-			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
-		}],
-		[4, {
-			[_eQN]: `LaunchTime`,
-			[_xN$1]: _lTau
-		}],
-		[() => Placement$, {
-			[_eQN]: `Placement`,
-			[_xN$1]: _pla
-		}],
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
-		}],
-		[0, {
-			[_eQN]: `RamdiskId`,
-			[_xN$1]: _rIa
-		}],
-		[0, {
-			[_eQN]: `Platform`,
-			[_xN$1]: _pl
-		}],
-		[() => Monitoring$, {
-			[_eQN]: `Monitoring`,
-			[_xN$1]: _mon
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
-		}],
-		[0, {
-			[_eQN]: `IpAddress`,
-			[_xN$1]: _iAp
-		}]
-	]
-];
-var InstanceAttachmentEnaSrdSpecification$ = [
-	3,
-	n0$3,
-	_IAESS,
-	0,
-	[_ESE, _ESUS],
-	[[2, {
-		[_eQN]: `EnaSrdEnabled`,
-		[_xN$1]: _eSE
-	}], [() => InstanceAttachmentEnaSrdUdpSpecification$, {
-		[_eQN]: `EnaSrdUdpSpecification`,
-		[_xN$1]: _eSUS
-	}]]
-];
-var InstanceAttachmentEnaSrdUdpSpecification$ = [
-	3,
-	n0$3,
-	_IAESUS,
-	0,
-	[_ESUE],
-	[[2, {
-		[_eQN]: `EnaSrdUdpEnabled`,
-		[_xN$1]: _eSUE
-	}]]
-];
-var InstanceBlockDeviceMapping$ = [
-	3,
-	n0$3,
-	_IBDM,
-	0,
-	[_DN, _Eb],
-	[[0, {
-		[_eQN]: `DeviceName`,
-		[_xN$1]: _dN
-	}], [() => EbsInstanceBlockDevice$, {
-		[_eQN]: `Ebs`,
-		[_xN$1]: _eb
-	}]]
-];
-var InstanceIpv4Prefix$ = [
-	3,
-	n0$3,
-	_IIPn,
-	0,
-	[_IPpvre],
-	[[0, {
-		[_eQN]: `Ipv4Prefix`,
-		[_xN$1]: _iPpv
-	}]]
-];
-var InstanceIpv6Address$ = [
-	3,
-	n0$3,
-	_IIA,
-	0,
-	[_IApv, _IPIs],
-	[[0, {
-		[_eQN]: `Ipv6Address`,
-		[_xN$1]: _iApv
-	}], [2, {
-		[_eQN]: `IsPrimaryIpv6`,
-		[_xN$1]: _iPIs
-	}]]
-];
-var InstanceIpv6AddressRequest$ = [
-	3,
-	n0$3,
-	_IIAR,
-	0,
-	[_IApv],
-	[0]
-];
-var InstanceIpv6Prefix$ = [
-	3,
-	n0$3,
-	_IIPns,
-	0,
-	[_IPpv],
-	[[0, {
-		[_eQN]: `Ipv6Prefix`,
-		[_xN$1]: _iPpvr
-	}]]
-];
-var InstanceMaintenanceOptions$ = [
-	3,
-	n0$3,
-	_IMO,
-	0,
-	[_ARuto, _RMe],
-	[[0, {
-		[_eQN]: `AutoRecovery`,
-		[_xN$1]: _aRut
-	}], [0, {
-		[_eQN]: `RebootMigration`,
-		[_xN$1]: _rMe
-	}]]
-];
-var InstanceMaintenanceOptionsRequest$ = [
-	3,
-	n0$3,
-	_IMOR,
-	0,
-	[_ARuto],
-	[0]
-];
-var InstanceMarketOptionsRequest$ = [
-	3,
-	n0$3,
-	_IMORn,
-	0,
-	[_MTa, _SO],
-	[0, () => SpotMarketOptions$]
-];
-var InstanceMetadataOptionsRequest$ = [
-	3,
-	n0$3,
-	_IMORns,
-	0,
-	[
-		_HT,
-		_HPRHL,
-		_HE,
-		_HPI,
-		_IMT
-	],
-	[
-		0,
-		1,
-		0,
-		0,
-		0
-	]
-];
-var InstanceMetadataOptionsResponse$ = [
-	3,
-	n0$3,
-	_IMORnst,
-	0,
-	[
-		_St,
-		_HT,
-		_HPRHL,
-		_HE,
-		_HPI,
-		_IMT
-	],
-	[
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[0, {
-			[_eQN]: `HttpTokens`,
-			[_xN$1]: _hT
-		}],
-		[1, {
-			[_eQN]: `HttpPutResponseHopLimit`,
-			[_xN$1]: _hPRHL
-		}],
-		[0, {
-			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$2
-		}],
-		[0, {
-			[_eQN]: `HttpProtocolIpv6`,
-			[_xN$1]: _hPI
-		}],
-		[0, {
-			[_eQN]: `InstanceMetadataTags`,
-			[_xN$1]: _iMT
-		}]
-	]
-];
-var InstanceNetworkInterface$ = [
-	3,
-	n0$3,
-	_INI,
-	0,
-	[
-		_Ass,
-		_Att,
-		_De,
-		_G$1,
-		_IA$2,
-		_MAa$1,
-		_NII,
-		_OI,
-		_PDN,
-		_PIAr,
-		_PIAri,
-		_SDC,
-		_Sta,
-		_SIu,
-		_VI,
-		_ITnt,
-		_IPpvr,
-		_IPp,
-		_CTC,
-		_Op
-	],
-	[
-		[() => InstanceNetworkInterfaceAssociation$, {
-			[_eQN]: `Association`,
-			[_xN$1]: _ass
-		}],
-		[() => InstanceNetworkInterfaceAttachment$, {
-			[_eQN]: `Attachment`,
-			[_xN$1]: _at
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[() => GroupIdentifierList, {
-			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
-		}],
-		[() => InstanceIpv6AddressList, {
-			[_eQN]: `Ipv6AddressesSet`,
-			[_xN$1]: _iASp
-		}],
-		[0, {
-			[_eQN]: `MacAddress`,
-			[_xN$1]: _mAa
-		}],
-		[0, {
-			[_eQN]: `NetworkInterfaceId`,
-			[_xN$1]: _nII
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `PrivateDnsName`,
-			[_xN$1]: _pDNr
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
-		}],
-		[() => InstancePrivateIpAddressList, {
-			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN$1]: _pIAS
-		}],
-		[2, {
-			[_eQN]: `SourceDestCheck`,
-			[_xN$1]: _sDC
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
-		}],
-		[() => InstanceIpv4PrefixList, {
-			[_eQN]: `Ipv4PrefixSet`,
-			[_xN$1]: _iPSpvr
-		}],
-		[() => InstanceIpv6PrefixList, {
-			[_eQN]: `Ipv6PrefixSet`,
-			[_xN$1]: _iPSpvre
-		}],
-		[() => ConnectionTrackingSpecificationResponse$, {
-			[_eQN]: `ConnectionTrackingConfiguration`,
-			[_xN$1]: _cTC
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}]
-	]
-];
-var InstanceNetworkInterfaceAssociation$ = [
-	3,
-	n0$3,
-	_INIA,
-	0,
-	[
-		_CI,
-		_COI,
-		_IOI,
-		_PDNub,
-		_PI
-	],
-	[
-		[0, {
-			[_eQN]: `CarrierIp`,
-			[_xN$1]: _cI
-		}],
-		[0, {
-			[_eQN]: `CustomerOwnedIp`,
-			[_xN$1]: _cOI
-		}],
-		[0, {
-			[_eQN]: `IpOwnerId`,
-			[_xN$1]: _iOIp
-		}],
-		[0, {
-			[_eQN]: `PublicDnsName`,
-			[_xN$1]: _pDNu
-		}],
-		[0, {
-			[_eQN]: `PublicIp`,
-			[_xN$1]: _pI
-		}]
-	]
-];
-var InstanceNetworkInterfaceAttachment$ = [
-	3,
-	n0$3,
-	_INIAn,
-	0,
-	[
-		_ATtt,
-		_AItt,
-		_DOT,
-		_DI,
-		_Sta,
-		_NCI,
-		_ESS,
-		_EQC
-	],
-	[
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
-		}],
-		[0, {
-			[_eQN]: `AttachmentId`,
-			[_xN$1]: _aIt
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
-		}],
-		[() => InstanceAttachmentEnaSrdSpecification$, {
-			[_eQN]: `EnaSrdSpecification`,
-			[_xN$1]: _eSS
-		}],
-		[1, {
-			[_eQN]: `EnaQueueCount`,
-			[_xN$1]: _eQC
-		}]
-	]
-];
-var InstanceNetworkInterfaceSpecification$ = [
-	3,
-	n0$3,
-	_INIS,
-	0,
-	[
-		_APIAss,
-		_DOT,
-		_De,
-		_DI,
-		_G$1,
-		_IAC,
-		_IA$2,
-		_NII,
-		_PIAr,
-		_PIAri,
-		_SPIAC,
-		_SIu,
-		_ACIA,
-		_ITnt,
-		_NCI,
-		_IPpvr,
-		_IPCp,
-		_IPp,
-		_IPC,
-		_PIr,
-		_ESS,
-		_CTS,
-		_EQC
-	],
-	[
-		[2, {
-			[_eQN]: `AssociatePublicIpAddress`,
-			[_xN$1]: _aPIA
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
-		}],
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
-		[1, {
-			[_eQN]: `Ipv6AddressCount`,
-			[_xN$1]: _iAC
-		}],
-		[() => InstanceIpv6AddressList, {
-			[_eQN]: `Ipv6Addresses`,
-			[_xN$1]: _iASp
-		}],
-		[0, {
-			[_eQN]: `NetworkInterfaceId`,
-			[_xN$1]: _nII
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
-		}],
-		[() => PrivateIpAddressSpecificationList, {
-			[_eQN]: `PrivateIpAddresses`,
-			[_xN$1]: _pIAS
-		}],
-		[1, {
-			[_eQN]: `SecondaryPrivateIpAddressCount`,
-			[_xN$1]: _sPIAC
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
-		}],
-		2,
-		0,
-		1,
-		[() => Ipv4PrefixList, { [_xN$1]: _IPpvre }],
-		1,
-		[() => Ipv6PrefixList, { [_xN$1]: _IPpv }],
-		1,
-		2,
-		() => EnaSrdSpecificationRequest$,
-		() => ConnectionTrackingSpecificationRequest$,
-		1
-	]
-];
-var InstanceNetworkPerformanceOptions$ = [
-	3,
-	n0$3,
-	_INPO,
-	0,
-	[_BW],
-	[[0, {
-		[_eQN]: `BandwidthWeighting`,
-		[_xN$1]: _bW
-	}]]
-];
-var InstanceNetworkPerformanceOptionsRequest$ = [
-	3,
-	n0$3,
-	_INPOR,
-	0,
-	[_BW],
-	[0]
-];
-var InstancePrivateIpAddress$ = [
-	3,
-	n0$3,
-	_IPIA,
-	0,
-	[
-		_Ass,
-		_Prim,
-		_PDN,
-		_PIAr
-	],
-	[
-		[() => InstanceNetworkInterfaceAssociation$, {
-			[_eQN]: `Association`,
-			[_xN$1]: _ass
-		}],
-		[2, {
-			[_eQN]: `Primary`,
-			[_xN$1]: _prim
-		}],
-		[0, {
-			[_eQN]: `PrivateDnsName`,
-			[_xN$1]: _pDNr
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
-		}]
-	]
-];
-var InstanceRequirements$ = [
-	3,
-	n0$3,
-	_IR$1,
-	0,
-	[
-		_VCC,
-		_MMB,
-		_CM,
-		_MGBPVC,
-		_EITxc,
-		_IGns,
-		_SMPPOLP,
-		_ODMPPOLP,
-		_BMa,
-		_BP,
-		_RHS,
-		_NIC,
-		_LSo,
-		_LST,
-		_TLSGB,
-		_BEBM,
-		_ATc,
-		_AC,
-		_AMc,
-		_ANcc,
-		_ATMMB,
-		_NBGe,
-		_AIT,
-		_MSPAPOOODP,
-		_BPF,
-		_REIT
-	],
-	[
-		[() => VCpuCountRange$, {
-			[_eQN]: `VCpuCount`,
-			[_xN$1]: _vCC
-		}],
-		[() => MemoryMiB$, {
-			[_eQN]: `MemoryMiB`,
-			[_xN$1]: _mMB
-		}],
-		[() => CpuManufacturerSet, {
-			[_eQN]: `CpuManufacturerSet`,
-			[_xN$1]: _cMSp
-		}],
-		[() => MemoryGiBPerVCpu$, {
-			[_eQN]: `MemoryGiBPerVCpu`,
-			[_xN$1]: _mGBPVC
-		}],
-		[() => ExcludedInstanceTypeSet, {
-			[_eQN]: `ExcludedInstanceTypeSet`,
-			[_xN$1]: _eITSx
-		}],
-		[() => InstanceGenerationSet, {
-			[_eQN]: `InstanceGenerationSet`,
-			[_xN$1]: _iGSn
-		}],
-		[1, {
-			[_eQN]: `SpotMaxPricePercentageOverLowestPrice`,
-			[_xN$1]: _sMPPOLP
-		}],
-		[1, {
-			[_eQN]: `OnDemandMaxPricePercentageOverLowestPrice`,
-			[_xN$1]: _oDMPPOLP
-		}],
-		[0, {
-			[_eQN]: `BareMetal`,
-			[_xN$1]: _bMa
-		}],
-		[0, {
-			[_eQN]: `BurstablePerformance`,
-			[_xN$1]: _bP
-		}],
-		[2, {
-			[_eQN]: `RequireHibernateSupport`,
-			[_xN$1]: _rHS
-		}],
-		[() => NetworkInterfaceCount$, {
-			[_eQN]: `NetworkInterfaceCount`,
-			[_xN$1]: _nIC
-		}],
-		[0, {
-			[_eQN]: `LocalStorage`,
-			[_xN$1]: _lSo
-		}],
-		[() => LocalStorageTypeSet, {
-			[_eQN]: `LocalStorageTypeSet`,
-			[_xN$1]: _lSTS
-		}],
-		[() => TotalLocalStorageGB$, {
-			[_eQN]: `TotalLocalStorageGB`,
-			[_xN$1]: _tLSGB
-		}],
-		[() => BaselineEbsBandwidthMbps$, {
-			[_eQN]: `BaselineEbsBandwidthMbps`,
-			[_xN$1]: _bEBM
-		}],
-		[() => AcceleratorTypeSet, {
-			[_eQN]: `AcceleratorTypeSet`,
-			[_xN$1]: _aTSc
-		}],
-		[() => AcceleratorCount$, {
-			[_eQN]: `AcceleratorCount`,
-			[_xN$1]: _aCc
-		}],
-		[() => AcceleratorManufacturerSet, {
-			[_eQN]: `AcceleratorManufacturerSet`,
-			[_xN$1]: _aMS
-		}],
-		[() => AcceleratorNameSet, {
-			[_eQN]: `AcceleratorNameSet`,
-			[_xN$1]: _aNS
-		}],
-		[() => AcceleratorTotalMemoryMiB$, {
-			[_eQN]: `AcceleratorTotalMemoryMiB`,
-			[_xN$1]: _aTMMB
-		}],
-		[() => NetworkBandwidthGbps$, {
-			[_eQN]: `NetworkBandwidthGbps`,
-			[_xN$1]: _nBGe
-		}],
-		[() => AllowedInstanceTypeSet, {
-			[_eQN]: `AllowedInstanceTypeSet`,
-			[_xN$1]: _aITS
-		}],
-		[1, {
-			[_eQN]: `MaxSpotPriceAsPercentageOfOptimalOnDemandPrice`,
-			[_xN$1]: _mSPAPOOODP
-		}],
-		[() => BaselinePerformanceFactors$, {
-			[_eQN]: `BaselinePerformanceFactors`,
-			[_xN$1]: _bPF
-		}],
-		[2, {
-			[_eQN]: `RequireEncryptionInTransit`,
-			[_xN$1]: _rEIT
-		}]
-	]
-];
-var InstanceRequirementsRequest$ = [
-	3,
-	n0$3,
-	_IRR,
-	0,
-	[
-		_VCC,
-		_MMB,
-		_CM,
-		_MGBPVC,
-		_EITxc,
-		_IGns,
-		_SMPPOLP,
-		_ODMPPOLP,
-		_BMa,
-		_BP,
-		_RHS,
-		_NIC,
-		_LSo,
-		_LST,
-		_TLSGB,
-		_BEBM,
-		_ATc,
-		_AC,
-		_AMc,
-		_ANcc,
-		_ATMMB,
-		_NBGe,
-		_AIT,
-		_MSPAPOOODP,
-		_BPF,
-		_REIT
-	],
-	[
-		() => VCpuCountRangeRequest$,
-		() => MemoryMiBRequest$,
-		[() => CpuManufacturerSet, { [_xN$1]: _CMp }],
-		() => MemoryGiBPerVCpuRequest$,
-		[() => ExcludedInstanceTypeSet, { [_xN$1]: _EITxcl }],
-		[() => InstanceGenerationSet, { [_xN$1]: _IGnst }],
-		1,
-		1,
-		0,
-		0,
-		2,
-		() => NetworkInterfaceCountRequest$,
-		0,
-		[() => LocalStorageTypeSet, { [_xN$1]: _LSTo }],
-		() => TotalLocalStorageGBRequest$,
-		() => BaselineEbsBandwidthMbpsRequest$,
-		[() => AcceleratorTypeSet, { [_xN$1]: _ATcc }],
-		() => AcceleratorCountRequest$,
-		[() => AcceleratorManufacturerSet, { [_xN$1]: _AMcc }],
-		[() => AcceleratorNameSet, { [_xN$1]: _ANcce }],
-		() => AcceleratorTotalMemoryMiBRequest$,
-		() => NetworkBandwidthGbpsRequest$,
-		[() => AllowedInstanceTypeSet, { [_xN$1]: _AITl }],
-		1,
-		[() => BaselinePerformanceFactorsRequest$, 0],
-		2
-	],
-	2
-];
-var InstanceSecondaryInterface$ = [
-	3,
-	n0$3,
-	_ISIn,
-	0,
-	[
-		_Att,
-		_MAa$1,
-		_SIIec,
-		_OI,
-		_PIAri,
-		_SDC,
-		_Sta,
-		_SSIe,
-		_SNI,
-		_ITnt
-	],
-	[
-		[() => InstanceSecondaryInterfaceAttachment$, {
-			[_eQN]: `Attachment`,
-			[_xN$1]: _at
-		}],
-		[0, {
-			[_eQN]: `MacAddress`,
-			[_xN$1]: _mAa
-		}],
-		[0, {
-			[_eQN]: `SecondaryInterfaceId`,
-			[_xN$1]: _sIIe
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[() => InstanceSecondaryInterfacePrivateIpAddressList, {
-			[_eQN]: `PrivateIpAddressSet`,
-			[_xN$1]: _pIASr
-		}],
-		[2, {
-			[_eQN]: `SourceDestCheck`,
-			[_xN$1]: _sDC
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[0, {
-			[_eQN]: `SecondarySubnetId`,
-			[_xN$1]: _sSI
-		}],
-		[0, {
-			[_eQN]: `SecondaryNetworkId`,
-			[_xN$1]: _sNI
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
-		}]
-	]
-];
-var InstanceSecondaryInterfaceAttachment$ = [
-	3,
-	n0$3,
-	_ISIA,
-	0,
-	[
-		_ATtt,
-		_AItt,
-		_DOT,
-		_DI,
-		_Sta,
-		_NCI
-	],
-	[
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
-		}],
-		[0, {
-			[_eQN]: `AttachmentId`,
-			[_xN$1]: _aIt
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
-		}]
-	]
-];
-var InstanceSecondaryInterfacePrivateIpAddress$ = [
-	3,
-	n0$3,
-	_ISIPIA,
-	0,
-	[_PIAr],
-	[[0, {
-		[_eQN]: `PrivateIpAddress`,
-		[_xN$1]: _pIAr
-	}]]
-];
-var InstanceSecondaryInterfacePrivateIpAddressRequest$ = [
-	3,
-	n0$3,
-	_ISIPIAR,
-	0,
-	[_PIAr],
-	[0],
-	1
-];
-var InstanceSecondaryInterfaceSpecificationRequest$ = [
-	3,
-	n0$3,
-	_ISISR,
-	0,
-	[
-		_DOT,
-		_DI,
-		_PIAri,
-		_PIAC,
-		_SSIe,
-		_ITnt,
-		_NCI
-	],
-	[
-		2,
-		1,
-		[() => InstanceSecondaryInterfacePrivateIpAddressListRequest, { [_xN$1]: _PIAr }],
-		1,
-		0,
-		0,
-		1
-	]
-];
-var InstanceState$ = [
-	3,
-	n0$3,
-	_ISnsta,
-	0,
-	[_Co, _N$2],
-	[[1, {
-		[_eQN]: `Code`,
-		[_xN$1]: _co
-	}], [0, {
-		[_eQN]: `Name`,
-		[_xN$1]: _n
-	}]]
-];
-var InstanceStateChange$ = [
-	3,
-	n0$3,
-	_ISC,
-	0,
-	[
-		_II$1,
-		_CSu,
-		_PSr
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
-		}],
-		[() => InstanceState$, {
-			[_eQN]: `CurrentState`,
-			[_xN$1]: _cSu
-		}],
-		[() => InstanceState$, {
-			[_eQN]: `PreviousState`,
-			[_xN$1]: _pSr
-		}]
-	]
-];
-var InstanceStatus$ = [
-	3,
-	n0$3,
-	_ISnstan,
-	0,
-	[
-		_AZ,
-		_AZI,
-		_OA,
-		_Op,
-		_Ev,
-		_II$1,
-		_ISnsta,
-		_ISnstan,
-		_SSy,
-		_AES,
-		_AS$1,
-		_PSe
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}],
-		[() => InstanceStatusEventList, {
-			[_eQN]: `EventsSet`,
-			[_xN$1]: _eSv
-		}],
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
-		}],
-		[() => InstanceState$, {
-			[_eQN]: `InstanceState`,
-			[_xN$1]: _iSnst
-		}],
-		[() => InstanceStatusSummary$, {
-			[_eQN]: `InstanceStatus`,
-			[_xN$1]: _iSnsta
-		}],
-		[() => InstanceStatusSummary$, {
-			[_eQN]: `SystemStatus`,
-			[_xN$1]: _sSy
-		}],
-		[() => EbsStatusSummary$, {
-			[_eQN]: `AttachedEbsStatus`,
-			[_xN$1]: _aES
-		}],
-		[() => ApplicationStatusSummary$, {
-			[_eQN]: `ApplicationStatus`,
-			[_xN$1]: _aSp
-		}],
-		[() => PerformanceStatusSummary$, {
-			[_eQN]: `PerformanceStatus`,
-			[_xN$1]: _pSe
-		}]
-	]
-];
-var InstanceStatusDetails$ = [
-	3,
-	n0$3,
-	_ISDn,
-	0,
-	[
-		_ISm,
-		_N$2,
-		_Sta
-	],
-	[
-		[4, {
-			[_eQN]: `ImpairedSince`,
-			[_xN$1]: _iSm
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}]
-	]
-];
-var InstanceStatusEvent$ = [
-	3,
-	n0$3,
-	_ISE$1,
-	0,
-	[
-		_IEI,
-		_Co,
-		_De,
-		_NAo,
-		_NB,
-		_NBD
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceEventId`,
-			[_xN$1]: _iEI
-		}],
-		[0, {
-			[_eQN]: `Code`,
-			[_xN$1]: _co
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[4, {
-			[_eQN]: `NotAfter`,
-			[_xN$1]: _nAo
-		}],
-		[4, {
-			[_eQN]: `NotBefore`,
-			[_xN$1]: _nB
-		}],
-		[4, {
-			[_eQN]: `NotBeforeDeadline`,
-			[_xN$1]: _nBD
-		}]
-	]
-];
-var InstanceStatusSummary$ = [
-	3,
-	n0$3,
-	_ISS,
-	0,
-	[_Det, _Sta],
-	[[() => InstanceStatusDetailsList, {
-		[_eQN]: `Details`,
-		[_xN$1]: _det
-	}], [0, {
-		[_eQN]: `Status`,
-		[_xN$1]: _sta
-	}]]
-];
-var InstanceStorageInfo$ = [
-	3,
-	n0$3,
-	_ISIns,
-	0,
-	[
-		_TSIGB,
-		_Dis,
-		_NS,
-		_ESn
-	],
-	[
-		[1, {
-			[_eQN]: `TotalSizeInGB`,
-			[_xN$1]: _tSIGB
-		}],
-		[() => DiskInfoList, {
-			[_eQN]: `Disks`,
-			[_xN$1]: _dis
-		}],
-		[0, {
-			[_eQN]: `NvmeSupport`,
-			[_xN$1]: _nS
-		}],
-		[0, {
-			[_eQN]: `EncryptionSupport`,
-			[_xN$1]: _eSn
-		}]
-	]
-];
-var InstanceTypeInfo$ = [
-	3,
-	n0$3,
-	_ITIn,
-	0,
-	[
-		_IT$1,
-		_CGur,
-		_FTE,
-		_SUC,
-		_SRDT,
-		_SVT,
-		_BMa,
-		_Hy,
-		_PIro,
-		_VCIpu,
-		_MIe,
-		_ISSn,
-		_ISIns,
-		_EIb,
-		_NIetw,
-		_GIp,
-		_FIpga,
-		_PGIl,
-		_IAIn,
-		_HS,
-		_BPS,
-		_DHS,
-		_ARS,
-		_SBM,
-		_NES,
-		_NTS,
-		_NTI,
-		_MAIe,
-		_NIeu,
-		_PSh,
-		_RMS,
-		_SIRu
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
-		}],
-		[2, {
-			[_eQN]: `CurrentGeneration`,
-			[_xN$1]: _cGur
-		}],
-		[2, {
-			[_eQN]: `FreeTierEligible`,
-			[_xN$1]: _fTE
-		}],
-		[() => UsageClassTypeList, {
-			[_eQN]: `SupportedUsageClasses`,
-			[_xN$1]: _sUC
-		}],
-		[() => RootDeviceTypeList, {
-			[_eQN]: `SupportedRootDeviceTypes`,
-			[_xN$1]: _sRDT
-		}],
-		[() => VirtualizationTypeList, {
-			[_eQN]: `SupportedVirtualizationTypes`,
-			[_xN$1]: _sVT
-		}],
-		[2, {
-			[_eQN]: `BareMetal`,
-			[_xN$1]: _bMa
-		}],
-		[0, {
-			[_eQN]: `Hypervisor`,
-			[_xN$1]: _h
-		}],
-		[() => ProcessorInfo$, {
-			[_eQN]: `ProcessorInfo`,
-			[_xN$1]: _pIr
-		}],
-		[() => VCpuInfo$, {
-			[_eQN]: `VCpuInfo`,
-			[_xN$1]: _vCIp
-		}],
-		[() => MemoryInfo$, {
-			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
-		}],
-		[2, {
-			[_eQN]: `InstanceStorageSupported`,
-			[_xN$1]: _iSSn
-		}],
-		[() => InstanceStorageInfo$, {
-			[_eQN]: `InstanceStorageInfo`,
-			[_xN$1]: _iSI
-		}],
-		[() => EbsInfo$, {
-			[_eQN]: `EbsInfo`,
-			[_xN$1]: _eIb
-		}],
-		[() => NetworkInfo$, {
-			[_eQN]: `NetworkInfo`,
-			[_xN$1]: _nIet
-		}],
-		[() => GpuInfo$, {
-			[_eQN]: `GpuInfo`,
-			[_xN$1]: _gIp
-		}],
-		[() => FpgaInfo$, {
-			[_eQN]: `FpgaInfo`,
-			[_xN$1]: _fIp
-		}],
-		[() => PlacementGroupInfo$, {
-			[_eQN]: `PlacementGroupInfo`,
-			[_xN$1]: _pGI
-		}],
-		[() => InferenceAcceleratorInfo$, {
-			[_eQN]: `InferenceAcceleratorInfo`,
-			[_xN$1]: _iAIn
-		}],
-		[2, {
-			[_eQN]: `HibernationSupported`,
-			[_xN$1]: _hSi
-		}],
-		[2, {
-			[_eQN]: `BurstablePerformanceSupported`,
-			[_xN$1]: _bPS
-		}],
-		[2, {
-			[_eQN]: `DedicatedHostsSupported`,
-			[_xN$1]: _dHS
-		}],
-		[2, {
-			[_eQN]: `AutoRecoverySupported`,
-			[_xN$1]: _aRSu
-		}],
-		[() => BootModeTypeList, {
-			[_eQN]: `SupportedBootModes`,
-			[_xN$1]: _sBM
-		}],
-		[0, {
-			[_eQN]: `NitroEnclavesSupport`,
-			[_xN$1]: _nES
-		}],
-		[0, {
-			[_eQN]: `NitroTpmSupport`,
-			[_xN$1]: _nTS
-		}],
-		[() => NitroTpmInfo$, {
-			[_eQN]: `NitroTpmInfo`,
-			[_xN$1]: _nTI
-		}],
-		[() => MediaAcceleratorInfo$, {
-			[_eQN]: `MediaAcceleratorInfo`,
-			[_xN$1]: _mAIe
-		}],
-		[() => NeuronInfo$, {
-			[_eQN]: `NeuronInfo`,
-			[_xN$1]: _nIeu
-		}],
-		[0, {
-			[_eQN]: `PhcSupport`,
-			[_xN$1]: _pSh
-		}],
-		[0, {
-			[_eQN]: `RebootMigrationSupport`,
-			[_xN$1]: _rMS
-		}],
-		[2, {
-			[_eQN]: `SupportedInRegion`,
-			[_xN$1]: _sIRu
-		}]
-	]
-];
-var InstanceTypeItem$ = [
-	3,
-	n0$3,
-	_ITIns,
-	0,
-	[_IT$1],
-	[[0, {
-		[_eQN]: `InstanceType`,
-		[_xN$1]: _iT
-	}]]
-];
-var InstanceTypeOffering$ = [
-	3,
-	n0$3,
-	_ITOn,
-	0,
-	[
-		_IT$1,
-		_LTo,
-		_Loc
-	],
-	[
-		[0, {
-			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
-		}],
-		[0, {
-			[_eQN]: `LocationType`,
-			[_xN$1]: _lTo
-		}],
-		[0, {
-			[_eQN]: `Location`,
-			[_xN$1]: _lo
-		}]
-	]
-];
-var InstanceTypeSpecification$ = [
-	3,
-	n0$3,
-	_ITSn,
-	0,
-	[_SIT, _UIT],
-	[[() => SupportedInstanceTypeSet, {
-		[_eQN]: `SupportedInstanceTypeSet`,
-		[_xN$1]: _sITS
-	}], [() => UnsupportedInstanceTypeSet, {
-		[_eQN]: `UnsupportedInstanceTypeSet`,
-		[_xN$1]: _uITS
-	}]]
-];
-var InstanceTypeSpecificationRequest$ = [
-	3,
-	n0$3,
-	_ITSR,
-	0,
-	[_SIT, _UIT],
-	[[() => SupportedInstanceTypeRequestSet, { [_xN$1]: _SITu }], [() => UnsupportedInstanceTypeRequestSet, { [_xN$1]: _UITn }]]
-];
-var IpPermission$ = [
-	3,
-	n0$3,
-	_IPper,
-	0,
-	[
-		_IPpr,
-		_FP,
-		_TP,
-		_UIGP,
-		_IRpa,
-		_IRpv,
-		_PLIr
-	],
-	[
-		[0, {
-			[_eQN]: `IpProtocol`,
-			[_xN$1]: _iPp
-		}],
-		[1, {
-			[_eQN]: `FromPort`,
-			[_xN$1]: _fP
-		}],
-		[1, {
-			[_eQN]: `ToPort`,
-			[_xN$1]: _tP
-		}],
-		[() => UserIdGroupPairList, {
-			[_eQN]: `Groups`,
-			[_xN$1]: _gr
-		}],
-		[() => IpRangeList, {
-			[_eQN]: `IpRanges`,
-			[_xN$1]: _iRpa
-		}],
-		[() => Ipv6RangeList, {
-			[_eQN]: `Ipv6Ranges`,
-			[_xN$1]: _iRpv
-		}],
-		[() => PrefixListIdList, {
-			[_eQN]: `PrefixListIds`,
-			[_xN$1]: _pLIr
-		}]
-	]
-];
-var IpRange$ = [
-	3,
-	n0$3,
-	_IRpan,
-	0,
-	[_De, _CIi],
-	[[0, {
-		[_eQN]: `Description`,
-		[_xN$1]: _de
-	}], [0, {
-		[_eQN]: `CidrIp`,
-		[_xN$1]: _cIi
-	}]]
-];
-var Ipv4PrefixSpecificationRequest$ = [
-	3,
-	n0$3,
-	_IPSRp,
-	0,
-	[_IPpvre],
-	[0]
-];
-var Ipv4PrefixSpecificationResponse$ = [
-	3,
-	n0$3,
-	_IPSRpv,
-	0,
-	[_IPpvre],
-	[[0, {
-		[_eQN]: `Ipv4Prefix`,
-		[_xN$1]: _iPpv
-	}]]
-];
-var Ipv6PrefixSpecificationRequest$ = [
-	3,
-	n0$3,
-	_IPSRpvr,
-	0,
-	[_IPpv],
-	[0]
-];
-var Ipv6PrefixSpecificationResponse$ = [
-	3,
-	n0$3,
-	_IPSRpvre,
-	0,
-	[_IPpv],
-	[[0, {
-		[_eQN]: `Ipv6Prefix`,
-		[_xN$1]: _iPpvr
-	}]]
-];
-var Ipv6Range$ = [
-	3,
-	n0$3,
-	_IRpva,
-	0,
-	[_De, _CIid],
-	[[0, {
-		[_eQN]: `Description`,
-		[_xN$1]: _de
-	}], [0, {
-		[_eQN]: `CidrIpv6`,
-		[_xN$1]: _cIid
-	}]]
-];
-var LaunchPermission$ = [
-	3,
-	n0$3,
-	_LPau,
-	0,
-	[
-		_OArg,
-		_OUA,
-		_UI,
-		_Gr
-	],
-	[
-		[0, {
-			[_eQN]: `OrganizationArn`,
-			[_xN$1]: _oArg
-		}],
-		[0, {
-			[_eQN]: `OrganizationalUnitArn`,
-			[_xN$1]: _oUA
-		}],
-		[0, {
-			[_eQN]: `UserId`,
-			[_xN$1]: _uI
-		}],
-		[0, {
-			[_eQN]: `Group`,
-			[_xN$1]: _g
-		}]
-	]
-];
-var LaunchPermissionModifications$ = [
-	3,
-	n0$3,
-	_LPM,
-	0,
-	[_Ad, _Rem],
-	[[() => LaunchPermissionList, 0], [() => LaunchPermissionList, 0]]
-];
-var LaunchTemplate$ = [
-	3,
-	n0$3,
-	_LT$1,
-	0,
-	[
-		_LTI,
-		_LTN,
-		_CTre,
-		_CBr,
-		_DVN,
-		_LVN,
-		_T$2,
-		_Op
-	],
-	[
-		[0, {
-			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
-		}],
-		[0, {
-			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
-		}],
-		[4, {
-			[_eQN]: `CreateTime`,
-			[_xN$1]: _cTre
-		}],
-		[0, {
-			[_eQN]: `CreatedBy`,
-			[_xN$1]: _cBr
-		}],
-		[1, {
-			[_eQN]: `DefaultVersionNumber`,
-			[_xN$1]: _dVN
-		}],
-		[1, {
-			[_eQN]: `LatestVersionNumber`,
-			[_xN$1]: _lVN
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}]
-	]
-];
-var LaunchTemplateBlockDeviceMapping$ = [
-	3,
-	n0$3,
-	_LTBDM,
-	0,
-	[
-		_DN,
-		_VN,
-		_Eb,
-		_ND
-	],
-	[
-		[0, {
-			[_eQN]: `DeviceName`,
-			[_xN$1]: _dN
-		}],
-		[0, {
-			[_eQN]: `VirtualName`,
-			[_xN$1]: _vN
-		}],
-		[() => LaunchTemplateEbsBlockDevice$, {
-			[_eQN]: `Ebs`,
-			[_xN$1]: _eb
-		}],
-		[0, {
-			[_eQN]: `NoDevice`,
-			[_xN$1]: _nD
-		}]
-	]
-];
-var LaunchTemplateBlockDeviceMappingRequest$ = [
-	3,
-	n0$3,
-	_LTBDMR,
-	0,
-	[
-		_DN,
-		_VN,
-		_Eb,
-		_ND
-	],
-	[
-		0,
-		0,
-		() => LaunchTemplateEbsBlockDeviceRequest$,
-		0
-	]
-];
-var LaunchTemplateCapacityReservationSpecificationRequest$ = [
-	3,
-	n0$3,
-	_LTCRSR,
-	0,
-	[_CRP, _CRT],
-	[0, () => CapacityReservationTarget$]
-];
-var LaunchTemplateCapacityReservationSpecificationResponse$ = [
-	3,
-	n0$3,
-	_LTCRSRa,
-	0,
-	[_CRP, _CRT],
-	[[0, {
-		[_eQN]: `CapacityReservationPreference`,
-		[_xN$1]: _cRP
-	}], [() => CapacityReservationTargetResponse$, {
-		[_eQN]: `CapacityReservationTarget`,
-		[_xN$1]: _cRT
-	}]]
-];
-var LaunchTemplateCpuOptions$ = [
-	3,
-	n0$3,
-	_LTCO,
-	0,
-	[
-		_CCor,
-		_TPC,
-		_ASSm,
-		_NV
-	],
-	[
-		[1, {
-			[_eQN]: `CoreCount`,
-			[_xN$1]: _cCo
-		}],
-		[1, {
-			[_eQN]: `ThreadsPerCore`,
-			[_xN$1]: _tPC
-		}],
-		[0, {
-			[_eQN]: `AmdSevSnp`,
-			[_xN$1]: _aSS
-		}],
-		[0, {
-			[_eQN]: `NestedVirtualization`,
-			[_xN$1]: _nV
-		}]
-	]
-];
-var LaunchTemplateCpuOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTCOR,
-	0,
-	[
-		_CCor,
-		_TPC,
-		_ASSm,
-		_NV
-	],
-	[
-		1,
-		1,
-		0,
-		0
-	]
-];
-var LaunchTemplateEbsBlockDevice$ = [
-	3,
-	n0$3,
-	_LTEBD,
-	0,
-	[
-		_Enc,
-		_DOT,
-		_Io,
-		_KKI,
-		_SIn,
-		_VSo,
-		_VT$1,
-		_Th,
-		_VIR,
-		_ECI
-	],
-	[
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[1, {
-			[_eQN]: `Iops`,
-			[_xN$1]: _io
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[1, {
-			[_eQN]: `VolumeSize`,
-			[_xN$1]: _vSo
-		}],
-		[0, {
-			[_eQN]: `VolumeType`,
-			[_xN$1]: _vT
-		}],
-		[1, {
-			[_eQN]: `Throughput`,
-			[_xN$1]: _th
-		}],
-		[1, {
-			[_eQN]: `VolumeInitializationRate`,
-			[_xN$1]: _vIR
-		}],
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
-		}]
-	]
-];
-var LaunchTemplateEbsBlockDeviceRequest$ = [
-	3,
-	n0$3,
-	_LTEBDR,
-	0,
-	[
-		_Enc,
-		_DOT,
-		_Io,
-		_KKI,
-		_SIn,
-		_VSo,
-		_VT$1,
-		_Th,
-		_VIR,
-		_ECI
-	],
-	[
-		2,
-		2,
-		1,
-		0,
-		0,
-		1,
-		0,
-		1,
-		1,
-		1
-	]
-];
-var LaunchTemplateElasticInferenceAccelerator$ = [
-	3,
-	n0$3,
-	_LTEIA,
-	0,
-	[_Ty$1, _Cou],
-	[0, 1],
-	1
-];
-var LaunchTemplateElasticInferenceAcceleratorResponse$ = [
-	3,
-	n0$3,
-	_LTEIAR,
-	0,
-	[_Ty$1, _Cou],
-	[[0, {
-		[_eQN]: `Type`,
-		[_xN$1]: _ty
-	}], [1, {
-		[_eQN]: `Count`,
-		[_xN$1]: _cou
-	}]]
-];
-var LaunchTemplateEnaSrdSpecification$ = [
-	3,
-	n0$3,
-	_LTESS,
-	0,
-	[_ESE, _ESUS],
-	[[2, {
-		[_eQN]: `EnaSrdEnabled`,
-		[_xN$1]: _eSE
-	}], [() => LaunchTemplateEnaSrdUdpSpecification$, {
-		[_eQN]: `EnaSrdUdpSpecification`,
-		[_xN$1]: _eSUS
-	}]]
-];
-var LaunchTemplateEnaSrdUdpSpecification$ = [
-	3,
-	n0$3,
-	_LTESUS,
-	0,
-	[_ESUE],
-	[[2, {
-		[_eQN]: `EnaSrdUdpEnabled`,
-		[_xN$1]: _eSUE
-	}]]
-];
-var LaunchTemplateEnclaveOptions$ = [
-	3,
-	n0$3,
-	_LTEO,
-	0,
-	[_En],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN$1]: _en
-	}]]
-];
-var LaunchTemplateEnclaveOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTEOR,
-	0,
-	[_En],
-	[2]
-];
-var LaunchTemplateHibernationOptions$ = [
-	3,
-	n0$3,
-	_LTHO,
-	0,
-	[_Conf],
-	[[2, {
-		[_eQN]: `Configured`,
-		[_xN$1]: _conf
-	}]]
-];
-var LaunchTemplateHibernationOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTHOR,
-	0,
-	[_Conf],
-	[2]
-];
-var LaunchTemplateIamInstanceProfileSpecification$ = [
-	3,
-	n0$3,
-	_LTIIPS,
-	0,
-	[_Ar, _N$2],
-	[[0, {
-		[_eQN]: `Arn`,
-		[_xN$1]: _ar
-	}], [0, {
-		[_eQN]: `Name`,
-		[_xN$1]: _n
-	}]]
-];
-var LaunchTemplateIamInstanceProfileSpecificationRequest$ = [
-	3,
-	n0$3,
-	_LTIIPSR,
-	0,
-	[_Ar, _N$2],
-	[0, 0]
-];
-var LaunchTemplateInstanceMaintenanceOptions$ = [
-	3,
-	n0$3,
-	_LTIMO,
-	0,
-	[_ARuto],
-	[[0, {
-		[_eQN]: `AutoRecovery`,
-		[_xN$1]: _aRut
-	}]]
-];
-var LaunchTemplateInstanceMaintenanceOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTIMOR,
-	0,
-	[_ARuto],
-	[0]
-];
-var LaunchTemplateInstanceMarketOptions$ = [
-	3,
-	n0$3,
-	_LTIMOa,
-	0,
-	[_MTa, _SO],
-	[[0, {
-		[_eQN]: `MarketType`,
-		[_xN$1]: _mTa
-	}], [() => LaunchTemplateSpotMarketOptions$, {
-		[_eQN]: `SpotOptions`,
-		[_xN$1]: _sO
-	}]]
-];
-var LaunchTemplateInstanceMarketOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTIMORa,
-	0,
-	[_MTa, _SO],
-	[0, () => LaunchTemplateSpotMarketOptionsRequest$]
-];
-var LaunchTemplateInstanceMetadataOptions$ = [
-	3,
-	n0$3,
-	_LTIMOau,
-	0,
-	[
-		_St,
-		_HT,
-		_HPRHL,
-		_HE,
-		_HPI,
-		_IMT
-	],
-	[
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[0, {
-			[_eQN]: `HttpTokens`,
-			[_xN$1]: _hT
-		}],
-		[1, {
-			[_eQN]: `HttpPutResponseHopLimit`,
-			[_xN$1]: _hPRHL
-		}],
-		[0, {
-			[_eQN]: `HttpEndpoint`,
-			[_xN$1]: _hE$2
-		}],
-		[0, {
-			[_eQN]: `HttpProtocolIpv6`,
-			[_xN$1]: _hPI
-		}],
-		[0, {
-			[_eQN]: `InstanceMetadataTags`,
-			[_xN$1]: _iMT
-		}]
-	]
-];
-var LaunchTemplateInstanceMetadataOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTIMORau,
-	0,
-	[
-		_HT,
-		_HPRHL,
-		_HE,
-		_HPI,
-		_IMT
-	],
-	[
-		0,
-		1,
-		0,
-		0,
-		0
-	]
-];
-var LaunchTemplateInstanceNetworkInterfaceSpecification$ = [
-	3,
-	n0$3,
-	_LTINIS,
-	0,
-	[
-		_ACIA,
-		_APIAss,
-		_DOT,
-		_De,
-		_DI,
-		_G$1,
-		_ITnt,
-		_IAC,
-		_IA$2,
-		_NII,
-		_PIAr,
-		_PIAri,
-		_SPIAC,
-		_SIu,
-		_NCI,
-		_IPpvr,
-		_IPCp,
-		_IPp,
-		_IPC,
-		_PIr,
-		_ESS,
-		_CTS,
-		_EQC
-	],
-	[
-		[2, {
-			[_eQN]: `AssociateCarrierIpAddress`,
-			[_xN$1]: _aCIA
-		}],
-		[2, {
-			[_eQN]: `AssociatePublicIpAddress`,
-			[_xN$1]: _aPIA
-		}],
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
-		}],
-		[() => GroupIdStringList, {
-			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
-		}],
-		[1, {
-			[_eQN]: `Ipv6AddressCount`,
-			[_xN$1]: _iAC
-		}],
-		[() => InstanceIpv6AddressList, {
-			[_eQN]: `Ipv6AddressesSet`,
-			[_xN$1]: _iASp
-		}],
-		[0, {
-			[_eQN]: `NetworkInterfaceId`,
-			[_xN$1]: _nII
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
-		}],
-		[() => PrivateIpAddressSpecificationList, {
-			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN$1]: _pIAS
-		}],
-		[1, {
-			[_eQN]: `SecondaryPrivateIpAddressCount`,
-			[_xN$1]: _sPIAC
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
-		}],
-		[() => Ipv4PrefixListResponse, {
-			[_eQN]: `Ipv4PrefixSet`,
-			[_xN$1]: _iPSpvr
-		}],
-		[1, {
-			[_eQN]: `Ipv4PrefixCount`,
-			[_xN$1]: _iPCp
-		}],
-		[() => Ipv6PrefixListResponse, {
-			[_eQN]: `Ipv6PrefixSet`,
-			[_xN$1]: _iPSpvre
-		}],
-		[1, {
-			[_eQN]: `Ipv6PrefixCount`,
-			[_xN$1]: _iPCpv
-		}],
-		[2, {
-			[_eQN]: `PrimaryIpv6`,
-			[_xN$1]: _pIri
-		}],
-		[() => LaunchTemplateEnaSrdSpecification$, {
-			[_eQN]: `EnaSrdSpecification`,
-			[_xN$1]: _eSS
-		}],
-		[() => ConnectionTrackingSpecification$, {
-			[_eQN]: `ConnectionTrackingSpecification`,
-			[_xN$1]: _cTSo
-		}],
-		[1, {
-			[_eQN]: `EnaQueueCount`,
-			[_xN$1]: _eQC
-		}]
-	]
-];
-var LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$ = [
-	3,
-	n0$3,
-	_LTINISR,
-	0,
-	[
-		_ACIA,
-		_APIAss,
-		_DOT,
-		_De,
-		_DI,
-		_G$1,
-		_ITnt,
-		_IAC,
-		_IA$2,
-		_NII,
-		_PIAr,
-		_PIAri,
-		_SPIAC,
-		_SIu,
-		_NCI,
-		_IPpvr,
-		_IPCp,
-		_IPp,
-		_IPC,
-		_PIr,
-		_ESS,
-		_CTS,
-		_EQC
-	],
-	[
-		2,
-		2,
-		2,
-		0,
-		1,
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
-		0,
-		1,
-		[() => InstanceIpv6AddressListRequest, 0],
-		0,
-		0,
-		[() => PrivateIpAddressSpecificationList, 0],
-		1,
-		0,
-		1,
-		[() => Ipv4PrefixList, { [_xN$1]: _IPpvre }],
-		1,
-		[() => Ipv6PrefixList, { [_xN$1]: _IPpv }],
-		1,
-		2,
-		() => EnaSrdSpecificationRequest$,
-		() => ConnectionTrackingSpecificationRequest$,
-		1
-	]
-];
-var LaunchTemplateInstanceSecondaryInterfaceSpecification$ = [
-	3,
-	n0$3,
-	_LTISIS,
-	0,
-	[
-		_DOT,
-		_DI,
-		_PIAri,
-		_PIAC,
-		_SSIe,
-		_ITnt,
-		_NCI
-	],
-	[
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[1, {
-			[_eQN]: `DeviceIndex`,
-			[_xN$1]: _dI
-		}],
-		[() => SecondaryInterfacePrivateIpAddressSpecificationList, {
-			[_eQN]: `PrivateIpAddressesSet`,
-			[_xN$1]: _pIAS
-		}],
-		[1, {
-			[_eQN]: `PrivateIpAddressCount`,
-			[_xN$1]: _pIAC
-		}],
-		[0, {
-			[_eQN]: `SecondarySubnetId`,
-			[_xN$1]: _sSI
-		}],
-		[0, {
-			[_eQN]: `InterfaceType`,
-			[_xN$1]: _iTnt
-		}],
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
-		}]
-	]
-];
-var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$ = [
-	3,
-	n0$3,
-	_LTISISR,
-	0,
-	[
-		_DOT,
-		_DI,
-		_PIAri,
-		_PIAC,
-		_SSIe,
-		_ITnt,
-		_NCI
-	],
-	[
-		2,
-		1,
-		[() => SecondaryInterfacePrivateIpAddressSpecificationListRequest, { [_xN$1]: _PIAr }],
-		1,
-		0,
-		0,
-		1
-	]
-];
-var LaunchTemplateLicenseConfiguration$ = [
-	3,
-	n0$3,
-	_LTLC,
-	0,
-	[_LCA],
-	[[0, {
-		[_eQN]: `LicenseConfigurationArn`,
-		[_xN$1]: _lCA
-	}]]
-];
-var LaunchTemplateLicenseConfigurationRequest$ = [
-	3,
-	n0$3,
-	_LTLCR,
-	0,
-	[_LCA],
-	[0]
-];
-var LaunchTemplateNetworkPerformanceOptions$ = [
-	3,
-	n0$3,
-	_LTNPO,
-	0,
-	[_BW],
-	[[0, {
-		[_eQN]: `BandwidthWeighting`,
-		[_xN$1]: _bW
-	}]]
-];
-var LaunchTemplateNetworkPerformanceOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTNPOR,
-	0,
-	[_BW],
-	[0]
-];
-var LaunchTemplatePlacement$ = [
-	3,
-	n0$3,
-	_LTP,
-	0,
-	[
-		_AZ,
-		_AZI,
-		_Af,
-		_GN,
-		_HIo,
-		_Te,
-		_SDp,
-		_HRGA,
-		_PN$2,
-		_GIr
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[0, {
-			[_eQN]: `Affinity`,
-			[_xN$1]: _af
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
-		}],
-		[0, {
-			[_eQN]: `HostId`,
-			[_xN$1]: _hI
-		}],
-		[0, {
-			[_eQN]: `Tenancy`,
-			[_xN$1]: _te
-		}],
-		[0, {
-			[_eQN]: `SpreadDomain`,
-			[_xN$1]: _sDp
-		}],
-		[0, {
-			[_eQN]: `HostResourceGroupArn`,
-			[_xN$1]: _hRGA
-		}],
-		[1, {
-			[_eQN]: `PartitionNumber`,
-			[_xN$1]: _pN
-		}],
-		[0, {
-			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
-		}]
-	]
-];
-var LaunchTemplatePlacementRequest$ = [
-	3,
-	n0$3,
-	_LTPR,
-	0,
-	[
-		_AZ,
-		_AZI,
-		_Af,
-		_GN,
-		_HIo,
-		_Te,
-		_SDp,
-		_HRGA,
-		_PN$2,
-		_GIr
-	],
-	[
-		0,
-		0,
-		0,
-		0,
-		0,
-		0,
-		0,
-		0,
-		1,
-		0
-	]
-];
-var LaunchTemplatePrivateDnsNameOptions$ = [
-	3,
-	n0$3,
-	_LTPDNO,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		[0, {
-			[_eQN]: `HostnameType`,
-			[_xN$1]: _hTo
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN$1]: _eRNDAR
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN$1]: _eRNDAAAAR
-		}]
-	]
-];
-var LaunchTemplatePrivateDnsNameOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTPDNOR,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		0,
-		2,
-		2
-	]
-];
-var LaunchTemplatesMonitoring$ = [
-	3,
-	n0$3,
-	_LTM,
-	0,
-	[_En, _MCIe],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN$1]: _en
-	}], [() => MetricCategoryIdList, {
-		[_eQN]: `MetricCategoryIdSet`,
-		[_xN$1]: _mCIS
-	}]]
-];
-var LaunchTemplatesMonitoringRequest$ = [
-	3,
-	n0$3,
-	_LTMR,
-	0,
-	[_En, _MCIe],
-	[2, [() => MetricCategoryIdList, { [_xN$1]: _MCI }]]
-];
-var LaunchTemplateSpecification$ = [
-	3,
-	n0$3,
-	_LTS,
-	0,
-	[
-		_LTI,
-		_LTN,
-		_Ver
-	],
-	[
-		0,
-		0,
-		0
-	]
-];
-var LaunchTemplateSpotMarketOptions$ = [
-	3,
-	n0$3,
-	_LTSMO,
-	0,
-	[
-		_MPax,
-		_SITp,
-		_BDMlo,
-		_VU,
-		_IIB
-	],
-	[
-		[0, {
-			[_eQN]: `MaxPrice`,
-			[_xN$1]: _mP
-		}],
-		[0, {
-			[_eQN]: `SpotInstanceType`,
-			[_xN$1]: _sIT
-		}],
-		[1, {
-			[_eQN]: `BlockDurationMinutes`,
-			[_xN$1]: _bDMl
-		}],
-		[4, {
-			[_eQN]: `ValidUntil`,
-			[_xN$1]: _vU
-		}],
-		[0, {
-			[_eQN]: `InstanceInterruptionBehavior`,
-			[_xN$1]: _iIB
-		}]
-	]
-];
-var LaunchTemplateSpotMarketOptionsRequest$ = [
-	3,
-	n0$3,
-	_LTSMOR,
-	0,
-	[
-		_MPax,
-		_SITp,
-		_BDMlo,
-		_VU,
-		_IIB
-	],
-	[
-		0,
-		0,
-		1,
-		4,
-		0
-	]
-];
-var LaunchTemplateTagSpecification$ = [
-	3,
-	n0$3,
-	_LTTS,
-	0,
-	[_RTe$1, _T$2],
-	[[0, {
-		[_eQN]: `ResourceType`,
-		[_xN$1]: _rTe
-	}], [() => TagList$1, {
-		[_eQN]: `TagSet`,
-		[_xN$1]: _tS
-	}]]
-];
-var LaunchTemplateTagSpecificationRequest$ = [
-	3,
-	n0$3,
-	_LTTSR,
-	0,
-	[_RTe$1, _T$2],
-	[0, [() => TagList$1, { [_xN$1]: _Ta$1 }]]
-];
-var LaunchTemplateVersion$ = [
-	3,
-	n0$3,
-	_LTV,
-	0,
-	[
-		_LTI,
-		_LTN,
-		_VNe,
-		_VD,
-		_CTre,
-		_CBr,
-		_DVef,
-		_LTD,
-		_Op
-	],
-	[
-		[0, {
-			[_eQN]: `LaunchTemplateId`,
-			[_xN$1]: _lTI
-		}],
-		[0, {
-			[_eQN]: `LaunchTemplateName`,
-			[_xN$1]: _lTN
-		}],
-		[1, {
-			[_eQN]: `VersionNumber`,
-			[_xN$1]: _vNe
-		}],
-		[0, {
-			[_eQN]: `VersionDescription`,
-			[_xN$1]: _vD
-		}],
-		[4, {
-			[_eQN]: `CreateTime`,
-			[_xN$1]: _cTre
-		}],
-		[0, {
-			[_eQN]: `CreatedBy`,
-			[_xN$1]: _cBr
-		}],
-		[2, {
-			[_eQN]: `DefaultVersion`,
-			[_xN$1]: _dVef
-		}],
-		[() => ResponseLaunchTemplateData$, {
-			[_eQN]: `LaunchTemplateData`,
-			[_xN$1]: _lTD
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}]
-	]
-];
-var LicenseConfiguration$ = [
-	3,
-	n0$3,
-	_LCi,
-	0,
-	[_LCA],
-	[[0, {
-		[_eQN]: `LicenseConfigurationArn`,
-		[_xN$1]: _lCA
-	}]]
-];
-var LicenseConfigurationRequest$ = [
-	3,
-	n0$3,
-	_LCR,
-	0,
-	[_LCA],
-	[0]
-];
-var ListImagesInRecycleBinRequest$ = [
-	3,
-	n0$3,
-	_LIIRBR,
-	0,
-	[
-		_IIma,
-		_NTe,
-		_MR$2,
-		_DR$1
-	],
-	[
-		[() => ImageIdStringList, { [_xN$1]: _IIm }],
-		0,
-		1,
-		2
-	]
-];
-var ListImagesInRecycleBinResult$ = [
-	3,
-	n0$3,
-	_LIIRBRi,
-	0,
-	[_Im, _NTe],
-	[[() => ImageRecycleBinInfoList, {
-		[_eQN]: `ImageSet`,
-		[_xN$1]: _iSmage
-	}], [0, {
-		[_eQN]: `NextToken`,
-		[_xN$1]: _nTe
-	}]]
-];
-var LockedSnapshotsInfo$ = [
-	3,
-	n0$3,
-	_LSI,
-	0,
-	[
-		_OI,
-		_SIn,
-		_LSoc,
-		_LDo,
-		_COP,
-		_COPEO,
-		_LCO,
-		_LDST,
-		_LEO
-	],
-	[
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[0, {
-			[_eQN]: `LockState`,
-			[_xN$1]: _lSoc
-		}],
-		[1, {
-			[_eQN]: `LockDuration`,
-			[_xN$1]: _lDo
-		}],
-		[1, {
-			[_eQN]: `CoolOffPeriod`,
-			[_xN$1]: _cOP
-		}],
-		[4, {
-			[_eQN]: `CoolOffPeriodExpiresOn`,
-			[_xN$1]: _cOPEO
-		}],
-		[4, {
-			[_eQN]: `LockCreatedOn`,
-			[_xN$1]: _lCO
-		}],
-		[4, {
-			[_eQN]: `LockDurationStartTime`,
-			[_xN$1]: _lDST
-		}],
-		[4, {
-			[_eQN]: `LockExpiresOn`,
-			[_xN$1]: _lEO
-		}]
-	]
-];
-var MediaAcceleratorInfo$ = [
-	3,
-	n0$3,
-	_MAIe,
-	0,
-	[_Acc, _TMMIMB],
-	[[() => MediaDeviceInfoList, {
-		[_eQN]: `Accelerators`,
-		[_xN$1]: _acc
-	}], [1, {
-		[_eQN]: `TotalMediaMemoryInMiB`,
-		[_xN$1]: _tMMIMB
-	}]]
-];
-var MediaDeviceInfo$ = [
-	3,
-	n0$3,
-	_MDI,
-	0,
-	[
-		_Cou,
-		_N$2,
-		_Man,
-		_MIe
-	],
-	[
-		[1, {
-			[_eQN]: `Count`,
-			[_xN$1]: _cou
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[0, {
-			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
-		}],
-		[() => MediaDeviceMemoryInfo$, {
-			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
-		}]
-	]
-];
-var MediaDeviceMemoryInfo$ = [
-	3,
-	n0$3,
-	_MDMI,
-	0,
-	[_SIMB],
-	[[1, {
-		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
-	}]]
-];
-var MemoryGiBPerVCpu$ = [
-	3,
-	n0$3,
-	_MGBPVC,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var MemoryGiBPerVCpuRequest$ = [
-	3,
-	n0$3,
-	_MGBPVCR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var MemoryInfo$ = [
-	3,
-	n0$3,
-	_MIe,
-	0,
-	[_SIMB],
-	[[1, {
-		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
-	}]]
-];
-var MemoryMiB$ = [
-	3,
-	n0$3,
-	_MMB,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var MemoryMiBRequest$ = [
-	3,
-	n0$3,
-	_MMBR,
-	0,
-	[_M$3, _Ma],
-	[1, 1],
-	1
-];
-var ModifyImageAttributeRequest$ = [
-	3,
-	n0$3,
-	_MIAR,
-	0,
-	[
-		_IIm,
-		_At,
-		_De,
-		_LPau,
-		_OTp,
-		_PCro,
-		_UG,
-		_UIs,
-		_V$1,
-		_OArga,
-		_OUAr,
-		_ISmd,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[() => AttributeValue$, 0],
-		[() => LaunchPermissionModifications$, 0],
-		0,
-		[() => ProductCodeStringList, { [_xN$1]: _PCr }],
-		[() => UserGroupStringList, { [_xN$1]: _UGs }],
-		[() => UserIdStringList, { [_xN$1]: _UI }],
-		0,
-		[() => OrganizationArnStringList, { [_xN$1]: _OArg }],
-		[() => OrganizationalUnitArnStringList, { [_xN$1]: _OUA }],
-		[() => AttributeValue$, 0],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	1
-];
-var ModifyLaunchTemplateRequest$ = [
-	3,
-	n0$3,
-	_MLTR,
-	0,
-	[
-		_DR$1,
-		_CT,
-		_LTI,
-		_LTN,
-		_DVef
-	],
-	[
-		2,
-		[0, 4],
-		0,
-		0,
-		[0, { [_xN$1]: _SDV }]
-	]
-];
-var ModifyLaunchTemplateResult$ = [
-	3,
-	n0$3,
-	_MLTRo,
-	0,
-	[_LT$1],
-	[[() => LaunchTemplate$, {
-		[_eQN]: `LaunchTemplate`,
-		[_xN$1]: _lT
-	}]]
-];
-var ModifySnapshotAttributeRequest$ = [
-	3,
-	n0$3,
-	_MSAR,
-	0,
-	[
-		_SIn,
-		_At,
-		_CVP,
-		_GNr,
-		_OTp,
-		_UIs,
-		_DR$1
-	],
-	[
-		0,
-		0,
-		[() => CreateVolumePermissionModifications$, 0],
-		[() => GroupNameStringList, { [_xN$1]: _UGs }],
-		0,
-		[() => UserIdStringList, { [_xN$1]: _UI }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	1
-];
-var Monitoring$ = [
-	3,
-	n0$3,
-	_Mon,
-	0,
-	[_MCIe, _St],
-	[[() => MetricCategoryIdList, {
-		[_eQN]: `MetricCategoryIdSet`,
-		[_xN$1]: _mCIS
-	}], [0, {
-		[_eQN]: `State`,
-		[_xN$1]: _st
-	}]]
-];
-var NetworkBandwidthGbps$ = [
-	3,
-	n0$3,
-	_NBGe,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var NetworkBandwidthGbpsRequest$ = [
-	3,
-	n0$3,
-	_NBGR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var NetworkCardInfo$ = [
-	3,
-	n0$3,
-	_NCIe,
-	0,
-	[
-		_NCI,
-		_NPe,
-		_MNI,
-		_AFNI,
-		_BBIG,
-		_PBIG,
-		_DEQCPI,
-		_MEQC,
-		_MEQCPI,
-		_ITnte
-	],
-	[
-		[1, {
-			[_eQN]: `NetworkCardIndex`,
-			[_xN$1]: _nCI
-		}],
-		[0, {
-			[_eQN]: `NetworkPerformance`,
-			[_xN$1]: _nPe
-		}],
-		[1, {
-			[_eQN]: `MaximumNetworkInterfaces`,
-			[_xN$1]: _mNI
-		}],
-		[1, {
-			[_eQN]: `AdditionalFlexibleNetworkInterfaces`,
-			[_xN$1]: _aFNI
-		}],
-		[1, {
-			[_eQN]: `BaselineBandwidthInGbps`,
-			[_xN$1]: _bBIG
-		}],
-		[1, {
-			[_eQN]: `PeakBandwidthInGbps`,
-			[_xN$1]: _pBIG
-		}],
-		[1, {
-			[_eQN]: `DefaultEnaQueueCountPerInterface`,
-			[_xN$1]: _dEQCPI
-		}],
-		[1, {
-			[_eQN]: `MaximumEnaQueueCount`,
-			[_xN$1]: _mEQC
-		}],
-		[1, {
-			[_eQN]: `MaximumEnaQueueCountPerInterface`,
-			[_xN$1]: _mEQCPI
-		}],
-		[() => NetworkCardInterfaceTypeList, {
-			[_eQN]: `InterfaceTypeSet`,
-			[_xN$1]: _iTSnt
-		}]
-	]
-];
-var NetworkInfo$ = [
-	3,
-	n0$3,
-	_NIetw,
-	0,
-	[
-		_NPe,
-		_MNI,
-		_MNC,
-		_DNCI,
-		_NC,
-		_IAPI,
-		_IAPIp,
-		_ISpvu,
-		_ESna,
-		_ESf,
-		_EIf,
-		_EITS,
-		_ESSn,
-		_BWa,
-		_FEQS,
-		_CTC,
-		_SNSe,
-		_MSNI,
-		_IAPSI
-	],
-	[
-		[0, {
-			[_eQN]: `NetworkPerformance`,
-			[_xN$1]: _nPe
-		}],
-		[1, {
-			[_eQN]: `MaximumNetworkInterfaces`,
-			[_xN$1]: _mNI
-		}],
-		[1, {
-			[_eQN]: `MaximumNetworkCards`,
-			[_xN$1]: _mNC
-		}],
-		[1, {
-			[_eQN]: `DefaultNetworkCardIndex`,
-			[_xN$1]: _dNCI
-		}],
-		[() => NetworkCardInfoList, {
-			[_eQN]: `NetworkCards`,
-			[_xN$1]: _nC
-		}],
-		[1, {
-			[_eQN]: `Ipv4AddressesPerInterface`,
-			[_xN$1]: _iAPI
-		}],
-		[1, {
-			[_eQN]: `Ipv6AddressesPerInterface`,
-			[_xN$1]: _iAPIp
-		}],
-		[2, {
-			[_eQN]: `Ipv6Supported`,
-			[_xN$1]: _iSpv
-		}],
-		[0, {
-			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
-		}],
-		[2, {
-			[_eQN]: `EfaSupported`,
-			[_xN$1]: _eSf
-		}],
-		[() => EfaInfo$, {
-			[_eQN]: `EfaInfo`,
-			[_xN$1]: _eIf
-		}],
-		[2, {
-			[_eQN]: `EncryptionInTransitSupported`,
-			[_xN$1]: _eITSn
-		}],
-		[2, {
-			[_eQN]: `EnaSrdSupported`,
-			[_xN$1]: _eSSn
-		}],
-		[() => BandwidthWeightingTypeList, {
-			[_eQN]: `BandwidthWeightings`,
-			[_xN$1]: _bWa
-		}],
-		[0, {
-			[_eQN]: `FlexibleEnaQueuesSupport`,
-			[_xN$1]: _fEQS
-		}],
-		[() => DefaultConnectionTrackingConfiguration$, {
-			[_eQN]: `ConnectionTrackingConfiguration`,
-			[_xN$1]: _cTC
-		}],
-		[2, {
-			[_eQN]: `SecondaryNetworkSupported`,
-			[_xN$1]: _sNSec
-		}],
-		[1, {
-			[_eQN]: `MaximumSecondaryNetworkInterfaces`,
-			[_xN$1]: _mSNI
-		}],
-		[1, {
-			[_eQN]: `Ipv4AddressesPerSecondaryInterface`,
-			[_xN$1]: _iAPSI
-		}]
-	]
-];
-var NetworkInterfaceCount$ = [
-	3,
-	n0$3,
-	_NIC,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var NetworkInterfaceCountRequest$ = [
-	3,
-	n0$3,
-	_NICR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var NeuronDeviceCoreInfo$ = [
-	3,
-	n0$3,
-	_NDCI,
-	0,
-	[_Cou, _Ver],
-	[[1, {
-		[_eQN]: `Count`,
-		[_xN$1]: _cou
-	}], [1, {
-		[_eQN]: `Version`,
-		[_xN$1]: _ve
-	}]]
-];
-var NeuronDeviceInfo$ = [
-	3,
-	n0$3,
-	_NDI,
-	0,
-	[
-		_Cou,
-		_N$2,
-		_CIor,
-		_MIe
-	],
-	[
-		[1, {
-			[_eQN]: `Count`,
-			[_xN$1]: _cou
-		}],
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		[() => NeuronDeviceCoreInfo$, {
-			[_eQN]: `CoreInfo`,
-			[_xN$1]: _cIor
-		}],
-		[() => NeuronDeviceMemoryInfo$, {
-			[_eQN]: `MemoryInfo`,
-			[_xN$1]: _mIe
-		}]
-	]
-];
-var NeuronDeviceMemoryInfo$ = [
-	3,
-	n0$3,
-	_NDMI,
-	0,
-	[_SIMB],
-	[[1, {
-		[_eQN]: `SizeInMiB`,
-		[_xN$1]: _sIMB
-	}]]
-];
-var NeuronInfo$ = [
-	3,
-	n0$3,
-	_NIeu,
-	0,
-	[_NDe, _TNDMIMB],
-	[[() => NeuronDeviceInfoList, {
-		[_eQN]: `NeuronDevices`,
-		[_xN$1]: _nDe
-	}], [1, {
-		[_eQN]: `TotalNeuronDeviceMemoryInMiB`,
-		[_xN$1]: _tNDMIMB
-	}]]
-];
-var NitroTpmInfo$ = [
-	3,
-	n0$3,
-	_NTI,
-	0,
-	[_SVu],
-	[[() => NitroTpmSupportedVersionsList, {
-		[_eQN]: `SupportedVersions`,
-		[_xN$1]: _sVu
-	}]]
-];
-var OperatorRequest$ = [
-	3,
-	n0$3,
-	_ORpe,
-	0,
-	[_P$2],
-	[0]
-];
-var OperatorResponse$ = [
-	3,
-	n0$3,
-	_ORper,
-	0,
-	[
-		_Mana,
-		_P$2,
-		_HBD
-	],
-	[
-		[2, {
-			[_eQN]: `Managed`,
-			[_xN$1]: _mana
-		}],
-		[0, {
-			[_eQN]: `Principal`,
-			[_xN$1]: _p
-		}],
-		[2, {
-			[_eQN]: `HiddenByDefault`,
-			[_xN$1]: _hBD
-		}]
-	]
-];
-var PerformanceFactorReference$ = [
-	3,
-	n0$3,
-	_PFR,
-	0,
-	[_IF$1],
-	[[0, {
-		[_eQN]: `InstanceFamily`,
-		[_xN$1]: _iF
-	}]]
-];
-var PerformanceFactorReferenceRequest$ = [
-	3,
-	n0$3,
-	_PFRR,
-	0,
-	[_IF$1],
-	[0]
-];
-var PerformanceStatusSummary$ = [
-	3,
-	n0$3,
-	_PSS,
-	0,
-	[
-		_Sta,
-		_ISm,
-		_Reme
-	],
-	[
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[4, {
-			[_eQN]: `ImpairedSince`,
-			[_xN$1]: _iSm
-		}],
-		[0, {
-			[_eQN]: `Remediation`,
-			[_xN$1]: _rem
-		}]
-	]
-];
-var Placement$ = [
-	3,
-	n0$3,
-	_Pla,
-	0,
-	[
-		_AZI,
-		_Af,
-		_GN,
-		_PN$2,
-		_HIo,
-		_Te,
-		_SDp,
-		_HRGA,
-		_GIr,
-		_AZ
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[0, {
-			[_eQN]: `Affinity`,
-			[_xN$1]: _af
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
-		}],
-		[1, {
-			[_eQN]: `PartitionNumber`,
-			[_xN$1]: _pN
-		}],
-		[0, {
-			[_eQN]: `HostId`,
-			[_xN$1]: _hI
-		}],
-		[0, {
-			[_eQN]: `Tenancy`,
-			[_xN$1]: _te
-		}],
-		[0, {
-			[_eQN]: `SpreadDomain`,
-			[_xN$1]: _sDp
-		}],
-		[0, {
-			[_eQN]: `HostResourceGroupArn`,
-			[_xN$1]: _hRGA
-		}],
-		[0, {
-			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}]
-	]
-];
-var PlacementGroupInfo$ = [
-	3,
-	n0$3,
-	_PGIl,
-	0,
-	[_SSu],
-	[[() => PlacementGroupStrategyList, {
-		[_eQN]: `SupportedStrategies`,
-		[_xN$1]: _sSup
-	}]]
-];
-var PrefixListId$ = [
-	3,
-	n0$3,
-	_PLI,
-	0,
-	[_De, _PLI],
-	[[0, {
-		[_eQN]: `Description`,
-		[_xN$1]: _de
-	}], [0, {
-		[_eQN]: `PrefixListId`,
-		[_xN$1]: _pLI
-	}]]
-];
-var PrivateDnsNameOptionsOnLaunch$ = [
-	3,
-	n0$3,
-	_PDNOOL,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		[0, {
-			[_eQN]: `HostnameType`,
-			[_xN$1]: _hTo
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN$1]: _eRNDAR
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN$1]: _eRNDAAAAR
-		}]
-	]
-];
-var PrivateDnsNameOptionsRequest$ = [
-	3,
-	n0$3,
-	_PDNOR,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		0,
-		2,
-		2
-	]
-];
-var PrivateDnsNameOptionsResponse$ = [
-	3,
-	n0$3,
-	_PDNORr,
-	0,
-	[
-		_HTo,
-		_ERNDAR,
-		_ERNDAAAAR
-	],
-	[
-		[0, {
-			[_eQN]: `HostnameType`,
-			[_xN$1]: _hTo
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsARecord`,
-			[_xN$1]: _eRNDAR
-		}],
-		[2, {
-			[_eQN]: `EnableResourceNameDnsAAAARecord`,
-			[_xN$1]: _eRNDAAAAR
-		}]
-	]
-];
-var PrivateIpAddressSpecification$ = [
-	3,
-	n0$3,
-	_PIAS,
-	0,
-	[_Prim, _PIAr],
-	[[2, {
-		[_eQN]: `Primary`,
-		[_xN$1]: _prim
-	}], [0, {
-		[_eQN]: `PrivateIpAddress`,
-		[_xN$1]: _pIAr
-	}]]
-];
-var ProcessorInfo$ = [
-	3,
-	n0$3,
-	_PIro,
-	0,
-	[
-		_SAup,
-		_SCSIG,
-		_SF,
-		_Man
-	],
-	[
-		[() => ArchitectureTypeList, {
-			[_eQN]: `SupportedArchitectures`,
-			[_xN$1]: _sAu
-		}],
-		[1, {
-			[_eQN]: `SustainedClockSpeedInGhz`,
-			[_xN$1]: _sCSIG
-		}],
-		[() => SupportedAdditionalProcessorFeatureList, {
-			[_eQN]: `SupportedFeatures`,
-			[_xN$1]: _sF
-		}],
-		[0, {
-			[_eQN]: `Manufacturer`,
-			[_xN$1]: _man
-		}]
-	]
-];
-var ProductCode$ = [
-	3,
-	n0$3,
-	_PCr,
-	0,
-	[_PCIr, _PCT],
-	[[0, {
-		[_eQN]: `ProductCode`,
-		[_xN$1]: _pCr
-	}], [0, {
-		[_eQN]: `Type`,
-		[_xN$1]: _ty
-	}]]
-];
-var Region$ = [
-	3,
-	n0$3,
-	_Regi,
-	0,
-	[
-		_OIS,
-		_Ge,
-		_RN$1,
-		_Endp
-	],
-	[
-		[0, {
-			[_eQN]: `OptInStatus`,
-			[_xN$1]: _oIS
-		}],
-		[() => RegionGeographyList, {
-			[_eQN]: `GeographySet`,
-			[_xN$1]: _gS
-		}],
-		[0, {
-			[_eQN]: `RegionName`,
-			[_xN$1]: _rNe
-		}],
-		[0, {
-			[_eQN]: `RegionEndpoint`,
-			[_xN$1]: _rEe
-		}]
-	]
-];
-var RegionGeography$ = [
-	3,
-	n0$3,
-	_RGe$1,
-	0,
-	[_N$2],
-	[[0, {
-		[_eQN]: `Name`,
-		[_xN$1]: _n
-	}]]
-];
-var RegisterImageRequest$ = [
-	3,
-	n0$3,
-	_RIRe,
-	0,
-	[
-		_N$2,
-		_IL,
-		_BPi,
-		_BM,
-		_TSp,
-		_UD,
-		_ISmd,
-		_TS,
-		_DR$1,
-		_De,
-		_Arc,
-		_KI$2,
-		_RIa,
-		_RDN,
-		_BDMl,
-		_VTir,
-		_SNS,
-		_ESna
-	],
-	[
-		[0, {
-			[_eQN]: `Name`,
-			[_xN$1]: _n
-		}],
-		0,
-		[() => BillingProductList, { [_xN$1]: _BPil }],
-		0,
-		0,
-		[() => ImageUefiDataRequest, 0],
-		0,
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[0, {
-			[_eQN]: `Architecture`,
-			[_xN$1]: _arc
-		}],
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
-		}],
-		[0, {
-			[_eQN]: `RamdiskId`,
-			[_xN$1]: _rIa
-		}],
-		[0, {
-			[_eQN]: `RootDeviceName`,
-			[_xN$1]: _rDN
-		}],
-		[() => BlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
-		[0, {
-			[_eQN]: `VirtualizationType`,
-			[_xN$1]: _vTi
-		}],
-		[0, {
-			[_eQN]: `SriovNetSupport`,
-			[_xN$1]: _sNSr
-		}],
-		[2, {
-			[_eQN]: `EnaSupport`,
-			[_xN$1]: _eSna
-		}]
-	],
-	1
-];
-var RegisterImageResult$ = [
-	3,
-	n0$3,
-	_RIReg,
-	0,
-	[_IIm],
-	[[0, {
-		[_eQN]: `ImageId`,
-		[_xN$1]: _iIma
-	}]]
-];
-var ReplaceImageInstanceTypeSpecificationRequest$ = [
-	3,
-	n0$3,
-	_RIITSR,
-	0,
-	[
-		_IIm,
-		_ITSn,
-		_DR$1
-	],
-	[
-		0,
-		[() => InstanceTypeSpecificationRequest$, 0],
-		2
-	],
-	1
-];
-var ReplaceImageInstanceTypeSpecificationResult$ = [
-	3,
-	n0$3,
-	_RIITSRe,
-	0,
-	[_RV],
-	[[2, {
-		[_eQN]: `ReturnValue`,
-		[_xN$1]: _rV
-	}]]
-];
-var RequestLaunchTemplateData$ = [
-	3,
-	n0$3,
-	_RLTD,
-	0,
-	[
-		_KI$2,
-		_EO,
-		_IIP,
-		_BDMl,
-		_NIet,
-		_IIm,
-		_IT$1,
-		_KN,
-		_Mon,
-		_Pla,
-		_RDI,
-		_DAT,
-		_IISB,
-		_UDs,
-		_TS,
-		_EGSlas,
-		_EIAl,
-		_SGIe,
-		_SGe,
-		_IMOns,
-		_CSr,
-		_CO,
-		_CRSa,
-		_LSi,
-		_HO,
-		_MO,
-		_EOn,
-		_IR$1,
-		_PDNO,
-		_MOa,
-		_DASi,
-		_Op,
-		_NPO,
-		_SIec
-	],
-	[
-		0,
-		2,
-		() => LaunchTemplateIamInstanceProfileSpecificationRequest$,
-		[() => LaunchTemplateBlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
-		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList, { [_xN$1]: _NIe }],
-		0,
-		0,
-		0,
-		[() => LaunchTemplatesMonitoringRequest$, 0],
-		() => LaunchTemplatePlacementRequest$,
-		0,
-		2,
-		0,
-		[() => SensitiveUserData, 0],
-		[() => LaunchTemplateTagSpecificationRequestList, { [_xN$1]: _TSa }],
-		[() => ElasticGpuSpecificationList, { [_xN$1]: _EGSla }],
-		[() => LaunchTemplateElasticInferenceAcceleratorList, { [_xN$1]: _EIA }],
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
-		[() => SecurityGroupStringList, { [_xN$1]: _SGec }],
-		() => LaunchTemplateInstanceMarketOptionsRequest$,
-		() => CreditSpecificationRequest$,
-		() => LaunchTemplateCpuOptionsRequest$,
-		() => LaunchTemplateCapacityReservationSpecificationRequest$,
-		[() => LaunchTemplateLicenseSpecificationListRequest, { [_xN$1]: _LSic }],
-		() => LaunchTemplateHibernationOptionsRequest$,
-		() => LaunchTemplateInstanceMetadataOptionsRequest$,
-		() => LaunchTemplateEnclaveOptionsRequest$,
-		[() => InstanceRequirementsRequest$, 0],
-		() => LaunchTemplatePrivateDnsNameOptionsRequest$,
-		() => LaunchTemplateInstanceMaintenanceOptionsRequest$,
-		2,
-		() => OperatorRequest$,
-		() => LaunchTemplateNetworkPerformanceOptionsRequest$,
-		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList, { [_xN$1]: _SIeco }]
-	]
-];
-var Reservation$ = [
-	3,
-	n0$3,
-	_Reser,
-	0,
-	[
-		_RIe,
-		_OI,
-		_RIeq,
-		_G$1,
-		_Ins
-	],
-	[
-		[0, {
-			[_eQN]: `ReservationId`,
-			[_xN$1]: _rI
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `RequesterId`,
-			[_xN$1]: _rIeq
-		}],
-		[() => GroupIdentifierList, {
-			[_eQN]: `GroupSet`,
-			[_xN$1]: _gSr
-		}],
-		[() => InstanceList, {
-			[_eQN]: `InstancesSet`,
-			[_xN$1]: _iSns
-		}]
-	]
-];
-var ResourceTypeOption$ = [
-	3,
-	n0$3,
-	_RTOe,
-	0,
-	[_ON, _OV],
-	[0, [64, { [_xN$1]: _OVp }]]
-];
-var ResourceTypeRequest$ = [
-	3,
-	n0$3,
-	_RTRe,
-	0,
-	[_RTe$1, _RTO],
-	[0, [() => ResourceTypeOptionList, { [_xN$1]: _RTOe }]]
-];
-var ResponseError$ = [
-	3,
-	n0$3,
-	_REe,
-	0,
-	[_Co, _Me],
-	[[0, {
-		[_eQN]: `Code`,
-		[_xN$1]: _co
-	}], [0, {
-		[_eQN]: `Message`,
-		[_xN$1]: _me
-	}]]
-];
-var ResponseLaunchTemplateData$ = [
-	3,
-	n0$3,
-	_RLTDe,
-	0,
-	[
-		_KI$2,
-		_EO,
-		_IIP,
-		_BDMl,
-		_NIet,
-		_IIm,
-		_IT$1,
-		_KN,
-		_Mon,
-		_Pla,
-		_RDI,
-		_DAT,
-		_IISB,
-		_UDs,
-		_TS,
-		_EGSlas,
-		_EIAl,
-		_SGIe,
-		_SGe,
-		_IMOns,
-		_CSr,
-		_CO,
-		_CRSa,
-		_LSi,
-		_HO,
-		_MO,
-		_EOn,
-		_IR$1,
-		_PDNO,
-		_MOa,
-		_DASi,
-		_Op,
-		_NPO,
-		_SIec
-	],
-	[
-		[0, {
-			[_eQN]: `KernelId`,
-			[_xN$1]: _kI
-		}],
-		[2, {
-			[_eQN]: `EbsOptimized`,
-			[_xN$1]: _eO
-		}],
-		[() => LaunchTemplateIamInstanceProfileSpecification$, {
-			[_eQN]: `IamInstanceProfile`,
-			[_xN$1]: _iIP
-		}],
-		[() => LaunchTemplateBlockDeviceMappingList, {
-			[_eQN]: `BlockDeviceMappingSet`,
-			[_xN$1]: _bDMS
-		}],
-		[() => LaunchTemplateInstanceNetworkInterfaceSpecificationList, {
-			[_eQN]: `NetworkInterfaceSet`,
-			[_xN$1]: _nIS
-		}],
-		[0, {
-			[_eQN]: `ImageId`,
-			[_xN$1]: _iIma
-		}],
-		[0, {
-			[_eQN]: `InstanceType`,
-			[_xN$1]: _iT
-		}],
-		[0, {
-			[_eQN]: `KeyName`,
-			[_xN$1]: _kN
-		}],
-		[() => LaunchTemplatesMonitoring$, {
-			[_eQN]: `Monitoring`,
-			[_xN$1]: _mon
-		}],
-		[() => LaunchTemplatePlacement$, {
-			[_eQN]: `Placement`,
-			[_xN$1]: _pla
-		}],
-		[0, {
-			[_eQN]: `RamDiskId`,
-			[_xN$1]: _rDI
-		}],
-		[2, {
-			[_eQN]: `DisableApiTermination`,
-			[_xN$1]: _dAT
-		}],
-		[0, {
-			[_eQN]: `InstanceInitiatedShutdownBehavior`,
-			[_xN$1]: _iISB
-		}],
-		[() => SensitiveUserData, {
-			[_eQN]: `UserData`,
-			[_xN$1]: _uDs
-		}],
-		[() => LaunchTemplateTagSpecificationList, {
-			[_eQN]: `TagSpecificationSet`,
-			[_xN$1]: _tSS
-		}],
-		[() => ElasticGpuSpecificationResponseList, {
-			[_eQN]: `ElasticGpuSpecificationSet`,
-			[_xN$1]: _eGSS
-		}],
-		[() => LaunchTemplateElasticInferenceAcceleratorResponseList, {
-			[_eQN]: `ElasticInferenceAcceleratorSet`,
-			[_xN$1]: _eIAS
-		}],
-		[() => ValueStringList, {
-			[_eQN]: `SecurityGroupIdSet`,
-			[_xN$1]: _sGIS
-		}],
-		[() => ValueStringList, {
-			[_eQN]: `SecurityGroupSet`,
-			[_xN$1]: _sGSe
-		}],
-		[() => LaunchTemplateInstanceMarketOptions$, {
-			[_eQN]: `InstanceMarketOptions`,
-			[_xN$1]: _iMOn
-		}],
-		[() => CreditSpecification$, {
-			[_eQN]: `CreditSpecification`,
-			[_xN$1]: _cSr
-		}],
-		[() => LaunchTemplateCpuOptions$, {
-			[_eQN]: `CpuOptions`,
-			[_xN$1]: _cO
-		}],
-		[() => LaunchTemplateCapacityReservationSpecificationResponse$, {
-			[_eQN]: `CapacityReservationSpecification`,
-			[_xN$1]: _cRSa
-		}],
-		[() => LaunchTemplateLicenseList, {
-			[_eQN]: `LicenseSet`,
-			[_xN$1]: _lSic
-		}],
-		[() => LaunchTemplateHibernationOptions$, {
-			[_eQN]: `HibernationOptions`,
-			[_xN$1]: _hO
-		}],
-		[() => LaunchTemplateInstanceMetadataOptions$, {
-			[_eQN]: `MetadataOptions`,
-			[_xN$1]: _mO
-		}],
-		[() => LaunchTemplateEnclaveOptions$, {
-			[_eQN]: `EnclaveOptions`,
-			[_xN$1]: _eOn
-		}],
-		[() => InstanceRequirements$, {
-			[_eQN]: `InstanceRequirements`,
-			[_xN$1]: _iR
-		}],
-		[() => LaunchTemplatePrivateDnsNameOptions$, {
-			[_eQN]: `PrivateDnsNameOptions`,
-			[_xN$1]: _pDNO
-		}],
-		[() => LaunchTemplateInstanceMaintenanceOptions$, {
-			[_eQN]: `MaintenanceOptions`,
-			[_xN$1]: _mOa
-		}],
-		[2, {
-			[_eQN]: `DisableApiStop`,
-			[_xN$1]: _dASi
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}],
-		[() => LaunchTemplateNetworkPerformanceOptions$, {
-			[_eQN]: `NetworkPerformanceOptions`,
-			[_xN$1]: _nPO
-		}],
-		[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationList, {
-			[_eQN]: `SecondaryInterfaceSet`,
-			[_xN$1]: _sISe
-		}]
-	]
-];
-var RestoreImageFromRecycleBinRequest$ = [
-	3,
-	n0$3,
-	_RIFRBR,
-	0,
-	[_IIm, _DR$1],
-	[0, 2],
-	1
-];
-var RestoreImageFromRecycleBinResult$ = [
-	3,
-	n0$3,
-	_RIFRBRe,
-	0,
-	[_R$2],
-	[[2, {
-		[_eQN]: `Return`,
-		[_xN$1]: _r
-	}]]
-];
-var RunInstancesMonitoringEnabled$ = [
-	3,
-	n0$3,
-	_RIME,
-	0,
-	[_En, _MCIe],
-	[[2, {
-		[_eQN]: `Enabled`,
-		[_xN$1]: _en
-	}], [() => MetricCategoryIdList, { [_xN$1]: _MCI }]],
-	1
-];
-var RunInstancesRequest$ = [
-	3,
-	n0$3,
-	_RIRu,
-	0,
-	[
-		_MCa,
-		_MCin,
-		_BDMl,
-		_IIm,
-		_IT$1,
-		_IAC,
-		_IA$2,
-		_KI$2,
-		_KN,
-		_Mon,
-		_Pla,
-		_RIa,
-		_SGIe,
-		_SGe,
-		_SIu,
-		_UDs,
-		_EGSla,
-		_EIAl,
-		_TS,
-		_LT$1,
-		_IMOns,
-		_CSr,
-		_CO,
-		_CRSa,
-		_HO,
-		_LSi,
-		_MO,
-		_EOn,
-		_PDNO,
-		_MOa,
-		_DASi,
-		_EPI,
-		_NPO,
-		_Op,
-		_SIec,
-		_DR$1,
-		_DAT,
-		_IISB,
-		_PIAr,
-		_CT,
-		_AId,
-		_NIet,
-		_IIP,
-		_EO
-	],
-	[
-		1,
-		1,
-		[() => BlockDeviceMappingRequestList, { [_xN$1]: _BDM }],
-		0,
-		0,
-		1,
-		[() => InstanceIpv6AddressList, { [_xN$1]: _IApv }],
-		0,
-		0,
-		[() => RunInstancesMonitoringEnabled$, 0],
-		[() => Placement$, 0],
-		0,
-		[() => SecurityGroupIdStringList, { [_xN$1]: _SGI }],
-		[() => SecurityGroupStringList, { [_xN$1]: _SGec }],
-		0,
-		[() => RunInstancesUserData, 0],
-		[() => ElasticGpuSpecifications, 0],
-		[() => ElasticInferenceAccelerators, { [_xN$1]: _EIA }],
-		[() => TagSpecificationList, { [_xN$1]: _TSa }],
-		() => LaunchTemplateSpecification$,
-		() => InstanceMarketOptionsRequest$,
-		() => CreditSpecificationRequest$,
-		() => CpuOptionsRequest$,
-		() => CapacityReservationSpecification$,
-		() => HibernationOptionsRequest$,
-		[() => LicenseSpecificationListRequest, { [_xN$1]: _LSic }],
-		() => InstanceMetadataOptionsRequest$,
-		() => EnclaveOptionsRequest$,
-		() => PrivateDnsNameOptionsRequest$,
-		() => InstanceMaintenanceOptionsRequest$,
-		2,
-		2,
-		() => InstanceNetworkPerformanceOptionsRequest$,
-		() => OperatorRequest$,
-		[() => InstanceSecondaryInterfaceSpecificationListRequest, { [_xN$1]: _SIeco }],
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}],
-		[2, {
-			[_eQN]: `DisableApiTermination`,
-			[_xN$1]: _dAT
-		}],
-		[0, {
-			[_eQN]: `InstanceInitiatedShutdownBehavior`,
-			[_xN$1]: _iISB
-		}],
-		[0, {
-			[_eQN]: `PrivateIpAddress`,
-			[_xN$1]: _pIAr
-		}],
-		[0, {
-			[_eQN]: `ClientToken`,
-			[_iTd]: 1,
-			[_xN$1]: _cT
-		}],
-		[0, {
-			[_eQN]: `AdditionalInfo`,
-			[_xN$1]: _aId
-		}],
-		[() => InstanceNetworkInterfaceSpecificationList, {
-			[_eQN]: `NetworkInterface`,
-			[_xN$1]: _nIe
-		}],
-		[() => IamInstanceProfileSpecification$, {
-			[_eQN]: `IamInstanceProfile`,
-			[_xN$1]: _iIP
-		}],
-		[2, {
-			[_eQN]: `EbsOptimized`,
-			[_xN$1]: _eO
-		}]
-	],
-	2
-];
-var ScanResultCondition$ = [
-	3,
-	n0$3,
-	_SRC,
-	0,
-	[
-		_MDSLFS,
-		_MSL,
-		_MDSIFA,
-		_MDSLFA,
-		_MDSMFA,
-		_MDSHFA,
-		_MDSCFA
-	],
-	[
-		[1, {
-			[_eQN]: `MaxDaysSinceLastFindingScan`,
-			[_xN$1]: _mDSLFS
-		}],
-		[0, {
-			[_eQN]: `MaximumSeverityLabel`,
-			[_xN$1]: _mSL
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceInformationalFixAvailable`,
-			[_xN$1]: _mDSIFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceLowFixAvailable`,
-			[_xN$1]: _mDSLFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceMediumFixAvailable`,
-			[_xN$1]: _mDSMFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceHighFixAvailable`,
-			[_xN$1]: _mDSHFA
-		}],
-		[1, {
-			[_eQN]: `MaxDaysSinceCriticalFixAvailable`,
-			[_xN$1]: _mDSCFA
-		}]
-	]
-];
-var ScanResults$ = [
-	3,
-	n0$3,
-	_SRc,
-	0,
-	[
-		_HFSL,
-		_FSD,
-		_IFAS,
-		_LFAS,
-		_MFAS,
-		_HFAS,
-		_CFAS
-	],
-	[
-		[0, {
-			[_eQN]: `HighestFindingSeverityLabel`,
-			[_xN$1]: _hFSL
-		}],
-		[4, {
-			[_eQN]: `FindingScanDate`,
-			[_xN$1]: _fSD
-		}],
-		[4, {
-			[_eQN]: `InformationalFixAvailableSince`,
-			[_xN$1]: _iFAS
-		}],
-		[4, {
-			[_eQN]: `LowFixAvailableSince`,
-			[_xN$1]: _lFAS
-		}],
-		[4, {
-			[_eQN]: `MediumFixAvailableSince`,
-			[_xN$1]: _mFAS
-		}],
-		[4, {
-			[_eQN]: `HighFixAvailableSince`,
-			[_xN$1]: _hFAS
-		}],
-		[4, {
-			[_eQN]: `CriticalFixAvailableSince`,
-			[_xN$1]: _cFAS
-		}]
-	]
-];
-var SecondaryInterfacePrivateIpAddressSpecification$ = [
-	3,
-	n0$3,
-	_SIPIAS,
-	0,
-	[_PIAr],
-	[[0, {
-		[_eQN]: `PrivateIpAddress`,
-		[_xN$1]: _pIAr
-	}]]
-];
-var SecondaryInterfacePrivateIpAddressSpecificationRequest$ = [
-	3,
-	n0$3,
-	_SIPIASR,
-	0,
-	[_PIAr],
-	[0]
-];
-var SecurityGroup$ = [
-	3,
-	n0$3,
-	_SGec,
-	0,
-	[
-		_GIr,
-		_IPEp,
-		_T$2,
-		_VI,
-		_SGA,
-		_OI,
-		_GN,
-		_De,
-		_IPpe
-	],
-	[
-		[0, {
-			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
-		}],
-		[() => IpPermissionList, {
-			[_eQN]: `IpPermissionsEgress`,
-			[_xN$1]: _iPEp
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
-		}],
-		[0, {
-			[_eQN]: `SecurityGroupArn`,
-			[_xN$1]: _sGA
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
-		}],
-		[0, {
-			[_eQN]: `GroupDescription`,
-			[_xN$1]: _gD
-		}],
-		[() => IpPermissionList, {
-			[_eQN]: `IpPermissions`,
-			[_xN$1]: _iPpe
-		}]
-	]
-];
-var Snapshot$ = [
-	3,
-	n0$3,
-	_Sna,
-	0,
-	[
-		_OAw,
-		_OA,
-		_T$2,
-		_STto,
-		_RETe,
-		_STs,
-		_AZ,
-		_TTr,
-		_CDM,
-		_CTomp,
-		_FSSIB,
-		_SIn,
-		_VIo,
-		_St,
-		_SMta,
-		_STt,
-		_Pro,
-		_OI,
-		_De,
-		_VSo,
-		_Enc,
-		_KKI,
-		_DEKI
-	],
-	[
-		[0, {
-			[_eQN]: `OwnerAlias`,
-			[_xN$1]: _oAw
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[0, {
-			[_eQN]: `StorageTier`,
-			[_xN$1]: _sTto
-		}],
-		[4, {
-			[_eQN]: `RestoreExpiryTime`,
-			[_xN$1]: _rETe
-		}],
-		[0, {
-			[_eQN]: `SseType`,
-			[_xN$1]: _sTs
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `TransferType`,
-			[_xN$1]: _tTr
-		}],
-		[1, {
-			[_eQN]: `CompletionDurationMinutes`,
-			[_xN$1]: _cDM
-		}],
-		[4, {
-			[_eQN]: `CompletionTime`,
-			[_xN$1]: _cTomp
-		}],
-		[1, {
-			[_eQN]: `FullSnapshotSizeInBytes`,
-			[_xN$1]: _fSSIB
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[0, {
-			[_eQN]: `StatusMessage`,
-			[_xN$1]: _sMt
-		}],
-		[4, {
-			[_eQN]: `StartTime`,
-			[_xN$1]: _sTt
-		}],
-		[0, {
-			[_eQN]: `Progress`,
-			[_xN$1]: _pro
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[1, {
-			[_eQN]: `VolumeSize`,
-			[_xN$1]: _vSo
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
-		}],
-		[0, {
-			[_eQN]: `DataEncryptionKeyId`,
-			[_xN$1]: _dEKI
-		}]
-	]
-];
-var SpotMarketOptions$ = [
-	3,
-	n0$3,
-	_SMO,
-	0,
-	[
-		_MPax,
-		_SITp,
-		_BDMlo,
-		_VU,
-		_IIB
-	],
-	[
-		0,
-		0,
-		1,
-		4,
-		0
-	]
-];
-var StateReason$ = [
-	3,
-	n0$3,
-	_SRt,
-	0,
-	[_Co, _Me],
-	[[0, {
-		[_eQN]: `Code`,
-		[_xN$1]: _co
-	}], [0, {
-		[_eQN]: `Message`,
-		[_xN$1]: _me
-	}]]
-];
-var Subnet$ = [
-	3,
-	n0$3,
-	_Su,
-	0,
-	[
-		_AZI,
-		_ELADI,
-		_MCOIOL,
-		_COIP,
-		_OI,
-		_AIAOC,
-		_ICBAS,
-		_T$2,
-		_SAub,
-		_OA,
-		_EDn,
-		_IN,
-		_PDNOOL,
-		_BPAS,
-		_Ty$1,
-		_SIu,
-		_St,
-		_VI,
-		_CB$1,
-		_AIAC,
-		_AZ,
-		_DFA,
-		_MPIOL
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[1, {
-			[_eQN]: `EnableLniAtDeviceIndex`,
-			[_xN$1]: _eLADI
-		}],
-		[2, {
-			[_eQN]: `MapCustomerOwnedIpOnLaunch`,
-			[_xN$1]: _mCOIOL
-		}],
-		[0, {
-			[_eQN]: `CustomerOwnedIpv4Pool`,
-			[_xN$1]: _cOIP
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[2, {
-			[_eQN]: `AssignIpv6AddressOnCreation`,
-			[_xN$1]: _aIAOC
-		}],
-		[() => SubnetIpv6CidrBlockAssociationSet, {
-			[_eQN]: `Ipv6CidrBlockAssociationSet`,
-			[_xN$1]: _iCBASp
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[0, {
-			[_eQN]: `SubnetArn`,
-			[_xN$1]: _sAub
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
-		}],
-		[2, {
-			[_eQN]: `EnableDns64`,
-			[_xN$1]: _eDn
-		}],
-		[2, {
-			[_eQN]: `Ipv6Native`,
-			[_xN$1]: _iN
-		}],
-		[() => PrivateDnsNameOptionsOnLaunch$, {
-			[_eQN]: `PrivateDnsNameOptionsOnLaunch`,
-			[_xN$1]: _pDNOOL
-		}],
-		[() => BlockPublicAccessStates$, {
-			[_eQN]: `BlockPublicAccessStates`,
-			[_xN$1]: _bPAS
-		}],
-		[0, {
-			[_eQN]: `Type`,
-			[_xN$1]: _ty
-		}],
-		[0, {
-			[_eQN]: `SubnetId`,
-			[_xN$1]: _sIu
-		}],
-		[0, {
-			[_eQN]: `State`,
-			[_xN$1]: _st
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
-		}],
-		[0, {
-			[_eQN]: `CidrBlock`,
-			[_xN$1]: _cB
-		}],
-		[1, {
-			[_eQN]: `AvailableIpAddressCount`,
-			[_xN$1]: _aIAC
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[2, {
-			[_eQN]: `DefaultForAz`,
-			[_xN$1]: _dFA
-		}],
-		[2, {
-			[_eQN]: `MapPublicIpOnLaunch`,
-			[_xN$1]: _mPIOL
-		}]
-	]
-];
-var SubnetCidrBlockState$ = [
-	3,
-	n0$3,
-	_SCBS,
-	0,
-	[_St, _SMt],
-	[[0, {
-		[_eQN]: `State`,
-		[_xN$1]: _st
-	}], [0, {
-		[_eQN]: `StatusMessage`,
-		[_xN$1]: _sMt
-	}]]
-];
-var SubnetIpv6CidrBlockAssociation$ = [
-	3,
-	n0$3,
-	_SICBA,
-	0,
-	[
-		_AIs,
-		_ICB,
-		_ICBS,
-		_IAA,
-		_ISpo
-	],
-	[
-		[0, {
-			[_eQN]: `AssociationId`,
-			[_xN$1]: _aIs
-		}],
-		[0, {
-			[_eQN]: `Ipv6CidrBlock`,
-			[_xN$1]: _iCB
-		}],
-		[() => SubnetCidrBlockState$, {
-			[_eQN]: `Ipv6CidrBlockState`,
-			[_xN$1]: _iCBS
-		}],
-		[0, {
-			[_eQN]: `Ipv6AddressAttribute`,
-			[_xN$1]: _iAA
-		}],
-		[0, {
-			[_eQN]: `IpSource`,
-			[_xN$1]: _iSpo
-		}]
-	]
-];
-var Tag$$2 = [
-	3,
-	n0$3,
-	_Ta$1,
-	0,
-	[_K$2, _V$1],
-	[[0, {
-		[_eQN]: `Key`,
-		[_xN$1]: _k$1
-	}], [0, {
-		[_eQN]: `Value`,
-		[_xN$1]: _v
-	}]]
-];
-var TagSpecification$ = [
-	3,
-	n0$3,
-	_TSa,
-	0,
-	[_RTe$1, _T$2],
-	[[0, {
-		[_eQN]: `ResourceType`,
-		[_xN$1]: _rTe
-	}], [() => TagList$1, { [_xN$1]: _Ta$1 }]]
-];
-var TerminateInstancesRequest$ = [
-	3,
-	n0$3,
-	_TIR,
-	0,
-	[
-		_IIn,
-		_F,
-		_SOS,
-		_DR$1
-	],
-	[
-		[() => InstanceIdStringList, { [_xN$1]: _II$1 }],
-		2,
-		2,
-		[2, {
-			[_eQN]: `DryRun`,
-			[_xN$1]: _dR
-		}]
-	],
-	1
-];
-var TerminateInstancesResult$ = [
-	3,
-	n0$3,
-	_TIRe,
-	0,
-	[_TIer],
-	[[() => InstanceStateChangeList, {
-		[_eQN]: `InstancesSet`,
-		[_xN$1]: _iSns
-	}]]
-];
-var TotalLocalStorageGB$ = [
-	3,
-	n0$3,
-	_TLSGB,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var TotalLocalStorageGBRequest$ = [
-	3,
-	n0$3,
-	_TLSGBR,
-	0,
-	[_M$3, _Ma],
-	[1, 1]
-];
-var UserIdGroupPair$ = [
-	3,
-	n0$3,
-	_UIGPs,
-	0,
-	[
-		_De,
-		_UI,
-		_GN,
-		_GIr,
-		_VI,
-		_VPCI,
-		_PSee
-	],
-	[
-		[0, {
-			[_eQN]: `Description`,
-			[_xN$1]: _de
-		}],
-		[0, {
-			[_eQN]: `UserId`,
-			[_xN$1]: _uI
-		}],
-		[0, {
-			[_eQN]: `GroupName`,
-			[_xN$1]: _gN
-		}],
-		[0, {
-			[_eQN]: `GroupId`,
-			[_xN$1]: _gIr
-		}],
-		[0, {
-			[_eQN]: `VpcId`,
-			[_xN$1]: _vI
-		}],
-		[0, {
-			[_eQN]: `VpcPeeringConnectionId`,
-			[_xN$1]: _vPCI
-		}],
-		[0, {
-			[_eQN]: `PeeringStatus`,
-			[_xN$1]: _pSee
-		}]
-	]
-];
-var ValidationError$ = [
-	3,
-	n0$3,
-	_VEa,
-	0,
-	[_Co, _Me],
-	[[0, {
-		[_eQN]: `Code`,
-		[_xN$1]: _co
-	}], [0, {
-		[_eQN]: `Message`,
-		[_xN$1]: _me
-	}]]
-];
-var ValidationWarning$ = [
-	3,
-	n0$3,
-	_VW,
-	0,
-	[_Err],
-	[[() => ErrorSet, {
-		[_eQN]: `ErrorSet`,
-		[_xN$1]: _eSr
-	}]]
-];
-var VCpuCountRange$ = [
-	3,
-	n0$3,
-	_VCCR,
-	0,
-	[_M$3, _Ma],
-	[[1, {
-		[_eQN]: `Min`,
-		[_xN$1]: _m$3
-	}], [1, {
-		[_eQN]: `Max`,
-		[_xN$1]: _ma
-	}]]
-];
-var VCpuCountRangeRequest$ = [
-	3,
-	n0$3,
-	_VCCRR,
-	0,
-	[_M$3, _Ma],
-	[1, 1],
-	1
-];
-var VCpuInfo$ = [
-	3,
-	n0$3,
-	_VCIpu,
-	0,
-	[
-		_DVC,
-		_DCef,
-		_DTPC,
-		_VCa,
-		_VTPC
-	],
-	[
-		[1, {
-			[_eQN]: `DefaultVCpus`,
-			[_xN$1]: _dVC
-		}],
-		[1, {
-			[_eQN]: `DefaultCores`,
-			[_xN$1]: _dCe
-		}],
-		[1, {
-			[_eQN]: `DefaultThreadsPerCore`,
-			[_xN$1]: _dTPC
-		}],
-		[() => CoreCountList, {
-			[_eQN]: `ValidCores`,
-			[_xN$1]: _vCa
-		}],
-		[() => ThreadsPerCoreList, {
-			[_eQN]: `ValidThreadsPerCore`,
-			[_xN$1]: _vTPC
-		}]
-	]
-];
-var Volume$ = [
-	3,
-	n0$3,
-	_Vol,
-	0,
-	[
-		_AZI,
-		_OA,
-		_SVI,
-		_Io,
-		_T$2,
-		_VT$1,
-		_FRa,
-		_MAE,
-		_Th,
-		_STs,
-		_Op,
-		_VIR,
-		_VAo,
-		_OI,
-		_VIo,
-		_Siz,
-		_SIn,
-		_AZ,
-		_St,
-		_CTre,
-		_Atta,
-		_Enc,
-		_KKI
-	],
-	[
-		[0, {
-			[_eQN]: `AvailabilityZoneId`,
-			[_xN$1]: _aZI
-		}],
-		[0, {
-			[_eQN]: `OutpostArn`,
-			[_xN$1]: _oA
-		}],
-		[0, {
-			[_eQN]: `SourceVolumeId`,
-			[_xN$1]: _sVI
-		}],
-		[1, {
-			[_eQN]: `Iops`,
-			[_xN$1]: _io
-		}],
-		[() => TagList$1, {
-			[_eQN]: `TagSet`,
-			[_xN$1]: _tS
-		}],
-		[0, {
-			[_eQN]: `VolumeType`,
-			[_xN$1]: _vT
-		}],
-		[2, {
-			[_eQN]: `FastRestored`,
-			[_xN$1]: _fRa
-		}],
-		[2, {
-			[_eQN]: `MultiAttachEnabled`,
-			[_xN$1]: _mAE
-		}],
-		[1, {
-			[_eQN]: `Throughput`,
-			[_xN$1]: _th
-		}],
-		[0, {
-			[_eQN]: `SseType`,
-			[_xN$1]: _sTs
-		}],
-		[() => OperatorResponse$, {
-			[_eQN]: `Operator`,
-			[_xN$1]: _ope
-		}],
-		[1, {
-			[_eQN]: `VolumeInitializationRate`,
-			[_xN$1]: _vIR
-		}],
-		[0, {
-			[_eQN]: `VolumeArn`,
-			[_xN$1]: _vA
-		}],
-		[0, {
-			[_eQN]: `OwnerId`,
-			[_xN$1]: _oI
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
-		}],
-		[1, {
-			[_eQN]: `Size`,
-			[_xN$1]: _si
-		}],
-		[0, {
-			[_eQN]: `SnapshotId`,
-			[_xN$1]: _sIn
-		}],
-		[0, {
-			[_eQN]: `AvailabilityZone`,
-			[_xN$1]: _aZ
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[4, {
-			[_eQN]: `CreateTime`,
-			[_xN$1]: _cTre
-		}],
-		[() => VolumeAttachmentList, {
-			[_eQN]: `AttachmentSet`,
-			[_xN$1]: _aSt
-		}],
-		[2, {
-			[_eQN]: `Encrypted`,
-			[_xN$1]: _enc
-		}],
-		[0, {
-			[_eQN]: `KmsKeyId`,
-			[_xN$1]: _kKI
-		}]
-	]
-];
-var VolumeAttachment$ = [
-	3,
-	n0$3,
-	_VAol,
-	0,
-	[
-		_DOT,
-		_ARss,
-		_IOS,
-		_ECI,
-		_VIo,
-		_II$1,
-		_Dev,
-		_St,
-		_ATtt
-	],
-	[
-		[2, {
-			[_eQN]: `DeleteOnTermination`,
-			[_xN$1]: _dOT
-		}],
-		[0, {
-			[_eQN]: `AssociatedResource`,
-			[_xN$1]: _aRs
-		}],
-		[0, {
-			[_eQN]: `InstanceOwningService`,
-			[_xN$1]: _iOS
-		}],
-		[1, {
-			[_eQN]: `EbsCardIndex`,
-			[_xN$1]: _eCI
-		}],
-		[0, {
-			[_eQN]: `VolumeId`,
-			[_xN$1]: _vIo
-		}],
-		[0, {
-			[_eQN]: `InstanceId`,
-			[_xN$1]: _iI
-		}],
-		[0, {
-			[_eQN]: `Device`,
-			[_xN$1]: _dev
-		}],
-		[0, {
-			[_eQN]: `Status`,
-			[_xN$1]: _sta
-		}],
-		[4, {
-			[_eQN]: `AttachTime`,
-			[_xN$1]: _aTt
-		}]
-	]
-];
-var __Unit$1 = "unit";
-var AcceleratorManufacturerSet = [
-	1,
-	n0$3,
-	_AMSc,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var AcceleratorNameSet = [
-	1,
-	n0$3,
-	_ANSc,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var AcceleratorTypeSet = [
-	1,
-	n0$3,
-	_ATSc,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var AllowedInstanceTypeSet = [
-	1,
-	n0$3,
-	_AITS,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ArchitectureTypeList = [
-	1,
-	n0$3,
-	_ATLr,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var AvailabilityZoneGeographyList = [
-	1,
-	n0$3,
-	_AZGL,
-	0,
-	[() => AvailabilityZoneGeography$, { [_xN$1]: _it }]
-];
-var AvailabilityZoneIdStringList = [
-	1,
-	n0$3,
-	_AZISL,
-	0,
-	[0, { [_xN$1]: _AZI }]
-];
-var AvailabilityZoneList = [
-	1,
-	n0$3,
-	_AZL,
-	0,
-	[() => AvailabilityZone$, { [_xN$1]: _it }]
-];
-var AvailabilityZoneMessageList = [
-	1,
-	n0$3,
-	_AZML,
-	0,
-	[() => AvailabilityZoneMessage$, { [_xN$1]: _it }]
-];
-var AvailabilityZoneStringList = [
-	1,
-	n0$3,
-	_AZSL,
-	0,
-	[0, { [_xN$1]: _AZ }]
-];
-var AvailabilityZoneSubGeographyList = [
-	1,
-	n0$3,
-	_AZSGL,
-	0,
-	[() => AvailabilityZoneSubGeography$, { [_xN$1]: _it }]
-];
-var BandwidthWeightingTypeList = [
-	1,
-	n0$3,
-	_BWTL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var BillingProductList = [
-	1,
-	n0$3,
-	_BPL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var BlockDeviceMappingList = [
-	1,
-	n0$3,
-	_BDML,
-	0,
-	[() => BlockDeviceMapping$, { [_xN$1]: _it }]
-];
-var BlockDeviceMappingRequestList = [
-	1,
-	n0$3,
-	_BDMRL,
-	0,
-	[() => BlockDeviceMapping$, { [_xN$1]: _BDM }]
-];
-var BootModeTypeList = [
-	1,
-	n0$3,
-	_BMTL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var CoreCountList = [
-	1,
-	n0$3,
-	_CCL,
-	0,
-	[1, { [_xN$1]: _it }]
-];
-var CpuManufacturerSet = [
-	1,
-	n0$3,
-	_CMSp,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var CreateVolumePermissionList = [
-	1,
-	n0$3,
-	_CVPL,
-	0,
-	[() => CreateVolumePermission$, { [_xN$1]: _it }]
-];
-var DeleteLaunchTemplateVersionsResponseErrorSet = [
-	1,
-	n0$3,
-	_DLTVRES,
-	0,
-	[() => DeleteLaunchTemplateVersionsResponseErrorItem$, { [_xN$1]: _it }]
-];
-var DeleteLaunchTemplateVersionsResponseSuccessSet = [
-	1,
-	n0$3,
-	_DLTVRSS,
-	0,
-	[() => DeleteLaunchTemplateVersionsResponseSuccessItem$, { [_xN$1]: _it }]
-];
-var DeleteSnapshotResultSet = [
-	1,
-	n0$3,
-	_DSRS,
-	0,
-	[() => DeleteSnapshotReturnCode$, { [_xN$1]: _it }]
-];
-var DescribeFastSnapshotRestoreSuccessSet = [
-	1,
-	n0$3,
-	_DFSRSS,
-	0,
-	[() => DescribeFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
-];
-var DiskInfoList = [
-	1,
-	n0$3,
-	_DILi,
-	0,
-	[() => DiskInfo$, { [_xN$1]: _it }]
-];
-var EbsCardInfoList = [
-	1,
-	n0$3,
-	_ECIL,
-	0,
-	[() => EbsCardInfo$, { [_xN$1]: _it }]
-];
-var EbsStatusDetailsList = [
-	1,
-	n0$3,
-	_ESDL,
-	0,
-	[() => EbsStatusDetails$, { [_xN$1]: _it }]
-];
-var ElasticGpuAssociationList = [
-	1,
-	n0$3,
-	_EGAL,
-	0,
-	[() => ElasticGpuAssociation$, { [_xN$1]: _it }]
-];
-var ElasticGpuSpecificationList = [
-	1,
-	n0$3,
-	_EGSL,
-	0,
-	[() => ElasticGpuSpecification$, { [_xN$1]: _EGSla }]
-];
-var ElasticGpuSpecificationResponseList = [
-	1,
-	n0$3,
-	_EGSRL,
-	0,
-	[() => ElasticGpuSpecificationResponse$, { [_xN$1]: _it }]
-];
-var ElasticGpuSpecifications = [
-	1,
-	n0$3,
-	_EGSlas,
-	0,
-	[() => ElasticGpuSpecification$, { [_xN$1]: _it }]
-];
-var ElasticInferenceAcceleratorAssociationList = [
-	1,
-	n0$3,
-	_EIAAL,
-	0,
-	[() => ElasticInferenceAcceleratorAssociation$, { [_xN$1]: _it }]
-];
-var ElasticInferenceAccelerators = [
-	1,
-	n0$3,
-	_EIAl,
-	0,
-	[() => ElasticInferenceAccelerator$, { [_xN$1]: _it }]
-];
-var EnableFastSnapshotRestoreErrorSet = [
-	1,
-	n0$3,
-	_EFSRES,
-	0,
-	[() => EnableFastSnapshotRestoreErrorItem$, { [_xN$1]: _it }]
-];
-var EnableFastSnapshotRestoreStateErrorSet = [
-	1,
-	n0$3,
-	_EFSRSES,
-	0,
-	[() => EnableFastSnapshotRestoreStateErrorItem$, { [_xN$1]: _it }]
-];
-var EnableFastSnapshotRestoreSuccessSet = [
-	1,
-	n0$3,
-	_EFSRSS,
-	0,
-	[() => EnableFastSnapshotRestoreSuccessItem$, { [_xN$1]: _it }]
-];
-var ErrorSet = [
-	1,
-	n0$3,
-	_ESr,
-	0,
-	[() => ValidationError$, { [_xN$1]: _it }]
-];
-var ExcludedInstanceTypeSet = [
-	1,
-	n0$3,
-	_EITSx,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ExecutableByStringList = [
-	1,
-	n0$3,
-	_EBSL,
-	0,
-	[0, { [_xN$1]: _EBx }]
-];
-var FilterList = [
-	1,
-	n0$3,
-	_FLi,
-	0,
-	[() => Filter$, { [_xN$1]: _Fil }]
-];
-var FpgaDeviceInfoList = [
-	1,
-	n0$3,
-	_FDIL,
-	0,
-	[() => FpgaDeviceInfo$, { [_xN$1]: _it }]
-];
-var GetImageFindingsEntrySet = [
-	1,
-	n0$3,
-	_GIFES,
-	0,
-	[() => ImageFinding$, { [_xN$1]: _it }]
-];
-var GpuDeviceInfoList = [
-	1,
-	n0$3,
-	_GDIL,
-	0,
-	[() => GpuDeviceInfo$, { [_xN$1]: _it }]
-];
-var GroupIdentifierList = [
-	1,
-	n0$3,
-	_GIL,
-	0,
-	[() => GroupIdentifier$, { [_xN$1]: _it }]
-];
-var GroupIdStringList = [
-	1,
-	n0$3,
-	_GISL,
-	0,
-	[0, { [_xN$1]: _gIr }]
-];
-var GroupNameStringList = [
-	1,
-	n0$3,
-	_GNSL,
-	0,
-	[0, { [_xN$1]: _GN }]
-];
-var ImageAncestryEntryList = [
-	1,
-	n0$3,
-	_IAEL,
-	0,
-	[() => ImageAncestryEntry$, { [_xN$1]: _it }]
-];
-var ImageCriterionList = [
-	1,
-	n0$3,
-	_ICL,
-	0,
-	[() => ImageCriterion$, { [_xN$1]: _it }]
-];
-var ImageFindingPathSet = [
-	1,
-	n0$3,
-	_IFPS,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ImageIdStringList = [
-	1,
-	n0$3,
-	_IISL,
-	0,
-	[0, { [_xN$1]: _IIm }]
-];
-var ImageList = [
-	1,
-	n0$3,
-	_ILm,
-	0,
-	[() => Image$, { [_xN$1]: _it }]
-];
-var ImageNameList = [
-	1,
-	n0$3,
-	_INLm,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ImageProviderList = [
-	1,
-	n0$3,
-	_IPL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ImageRecycleBinInfoList = [
-	1,
-	n0$3,
-	_IRBIL,
-	0,
-	[() => ImageRecycleBinInfo$, { [_xN$1]: _it }]
-];
-var ImageReferenceList = [
-	1,
-	n0$3,
-	_IRL,
-	0,
-	[() => ImageReference$, { [_xN$1]: _it }]
-];
-var ImageUsageReportEntryList = [
-	1,
-	n0$3,
-	_IUREL,
-	0,
-	[() => ImageUsageReportEntry$, { [_xN$1]: _it }]
-];
-var ImageUsageReportList = [
-	1,
-	n0$3,
-	_IURL,
-	0,
-	[() => ImageUsageReport$, { [_xN$1]: _it }]
-];
-var ImageUsageReportUserIdStringList = [
-	1,
-	n0$3,
-	_IURUISL,
-	0,
-	[0, { [_xN$1]: _UI }]
-];
-var ImageUsageResourceTypeList = [
-	1,
-	n0$3,
-	_IURTL,
-	0,
-	[() => ImageUsageResourceType$, { [_xN$1]: _it }]
-];
-var ImageUsageResourceTypeOptionList = [
-	1,
-	n0$3,
-	_IURTOL,
-	0,
-	[() => ImageUsageResourceTypeOption$, { [_xN$1]: _it }]
-];
-var ImageUsageResourceTypeOptionRequestList = [
-	1,
-	n0$3,
-	_IURTORL,
-	0,
-	[() => ImageUsageResourceTypeOptionRequest$, 0]
-];
-var ImageUsageResourceTypeOptionValuesList = [
-	1,
-	n0$3,
-	_IURTOVL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ImageUsageResourceTypeRequestList = [
-	1,
-	n0$3,
-	_IURTRL,
-	0,
-	[() => ImageUsageResourceTypeRequest$, 0]
-];
-var ImageWatermarkFilterResponseList = [
-	1,
-	n0$3,
-	_IWFRLm,
-	0,
-	[() => ImageWatermarkFilterResponse$, { [_xN$1]: _it }]
-];
-var ImageWatermarkList = [
-	1,
-	n0$3,
-	_IWL,
-	0,
-	[() => ImageWatermark$, { [_xN$1]: _it }]
-];
-var InferenceDeviceInfoList = [
-	1,
-	n0$3,
-	_IDIL,
-	0,
-	[() => InferenceDeviceInfo$, 0]
-];
-var InstanceBlockDeviceMappingList = [
-	1,
-	n0$3,
-	_IBDML,
-	0,
-	[() => InstanceBlockDeviceMapping$, { [_xN$1]: _it }]
-];
-var InstanceGenerationSet = [
-	1,
-	n0$3,
-	_IGS,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var InstanceIdStringList = [
-	1,
-	n0$3,
-	_IISLn,
-	0,
-	[0, { [_xN$1]: _II$1 }]
-];
-var InstanceIpv4PrefixList = [
-	1,
-	n0$3,
-	_IIPL,
-	0,
-	[() => InstanceIpv4Prefix$, { [_xN$1]: _it }]
-];
-var InstanceIpv6AddressList = [
-	1,
-	n0$3,
-	_IIAL,
-	0,
-	[() => InstanceIpv6Address$, { [_xN$1]: _it }]
-];
-var InstanceIpv6AddressListRequest = [
-	1,
-	n0$3,
-	_IIALR,
-	0,
-	[() => InstanceIpv6AddressRequest$, { [_xN$1]: _IIA }]
-];
-var InstanceIpv6PrefixList = [
-	1,
-	n0$3,
-	_IIPLn,
-	0,
-	[() => InstanceIpv6Prefix$, { [_xN$1]: _it }]
-];
-var InstanceList = [
-	1,
-	n0$3,
-	_ILns,
-	0,
-	[() => Instance$, { [_xN$1]: _it }]
-];
-var InstanceNetworkInterfaceList = [
-	1,
-	n0$3,
-	_INIL,
-	0,
-	[() => InstanceNetworkInterface$, { [_xN$1]: _it }]
-];
-var InstanceNetworkInterfaceSpecificationList = [
-	1,
-	n0$3,
-	_INISL,
-	0,
-	[() => InstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
-];
-var InstancePrivateIpAddressList = [
-	1,
-	n0$3,
-	_IPIAL,
-	0,
-	[() => InstancePrivateIpAddress$, { [_xN$1]: _it }]
-];
-var InstanceSecondaryInterfaceList = [
-	1,
-	n0$3,
-	_ISIL,
-	0,
-	[() => InstanceSecondaryInterface$, { [_xN$1]: _it }]
-];
-var InstanceSecondaryInterfacePrivateIpAddressList = [
-	1,
-	n0$3,
-	_ISIPIAL,
-	0,
-	[() => InstanceSecondaryInterfacePrivateIpAddress$, { [_xN$1]: _it }]
-];
-var InstanceSecondaryInterfacePrivateIpAddressListRequest = [
-	1,
-	n0$3,
-	_ISIPIALR,
-	0,
-	[() => InstanceSecondaryInterfacePrivateIpAddressRequest$, { [_xN$1]: _it }]
-];
-var InstanceSecondaryInterfaceSpecificationListRequest = [
-	1,
-	n0$3,
-	_ISISLR,
-	0,
-	[() => InstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _it }]
-];
-var InstanceStateChangeList = [
-	1,
-	n0$3,
-	_ISCL,
-	0,
-	[() => InstanceStateChange$, { [_xN$1]: _it }]
-];
-var InstanceStatusDetailsList = [
-	1,
-	n0$3,
-	_ISDL,
-	0,
-	[() => InstanceStatusDetails$, { [_xN$1]: _it }]
-];
-var InstanceStatusEventList = [
-	1,
-	n0$3,
-	_ISEL,
-	0,
-	[() => InstanceStatusEvent$, { [_xN$1]: _it }]
-];
-var InstanceStatusList = [
-	1,
-	n0$3,
-	_ISLn,
-	0,
-	[() => InstanceStatus$, { [_xN$1]: _it }]
-];
-var InstanceTypeInfoList = [
-	1,
-	n0$3,
-	_ITILn,
-	0,
-	[() => InstanceTypeInfo$, { [_xN$1]: _it }]
-];
-var InstanceTypeOfferingsList = [
-	1,
-	n0$3,
-	_ITOL,
-	0,
-	[() => InstanceTypeOffering$, { [_xN$1]: _it }]
-];
-var IpPermissionList = [
-	1,
-	n0$3,
-	_IPLp,
-	0,
-	[() => IpPermission$, { [_xN$1]: _it }]
-];
-var IpRangeList = [
-	1,
-	n0$3,
-	_IRLp,
-	0,
-	[() => IpRange$, { [_xN$1]: _it }]
-];
-var Ipv4PrefixList = [
-	1,
-	n0$3,
-	_IPLpvr,
-	0,
-	[() => Ipv4PrefixSpecificationRequest$, { [_xN$1]: _it }]
-];
-var Ipv4PrefixListResponse = [
-	1,
-	n0$3,
-	_IPLRpv,
-	0,
-	[() => Ipv4PrefixSpecificationResponse$, { [_xN$1]: _it }]
-];
-var Ipv6PrefixList = [
-	1,
-	n0$3,
-	_IPLpvref,
-	0,
-	[() => Ipv6PrefixSpecificationRequest$, { [_xN$1]: _it }]
-];
-var Ipv6PrefixListResponse = [
-	1,
-	n0$3,
-	_IPLRpvr,
-	0,
-	[() => Ipv6PrefixSpecificationResponse$, { [_xN$1]: _it }]
-];
-var Ipv6RangeList = [
-	1,
-	n0$3,
-	_IRLpv,
-	0,
-	[() => Ipv6Range$, { [_xN$1]: _it }]
-];
-var LaunchPermissionList = [
-	1,
-	n0$3,
-	_LPL,
-	0,
-	[() => LaunchPermission$, { [_xN$1]: _it }]
-];
-var LaunchTemplateBlockDeviceMappingList = [
-	1,
-	n0$3,
-	_LTBDML,
-	0,
-	[() => LaunchTemplateBlockDeviceMapping$, { [_xN$1]: _it }]
-];
-var LaunchTemplateBlockDeviceMappingRequestList = [
-	1,
-	n0$3,
-	_LTBDMRL,
-	0,
-	[() => LaunchTemplateBlockDeviceMappingRequest$, { [_xN$1]: _BDM }]
-];
-var LaunchTemplateElasticInferenceAcceleratorList = [
-	1,
-	n0$3,
-	_LTEIAL,
-	0,
-	[() => LaunchTemplateElasticInferenceAccelerator$, { [_xN$1]: _it }]
-];
-var LaunchTemplateElasticInferenceAcceleratorResponseList = [
-	1,
-	n0$3,
-	_LTEIARL,
-	0,
-	[() => LaunchTemplateElasticInferenceAcceleratorResponse$, { [_xN$1]: _it }]
-];
-var LaunchTemplateInstanceNetworkInterfaceSpecificationList = [
-	1,
-	n0$3,
-	_LTINISL,
-	0,
-	[() => LaunchTemplateInstanceNetworkInterfaceSpecification$, { [_xN$1]: _it }]
-];
-var LaunchTemplateInstanceNetworkInterfaceSpecificationRequestList = [
-	1,
-	n0$3,
-	_LTINISRL,
-	0,
-	[() => LaunchTemplateInstanceNetworkInterfaceSpecificationRequest$, { [_xN$1]: _INIS }]
-];
-var LaunchTemplateInstanceSecondaryInterfaceSpecificationList = [
-	1,
-	n0$3,
-	_LTISISL,
-	0,
-	[() => LaunchTemplateInstanceSecondaryInterfaceSpecification$, { [_xN$1]: _it }]
-];
-var LaunchTemplateInstanceSecondaryInterfaceSpecificationRequestList = [
-	1,
-	n0$3,
-	_LTISISRL,
-	0,
-	[() => LaunchTemplateInstanceSecondaryInterfaceSpecificationRequest$, { [_xN$1]: _ISIS }]
-];
-var LaunchTemplateLicenseList = [
-	1,
-	n0$3,
-	_LTLL,
-	0,
-	[() => LaunchTemplateLicenseConfiguration$, { [_xN$1]: _it }]
-];
-var LaunchTemplateLicenseSpecificationListRequest = [
-	1,
-	n0$3,
-	_LTLSLR,
-	0,
-	[() => LaunchTemplateLicenseConfigurationRequest$, { [_xN$1]: _it }]
-];
-var LaunchTemplateTagSpecificationList = [
-	1,
-	n0$3,
-	_LTTSL,
-	0,
-	[() => LaunchTemplateTagSpecification$, { [_xN$1]: _it }]
-];
-var LaunchTemplateTagSpecificationRequestList = [
-	1,
-	n0$3,
-	_LTTSRL,
-	0,
-	[() => LaunchTemplateTagSpecificationRequest$, { [_xN$1]: _LTTSR }]
-];
-var LaunchTemplateVersionSet = [
-	1,
-	n0$3,
-	_LTVS,
-	0,
-	[() => LaunchTemplateVersion$, { [_xN$1]: _it }]
-];
-var LicenseList = [
-	1,
-	n0$3,
-	_LL,
-	0,
-	[() => LicenseConfiguration$, { [_xN$1]: _it }]
-];
-var LicenseSpecificationListRequest = [
-	1,
-	n0$3,
-	_LSLR,
-	0,
-	[() => LicenseConfigurationRequest$, { [_xN$1]: _it }]
-];
-var LocalStorageTypeSet = [
-	1,
-	n0$3,
-	_LSTS,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var LockedSnapshotsInfoList = [
-	1,
-	n0$3,
-	_LSIL,
-	0,
-	[() => LockedSnapshotsInfo$, { [_xN$1]: _it }]
-];
-var MarketplaceProductCodeList = [
-	1,
-	n0$3,
-	_MPCL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var MediaDeviceInfoList = [
-	1,
-	n0$3,
-	_MDIL,
-	0,
-	[() => MediaDeviceInfo$, { [_xN$1]: _it }]
-];
-var MetricCategoryIdList = [
-	1,
-	n0$3,
-	_MCIL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var NetworkCardInfoList = [
-	1,
-	n0$3,
-	_NCIL,
-	0,
-	[() => NetworkCardInfo$, { [_xN$1]: _it }]
-];
-var NetworkCardInterfaceTypeList = [
-	1,
-	n0$3,
-	_NCITL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var NeuronDeviceInfoList = [
-	1,
-	n0$3,
-	_NDIL,
-	0,
-	[() => NeuronDeviceInfo$, { [_xN$1]: _it }]
-];
-var NitroTpmSupportedVersionsList = [
-	1,
-	n0$3,
-	_NTSVL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var OrganizationalUnitArnStringList = [
-	1,
-	n0$3,
-	_OUASL,
-	0,
-	[0, { [_xN$1]: _OUA }]
-];
-var OrganizationArnStringList = [
-	1,
-	n0$3,
-	_OASL,
-	0,
-	[0, { [_xN$1]: _OArg }]
-];
-var OwnerStringList = [
-	1,
-	n0$3,
-	_OSL,
-	0,
-	[0, { [_xN$1]: _Own }]
-];
-var PerformanceFactorReferenceSet = [
-	1,
-	n0$3,
-	_PFRS,
-	0,
-	[() => PerformanceFactorReference$, { [_xN$1]: _it }]
-];
-var PerformanceFactorReferenceSetRequest = [
-	1,
-	n0$3,
-	_PFRSR,
-	0,
-	[() => PerformanceFactorReferenceRequest$, { [_xN$1]: _it }]
-];
-var PlacementGroupStrategyList = [
-	1,
-	n0$3,
-	_PGSL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var PrefixListIdList = [
-	1,
-	n0$3,
-	_PLIL,
-	0,
-	[() => PrefixListId$, { [_xN$1]: _it }]
-];
-var PrivateIpAddressSpecificationList = [
-	1,
-	n0$3,
-	_PIASL,
-	0,
-	[() => PrivateIpAddressSpecification$, { [_xN$1]: _it }]
-];
-var ProductCodeList = [
-	1,
-	n0$3,
-	_PCLr,
-	0,
-	[() => ProductCode$, { [_xN$1]: _it }]
-];
-var ProductCodeStringList = [
-	1,
-	n0$3,
-	_PCSL,
-	0,
-	[0, { [_xN$1]: _PCr }]
-];
-var RegionGeographyList = [
-	1,
-	n0$3,
-	_RGL,
-	0,
-	[() => RegionGeography$, { [_xN$1]: _it }]
-];
-var RegionList = [
-	1,
-	n0$3,
-	_RL,
-	0,
-	[() => Region$, { [_xN$1]: _it }]
-];
-var RegionNameStringList = [
-	1,
-	n0$3,
-	_RNSL,
-	0,
-	[0, { [_xN$1]: _RN$1 }]
-];
-var ReservationList = [
-	1,
-	n0$3,
-	_RLe,
-	0,
-	[() => Reservation$, { [_xN$1]: _it }]
-];
-var ResourceTypeOptionList = [
-	1,
-	n0$3,
-	_RTOL,
-	0,
-	[() => ResourceTypeOption$, 0]
-];
-var ResourceTypeRequestList = [
-	1,
-	n0$3,
-	_RTRL,
-	0,
-	[() => ResourceTypeRequest$, 0]
-];
-var RootDeviceTypeList = [
-	1,
-	n0$3,
-	_RDTL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var SecondaryInterfacePrivateIpAddressSpecificationList = [
-	1,
-	n0$3,
-	_SIPIASL,
-	0,
-	[() => SecondaryInterfacePrivateIpAddressSpecification$, { [_xN$1]: _it }]
-];
-var SecondaryInterfacePrivateIpAddressSpecificationListRequest = [
-	1,
-	n0$3,
-	_SIPIASLR,
-	0,
-	[() => SecondaryInterfacePrivateIpAddressSpecificationRequest$, { [_xN$1]: _SIPIAS }]
-];
-var SecurityGroupIdStringList = [
-	1,
-	n0$3,
-	_SGISL,
-	0,
-	[0, { [_xN$1]: _SGI }]
-];
-var SecurityGroupList = [
-	1,
-	n0$3,
-	_SGL,
-	0,
-	[() => SecurityGroup$, { [_xN$1]: _it }]
-];
-var SecurityGroupStringList = [
-	1,
-	n0$3,
-	_SGSL,
-	0,
-	[0, { [_xN$1]: _SGec }]
-];
-var SnapshotIdStringList = [
-	1,
-	n0$3,
-	_SISL,
-	0,
-	[0, { [_xN$1]: _SIn }]
-];
-var SnapshotList = [
-	1,
-	n0$3,
-	_SLn,
-	0,
-	[() => Snapshot$, { [_xN$1]: _it }]
-];
-var SubnetIdStringList = [
-	1,
-	n0$3,
-	_SISLu,
-	0,
-	[0, { [_xN$1]: _SIu }]
-];
-var SubnetIpv6CidrBlockAssociationSet = [
-	1,
-	n0$3,
-	_SICBAS,
-	0,
-	[() => SubnetIpv6CidrBlockAssociation$, { [_xN$1]: _it }]
-];
-var SubnetList = [
-	1,
-	n0$3,
-	_SLu,
-	0,
-	[() => Subnet$, { [_xN$1]: _it }]
-];
-var SupportedAdditionalProcessorFeatureList = [
-	1,
-	n0$3,
-	_SAPFL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var SupportedInstanceTypeRequestSet = [
-	1,
-	n0$3,
-	_SITRSu,
-	0,
-	[0, { [_xN$1]: _It }]
-];
-var SupportedInstanceTypeSet = [
-	1,
-	n0$3,
-	_SITS,
-	0,
-	[() => InstanceTypeItem$, { [_xN$1]: _it }]
-];
-var TagList$1 = [
-	1,
-	n0$3,
-	_TL,
-	0,
-	[() => Tag$$2, { [_xN$1]: _it }]
-];
-var TagSpecificationList = [
-	1,
-	n0$3,
-	_TSL,
-	0,
-	[() => TagSpecification$, { [_xN$1]: _it }]
-];
-var ThreadsPerCoreList = [
-	1,
-	n0$3,
-	_TPCL,
-	0,
-	[1, { [_xN$1]: _it }]
-];
-var UnsupportedInstanceTypeRequestSet = [
-	1,
-	n0$3,
-	_UITRS,
-	0,
-	[0, { [_xN$1]: _It }]
-];
-var UnsupportedInstanceTypeSet = [
-	1,
-	n0$3,
-	_UITS,
-	0,
-	[() => InstanceTypeItem$, { [_xN$1]: _it }]
-];
-var UsageClassTypeList = [
-	1,
-	n0$3,
-	_UCTL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var UserGroupStringList = [
-	1,
-	n0$3,
-	_UGSL,
-	0,
-	[0, { [_xN$1]: _UGs }]
-];
-var UserIdGroupPairList = [
-	1,
-	n0$3,
-	_UIGPL,
-	0,
-	[() => UserIdGroupPair$, { [_xN$1]: _it }]
-];
-var UserIdList = [
-	1,
-	n0$3,
-	_UILs,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var UserIdStringList = [
-	1,
-	n0$3,
-	_UISL,
-	0,
-	[0, { [_xN$1]: _UI }]
-];
-var ValueStringList = [
-	1,
-	n0$3,
-	_VSL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var VersionStringList = [
-	1,
-	n0$3,
-	_VSLe,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var VirtualizationTypeList = [
-	1,
-	n0$3,
-	_VTLi,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var VolumeAttachmentList = [
-	1,
-	n0$3,
-	_VALo,
-	0,
-	[() => VolumeAttachment$, { [_xN$1]: _it }]
-];
-var VolumeIdStringList = [
-	1,
-	n0$3,
-	_VISL,
-	0,
-	[0, { [_xN$1]: _VIo }]
-];
-var VolumeList = [
-	1,
-	n0$3,
-	_VLo,
-	0,
-	[() => Volume$, { [_xN$1]: _it }]
-];
-var WorkloadsList = [
-	1,
-	n0$3,
-	_WL,
-	0,
-	[0, { [_xN$1]: _it }]
-];
-var ZoneIdStringList = [
-	1,
-	n0$3,
-	_ZISL,
-	0,
-	[0, { [_xN$1]: _ZI }]
-];
-var ZoneNameStringList = [
-	1,
-	n0$3,
-	_ZNSL,
-	0,
-	[0, { [_xN$1]: _ZN }]
-];
-var CopyImage$ = [
-	9,
-	n0$3,
-	_CIopy,
-	0,
-	() => CopyImageRequest$,
-	() => CopyImageResult$
-];
-var CopySnapshot$ = [
-	9,
-	n0$3,
-	_CSop,
-	0,
-	() => CopySnapshotRequest$,
-	() => CopySnapshotResult$
-];
-var CreateImage$ = [
-	9,
-	n0$3,
-	_CIr,
-	0,
-	() => CreateImageRequest$,
-	() => CreateImageResult$
-];
-var CreateImageUsageReport$ = [
-	9,
-	n0$3,
-	_CIUR,
-	0,
-	() => CreateImageUsageReportRequest$,
-	() => CreateImageUsageReportResult$
-];
-var CreateLaunchTemplateVersion$ = [
-	9,
-	n0$3,
-	_CLTV,
-	0,
-	() => CreateLaunchTemplateVersionRequest$,
-	() => CreateLaunchTemplateVersionResult$
-];
-var CreateTags$ = [
-	9,
-	n0$3,
-	_CTreat,
-	0,
-	() => CreateTagsRequest$,
-	() => __Unit$1
-];
-var DeleteImageUsageReport$ = [
-	9,
-	n0$3,
-	_DIUR,
-	0,
-	() => DeleteImageUsageReportRequest$,
-	() => DeleteImageUsageReportResult$
-];
-var DeleteLaunchTemplateVersions$ = [
-	9,
-	n0$3,
-	_DLTV,
-	0,
-	() => DeleteLaunchTemplateVersionsRequest$,
-	() => DeleteLaunchTemplateVersionsResult$
-];
-var DeleteSnapshot$ = [
-	9,
-	n0$3,
-	_DSele,
-	0,
-	() => DeleteSnapshotRequest$,
-	() => __Unit$1
-];
-var DeleteTags$ = [
-	9,
-	n0$3,
-	_DTelet,
-	0,
-	() => DeleteTagsRequest$,
-	() => __Unit$1
-];
-var DeregisterImage$ = [
-	9,
-	n0$3,
-	_DIer,
-	0,
-	() => DeregisterImageRequest$,
-	() => DeregisterImageResult$
-];
-var DescribeAvailabilityZones$ = [
-	9,
-	n0$3,
-	_DAZe,
-	0,
-	() => DescribeAvailabilityZonesRequest$,
-	() => DescribeAvailabilityZonesResult$
-];
-var DescribeFastSnapshotRestores$ = [
-	9,
-	n0$3,
-	_DFSR,
-	0,
-	() => DescribeFastSnapshotRestoresRequest$,
-	() => DescribeFastSnapshotRestoresResult$
-];
-var DescribeImageAttribute$ = [
-	9,
-	n0$3,
-	_DIA,
-	0,
-	() => DescribeImageAttributeRequest$,
-	() => ImageAttribute$
-];
-var DescribeImageReferences$ = [
-	9,
-	n0$3,
-	_DIRescribem,
-	0,
-	() => DescribeImageReferencesRequest$,
-	() => DescribeImageReferencesResult$
-];
-var DescribeImages$ = [
-	9,
-	n0$3,
-	_DIes,
-	0,
-	() => DescribeImagesRequest$,
-	() => DescribeImagesResult$
-];
-var DescribeImageUsageReportEntries$ = [
-	9,
-	n0$3,
-	_DIURE,
-	0,
-	() => DescribeImageUsageReportEntriesRequest$,
-	() => DescribeImageUsageReportEntriesResult$
-];
-var DescribeImageUsageReports$ = [
-	9,
-	n0$3,
-	_DIURe,
-	0,
-	() => DescribeImageUsageReportsRequest$,
-	() => DescribeImageUsageReportsResult$
-];
-var DescribeInstances$ = [
-	9,
-	n0$3,
-	_DIesc,
-	0,
-	() => DescribeInstancesRequest$,
-	() => DescribeInstancesResult$
-];
-var DescribeInstanceStatus$ = [
-	9,
-	n0$3,
-	_DISes,
-	0,
-	() => DescribeInstanceStatusRequest$,
-	() => DescribeInstanceStatusResult$
-];
-var DescribeInstanceTypeOfferings$ = [
-	9,
-	n0$3,
-	_DITO,
-	0,
-	() => DescribeInstanceTypeOfferingsRequest$,
-	() => DescribeInstanceTypeOfferingsResult$
-];
-var DescribeInstanceTypes$ = [
-	9,
-	n0$3,
-	_DITe,
-	0,
-	() => DescribeInstanceTypesRequest$,
-	() => DescribeInstanceTypesResult$
-];
-var DescribeLaunchTemplateVersions$ = [
-	9,
-	n0$3,
-	_DLTVe,
-	0,
-	() => DescribeLaunchTemplateVersionsRequest$,
-	() => DescribeLaunchTemplateVersionsResult$
-];
-var DescribeLockedSnapshots$ = [
-	9,
-	n0$3,
-	_DLSe,
-	0,
-	() => DescribeLockedSnapshotsRequest$,
-	() => DescribeLockedSnapshotsResult$
-];
-var DescribeRegions$ = [
-	9,
-	n0$3,
-	_DRes,
-	0,
-	() => DescribeRegionsRequest$,
-	() => DescribeRegionsResult$
-];
-var DescribeSecurityGroups$ = [
-	9,
-	n0$3,
-	_DSGe,
-	0,
-	() => DescribeSecurityGroupsRequest$,
-	() => DescribeSecurityGroupsResult$
-];
-var DescribeSnapshotAttribute$ = [
-	9,
-	n0$3,
-	_DSAe,
-	0,
-	() => DescribeSnapshotAttributeRequest$,
-	() => DescribeSnapshotAttributeResult$
-];
-var DescribeSnapshots$ = [
-	9,
-	n0$3,
-	_DSes,
-	0,
-	() => DescribeSnapshotsRequest$,
-	() => DescribeSnapshotsResult$
-];
-var DescribeSubnets$ = [
-	9,
-	n0$3,
-	_DSesc,
-	0,
-	() => DescribeSubnetsRequest$,
-	() => DescribeSubnetsResult$
-];
-var DescribeVolumes$ = [
-	9,
-	n0$3,
-	_DVes,
-	0,
-	() => DescribeVolumesRequest$,
-	() => DescribeVolumesResult$
-];
-var DisableImage$ = [
-	9,
-	n0$3,
-	_DIisa,
-	0,
-	() => DisableImageRequest$,
-	() => DisableImageResult$
-];
-var DisableImageDeprecation$ = [
-	9,
-	n0$3,
-	_DIDis,
-	0,
-	() => DisableImageDeprecationRequest$,
-	() => DisableImageDeprecationResult$
-];
-var DisableImageDeregistrationProtection$ = [
-	9,
-	n0$3,
-	_DIDP,
-	0,
-	() => DisableImageDeregistrationProtectionRequest$,
-	() => DisableImageDeregistrationProtectionResult$
-];
-var EnableFastSnapshotRestores$ = [
-	9,
-	n0$3,
-	_EFSR,
-	0,
-	() => EnableFastSnapshotRestoresRequest$,
-	() => EnableFastSnapshotRestoresResult$
-];
-var EnableImage$ = [
-	9,
-	n0$3,
-	_EIna,
-	0,
-	() => EnableImageRequest$,
-	() => EnableImageResult$
-];
-var EnableImageDeprecation$ = [
-	9,
-	n0$3,
-	_EID,
-	0,
-	() => EnableImageDeprecationRequest$,
-	() => EnableImageDeprecationResult$
-];
-var EnableImageDeregistrationProtection$ = [
-	9,
-	n0$3,
-	_EIDP,
-	0,
-	() => EnableImageDeregistrationProtectionRequest$,
-	() => EnableImageDeregistrationProtectionResult$
-];
-var GetAllowedImagesSettings$ = [
-	9,
-	n0$3,
-	_GAIS,
-	0,
-	() => GetAllowedImagesSettingsRequest$,
-	() => GetAllowedImagesSettingsResult$
-];
-var GetConsoleOutput$ = [
-	9,
-	n0$3,
-	_GCO,
-	0,
-	() => GetConsoleOutputRequest$,
-	() => GetConsoleOutputResult$
-];
-var GetConsoleScreenshot$ = [
-	9,
-	n0$3,
-	_GCS,
-	0,
-	() => GetConsoleScreenshotRequest$,
-	() => GetConsoleScreenshotResult$
-];
-var GetEbsDefaultKmsKeyId$ = [
-	9,
-	n0$3,
-	_GEDKKI,
-	0,
-	() => GetEbsDefaultKmsKeyIdRequest$,
-	() => GetEbsDefaultKmsKeyIdResult$
-];
-var GetEbsEncryptionByDefault$ = [
-	9,
-	n0$3,
-	_GEEBD,
-	0,
-	() => GetEbsEncryptionByDefaultRequest$,
-	() => GetEbsEncryptionByDefaultResult$
-];
-var GetImageAncestry$ = [
-	9,
-	n0$3,
-	_GIAe,
-	0,
-	() => GetImageAncestryRequest$,
-	() => GetImageAncestryResult$
-];
-var GetImageFindings$ = [
-	9,
-	n0$3,
-	_GIF,
-	0,
-	() => GetImageFindingsRequest$,
-	() => GetImageFindingsResult$
-];
-var ListImagesInRecycleBin$ = [
-	9,
-	n0$3,
-	_LIIRB,
-	0,
-	() => ListImagesInRecycleBinRequest$,
-	() => ListImagesInRecycleBinResult$
-];
-var ModifyImageAttribute$ = [
-	9,
-	n0$3,
-	_MIA,
-	0,
-	() => ModifyImageAttributeRequest$,
-	() => __Unit$1
-];
-var ModifyLaunchTemplate$ = [
-	9,
-	n0$3,
-	_MLT,
-	0,
-	() => ModifyLaunchTemplateRequest$,
-	() => ModifyLaunchTemplateResult$
-];
-var ModifySnapshotAttribute$ = [
-	9,
-	n0$3,
-	_MSA,
-	0,
-	() => ModifySnapshotAttributeRequest$,
-	() => __Unit$1
-];
-var RegisterImage$ = [
-	9,
-	n0$3,
-	_RIegi,
-	0,
-	() => RegisterImageRequest$,
-	() => RegisterImageResult$
-];
-var ReplaceImageInstanceTypeSpecification$ = [
-	9,
-	n0$3,
-	_RIITS,
-	0,
-	() => ReplaceImageInstanceTypeSpecificationRequest$,
-	() => ReplaceImageInstanceTypeSpecificationResult$
-];
-var RestoreImageFromRecycleBin$ = [
-	9,
-	n0$3,
-	_RIFRB,
-	0,
-	() => RestoreImageFromRecycleBinRequest$,
-	() => RestoreImageFromRecycleBinResult$
-];
-var RunInstances$ = [
-	9,
-	n0$3,
-	_RIu,
-	0,
-	() => RunInstancesRequest$,
-	() => Reservation$
-];
-var TerminateInstances$ = [
-	9,
-	n0$3,
-	_TI,
-	0,
-	() => TerminateInstancesRequest$,
-	() => TerminateInstancesResult$
-];
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.shared.js
-const getRuntimeConfig$7 = (config) => {
-	return {
-		apiVersion: "2016-11-15",
-		base64Decoder: config?.base64Decoder ?? fromBase64,
-		base64Encoder: config?.base64Encoder ?? toBase64$1,
-		disableHostPrefix: config?.disableHostPrefix ?? false,
-		endpointProvider: config?.endpointProvider ?? defaultEndpointResolver$3,
-		extensions: config?.extensions ?? [],
-		httpAuthSchemeProvider: config?.httpAuthSchemeProvider ?? defaultEC2HttpAuthSchemeProvider,
-		httpAuthSchemes: config?.httpAuthSchemes ?? [{
-			schemeId: "aws.auth#sigv4",
-			identityProvider: (ipc) => ipc.getIdentityProvider("aws.auth#sigv4"),
-			signer: new AwsSdkSigV4Signer()
-		}],
-		logger: config?.logger ?? new NoOpLogger(),
-		protocol: config?.protocol ?? AwsEc2QueryProtocol,
-		protocolSettings: config?.protocolSettings ?? {
-			defaultNamespace: "com.amazonaws.ec2",
-			errorTypeRegistries: errorTypeRegistries$3,
-			xmlNamespace: "http://ec2.amazonaws.com/doc/2016-11-15",
-			version: "2016-11-15",
-			serviceTarget: "AmazonEC2"
-		},
-		serviceId: config?.serviceId ?? "EC2",
-		sha256: config?.sha256 ?? Sha256Node,
-		urlParser: config?.urlParser ?? parseUrl,
-		utf8Decoder: config?.utf8Decoder ?? fromUtf8$1,
-		utf8Encoder: config?.utf8Encoder ?? toUtf8$1
-	};
-};
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeConfig.js
 const getRuntimeConfig$6 = (config) => {
 	emitWarningIfUnsupportedVersion(process.version);
 	const defaultsMode = resolveDefaultsModeConfig(config);
@@ -25241,7 +26196,7 @@ const getRuntimeConfig$6 = (config) => {
 		defaultSocketTimeout: getDefaultSocketTimeout(config?.requestHandler, 9e5),
 		defaultUserAgentProvider: config?.defaultUserAgentProvider ?? createDefaultUserAgentProvider({
 			serviceId: clientSharedValues.serviceId,
-			clientVersion: version$4
+			clientVersion: version$3
 		}),
 		maxAttempts: config?.maxAttempts ?? loadConfig(NODE_MAX_ATTEMPT_CONFIG_OPTIONS, config),
 		region: config?.region ?? loadConfig(NODE_REGION_CONFIG_OPTIONS, {
@@ -25259,7 +26214,7 @@ const getRuntimeConfig$6 = (config) => {
 		userAgentAppId: config?.userAgentAppId ?? loadConfig(NODE_APP_ID_CONFIG_OPTIONS, loaderConfig)
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/auth/httpAuthExtensionConfiguration.js
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/auth/httpAuthExtensionConfiguration.js
 const getHttpAuthExtensionConfiguration$3 = (runtimeConfig) => {
 	const _httpAuthSchemes = runtimeConfig.httpAuthSchemes;
 	let _httpAuthSchemeProvider = runtimeConfig.httpAuthSchemeProvider;
@@ -25294,14 +26249,14 @@ const resolveHttpAuthRuntimeConfig$3 = (config) => {
 		credentials: config.credentials()
 	};
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/runtimeExtensions.js
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/runtimeExtensions.js
 const resolveRuntimeExtensions$3 = (runtimeConfig, extensions) => {
 	const extensionConfiguration = Object.assign(getAwsRegionExtensionConfiguration(runtimeConfig), getDefaultExtensionConfiguration(runtimeConfig), getHttpHandlerExtensionConfiguration(runtimeConfig), getHttpAuthExtensionConfiguration$3(runtimeConfig));
 	extensions.forEach((extension) => extension.configure(extensionConfiguration));
 	return Object.assign(runtimeConfig, resolveAwsRegionExtensionConfiguration(extensionConfiguration), resolveDefaultRuntimeConfig(extensionConfiguration), resolveHttpHandlerRuntimeConfig(extensionConfiguration), resolveHttpAuthRuntimeConfig$3(extensionConfiguration));
 };
-// node_modules/@aws-sdk/client-ec2/dist-es/EC2Client.js
-var EC2Client = class extends Client {
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/AutoScalingClient.js
+var AutoScalingClient = class extends Client {
 	config;
 	constructor(...[configuration]) {
 		const _config_0 = getRuntimeConfig$6(configuration || {});
@@ -25322,7 +26277,7 @@ var EC2Client = class extends Client {
 		this.middlewareStack.use(getLoggerPlugin(this.config));
 		this.middlewareStack.use(getRecursionDetectionPlugin(this.config));
 		this.middlewareStack.use(getHttpAuthSchemeEndpointRuleSetPlugin(this.config, {
-			httpAuthSchemeParametersProvider: defaultEC2HttpAuthSchemeParametersProvider,
+			httpAuthSchemeParametersProvider: defaultAutoScalingHttpAuthSchemeParametersProvider,
 			identityProviderConfigProvider: async (config) => new DefaultIdentityProviderConfig({ "aws.auth#sigv4": config.credentials })
 		}));
 		this.middlewareStack.use(getHttpSigningPlugin(this.config));
@@ -25331,212 +26286,14 @@ var EC2Client = class extends Client {
 		super.destroy();
 	}
 };
-// node_modules/@aws-sdk/core/dist-es/submodules/util/util-format-url/format-url.js
-function formatUrl(request) {
-	const { port, query } = request;
-	let { protocol, path, hostname } = request;
-	if (protocol && protocol.slice(-1) !== ":") protocol += ":";
-	if (port) hostname += `:${port}`;
-	if (path && path.charAt(0) !== "/") path = `/${path}`;
-	let queryString = query ? buildQueryString(query) : "";
-	if (queryString && queryString[0] !== "?") queryString = `?${queryString}`;
-	let auth = "";
-	if (request.username != null || request.password != null) auth = `${request.username ?? ""}:${request.password ?? ""}@`;
-	let fragment = "";
-	if (request.fragment) fragment = `#${request.fragment}`;
-	return `${protocol}//${auth}${hostname}${path}${queryString}${fragment}`;
-}
-// node_modules/@aws-sdk/middleware-sdk-ec2/dist-es/index.js
-const version$3 = "2016-11-15";
-function copySnapshotPresignedUrlMiddleware(options) {
-	return (next, context) => async (args) => {
-		const { input } = args;
-		if (!input.PresignedUrl) {
-			const destinationRegion = await options.region();
-			const endpoint = await getEndpointFromInstructions(input, { getEndpointParameterInstructions() {
-				return {
-					UseFIPS: {
-						type: "builtInParams",
-						name: "useFipsEndpoint"
-					},
-					Endpoint: {
-						type: "builtInParams",
-						name: "endpoint"
-					},
-					Region: {
-						type: "builtInParams",
-						name: "region"
-					},
-					UseDualStack: {
-						type: "builtInParams",
-						name: "useDualstackEndpoint"
-					}
-				};
-			} }, {
-				...options,
-				region: input.SourceRegion
-			});
-			const resolvedEndpoint = typeof options.endpoint === "function" ? await options.endpoint() : toEndpointV1(endpoint);
-			const requestToSign = new HttpRequest({
-				...resolvedEndpoint,
-				protocol: "https",
-				headers: { host: resolvedEndpoint.hostname },
-				query: {
-					...Object.entries(input).reduce((acc, [k, v]) => {
-						acc[k] = String(v ?? "");
-						return acc;
-					}, {}),
-					Action: "CopySnapshot",
-					Version: version$3,
-					DestinationRegion: destinationRegion
-				}
-			});
-			const presignedRequest = await new SignatureV4({
-				credentials: options.credentials,
-				region: input.SourceRegion,
-				service: "ec2",
-				sha256: options.sha256,
-				uriEscapePath: options.signingEscapePath
-			}).presign(requestToSign, { expiresIn: 3600 });
-			args = {
-				...args,
-				input: {
-					...args.input,
-					DestinationRegion: destinationRegion,
-					PresignedUrl: formatUrl(presignedRequest)
-				}
-			};
-			if (HttpRequest.isInstance(args.request)) {
-				const { request } = args;
-				if (!(request.body ?? "").includes("DestinationRegion=")) request.body += `&DestinationRegion=${destinationRegion}`;
-				if (!(request.body ?? "").includes("PresignedUrl=")) request.body += `&PresignedUrl=${extendedEncodeURIComponent(args.input.PresignedUrl)}`;
-			}
-		}
-		return next(args);
-	};
-}
-const copySnapshotPresignedUrlMiddlewareOptions = {
-	step: "serialize",
-	tags: ["CROSS_REGION_PRESIGNED_URL"],
-	name: "crossRegionPresignedUrlMiddleware",
-	override: true,
-	relation: "after",
-	toMiddleware: "endpointV2Middleware"
-};
-const getCopySnapshotPresignedUrlPlugin = (config) => ({ applyToStack: (clientStack) => {
-	clientStack.add(copySnapshotPresignedUrlMiddleware(config), copySnapshotPresignedUrlMiddlewareOptions);
-} });
-// node_modules/@aws-sdk/client-ec2/dist-es/commandBuilder.js
-const command$3 = makeBuilder(commonParams$3, "AmazonEC2", "EC2Client", getEndpointPlugin);
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/commandBuilder.js
+const command$3 = makeBuilder(commonParams$3, "AutoScaling_2011_01_01", "AutoScalingClient", getEndpointPlugin);
 const _ep0$3 = {};
 const _mw0$3 = (Command, cs, config, o) => [];
-const _mw1 = (Command, cs, config, o) => [getCopySnapshotPresignedUrlPlugin(config)];
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopyImageCommand.js
-var CopyImageCommand = class extends command$3(_ep0$3, _mw0$3, "CopyImage", CopyImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CopySnapshotCommand.js
-var CopySnapshotCommand = class extends command$3(_ep0$3, _mw1, "CopySnapshot", CopySnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageCommand.js
-var CreateImageCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImage", CreateImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateImageUsageReportCommand.js
-var CreateImageUsageReportCommand = class extends command$3(_ep0$3, _mw0$3, "CreateImageUsageReport", CreateImageUsageReport$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateLaunchTemplateVersionCommand.js
-var CreateLaunchTemplateVersionCommand = class extends command$3(_ep0$3, _mw0$3, "CreateLaunchTemplateVersion", CreateLaunchTemplateVersion$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/CreateTagsCommand.js
-var CreateTagsCommand = class extends command$3(_ep0$3, _mw0$3, "CreateTags", CreateTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteImageUsageReportCommand.js
-var DeleteImageUsageReportCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteImageUsageReport", DeleteImageUsageReport$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteLaunchTemplateVersionsCommand.js
-var DeleteLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteLaunchTemplateVersions", DeleteLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteSnapshotCommand.js
-var DeleteSnapshotCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteSnapshot", DeleteSnapshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeleteTagsCommand.js
-var DeleteTagsCommand = class extends command$3(_ep0$3, _mw0$3, "DeleteTags", DeleteTags$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DeregisterImageCommand.js
-var DeregisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "DeregisterImage", DeregisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeAvailabilityZonesCommand.js
-var DescribeAvailabilityZonesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAvailabilityZones", DescribeAvailabilityZones$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeFastSnapshotRestoresCommand.js
-var DescribeFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeFastSnapshotRestores", DescribeFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageAttributeCommand.js
-var DescribeImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageAttribute", DescribeImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageReferencesCommand.js
-var DescribeImageReferencesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageReferences", DescribeImageReferences$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImagesCommand.js
-var DescribeImagesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImages", DescribeImages$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportEntriesCommand.js
-var DescribeImageUsageReportEntriesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageUsageReportEntries", DescribeImageUsageReportEntries$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeImageUsageReportsCommand.js
-var DescribeImageUsageReportsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeImageUsageReports", DescribeImageUsageReports$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstancesCommand.js
-var DescribeInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstances", DescribeInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceStatusCommand.js
-var DescribeInstanceStatusCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceStatus", DescribeInstanceStatus$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypeOfferingsCommand.js
-var DescribeInstanceTypeOfferingsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypeOfferings", DescribeInstanceTypeOfferings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeInstanceTypesCommand.js
-var DescribeInstanceTypesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeInstanceTypes", DescribeInstanceTypes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLaunchTemplateVersionsCommand.js
-var DescribeLaunchTemplateVersionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchTemplateVersions", DescribeLaunchTemplateVersions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeLockedSnapshotsCommand.js
-var DescribeLockedSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLockedSnapshots", DescribeLockedSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeRegionsCommand.js
-var DescribeRegionsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeRegions", DescribeRegions$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSecurityGroupsCommand.js
-var DescribeSecurityGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSecurityGroups", DescribeSecurityGroups$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotAttributeCommand.js
-var DescribeSnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshotAttribute", DescribeSnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSnapshotsCommand.js
-var DescribeSnapshotsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSnapshots", DescribeSnapshots$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeSubnetsCommand.js
-var DescribeSubnetsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeSubnets", DescribeSubnets$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DescribeVolumesCommand.js
-var DescribeVolumesCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeVolumes", DescribeVolumes$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageCommand.js
-var DisableImageCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImage", DisableImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeprecationCommand.js
-var DisableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImageDeprecation", DisableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/DisableImageDeregistrationProtectionCommand.js
-var DisableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "DisableImageDeregistrationProtection", DisableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableFastSnapshotRestoresCommand.js
-var EnableFastSnapshotRestoresCommand = class extends command$3(_ep0$3, _mw0$3, "EnableFastSnapshotRestores", EnableFastSnapshotRestores$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageCommand.js
-var EnableImageCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImage", EnableImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeprecationCommand.js
-var EnableImageDeprecationCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeprecation", EnableImageDeprecation$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/EnableImageDeregistrationProtectionCommand.js
-var EnableImageDeregistrationProtectionCommand = class extends command$3(_ep0$3, _mw0$3, "EnableImageDeregistrationProtection", EnableImageDeregistrationProtection$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetAllowedImagesSettingsCommand.js
-var GetAllowedImagesSettingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetAllowedImagesSettings", GetAllowedImagesSettings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleOutputCommand.js
-var GetConsoleOutputCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleOutput", GetConsoleOutput$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetConsoleScreenshotCommand.js
-var GetConsoleScreenshotCommand = class extends command$3(_ep0$3, _mw0$3, "GetConsoleScreenshot", GetConsoleScreenshot$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsDefaultKmsKeyIdCommand.js
-var GetEbsDefaultKmsKeyIdCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsDefaultKmsKeyId", GetEbsDefaultKmsKeyId$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetEbsEncryptionByDefaultCommand.js
-var GetEbsEncryptionByDefaultCommand = class extends command$3(_ep0$3, _mw0$3, "GetEbsEncryptionByDefault", GetEbsEncryptionByDefault$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageAncestryCommand.js
-var GetImageAncestryCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageAncestry", GetImageAncestry$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/GetImageFindingsCommand.js
-var GetImageFindingsCommand = class extends command$3(_ep0$3, _mw0$3, "GetImageFindings", GetImageFindings$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ListImagesInRecycleBinCommand.js
-var ListImagesInRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "ListImagesInRecycleBin", ListImagesInRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyImageAttributeCommand.js
-var ModifyImageAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyImageAttribute", ModifyImageAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifyLaunchTemplateCommand.js
-var ModifyLaunchTemplateCommand = class extends command$3(_ep0$3, _mw0$3, "ModifyLaunchTemplate", ModifyLaunchTemplate$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ModifySnapshotAttributeCommand.js
-var ModifySnapshotAttributeCommand = class extends command$3(_ep0$3, _mw0$3, "ModifySnapshotAttribute", ModifySnapshotAttribute$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RegisterImageCommand.js
-var RegisterImageCommand = class extends command$3(_ep0$3, _mw0$3, "RegisterImage", RegisterImage$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/ReplaceImageInstanceTypeSpecificationCommand.js
-var ReplaceImageInstanceTypeSpecificationCommand = class extends command$3(_ep0$3, _mw0$3, "ReplaceImageInstanceTypeSpecification", ReplaceImageInstanceTypeSpecification$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RestoreImageFromRecycleBinCommand.js
-var RestoreImageFromRecycleBinCommand = class extends command$3(_ep0$3, _mw0$3, "RestoreImageFromRecycleBin", RestoreImageFromRecycleBin$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/RunInstancesCommand.js
-var RunInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "RunInstances", RunInstances$) {};
-// node_modules/@aws-sdk/client-ec2/dist-es/commands/TerminateInstancesCommand.js
-var TerminateInstancesCommand = class extends command$3(_ep0$3, _mw0$3, "TerminateInstances", TerminateInstances$) {};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeAutoScalingGroupsCommand.js
+var DescribeAutoScalingGroupsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeAutoScalingGroups", DescribeAutoScalingGroups$) {};
+// node_modules/@aws-sdk/client-auto-scaling/dist-es/commands/DescribeLaunchConfigurationsCommand.js
+var DescribeLaunchConfigurationsCommand = class extends command$3(_ep0$3, _mw0$3, "DescribeLaunchConfigurations", DescribeLaunchConfigurations$) {};
 // node_modules/@aws-sdk/client-iam/dist-es/auth/httpAuthSchemeProvider.js
 const defaultIAMHttpAuthSchemeParametersProvider = async (config, context, input) => {
 	return {
@@ -35672,148 +36429,46 @@ function openAccounts(host, settings, findings) {
 		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)).at(region)
 	};
 }
-// src/aws/describe.ts
-const idsPerCall$1 = 200;
-async function describeSnapshots(place, ids) {
-	return byIds(ids, async (SnapshotIds) => {
-		const { Snapshots } = await place.ec2(new DescribeSnapshotsCommand({ SnapshotIds }));
-		return Snapshots ?? [];
-	});
+// src/observe/key.ts
+async function describeKey(place, id) {
+	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
+	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
+	return KeyMetadata;
 }
-async function lockedSnapshots(place, ids) {
-	return (await byIds(ids, async (SnapshotIds) => pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeLockedSnapshotsCommand({
-			SnapshotIds,
-			NextToken
-		}));
+async function resolveKey(place, { key, input }, findings) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
+	if (metadata === void 0) return void 0;
+	const problem = keyProblem(metadata, place, input);
+	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
+	return problem === void 0 ? metadata.Arn : void 0;
+}
+const stateRemedies = {
+	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
+	PendingImport: () => "import its key material"
+};
+function keyProblem(metadata, place, input) {
+	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
+	if (KeyManager === "AWS") return {
+		what: "is an AWS managed key, which no other account can be given",
+		remedy: `create a customer managed key in ${place.region} and name it in ${input}`
+	};
+	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
+		what: `is in account ${AWSAccountId}`,
+		remedy: `name a key of account ${place.account} in ${input}`
+	};
+	if (KeyState !== "Enabled") {
+		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
 		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
+			what: `is ${KeyState}`,
+			remedy
 		};
-	}))).filter(({ LockState }) => LockState !== "expired");
-}
-async function describeImages(place, ids) {
-	return byIds(ids, async (ImageIds) => {
-		const { Images } = await place.ec2(new DescribeImagesCommand({
-			ImageIds,
-			IncludeDeprecated: true,
-			IncludeDisabled: true
-		}));
-		return Images ?? [];
-	});
-}
-async function byIds(ids, describe) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall$1) {
-		let rest = ids.slice(start, start + idsPerCall$1);
-		while (rest.length > 0) try {
-			found.push(...await describe(rest));
-			break;
-		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
-			const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes(id));
-			rest = known.length < rest.length ? known : [];
-		}
 	}
-	return found;
-}
-async function ancestryOf(place, id) {
-	const { ImageAncestryEntries = [] } = await place.ec2(new GetImageAncestryCommand({ ImageId: id }));
-	return ImageAncestryEntries.flatMap(({ ImageId = "", SourceImageId }) => SourceImageId ? [[ImageId, SourceImageId]] : []);
-}
-function imagesInBin(place) {
-	return pages(async (NextToken) => {
-		const page = await place.ec2(new ListImagesInRecycleBinCommand({ NextToken }));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	});
-}
-function ownImages(place, ...filters) {
-	return imagesOf(place, ["self"], ...filters);
-}
-async function imagesWith(place, snapshotIds) {
-	if (snapshotIds.length === 0) return [];
-	return ownImages(place, {
-		Name: "block-device-mapping.snapshot-id",
-		Values: snapshotIds
-	});
-}
-function imagesOf(place, owners, ...filters) {
-	return listImages(place, { Owners: [...owners] }, filters);
-}
-function sharedImages(place, ...filters) {
-	return listImages(place, { ExecutableUsers: ["self"] }, filters);
-}
-function visibleImages(place, ...filters) {
-	return listImages(place, {}, filters);
-}
-async function listImages(place, whose, Filters) {
-	const fitting = (await byFilters(Filters, async (Filters, NextToken) => {
-		const page = await place.ec2(new DescribeImagesCommand({
-			...whose,
-			Filters,
-			IncludeDeprecated: true,
-			IncludeDisabled: true,
-			NextToken
-		}));
-		return {
-			items: page.Images ?? [],
-			next: page.NextToken
-		};
-	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
-	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
-}
-const valuesPerFilter = 200;
-async function byFilters(filters, read) {
-	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
-	if (long === void 0) return pages((token) => read(filters, token));
-	const { Name, Values = [] } = long;
-	const others = filters.filter((one) => one !== long);
-	const found = [];
-	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
-		Name,
-		Values: part
-	}], read));
-	return found;
-}
-async function ownSnapshots(place, ...filters) {
-	const fitting = (await byFilters(filters, async (Filters, NextToken) => {
-		const page = await place.ec2(new DescribeSnapshotsCommand({
-			OwnerIds: ["self"],
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.Snapshots ?? [],
-			next: page.NextToken
-		};
-	})).filter((snapshot) => filters.every((filter) => fits$2(filter, snapshot, {})));
-	return [...new Map(fitting.map((snapshot) => [snapshot.SnapshotId, snapshot])).values()];
-}
-function fits$2({ Name = "", Values = [] }, { Tags = [] }, fields) {
-	const tag = Name.startsWith("tag:") ? Name.slice(4) : void 0;
-	const actual = tag !== void 0 ? Tags.filter(({ Key }) => Key === tag).map(({ Value }) => Value) : Name === "tag-key" ? Tags.map(({ Key }) => Key) : Name in fields ? [fields[Name]] : void 0;
-	const isLike = tag === void 0 ? matches$1 : (value, text) => value === text;
-	return actual === void 0 || Values.some((pattern) => actual.some((value) => isLike(pattern, String(value ?? ""))));
-}
-function matches$1(pattern, text) {
-	const expression = pattern.replace(/\\?[\s\S]/g, (part) => {
-		if (part === "*") return "[\\s\\S]*";
-		if (part === "?") return "[\\s\\S]";
-		return part.slice(-1).replace(/[^\w\s]/, "\\$&");
-	});
-	return new RegExp(`^${expression}$`).test(text);
-}
-async function pages(read) {
-	const all = [];
-	for (let token;;) {
-		const { items, next } = await read(token);
-		all.push(...items);
-		if (!next) return all;
-		token = next;
-	}
+	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
+		what: `is ${KeySpec} for ${KeyUsage}; EBS takes only symmetric encryption keys`,
+		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
+	};
 }
 // src/aws/verdict.ts
 async function ask(call, dry) {
@@ -35842,233 +36497,36 @@ function verdictOf(error) {
 		words: `${error.code}: ${words}`
 	};
 }
-// src/plan/boot.ts
-function leastMemory({ Platform, PlatformDetails = "" }) {
-	return String(Platform).toLowerCase() === "windows" || PlatformDetails.includes("Windows") ? 4096 : 2048;
+// src/plan/replaced.ts
+function replacedByTag({ imageId, lease, at }) {
+	return {
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy,
+		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
+	};
 }
-function untestable({ Architecture = "x86_64" }) {
-	return /_mac$/.test(Architecture) ? "it is of macOS, which runs on dedicated hosts only" : void 0;
-}
-var UntestableError = class extends Error {
-	name = "UntestableError";
-	remedy;
-	constructor(why, remedy) {
-		super(why);
-		this.remedy = remedy;
-	}
+const replacedFilter = {
+	Name: "tag-key",
+	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
 };
-function misfit(image, info) {
-	const { Architecture = "x86_64", VirtualizationType = "hvm", EnaSupport, BootMode, TpmSupport } = image;
-	const { ProcessorInfo, SupportedVirtualizationTypes, NetworkInfo, SupportedBootModes, NitroTpmSupport } = info;
-	if (!ProcessorInfo?.SupportedArchitectures?.some((one) => one === Architecture)) return `it is not of the AMI's architecture, ${Architecture}`;
-	if (!SupportedVirtualizationTypes?.some((one) => one === VirtualizationType)) return `it does not run ${VirtualizationType} images`;
-	if (EnaSupport !== true && NetworkInfo?.EnaSupport === "required") return "it takes ENA, which the AMI does not support";
-	if ((BootMode === "uefi" || BootMode === "legacy-bios") && !SupportedBootModes?.includes(BootMode)) return `it does not boot by ${BootMode}`;
-	if (TpmSupport !== void 0 && NitroTpmSupport !== "supported") return "it has no NitroTPM, which the AMI takes";
-	return isListed(image, info.InstanceType ?? "") ? void 0 : "the AMI names the instance types that it is for";
+function replacedOn(imageId, snapshots) {
+	return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
 }
-function isListed({ InstanceTypeSpecification: own }, type) {
-	const fits = (patterns) => (patterns ?? []).some(({ InstanceType = "" }) => isLike$1(InstanceType, type));
-	const { SupportedInstanceTypes: only, UnsupportedInstanceTypes: not } = own ?? {};
-	return (only === void 0 || only.length === 0 || fits(only)) && !fits(not);
-}
-function isLike$1(pattern, type) {
-	const expression = pattern.split("*").map((part) => part.replace(/\W/g, "\\$&"));
-	return new RegExp(`^${expression.join(".*")}$`).test(type);
-}
-const mostTypes = 4;
-const mostLaunches = 12;
-const mostSizes = 2;
-function launchesOf(image, types, room) {
-	const isNamed = types.length === 1;
-	const fitting = types.filter((info) => misfit(image, info) === void 0).filter((info) => isNamed || memoryOf(info) >= leastMemory(image) && isPlain(info)).filter(({ InstanceType = "" }) => room.subnets.some(({ zone }) => room.zonesOf(InstanceType).has(zone))).toSorted(bySize);
-	return [...Map.groupBy(fitting, memoryOf).values()].slice(0, mostSizes).map((size) => size.slice(0, mostTypes).flatMap((info) => {
-		const { InstanceType: type = "" } = info;
-		const there = room.subnets.filter(({ zone }) => room.zonesOf(type).has(zone));
-		const isNitro = info.Hypervisor === "nitro" || info.BareMetal === true;
-		return there.map((subnet) => ({
-			...subnet,
-			type,
-			isNitro,
-			memoryMiB: memoryOf(info)
-		}));
-	})).map((launches) => launches.slice(0, mostLaunches));
-}
-function memoryOf({ MemoryInfo }) {
-	return MemoryInfo?.SizeInMiB ?? 0;
-}
-function isPlain({ CurrentGeneration, BareMetal, GpuInfo, FpgaInfo, InferenceAcceleratorInfo }) {
-	return CurrentGeneration === true && BareMetal !== true && [
-		GpuInfo,
-		FpgaInfo,
-		InferenceAcceleratorInfo
-	].every((one) => one === void 0);
-}
-function bySize(a, b) {
-	const rank = ({ Hypervisor, BurstablePerformanceSupported, VCpuInfo }) => (Hypervisor === "nitro" ? 0 : 1e3) + (BurstablePerformanceSupported ? 0 : 500) + (VCpuInfo?.DefaultVCpus ?? 0);
-	const byName = (a.InstanceType ?? "").localeCompare(b.InstanceType ?? "");
-	return memoryOf(a) - memoryOf(b) || rank(a) - rank(b) || byName;
-}
-function testTag(is, test) {
+function replacedByOf(resource) {
+	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy) ?? "";
+	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+	const at = Date.parse(time);
+	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
 	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest,
-		Value: `${is} ${test}`
+		imageId,
+		lease,
+		at: Math.max(at, madeAt(resource) ?? at)
 	};
 }
-function hasPassed(image, test) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest);
-	return told === "passed ssm" || told === `passed ${test}`;
+function isOver({ at }, now) {
+	return now - at > longestJobMs;
 }
-function isRejected(image) {
-	return hasFailed(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) === void 0;
-}
-function hasFailed(image) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)?.startsWith("failed") === true;
-}
-function failureOf$1(image) {
-	return {
-		what: `${image.ImageId} failed its boot test (the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest} says ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)}), and is not published untested`,
-		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
-	};
-}
-// src/plan/evidence.ts
-function copyDescription(snapshotId, imageId, { lineage, ...source }) {
-	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source)})${of}`;
-}
-function encryptedDescription(snapshotId, imageId) {
-	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
-}
-const ids = "(?<snapshot>snap-[0-9a-f]+) of (?<image>ami-[0-9a-f]+)";
-const descriptions = {
-	copy: new RegExp(`^Copied from ${ids} \\(\\d{12}/[a-z0-9-]+\\)(?:, lineage (?<lineage>.+))?$`, "u"),
-	encrypted: new RegExp(`^Temporary encrypted copy of ${ids}$`),
-	image: /^Copied for DestinationAmi(?: ami-[0-9a-f]+)? from SourceAmi (?<image>ami-[0-9a-f]+) for SourceSnapshot (?<snapshot>snap-[0-9a-f]+)\b/
-};
-const noVolume = "vol-ffffffff";
-function originOf({ Description = "", VolumeId = noVolume }) {
-	if (VolumeId !== noVolume) return void 0;
-	for (const by of [
-		"copy",
-		"encrypted",
-		"image"
-	]) {
-		const { snapshot, image, lineage } = descriptions[by].exec(Description)?.groups ?? {};
-		if (snapshot !== void 0 && image !== void 0) return {
-			by,
-			snapshot,
-			image,
-			...lineage !== void 0 && { lineage }
-		};
-	}
-}
-const proven$1 = { is: "proven" };
-const foreign = (why) => ({
-	is: "foreign",
-	why
-});
-function tieOfImage(image, known) {
-	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi);
-	if (claimed === void 0) return foreign(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`);
-	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
-	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
-	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
-}
-function isOfEncryptedCopy(image) {
-	return Boolean(image.SourceImageId) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy) === image.SourceImageId;
-}
-function tieOfCopy(image, claimed, { parents }) {
-	const { SourceImageId = "" } = image;
-	if (SourceImageId === claimed) return proven$1;
-	if (!isOfEncryptedCopy(image)) return foreign(`it was copied from ${SourceImageId}, not from ${claimed}`);
-	if (parents.get(SourceImageId) === claimed) return proven$1;
-	return {
-		is: "claimed",
-		why: `it was copied from ${SourceImageId}, and only a tag says that this was an encrypted copy of ${claimed}`
-	};
-}
-function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	if (parts.length === 0 && image.State === "pending") return {
-		is: "unknown",
-		why: "it names no snapshots yet"
-	};
-	const strange = parts.find((id) => {
-		const snapshot = snapshots.get(id);
-		const origin = snapshot && originOf(snapshot);
-		return origin?.by !== "copy" || origin.image !== claimed;
-	});
-	if (strange !== void 0) return foreign(`its snapshot ${strange} was not copied from ${claimed} by this action`);
-	return parts.length > 0 ? proven$1 : foreign("it has no snapshots");
-}
-function tieToLineage(image, lineage, { snapshots }) {
-	if (image.SourceImageId) return proven$1;
-	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
-	const why = `only a tag says that it is of the lineage ${lineage}`;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).some(isOther) ? {
-		is: "claimed",
-		why
-	} : proven$1;
-}
-function tieOfSnapshot(snapshot, { parents }) {
-	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
-	const origin = originOf(snapshot);
-	if (origin === void 0) return foreign("its description is not that of a copy by this action");
-	const { by, image } = origin;
-	if (by === "encrypted") return foreign("it is a copy in the source account");
-	if (by === "copy" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
-	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
-	if (by === "image" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy) === image) return {
-		is: "claimed",
-		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
-	};
-	return foreign(`it was copied from a snapshot of ${image}`);
-}
-function mayBePartOf(snapshot, { SourceImageId }) {
-	const origin = originOf(snapshot);
-	return origin?.by === "copy" || origin?.by === "image" && origin.image === SourceImageId;
-}
-function tieOfEncryptedCopy(image, imageId) {
-	if (image.ImageId === imageId) return foreign("it is the source AMI itself");
-	if (!isNamedEncryptedCopy(image, imageId)) return foreign("it does not have the name of an encrypted copy");
-	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
-	if (image.SourceImageId === imageId) return proven$1;
-	return foreign(`AWS says that it comes from ${image.SourceImageId || "no other AMI"}, not from ${imageId}`);
-}
-function tieOfEncryptedSnapshot(snapshot, imageId) {
-	const origin = originOf(snapshot);
-	if (origin === void 0 || origin.by === "copy") return foreign("its description is not that of an encrypted copy by this action");
-	return origin.image === imageId ? proven$1 : foreign(`it was copied from a snapshot of ${origin.image}`);
-}
-const toleranceMs = 6e4;
-function madeAt(resource) {
-	const time = "ImageId" in resource ? resource.CreationDate : resource.StartTime;
-	return time === void 0 ? void 0 : new Date(time).getTime();
-}
-function isSince(resource, since) {
-	return (madeAt(resource) ?? since) >= since - toleranceMs;
-}
-function tieToLease(resource, since = 0) {
-	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
-	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
-}
-function originDifferences(source, image, snapshots) {
-	if (image.SourceImageId) return [];
-	const origins = new Map([...snapshots].map((one) => [one.SnapshotId, originOf(one)]));
-	const there = new Map((source.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName, Ebs?.SnapshotId]));
-	return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => {
-		const wanted = there.get(DeviceName);
-		if (Ebs?.SnapshotId === void 0 || wanted === void 0) return [];
-		const origin = origins.get(Ebs.SnapshotId);
-		const actual = origin?.by === "copy" && origin.image === source.ImageId ? origin.snapshot : void 0;
-		if (actual === wanted) return [];
-		const target = `${Ebs.SnapshotId}, ${actual === void 0 ? "which is no copy of it" : `a copy of ${actual}`}`;
-		return [{
-			field: `BlockDeviceMappings[${DeviceName}].Ebs.SnapshotId`,
-			source: wanted,
-			target
-		}];
-	});
+function staysUntil({ imageId, at }) {
+	return `the next run on ${imageId} deletes them when its AMI is right; where none is there, so does a sweep after ${new Date(at + longestJobMs).toISOString().slice(0, 16)}Z`;
 }
 // src/observe/instance-profile.ts
 async function checkInstanceProfile(place, named, findings) {
@@ -36257,65 +36715,6 @@ async function readOfferings(place, named) {
 	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
 	return zones;
 }
-// src/observe/key.ts
-async function describeKey(place, id) {
-	const { KeyMetadata } = await place.kms(new DescribeKeyCommand({ KeyId: id }));
-	if (KeyMetadata === void 0) throw new Error(`KMS told nothing of ${id}`);
-	return KeyMetadata;
-}
-async function resolveKey(place, { key, input }, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
-	if (metadata === void 0) return void 0;
-	const problem = keyProblem(metadata, place, input);
-	if (problem !== void 0) findings.add(where, `the key ${key} (${input}) ${problem.what}`, problem.remedy);
-	return problem === void 0 ? metadata.Arn : void 0;
-}
-const stateRemedies = {
-	Disabled: (arn, region) => `enable it: aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingDeletion: (arn, region) => `cancel its deletion and enable it: aws kms cancel-key-deletion --region ${region} --key-id ${arn} && aws kms enable-key --region ${region} --key-id ${arn}`,
-	PendingImport: () => "import its key material"
-};
-function keyProblem(metadata, place, input) {
-	const { KeyManager, KeyState = "Enabled", KeyUsage, KeySpec, AWSAccountId, Arn = "" } = metadata;
-	if (KeyManager === "AWS") return {
-		what: "is an AWS managed key, which no other account can be given",
-		remedy: `create a customer managed key in ${place.region} and name it in ${input}`
-	};
-	if (AWSAccountId !== void 0 && AWSAccountId !== place.account) return {
-		what: `is in account ${AWSAccountId}`,
-		remedy: `name a key of account ${place.account} in ${input}`
-	};
-	if (KeyState !== "Enabled") {
-		const remedy = stateRemedies[KeyState]?.(Arn, place.region) ?? `wait until it is enabled, or name another in ${input}`;
-		return {
-			what: `is ${KeyState}`,
-			remedy
-		};
-	}
-	if ((KeyUsage ?? "ENCRYPT_DECRYPT") !== "ENCRYPT_DECRYPT" || (KeySpec ?? "SYMMETRIC_DEFAULT") !== "SYMMETRIC_DEFAULT") return {
-		what: `is ${KeySpec} for ${KeyUsage}; EBS takes only symmetric encryption keys`,
-		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
-	};
-}
-// src/retry.ts
-async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
-	const until = place.clock.now() + forMs;
-	for (let count = 1;; count += 1) try {
-		return await act(count);
-	} catch (error) {
-		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
-		tell?.(error, count);
-		await place.sleep(wait(count));
-	}
-}
-async function lookedFor(place, seconds, look) {
-	for (const one of seconds) {
-		if (one > 0) await place.sleep(one * 1e3);
-		const found = await look();
-		if (found !== void 0) return found;
-	}
-}
 // src/aws/launch-template.ts
 const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
 function named(template) {
@@ -36378,7 +36777,7 @@ async function templateVersions$1(place, id, imageId) {
 		};
 	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
 }
-const unseenMs$3 = 12e4;
+const unseenMs$2 = 12e4;
 async function setDefaultVersion(place, id, version) {
 	const command = {
 		LaunchTemplateId: id,
@@ -36389,7 +36788,7 @@ async function setDefaultVersion(place, id, version) {
 	await retried({
 		place,
 		on: isUnseen,
-		forMs: unseenMs$3,
+		forMs: unseenMs$2,
 		wait
 	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
 }
@@ -36558,7 +36957,7 @@ function isFresh({ ScanResults }, { maxAgeDays }, now) {
 	const at = ScanResults?.FindingScanDate;
 	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$5;
 }
-const told$2 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+const told$3 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 async function checkScan(place, image, check) {
 	if (!isScanned(image)) {
 		tellUnscanned(place, image, check);
@@ -36573,7 +36972,7 @@ function waitingFor({ waitMinutes }) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$2(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$3(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
@@ -36589,7 +36988,7 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const over = (found ?? []).filter(({ SeverityLabel }) => isOver(SeverityLabel));
 	const counted = scan.fixableOnly ? over.filter(({ FixAvailable }) => FixAvailable === true) : over;
 	if (scan.fixableOnly && counted.length === 0 && (found === void 0 || over.length > 0)) return;
-	const since = at === void 0 ? "" : `, by its scan of ${told$2(at)}`;
+	const since = at === void 0 ? "" : `, by its scan of ${told$3(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
 	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
@@ -36762,7 +37161,7 @@ function imageOf(instance, volumes, own) {
 	};
 }
 // src/observe/source.ts
-async function resolveSource(request, accounts, findings) {
+async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const { kmsKey } = request.source;
@@ -36776,7 +37175,7 @@ async function resolveSource(request, accounts, findings) {
 		owners: request.sourceOwners,
 		findings
 	});
-	if (!isShareable(found.image, where, findings) || !isAsked) return void 0;
+	if (!(use === "compare" && found.image.State === "disabled" || isShareable(found.image, where, findings)) || !isAsked) return void 0;
 	const { image } = found;
 	const foreseen = found.snapshots !== void 0;
 	const id = image.ImageId ?? "";
@@ -36809,7 +37208,7 @@ async function findImage$1(place, request, findings) {
 			id: source.id,
 			check: "check the input, source-region and source-role-arn"
 		}, findings);
-		case "name": return byName(place, {
+		case "name": return byName$1(place, {
 			pattern: source.pattern,
 			owners: request.sourceOwners
 		}, findings);
@@ -36850,7 +37249,7 @@ async function byId(place, { id, check }, findings) {
 	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
-async function byName(place, { pattern, owners }, findings) {
+async function byName$1(place, { pattern, owners }, findings) {
 	const found = await imagesOf(place, owners, {
 		Name: "name",
 		Values: [pattern]
@@ -37322,23 +37721,26 @@ async function observe(request, accounts, findings) {
 	const source = findings.attempt("source account", "assuming the source role", () => accounts.openSource()).then((caller) => {
 		if (caller === void 0) return void 0;
 		at = accounts.source(request.source.region).awsNow();
-		return resolveScanned(request, accounts, findings);
+		return resolveScanned(observing);
 	});
-	const [found, ...targets] = await joined([source, ...request.targets.map((target) => observeTarget(observing, target, source))]);
+	const [found, targets] = await joined([source, observeTargets(observing, source)]);
 	if (found === void 0) return void 0;
-	const known = targets.filter((target) => target !== void 0);
 	const hubs = await observeHubs(observing, found);
 	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
 	return {
 		at,
 		source: found,
-		targets: known,
+		targets,
 		hubs,
 		intermediates: new Map(intermediates)
 	};
 }
-async function resolveScanned(request, accounts, findings) {
-	const source = await resolveSource(request, accounts, findings);
+async function observeTargets(observing, source) {
+	return (await joined(observing.request.targets.map((target) => observeTarget(observing, target, source)))).filter((target) => target !== void 0);
+}
+async function resolveScanned(observing) {
+	const { request, accounts, findings } = observing;
+	const source = await resolveSource(observing, "share");
 	if (source !== void 0 && source.instanceId === void 0 && request.scan !== void 0) await checkScan(accounts.source(source.place.region), source.image, {
 		scan: request.scan,
 		findings
@@ -37477,7 +37879,7 @@ async function readTarget({ request, findings }, origin) {
 		"source-ami": image.ImageId ?? ""
 	};
 	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.amiName, values);
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
+	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
 	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.description, values);
 	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const role = roleOf(place, roleArn);
@@ -37595,7 +37997,7 @@ async function readLocks(place, telling, ids) {
 }
 async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
 	const { retain } = publication;
-	const named = made.filter(({ ImageId }) => onExisting === "replace" && ImageId === namesake?.ImageId);
+	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
 	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	try {
@@ -37664,7 +38066,8 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
 	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
 	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-	const earlierCopies = await ownSnapshots(place, ofSource);
+	const [earlierCopies, marked] = await joined([ownSnapshots(place, ofSource), ownSnapshots(place, replacedFilter)]);
+	const replaced = replacedOn(imageId, marked);
 	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
 	return {
 		existing,
@@ -37672,7 +38075,8 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(earlierCopies.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
+		replaced,
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
 		parts: await readParts$2(place, [
 			...existing,
 			...made,
@@ -37709,368 +38113,7 @@ async function readAllExtras(place, images) {
 	});
 	return new Map((await Promise.all(read)).flat());
 }
-// src/aws/kms.ts
-const useOperations = [
-	"DescribeKey",
-	"Decrypt",
-	"ReEncryptFrom"
-];
-const keyOperations = [...useOperations, "CreateGrant"];
-function useStatements(on) {
-	const { Resource, ...whom } = on;
-	const allow = (Action) => ({
-		Effect: "Allow",
-		...whom,
-		Action,
-		Resource
-	});
-	const forEc2 = { Bool: { "kms:GrantIsForAWSResource": "true" } };
-	return [allow(useOperations.map((operation) => `kms:${operation}`)), {
-		...allow("kms:CreateGrant"),
-		Condition: forEc2
-	}];
-}
-async function makeCipherText(place, keyArn) {
-	const command = new GenerateDataKeyWithoutPlaintextCommand({
-		KeyId: keyArn,
-		NumberOfBytes: 32
-	});
-	const { CiphertextBlob } = await place.kms(command);
-	if (CiphertextBlob === void 0) throw new Error("KMS gave no cipher text");
-	return CiphertextBlob;
-}
-async function askToDecrypt(place, keyArn, CiphertextBlob) {
-	await place.kms(new DecryptCommand({
-		KeyId: keyArn,
-		CiphertextBlob,
-		DryRun: true
-	}));
-}
-async function listGrants(place, keyArn) {
-	const grants = [];
-	for (let Marker;;) {
-		const page = await place.kms(new ListGrantsCommand({
-			KeyId: keyArn,
-			Limit: 100,
-			Marker
-		}));
-		grants.push(...page.Grants ?? []);
-		if (!page.Truncated) return grants;
-		Marker = page.NextMarker;
-	}
-}
-function regionOfKey(keyArn) {
-	return keyArn.split(":")[3] ?? "";
-}
-// src/observe/published.ts
-async function readPublished(place, image, looked) {
-	const [launchPermissions, fastZones, grants, parameter, template] = await joined([
-		launchPermissionsOf$1(place, image.ImageId ?? ""),
-		readFastZones(place, image),
-		readGrants(place, looked),
-		readValue(place, looked),
-		readLaunches(place, looked)
-	]);
-	return {
-		launchPermissions,
-		fastZones,
-		grants,
-		parameter,
-		template
-	};
-}
-async function readFastZones(place, image) {
-	const Filters = [{
-		Name: "snapshot-id",
-		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)
-	}, {
-		Name: "state",
-		Values: [
-			"enabling",
-			"optimizing",
-			"enabled"
-		]
-	}];
-	const found = await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeFastSnapshotRestoresCommand({
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.FastSnapshotRestores ?? [],
-			next: page.NextToken
-		};
-	});
-	const byId = Map.groupBy(found, ({ SnapshotId = "" }) => SnapshotId);
-	return new Map([...byId].map(([id, own]) => [id, own.flatMap(({ AvailabilityZone }) => AvailabilityZone ?? [])]));
-}
-async function readGrants(place, { grantsOn }) {
-	if (grantsOn === void 0) return [];
-	return (await listGrants(place, grantsOn)).map(({ GranteePrincipal = "", Operations = [] }) => ({
-		principal: GranteePrincipal,
-		operations: Operations
-	}));
-}
-async function readValue(place, { parameter }) {
-	if (parameter === void 0) return void 0;
-	try {
-		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
-	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return void 0;
-		throw error;
-	}
-}
-const noTemplate = ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"];
-async function readLaunches(place, { template }) {
-	if (template === void 0) return void 0;
-	try {
-		return await readTemplate(place, template, "$Latest");
-	} catch (error) {
-		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, code))) return void 0;
-		throw error;
-	}
-}
-async function readAround(place, known) {
-	const [images, snapshots] = await joined([ownImages(place, {
-		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
-	}), ownSnapshots(place, {
-		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded]
-	})]);
-	const parts = new Map(known);
-	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !parts.has(id));
-	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
-	return {
-		images,
-		snapshots,
-		parts
-	};
-}
-// src/lease.ts
-const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}:`;
-const leaseTagKeys = `${leasePrefix}*`;
-const leaseTagKey = (id) => leasePrefix + id;
-const renewSeconds = 60;
-const expireSeconds = 300;
-function newLeaseId() {
-	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
-}
-function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
-	let value = [
-		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
-		runId || "-",
-		attempt,
-		machine || "-",
-		process || "-",
-		targets || "-"
-	].join(" ");
-	for (const [index, region] of regions.entries()) {
-		const longer = `${value}${index === 0 ? " " : ","}${region}`;
-		if (longer.length > 256) break;
-		value = longer;
-	}
-	return {
-		Key: leaseTagKey(id),
-		Value: value
-	};
-}
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
-function leaseOf({ Key = "", Value = "" }) {
-	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
-	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
-	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
-	const text = (field) => field === "-" ? "" : field;
-	return {
-		id,
-		expiresAt: ends,
-		since: began,
-		runId: text(runId),
-		attempt: Number(attempt),
-		machine: text(machine),
-		process: text(process),
-		targets: text(targets),
-		regions
-	};
-}
-const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
-function leasesOf(tags) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
-}
-function unreadableLeases(tags, now) {
-	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
-		const lease = leaseOf(tag);
-		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
-	});
-}
-const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)(text).slice(0, digits);
-const markDigits = 4;
-const mostMarks = 24;
-function targetMarks(targets) {
-	const names = [...new Set(targets)].sort();
-	return names.length > mostMarks ? `*${hash(names.join(), 8)}` : names.map((name) => hash(name, markDigits)).join("");
-}
-function isWithin({ targets: marks }, targets) {
-	if (marks.startsWith("*")) return marks === targetMarks(targets);
-	const known = new Set(targets.map((name) => hash(name, markDigits)));
-	return (marks.match(/.{4}/g) ?? []).every((mark) => known.has(mark));
-}
-function isBelievable({ expiresAt, since }, now) {
-	const most = now + 2 * expireSeconds * 1e3;
-	return expiresAt <= most && since <= most;
-}
-function isAlive(lease, reader) {
-	if (lease.expiresAt <= reader.now) return false;
-	return lease.machine !== reader.machine || reader.machine === "" || reader.isRunning(lease.process);
-}
-function isOutdated({ runId, attempt }, reader) {
-	return runId === reader.runId && attempt < reader.attempt;
-}
-function readerOf({ machine }, run, now) {
-	const { name, isRunning } = machine;
-	return {
-		now,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: name,
-		isRunning
-	};
-}
-function ownRecord({ id, run, targets, regions, machine, place }, since) {
-	return {
-		id,
-		expiresAt: place.awsNow() + expireSeconds * 1e3,
-		since,
-		runId: run.runId,
-		attempt: run.runAttempt,
-		machine: machine.name,
-		process: machine.process,
-		targets: targetMarks(targets),
-		regions
-	};
-}
-async function takeLease(request) {
-	const { place, imageId, id, warn } = request;
-	const unseen = (why) => {
-		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
-	};
-	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
-	const since = place.awsNow();
-	const write = () => place.ec2(new CreateTagsCommand({
-		Resources: [imageId],
-		Tags: [leaseTag(ownRecord(request, since))]
-	}));
-	request.beforeWrite(since);
-	const refused = await whyRefused(request, write);
-	if (refused !== void 0) return unseen(refused);
-	const stopped = new AbortController();
-	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
-}
-async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
-	for (let full = false;; full = true) {
-		try {
-			await write();
-			return;
-		} catch (error) {
-			const why = refusalOf$1(error);
-			if (why !== void 0) return why;
-		}
-		const [image] = await describeImages(place, [imageId]);
-		const others = sortLeases(image, id, readerOf({ machine }, run, place.awsNow()));
-		if (others.live.length + others.outdated.length === 0) return "the AMI has 50 tags, none of them of a run that lives";
-		if (!full) warn(`${imageId} has 50 tags, some of them other runs' leases; waiting for room`);
-		await place.sleep(1e4);
-	}
-}
-function refusalOf$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) return void 0;
-	throw error;
-}
-async function renewUntil(stopped, { clock }, write) {
-	while (!stopped.aborted) try {
-		await clock.sleep(renewSeconds * 1e3, stopped);
-		await write();
-	} catch {}
-}
-async function mayDeleteTags(place, imageId, id) {
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: [{ Key: leaseTagKey(id) }],
-			DryRun: true
-		}));
-	} catch (error) {
-		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error);
-	}
-	return true;
-}
-function sortLeases(image, own, reader) {
-	const others = leasesOf(image?.Tags).filter((lease) => lease.id !== own && isBelievable(lease, reader.now));
-	const alive = others.filter((lease) => isAlive(lease, reader));
-	return {
-		live: alive.filter((lease) => !isOutdated(lease, reader)),
-		outdated: alive.filter((lease) => isOutdated(lease, reader)),
-		dead: others.filter((lease) => !isAlive(lease, reader))
-	};
-}
-async function endLease(place, imageId, own) {
-	const ended = leaseTag({
-		...own,
-		expiresAt: 0,
-		runId: "",
-		attempt: 0,
-		machine: "",
-		process: ""
-	});
-	try {
-		await place.ec2(new CreateTagsCommand({
-			Resources: [imageId],
-			Tags: [ended]
-		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-	}
-}
-async function dropLeases(place, imageId, ids) {
-	if (ids.length === 0) return;
-	await place.ec2(new DeleteTagsCommand({
-		Resources: [imageId],
-		Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-	}));
-}
-const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
-const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
-const accountsPerTag = 32;
-function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
-}
-function sharesOf$1(tags) {
-	const shares = new Map();
-	for (const { Key, Value } of tags ?? []) {
-		if (!Key?.startsWith(sharePrefix)) continue;
-		const [id = ""] = Key.slice(sharePrefix.length).split(":");
-		const accounts = (Value?.match(/[0-9a-z]{8}/g) ?? []).map((word) => String(Number.parseInt(word, 36)).padStart(12, "0")).filter((account) => account.length === 12);
-		shares.set(id, [...shares.get(id) ?? [], ...accounts]);
-	}
-	return shares;
-}
 // src/plan/earlier.ts
-const longestJobMs = 432e6;
 function holdersOf({ image }, { leaseId, reader, request: { run } }) {
 	const { live, outdated, dead } = sortLeases(image, leaseId, reader);
 	const known = (leases) => new Map(leases.map(({ id, since }) => [id, since]));
@@ -38090,9 +38133,11 @@ function isOrphan(resource, { living, outdated, dead, now, reruns }) {
 	if (since !== void 0) return isSince(resource, since);
 	return holder === "ended" || reruns !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
 }
-function isHeld(resource, { living, outdated }, key = _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) {
-	const holder = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, key) ?? "";
-	return living.has(holder) || outdated.has(holder);
+function isHeld(resource, holders) {
+	return isAtWork((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease), holders);
+}
+function isAtWork(lease = "", { living, outdated }) {
+	return living.has(lease) || outdated.has(lease);
 }
 function findReusable(comparing, target) {
 	const { request, findings } = comparing;
@@ -38158,17 +38203,21 @@ function planCopies({ source, holders }, target, needed) {
 			takeOver: best?.SnapshotId
 		};
 	});
-	const superseded = target.earlierCopies.filter((copy) => {
-		const marked = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded);
-		if (marked === void 0 || isHeld(copy, holders, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) || isUsed(copy)) return false;
-		return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > 432e6;
-	});
 	const useless = (target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5));
 	return {
 		copies,
-		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...useless, ...superseded]).filter((id) => !taken.has(id)),
+		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(useless).filter((id) => !taken.has(id)),
 		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(orphans.filter(isUsed))
 	};
+}
+function findReplaced$1({ replaced, used, existing }, holders) {
+	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)]);
+	const free = replaced.filter((one) => {
+		const by = replacedByOf(one);
+		if (by === void 0 || isAtWork(by.lease, holders)) return false;
+		return holders.dead.has(by.lease) || isOver(by, holders.now);
+	});
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).filter((id) => !inAmis.has(id));
 }
 function shareLeft({ earlierCopies }, id) {
 	const { State, Progress = "" } = earlierCopies.find(({ SnapshotId }) => SnapshotId === id) ?? {};
@@ -38179,237 +38228,6 @@ function isUsable(copy, target) {
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
-}
-// src/plan/audit.ts
-function auditedImage({ request, source, target }) {
-	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === void 0);
-	const alike = (image) => whyUnlike({
-		request,
-		source
-	}, target, image) === "";
-	return finished.find(({ Name }) => Name === target.name) ?? finished.find(alike) ?? finished[0];
-}
-function valuesOf$1({ source, target }) {
-	const { Name = "", ImageId = "" } = source.image;
-	return {
-		account: target.place.account,
-		region: target.place.region,
-		name: Name,
-		"source-ami": ImageId
-	};
-}
-function parameterOf(auditing) {
-	return nameOfAnyRun(auditing, auditing.request.publication.ssmParameter);
-}
-function templateOf(auditing) {
-	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
-}
-function nameOfAnyRun(auditing, template) {
-	const name = template && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, valuesOf$1(auditing));
-	return name === void 0 || /\{(date|sha|run-id)\}/.test(name) ? void 0 : name;
-}
-function whyRecalled({ source }, image) {
-	const marked = [source.image, image].find((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.P) !== void 0);
-	return marked && `${marked.ImageId} was recalled: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(marked, "share-encrypted-ami:recalled")}`;
-}
-function auditDifferences(auditing, image, published) {
-	const { request, source, target } = auditing;
-	return [
-		...asked("State", "available", image.State),
-		...unlikeness({
-			request,
-			source
-		}, target, image),
-		...descriptionDifferences$1(auditing, image),
-		...tagsDifferences(auditing, image),
-		...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
-		...grantDifferences(target, published),
-		...deprecationDifferences(request, image),
-		...protectionDifferences(request, image),
-		...restoreDifferences(target, image, published),
-		...parameterDifferences(parameterOf(auditing), image, published),
-		...templateDifferences(auditing, image, published)
-	];
-}
-function asked(field, expected, actual) {
-	return expected === actual ? [] : [{
-		field,
-		source: expected,
-		target: actual || "not set",
-		asked: true
-	}];
-}
-function descriptionDifferences$1(auditing, image) {
-	const { description } = auditing.request;
-	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(auditing.source.image) ?? "";
-	const values = description === void 0 ? {} : valuesOf$1(auditing);
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
-	return (description === void 0 ? here === template : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(template, values).test(here)) ? [] : [{
-		field: "Description",
-		source: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values) || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
-function tagsDifferences(auditing, image) {
-	const { request, source, target } = auditing;
-	const { lineage = "" } = request.publication;
-	const ours = {
-		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: source.imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(lineage, valuesOf$1(auditing))
-	};
-	const inherited = request.copyTags ? source.image.Tags ?? [] : [];
-	const users = target.request.tags;
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)(inherited, {
-		users,
-		ours
-	}, 46);
-	const wanted = tags.filter(({ Key = "" }) => !ofRun$1.includes(Key));
-	const usersTags = Object.entries(users).map(([Key, Value]) => ({
-		Key,
-		Value
-	}));
-	return [...tagDifferences(auditing, {
-		wanted,
-		of: ""
-	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => tagDifferences(auditing, {
-		wanted: usersTags,
-		of: ` of ${id}`
-	}, target.parts.get(id) ?? {}))];
-}
-function tagDifferences(auditing, { wanted, of }, resource) {
-	const values = valuesOf$1(auditing);
-	return wanted.flatMap(({ Key = "", Value = "" }) => {
-		const actual = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, Key);
-		const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
-		const fits = isTemplate ? actual !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(Value, values).test(actual) : actual === Value;
-		const expected = isTemplate ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(Value, values) : Value;
-		return fits ? [] : [{
-			field: `the tag ${Key}${of}`,
-			source: expected,
-			target: actual ?? "not set",
-			asked: true
-		}];
-	});
-}
-function permissionDifferences(wanted, actual) {
-	const [names, here] = [wanted.map(launcherName), actual.map(launcherName)];
-	const one = (name, source, target) => ({
-		field: `the launch permission of ${name}`,
-		source,
-		target,
-		asked: true
-	});
-	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
-}
-function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
-	return grantKeyTo.filter((one) => one.split(":")[4] === place.account).filter((principal) => !grants.some((grant) => grant.principal === principal && grant.operations.includes("Decrypt"))).map((principal) => ({
-		field: `the grant for ${principal} on ${kmsKeyArn}`,
-		source: "set",
-		target: "not set",
-		asked: true
-	}));
-}
-const dayMs$3 = 864e5;
-function deprecationDifferences({ publication: { deprecateAfter } }, image) {
-	const actual = image.DeprecationTime;
-	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
-	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$3, dayMs$3];
-	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
-}
-function protectionDifferences({ publication }, image) {
-	const actual = image.DeregistrationProtection || "disabled";
-	const expected = {
-		off: "disabled",
-		on: "enabled-without-cooldown",
-		"on-with-cooldown": "enabled-with-cooldown"
-	}[publication.deregistrationProtection];
-	if (expected === "disabled" && !actual.startsWith("enabled")) return [];
-	return asked("DeregistrationProtection", expected, actual);
-}
-function restoreDifferences({ zones }, image, { fastZones }) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => {
-		const list = (names) => names.toSorted().join(", ") || "off";
-		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
-	});
-}
-function parameterDifferences(name, { ImageId = "" }, published) {
-	return name === void 0 ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
-}
-function templateDifferences(auditing, { ImageId = "" }, { template }) {
-	const name = templateOf(auditing);
-	if (name === void 0) return [];
-	const field = `the launch template ${name}`;
-	if (template === void 0) return asked(field, ImageId, void 0);
-	const { source: latest, defaultVersion, defaultImage } = template;
-	const parameter = parameterOf(auditing);
-	const resolves = (actual) => parameter !== void 0 && actual === `resolve:ssm:${parameter}`;
-	const named = (which, actual) => resolves(actual) ? [] : asked(`${which} of ${field}`, ImageId, actual);
-	const makesDefault = auditing.request.publication.launchTemplate?.makesDefault === true;
-	return [...named(`the latest version, ${latest.number},`, latest.imageId), ...makesDefault ? named(`the default version, ${defaultVersion},`, defaultImage) : []];
-}
-// src/plan/ours.ts
-function ownIn(target, copies, findings) {
-	const { place, existing, earlierCopies, ancestry, parts } = target;
-	const known = {
-		snapshots: parts,
-		parents: new Map([...ancestry, ...copies])
-	};
-	const tie = (image) => tieOfImage(image, known);
-	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
-			id,
-			why: "why" in tied ? tied.why : ""
-		});
-		return is !== "foreign";
-	};
-	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const own = earlierCopies.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
-		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
-			id: copy.SnapshotId,
-			why: tied.why
-		});
-		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
-	});
-	return {
-		target: {
-			...target,
-			existing: images,
-			earlierCopies: own
-		},
-		tie
-	};
-}
-function leave$1(findings, where, { id = "", why }) {
-	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
-}
-function ownIntermediates({ source, intermediates }, findings) {
-	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
-			account: source.account,
-			region
-		});
-		const judged = (all, tieOf) => all.filter((one) => {
-			const tied = tieOf(one, source.imageId);
-			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
-			if (tied.is !== "proven") leave$1(findings, where, {
-				id,
-				why: tied.why
-			});
-			return tied.is === "proven";
-		});
-		return [region, {
-			images: judged(images, tieOfEncryptedCopy),
-			snapshots: judged(snapshots, tieOfEncryptedSnapshot)
-		}];
-	}));
-}
-function copiesOf({ imageId }, own) {
-	const images = [...own.values()].flatMap(({ images }) => images);
-	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 }
 // src/plan/problem.ts
 function disabledRegion(error) {
@@ -38473,165 +38291,6 @@ function openFindings(signal, mendsTarget = () => void 0) {
 		};
 	};
 	return openFor([void 0]);
-}
-// src/report/progress.ts
-function openLog({ runner, clock }) {
-	const start = clock.now();
-	const warned = new Set();
-	const elapsedSeconds = () => (clock.now() - start) / 1e3;
-	return {
-		elapsedSeconds,
-		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(what)}`)),
-		warn: (message) => {
-			warned.add(message);
-			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(message)));
-		},
-		warned: () => [...warned],
-		mask: runner.mask,
-		async group(title, work) {
-			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(title));
-			try {
-				return await work();
-			} finally {
-				runner.endGroup();
-			}
-		}
-	};
-}
-const heartbeatSeconds = 120;
-function milestones({ totalGiB, stepPercent, now }, tell) {
-	let first;
-	let told = {
-		percent: 0,
-		at: now()
-	};
-	return (percent) => {
-		const at = now();
-		first ??= {
-			percent,
-			at
-		};
-		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
-		told = {
-			percent,
-			at
-		};
-		const seconds = (at - first.at) / 1e3;
-		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
-	};
-}
-function paceOf(totalGiB, percent, perSecond) {
-	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)((100 - percent) / perSecond)} left`;
-}
-// src/operations/client-token.ts
-function clientToken(leaseId, ...parts) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)([leaseId, ...parts].join(" "));
-}
-// src/operations/patiently.ts
-const patienceMs = 12e4;
-const unseenMs$2 = 3e5;
-function onceSeen(place, act) {
-	return retried({
-		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.kt,
-		forMs: unseenMs$2,
-		wait: (count) => Math.min(500 * count, 1e4)
-	}, act);
-}
-async function patiently(place, act) {
-	const until = place.clock.now() + patienceMs;
-	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
-		return await act();
-	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
-		await place.sleep(wait).catch(() => {
-			throw error;
-		});
-	}
-}
-// src/operations/instances.ts
-function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count));
-}
-function isLaunchedBy(instance, leaseId, place) {
-	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
-}
-const live = [
-	"pending",
-	"running",
-	"stopping",
-	"stopped"
-];
-async function leasedInstances(place, leases, imageId) {
-	const Filters = [
-		leases === "any" ? {
-			Name: "tag-key",
-			Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]
-		} : {
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
-			Values: [...leases]
-		},
-		...imageId === void 0 ? [] : [{
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-			Values: [imageId]
-		}],
-		{
-			Name: "instance-state-name",
-			Values: live
-		}
-	];
-	return (await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeInstancesCommand({
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.Reservations ?? [],
-			next: page.NextToken
-		};
-	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
-		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
-		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
-	});
-}
-async function describeInstance(place, id) {
-	try {
-		const { Reservations = [] } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [id] }));
-		return Reservations.flatMap(({ Instances = [] }) => Instances)[0];
-	} catch (error) {
-		if (isAbsentInstance(error)) return void 0;
-		throw error;
-	}
-}
-function isAbsentInstance(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
-}
-async function terminate(place, id) {
-	try {
-		await terminateOnceSeen(place, id);
-	} catch (error) {
-		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`, error);
-	}
-}
-async function terminateOnceSeen(place, id) {
-	await patiently(place, async () => {
-		try {
-			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
-		} catch (error) {
-			if (isAbsentInstance(error)) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && hasEnded(await describeInstance(place, id))) return;
-			throw error;
-		}
-	});
-}
-const endLookMs = 5e3;
-async function ended(place, id) {
-	while (!hasEnded(await describeInstance(place, id))) await place.sleep(endLookMs);
-}
-function hasEnded(instance) {
-	return instance === void 0 || instance.State?.Name === "terminated";
 }
 // src/operations/question.ts
 var UnaskedError = class extends Error {
@@ -38746,7 +38405,7 @@ async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 		} catch (error) {
 			if (!mayStay(error)) throw error;
 			run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-			const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded].map((Key) => ({ Key }));
+			const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy].map((Key) => ({ Key }));
 			await place.ec2(new DeleteTagsCommand({
 				Resources: [id],
 				Tags
@@ -38776,7 +38435,7 @@ function untagCommand(Resources) {
 		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease }]
 	});
 }
-async function remove({ snapshotIds, superseded }, { run, place }) {
+async function remove({ snapshotIds, superseded, why }, { run, place }) {
 	const gone = await deleteOrTell(snapshotIds, {
 		of: superseded ?? "an earlier AMI",
 		mayStay: isInUse
@@ -38784,8 +38443,7 @@ async function remove({ snapshotIds, superseded }, { run, place }) {
 		run,
 		place
 	});
-	const why = superseded ? "whose AMI is replaced" : "which an earlier run left half-made";
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `deleted ${gone.join(", ")}, ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -38864,7 +38522,9 @@ const nothing$1 = {
 	stays: [],
 	goesOn: [],
 	foreign: [],
-	allowed: []
+	allowed: [],
+	warned: [],
+	unknown: []
 };
 const noNotes = () => ({
 	done: [],
@@ -38873,7 +38533,9 @@ const noNotes = () => ({
 	stays: [],
 	goesOn: [],
 	foreign: [],
-	allowed: []
+	allowed: [],
+	warned: [],
+	unknown: []
 });
 function addAllowed(notes, own) {
 	const { failed, ...told } = reportOf$1(own);
@@ -38912,17 +38574,72 @@ function notingTagged(notes, account) {
 		return result;
 	};
 }
-function reportOf$1({ done, failed, gone, stays, goesOn, foreign, allowed }) {
+function reportOf$1({ done, failed, gone, goesOn, ...told }) {
 	const real = failed.filter(({ resource }) => resource === void 0 || !gone.has(resource));
 	const once = (texts) => [...new Set(texts)];
 	return {
 		done,
 		goesOn,
-		stays: once(stays),
-		foreign: once(foreign),
-		allowed: once(allowed),
+		stays: once(told.stays),
+		foreign: once(told.foreign),
+		allowed: once(told.allowed),
+		warned: once(told.warned),
+		unknown: once(told.unknown),
 		failed: once(real.map(({ what }) => what))
 	};
+}
+// src/aws/kms.ts
+const useOperations = [
+	"DescribeKey",
+	"Decrypt",
+	"ReEncryptFrom"
+];
+const keyOperations = [...useOperations, "CreateGrant"];
+function useStatements(on) {
+	const { Resource, ...whom } = on;
+	const allow = (Action) => ({
+		Effect: "Allow",
+		...whom,
+		Action,
+		Resource
+	});
+	const forEc2 = { Bool: { "kms:GrantIsForAWSResource": "true" } };
+	return [allow(useOperations.map((operation) => `kms:${operation}`)), {
+		...allow("kms:CreateGrant"),
+		Condition: forEc2
+	}];
+}
+async function makeCipherText(place, keyArn) {
+	const command = new GenerateDataKeyWithoutPlaintextCommand({
+		KeyId: keyArn,
+		NumberOfBytes: 32
+	});
+	const { CiphertextBlob } = await place.kms(command);
+	if (CiphertextBlob === void 0) throw new Error("KMS gave no cipher text");
+	return CiphertextBlob;
+}
+async function askToDecrypt(place, keyArn, CiphertextBlob) {
+	await place.kms(new DecryptCommand({
+		KeyId: keyArn,
+		CiphertextBlob,
+		DryRun: true
+	}));
+}
+async function listGrants(place, keyArn) {
+	const grants = [];
+	for (let Marker;;) {
+		const page = await place.kms(new ListGrantsCommand({
+			KeyId: keyArn,
+			Limit: 100,
+			Marker
+		}));
+		grants.push(...page.Grants ?? []);
+		if (!page.Truncated) return grants;
+		Marker = page.NextMarker;
+	}
+}
+function regionOfKey(keyArn) {
+	return keyArn.split(":")[3] ?? "";
 }
 // src/aws/key-policy.ts
 const sidPrefix = "ShareEncryptedAmi";
@@ -39348,6 +39065,53 @@ async function statedOn(place, keyArn, leases) {
 		account
 	})));
 }
+// src/release/foreign-grants.ts
+const lookMs = 5e3;
+async function tellForeignGrants({ keys, found }, used) {
+	const { notes, releasing } = used;
+	await joined(keys.map(async (keyArn) => {
+		const use = useOf(keyArn, found.filter((one) => one.keyArn === keyArn).map(({ account }) => account), used);
+		if (use === void 0) return;
+		const place = releasing.source(regionOfKey(keyArn));
+		const brief = place.until(AbortSignal.any([place.signal, place.clock.after(lookMs)]));
+		try {
+			const grants = await listGrants(brief, keyArn);
+			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$2(place, keyArn, one)));
+		} catch (error) {
+			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		}
+	}));
+}
+function useOf(keyArn, found, { releasing, leases }) {
+	const { grants, state, reached, keyAccess } = releasing;
+	if (keyAccess !== "grant") return void 0;
+	const own = grants?.filter((one) => one.keyArn === keyArn);
+	const dead = [...leases.dead.values()].map(({ since }) => since);
+	const since = Math.min(...[...own?.length === 0 ? [] : [state.since], ...dead].filter((time) => time > 0));
+	if (since === Number.POSITIVE_INFINITY) return void 0;
+	const known = [...(own ?? []).flatMap(({ account }) => account ?? []), ...found];
+	return {
+		accounts: new Set(known.length > 0 ? known : reached.map((name) => name.split("/")[0] ?? "")),
+		since
+	};
+}
+function isForeign(grant, { accounts, since }) {
+	const { IssuingAccount, CreationDate, Operations = [] } = grant;
+	const isOfOurs = Operations.every((operation) => keyOperations.includes(operation));
+	const isOfTheRun = (CreationDate?.getTime() ?? 0) >= Math.floor(since / 1e3) * 1e3;
+	return accounts.has(accountOf$2(IssuingAccount)) && isOfOurs && isOfTheRun && !isForAws(grant);
+}
+function isForAws({ GranteePrincipal = "", GranteeServicePrincipal }) {
+	return GranteeServicePrincipal !== void 0 || /\.amazonaws\.com(\.cn)?$/.test(GranteePrincipal) || GranteePrincipal.includes(":assumed-role/aws:ec2-infrastructure/");
+}
+function accountOf$2(issuer = "") {
+	return /\d{12}/.exec(issuer)?.[0] ?? "";
+}
+function told$2(place, keyArn, grant) {
+	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
+	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
+}
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
 	const { state, grants, keyAccess, stated } = releasing;
@@ -39374,7 +39138,14 @@ async function releaseAccess(place, releasing, noted) {
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
 			gone: leases.gone,
 			isSure: !(stated ?? keys).includes(keyArn)
-		})))
+		}))),
+		tellForeignGrants({
+			keys,
+			found
+		}, {
+			releasing,
+			...noted
+		})
 	]);
 }
 async function revokeKnown(source, grants) {
@@ -39509,17 +39280,20 @@ async function releaseTarget(place, owners, notes) {
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
 		if (state.boots || others) await endInstances(place, owners, notes);
-		const superseded = superseding || others ? await findSuperseded$1(place, owners, notes) : [];
+		const replaced = superseding || others ? await findReplaced(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
-		const halfMade = superseded.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
+		const halfMade = replaced.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
 		for (const image of halfMade) {
 			await removeImage(place, image);
 			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
-		const deletes = ready || isSweep && found.images.length === 0;
-		await releaseSuperseded(place, superseded, {
+		const isFree = (one) => {
+			const by = replacedByOf(one);
+			return ready || isSweep && found.images.length === 0 && by !== void 0 && isOver(by, place.awsNow());
+		};
+		await releaseReplaced(place, replaced, {
 			images: found.images,
-			deletes,
+			isFree,
 			notes
 		});
 		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
@@ -39536,10 +39310,7 @@ async function releaseTarget(place, owners, notes) {
 }
 async function endInstances(place, { state, gone }, notes) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error) => {
-		if (state.boots || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		return [];
-	});
+	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
 		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "", place)) {
@@ -39628,35 +39399,31 @@ function unlessUntold(error) {
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
-async function findSuperseded$1(place, { state, gone }, notes) {
-	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Values: [state.imageId]
-	};
-	const marked = await ownSnapshots(place, {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded}`,
-		Values: [...gone.keys()]
-	}, ofSource);
+async function findReplaced(place, { state, gone }, notes) {
+	const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) => gone.has(replacedByOf(one)?.lease ?? ""));
 	const isProven = provenIn(place, notes);
-	const ours = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
-	const used = new Set((await imagesWith(place, ours)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
-	const kept = ours.filter((id) => used.has(id));
+	const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
+	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours).filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
 	}));
-	return ours.filter((id) => !used.has(id));
+	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
-async function releaseSuperseded(place, superseded, { images, deletes, notes }) {
-	if (superseded.length === 0) return;
+async function releaseReplaced(place, replaced, { images, isFree, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	if (deletes) {
-		await joined(superseded.map((id) => deleteSnapshot(place, id)));
-		notes.done.push(`deleted ${superseded.join(", ")} in ${where}`);
-		return;
+	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).map((id) => deleteSnapshot(place, id)));
+	if (free.length > 0) notes.done.push(`deleted ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).join(", ")} in ${where}`);
+	for (const [until, ids] of Map.groupBy(left, untilOf)) {
+		const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join("");
+		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ids).join(", ")} in ${where} stay, of an AMI that gave its name up${made}: ${until}` });
 	}
-	const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(", ");
-	notes.failed.push({ what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them` });
+}
+function untilOf(snapshot) {
+	const by = replacedByOf(snapshot);
+	return by === void 0 ? "" : staysUntil(by);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
@@ -39702,11 +39469,7 @@ async function release(releasing) {
 	const place = source(sourceRegion);
 	const revokeOwn = () => attempt("Revoking grants", () => revokeKnown(source, releasing.grants ?? []));
 	const first = await endAndRead(releasing, attempt);
-	if (first === void 0) {
-		await revokeOwn();
-		notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
-		return reportOf$1(notes);
-	}
+	if (first === void 0) return releaseBlindly(releasing, revokeOwn, notes);
 	let leases = sorted(first, releasing);
 	let targets = inTargets(releasing, leases, notes);
 	const sharesEnd = accessBy(releasing, leases, notes);
@@ -39743,6 +39506,20 @@ async function release(releasing) {
 	const report = reportOf$1(notes);
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
 	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
+	return reportOf$1(notes);
+}
+async function releaseBlindly(releasing, revokeOwn, notes) {
+	const keys = [...new Set((releasing.grants ?? []).map(({ keyArn }) => keyArn))];
+	const leases = sorted(null, releasing);
+	await joined([revokeOwn(), tellForeignGrants({
+		keys,
+		found: []
+	}, {
+		releasing,
+		leases,
+		notes
+	})]);
+	notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
 	return reportOf$1(notes);
 }
 function sharesSource({ shares, imageId }, image) {
@@ -39840,6 +39617,56 @@ async function endAndRead({ source, sourceRegion, state, grants, reached }, atte
 	}));
 	return look();
 }
+// src/report/progress.ts
+function openLog({ runner, clock }) {
+	const start = clock.now();
+	const warned = new Set();
+	const elapsedSeconds = () => (clock.now() - start) / 1e3;
+	return {
+		elapsedSeconds,
+		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(what)}`)),
+		warn: (message) => {
+			warned.add(message);
+			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(message)));
+		},
+		warned: () => [...warned],
+		mask: runner.mask,
+		async group(title, work) {
+			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(title));
+			try {
+				return await work();
+			} finally {
+				runner.endGroup();
+			}
+		}
+	};
+}
+const heartbeatSeconds = 120;
+function milestones({ totalGiB, stepPercent, now }, tell) {
+	let first;
+	let told = {
+		percent: 0,
+		at: now()
+	};
+	return (percent) => {
+		const at = now();
+		first ??= {
+			percent,
+			at
+		};
+		if (!(percent >= told.percent + stepPercent || at - told.at >= heartbeatSeconds * 1e3) || percent >= 100) return;
+		told = {
+			percent,
+			at
+		};
+		const seconds = (at - first.at) / 1e3;
+		tell(`${percent} %${totalGiB === void 0 ? "" : ` of ${totalGiB} GiB`}${paceOf(totalGiB, percent, (percent - first.percent) / seconds)}`);
+	};
+}
+function paceOf(totalGiB, percent, perSecond) {
+	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)((100 - percent) / perSecond)} left`;
+}
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
 async function sweep(host, request, signal) {
@@ -39877,8 +39704,10 @@ async function sweep(host, request, signal) {
 		...all("done"),
 		...all("stays"),
 		...all("foreign"),
+		...all("unknown"),
 		...owners.foreign
 	]) log.line("sweep", what);
+	for (const what of all("warned")) log.warn(what);
 	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
@@ -39896,11 +39725,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for copies", () => joined([
-			madeWith(place, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease),
-			madeWith(place, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded),
-			launchedIn(place)
-		]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -39912,10 +39737,7 @@ function lookAtTargets({ request, accounts }, findings) {
 	})));
 }
 async function launchedIn(place) {
-	return (await leasedInstances(place, "any").catch((error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		return [];
-	})).map((one) => ({
+	return (await leasedInstancesIfAny(place, "any")).map((one) => ({
 		id: one.InstanceId ?? "",
 		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "",
 		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "",
@@ -39923,22 +39745,35 @@ async function launchedIn(place) {
 		isAvailable: false
 	}));
 }
-async function madeWith(place, key) {
-	const filter = {
+async function madeIn(place) {
+	const [images, snapshots] = await joined([ownImages(place, {
 		Name: "tag-key",
-		Values: [key]
-	};
-	const [images, snapshots] = await joined([ownImages(place, filter), ownSnapshots(place, filter)]);
-	return [...images, ...snapshots].map((one) => madeOf(one, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, key) ?? "", place.awsNow()));
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]
+	}), ownSnapshots(place, {
+		Name: "tag-key",
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+	})]);
+	return [...images, ...snapshots].flatMap((one) => madeOf(one, place.awsNow()));
 }
-function madeOf(one, lease, now) {
-	return {
+function madeOf(one, now) {
+	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+	const replaced = isImage(one) ? void 0 : replacedByOf(one);
+	const base = {
 		id: idOf$1(one),
-		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "",
-		lease,
-		since: madeAt(one) ?? now,
 		isAvailable: isImage(one) && one.State === "available"
 	};
+	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	return [...lease === void 0 ? [] : [{
+		...base,
+		sourceAmi,
+		lease,
+		since: madeAt(one) ?? now
+	}], ...replaced === void 0 ? [] : [{
+		...base,
+		sourceAmi: replaced.imageId,
+		lease: replaced.lease,
+		since: replaced.at
+	}]];
 }
 const isImage = (one) => "ImageId" in one;
 const idOf$1 = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
@@ -39968,14 +39803,15 @@ async function readOwners({ host, request, accounts, source, log }) {
 	}]));
 	for (const { image } of sorted.values()) for (const tag of unreadableLeases(image.Tags, reader.now)) log.warn(`the tag ${tag} of ${image.ImageId} reads as no run's lease, and is left alone`);
 	const isOld = (since) => reader.now - since > longestJobMs;
+	const atWork = new Set([...sorted.values()].flatMap(({ live, outdated }) => [...live, ...outdated]).map(({ id }) => id));
 	const unleased = copies.filter(({ tie }) => tie.is === "proven").filter(({ sourceAmi, since }) => !sorted.has(sourceAmi) && isOld(since));
 	return {
 		endedSince({ lease, sourceAmi, since, isAvailable }) {
 			if (lease === "ended") return reader.now - since > 864e5 ? 0 : void 0;
-			const { live = [], outdated = [], dead = [] } = sorted.get(sourceAmi) ?? {};
-			const ended = dead.find(({ id }) => id === lease);
+			if (atWork.has(lease)) return void 0;
+			const ended = sorted.get(sourceAmi)?.dead.find(({ id }) => id === lease);
 			if (ended !== void 0) return ended.since;
-			return ![...live, ...outdated].some(({ id }) => id === lease) && isOld(since) && !isAvailable ? 0 : void 0;
+			return isOld(since) && !isAvailable ? 0 : void 0;
 		},
 		abandoned: [...[...sorted.values()].flatMap(({ image, dead }) => dead.length > 0 ? [image] : []), ...[...new Set(unleased.map(({ sourceAmi }) => sourceAmi))].map((ImageId) => ({ ImageId }))],
 		async parents(imageId) {
@@ -40045,59 +39881,302 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 		...hubs
 	].flat())];
 }
-// src/audit.ts
-var audit_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ audit: () => audit });
-async function audit(host, request, signal) {
-	const log = openLog(host);
-	const findings = openFindings(signal);
-	const accounts = openAccounts(host, request, findings);
-	return log.group("Comparing every target with the source AMI", async () => {
-		const observed = await observe(whatIsCompared(request), accounts, findings);
-		if (observed === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(findings.problems, void 0);
-		const { source } = observed;
-		const at = accounts.source(source.place.region);
-		const owners = await readOwners({
-			host,
-			request,
-			accounts,
-			source: at,
-			log
+// src/audit/lying.ts
+function lyingAbout(judging, lying) {
+	const { around, instances } = lying;
+	const images = around.images.filter((one) => one.ImageId !== judging.source.imageId && !isEncryptedCopy(one));
+	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) === void 0);
+	return [
+		...images.flatMap((one) => judge$1(judging, lying, {
+			one,
+			id: one.ImageId,
+			tie: imageTie(judging, lying, one)
+		})),
+		...snapshots.flatMap((one) => judge$1(judging, lying, {
+			one,
+			id: one.SnapshotId,
+			tie: tieOfSnapshot(one, lying.known)
+		})),
+		...instances.flatMap((one) => judgeInstance(judging, lying, one))
+	];
+}
+function imageTie({ isByLineage }, { known, lineage }, image) {
+	if (lineage === void 0 || !claimsLineage(image, lineage)) return tieOfImage(image, known);
+	const tied = tieInLineage$1(image, lineage, known);
+	const isJudged = isByLineage || !isOfEncryptedCopy(image);
+	return tied.is === "claimed" && isJudged ? {
+		...tied,
+		is: "foreign"
+	} : tied;
+}
+function judge$1({ owners }, { place }, { one, id = "", tie }) {
+	const [ended] = madeOf(one, place.awsNow()).flatMap(({ lease, ...made }) => {
+		const since = owners?.endedSince({
+			...made,
+			lease
 		});
-		const parents = copiesOf(source, ownIntermediates(observed, openFindings(signal)));
-		const known = new Map(observed.targets.map((target) => [target.request, target]));
-		const looking = {
-			request,
-			accounts,
-			source,
-			owners,
-			parents,
-			findings
-		};
-		const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-		for (const warning of findings.warnings()) log.warn(warning);
-		const all = [...found.flat(), ...leftAtSource(source.place, owners)];
-		for (const { kind, account, region, why } of all) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
-			account,
-			region
-		}), `${kind}: ${why}`);
+		return since === void 0 ? [] : [{
+			lease,
+			since
+		}];
+	});
+	return told$1(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
+}
+function judgeInstance({ owners }, { place }, one) {
+	const { InstanceId: id = "", LaunchTime } = one;
+	const [lease = "", sourceAmi = ""] = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi].map((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, key));
+	const made = {
+		id,
+		lease,
+		sourceAmi,
+		since: LaunchTime?.getTime() ?? place.awsNow(),
+		isAvailable: false
+	};
+	return told$1(id, isLaunchedBy(one, lease, place) ? { is: "proven" } : {
+		is: "foreign",
+		why: "the run whose lease it bears did not launch it"
+	}, owners?.endedSince(made));
+}
+function told$1(id, tie, since) {
+	if (tie.is === "foreign") return [{
+		kind: "foreign",
+		id,
+		why: `${id} bears tags of this action, but ${tie.why}`
+	}];
+	if (since === void 0) return [];
+	return [{
+		kind: "left-over",
+		id,
+		why: `${id} bears the mark of a run that has ended; a sweep takes it back`
+	}];
+}
+function leftAtSource({ account, region }, owners) {
+	const { abandoned = [], foreign = [] } = owners ?? {};
+	return [...abandoned.map(({ ImageId = "" }) => {
 		return {
-			source,
-			findings: all,
-			seconds: log.elapsedSeconds()
+			kind: "left-over",
+			account,
+			region,
+			id: ImageId,
+			why: `a run on ${ImageId} died, and what it left at the source is not taken back yet; a sweep does it`
+		};
+	}), ...foreign.map((why) => ({
+		kind: "foreign",
+		account,
+		region,
+		why
+	}))];
+}
+// src/plan/ours.ts
+function ownIn(target, copies, findings) {
+	const { place, existing, earlierCopies, replaced, ancestry, parts } = target;
+	const known = {
+		snapshots: parts,
+		parents: new Map([...ancestry, ...copies])
+	};
+	const tie = (image) => tieOfImage(image, known);
+	const isOwn = (id, { is, ...tied }) => {
+		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
+			id,
+			why: "why" in tied ? tied.why : ""
+		});
+		return is !== "foreign";
+	};
+	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
+	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
+		const tied = tieOfSnapshot(copy, known);
+		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
+			id: copy.SnapshotId,
+			why: tied.why
+		});
+		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
+	});
+	const own = {
+		earlierCopies: ofOurs(earlierCopies),
+		replaced: ofOurs(replaced)
+	};
+	return {
+		target: {
+			...target,
+			existing: images,
+			...own
+		},
+		tie
+	};
+}
+function leave$1(findings, where, { id = "", why }) {
+	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
+}
+function ownIntermediates({ source, intermediates }, findings) {
+	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+			account: source.account,
+			region
+		});
+		const judged = (all, tieOf) => all.filter((one) => {
+			const tied = tieOf(one, source.imageId);
+			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
+			if (tied.is !== "proven") leave$1(findings, where, {
+				id,
+				why: tied.why
+			});
+			return tied.is === "proven";
+		});
+		return [region, {
+			images: judged(images, tieOfEncryptedCopy),
+			snapshots: judged(snapshots, tieOfEncryptedSnapshot)
+		}];
+	}));
+}
+function copiesOf({ imageId }, own) {
+	const images = [...own.values()].flatMap(({ images }) => images);
+	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
+// src/observe/published.ts
+async function readPublished(place, image, looked) {
+	const [launchPermissions, fastZones, grants, parameter, template] = await joined([
+		launchPermissionsOf$1(place, image.ImageId ?? ""),
+		readFastZones(place, image),
+		readGrants(place, looked),
+		readValue(place, looked),
+		readLaunches(place, looked)
+	]);
+	return {
+		launchPermissions,
+		fastZones,
+		grants,
+		parameter,
+		template
+	};
+}
+async function readFastZones(place, image) {
+	const Filters = [{
+		Name: "snapshot-id",
+		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)
+	}, {
+		Name: "state",
+		Values: [
+			"enabling",
+			"optimizing",
+			"enabled"
+		]
+	}];
+	const found = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeFastSnapshotRestoresCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.FastSnapshotRestores ?? [],
+			next: page.NextToken
+		};
+	});
+	const byId = Map.groupBy(found, ({ SnapshotId = "" }) => SnapshotId);
+	return new Map([...byId].map(([id, own]) => [id, own.flatMap(({ AvailabilityZone }) => AvailabilityZone ?? [])]));
+}
+async function readGrants(place, { grantsOn }) {
+	if (grantsOn === void 0) return [];
+	return (await listGrants(place, grantsOn)).filter(({ Constraints = {} }) => Object.keys(Constraints).length === 0).map(({ GranteePrincipal = "", Operations = [] }) => ({
+		principal: GranteePrincipal,
+		operations: Operations
+	}));
+}
+async function readValue(place, { parameter }) {
+	if (parameter === void 0) return void 0;
+	try {
+		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
+	} catch (error) {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return void 0;
+		throw error;
+	}
+}
+const noTemplate = ["InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"];
+async function readLaunches(place, { template }) {
+	if (template === void 0) return void 0;
+	try {
+		return await readTemplate(place, template, "$Latest");
+	} catch (error) {
+		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, code))) return void 0;
+		throw error;
+	}
+}
+async function readAround(place, known) {
+	const [images, snapshots] = await joined([ownImages(place, {
+		Name: "tag-key",
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
+	}), ownSnapshots(place, {
+		Name: "tag-key",
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+	})]);
+	const parts = new Map(known);
+	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !parts.has(id));
+	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
+	return {
+		images,
+		snapshots,
+		parts
+	};
+}
+// src/observe/lineage.ts
+async function readLineage(reading) {
+	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(held.place), held]]));
+}
+async function readHeld({ request: { publication }, accounts, findings }, target) {
+	const { account, region, roleArn, everyRegion } = target;
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+	const own = findings.about([name]);
+	if (everyRegion?.problem !== void 0) {
+		const { where, what, remedy } = everyRegion.problem;
+		own.add(where, what, remedy);
+		return;
+	}
+	if (await accounts.openTarget(target, roleArn) === void 0) return void 0;
+	const place = accounts.target(target);
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(publication.lineage ?? "", {
+		account,
+		region
+	});
+	return own.attempt(name, `looking for AMIs of the lineage ${lineage}`, async () => {
+		const around = await readAround(place, new Map());
+		const isClaimed = (image) => claimsLineage(image, lineage) && whyUnpublished(image) === void 0;
+		const pairs = await joined(around.images.filter((image) => isClaimed(image) && isOfEncryptedCopy(image)).map(({ ImageId = "" }) => ancestryOf(place, ImageId)));
+		return {
+			place,
+			lineage,
+			around,
+			ancestry: new Map(pairs.flat())
 		};
 	});
 }
-function whatIsCompared(request) {
+function heldMembers({ lineage, around, ancestry }) {
+	return membersOf(lineage, around.images, {
+		snapshots: around.parts,
+		parents: ancestry
+	});
+}
+async function readNewest(held, source, findings) {
+	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
+	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? []))];
+	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
+}
+// src/observe/compared.ts
+function observeCompared(comparing) {
+	const { image } = comparing.request;
+	return image === void 0 ? byLineage(comparing) : byName(comparing, image);
+}
+function readingOf({ request }, image) {
 	const none = {
 		ssmParameter: void 0,
 		launchTemplate: void 0,
 		boot: void 0,
-		lineage: void 0,
-		retain: void 0
+		lineage: void 0
 	};
 	const publication = {
 		...request.publication,
-		...none
+		...none,
+		retain: void 0
 	};
 	const source = {
 		...request.source,
@@ -40105,6 +40184,7 @@ function whatIsCompared(request) {
 	};
 	return {
 		...request,
+		image,
 		source,
 		publication,
 		scan: void 0,
@@ -40112,26 +40192,471 @@ function whatIsCompared(request) {
 		topology: "direct"
 	};
 }
+async function byName(comparing, image) {
+	const { accounts, findings } = comparing;
+	const observing = {
+		request: readingOf(comparing, image),
+		accounts,
+		findings
+	};
+	const finding = comparing.source === void 0 ? void 0 : resolveSource(observing, "compare");
+	const [source, targets] = await joined([Promise.resolve(finding), observeTargets(observing, Promise.resolve(finding))]);
+	return source && {
+		source,
+		targets,
+		held: new Map()
+	};
+}
+async function byLineage(comparing) {
+	const { request, accounts, findings, source: place, aside } = comparing;
+	const held = await readLineage({
+		request,
+		accounts,
+		findings
+	});
+	const id = await readNewest(held.values(), place, aside);
+	if (id === void 0) {
+		noteNone(comparing, held);
+		return;
+	}
+	const observing = {
+		request: readingOf(comparing, {
+			by: "id",
+			id
+		}),
+		accounts,
+		findings
+	};
+	const source = (place && await resolveSource({
+		...observing,
+		findings: aside
+	}, "compare")) ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems));
+	return {
+		source,
+		targets: await observeTargets(observing, Promise.resolve(source)),
+		held
+	};
+}
+const toldImages = 5;
+function noteNone({ request, findings }, held) {
+	const { lineage = "" } = request.publication;
+	const there = [...held].flatMap(([name, one]) => heldMembers(one).map((image) => {
+		const why = whyUnpublished(image) ?? `is of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi)}, which was recalled`;
+		return `${image.ImageId} in ${name} ${why}`;
+	}));
+	const told = there.slice(0, toldImages).join("; ");
+	const more = there.length > toldImages ? ` and ${there.length - toldImages} more` : "";
+	const read = held.size === request.targets.length ? "no target" : "no target that could be read";
+	findings.add("lineage", `${read} has a published AMI of the lineage ${lineage}${told && `: ${told}${more}`}`, "share one with this lineage, or name the source AMI, such as by ami-id");
+}
+function standIn({ source: { region } }, imageId, unread) {
+	return {
+		imageId,
+		image: {
+			ImageId: imageId,
+			Name: "{name}"
+		},
+		unread,
+		place: {
+			account: "",
+			region
+		},
+		account: "",
+		snapshots: [],
+		extras: { uefiData: void 0 },
+		instanceId: void 0,
+		earlierTry: void 0,
+		kmsKeyArn: void 0
+	};
+}
+async function readCopies({ accounts, aside }, source) {
+	if (source.unread !== void 0) return new Map();
+	const found = await readIntermediates({
+		accounts,
+		findings: aside
+	}, source, source.place.region);
+	return copiesOf(source, ownIntermediates({
+		source,
+		intermediates: new Map([found])
+	}, openFindings(aside.signal)));
+}
+// src/aws/key-users.ts
+const takenByLaunch = ["Decrypt", "CreateGrant"];
+function policyAdmits(policy, owner, user) {
+	if ("account" in user && user.role !== void 0) return false;
+	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
+	return takenByLaunch.every((operation) => admitting.some((one) => allows(one, `kms:${operation}`)));
+}
+function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
+	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
+	return user.role === void 0 ? accountOf$1(GranteePrincipal) === user.account : GranteePrincipal === user.role;
+}
+function accountOf$1(principal = "") {
+	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
+}
+function admits(statement, owner, user) {
+	const principals = principalsOf(statement);
+	if (principals.includes("*")) return fits$1(statement, user);
+	const others = principals.map(accountOf$1).filter((account) => account !== owner);
+	return "account" in user ? others.includes(user.account) : others.length > 0;
+}
+function fits$1(statement, user) {
+	const accounts = valuesOf$1(statement, "kms:CallerAccount", "aws:PrincipalAccount");
+	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
+	const organizations = valuesOf$1(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
+	if (organizations.length === 0 || "account" in user) return true;
+	return organizations.some((one) => one === user.organization || one.includes("*"));
+}
+function valuesOf$1({ Condition = {} }, ...keys) {
+	const wanted = keys.map((key) => key.toLowerCase());
+	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
+}
+function allows({ Action, NotAction }, action) {
+	if (Action === void 0) return !matches(NotAction, action);
+	return matches(Action, action);
+}
+function matches(patterns, action) {
+	return [patterns ?? []].flat().some((pattern) => {
+		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
+		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
+	});
+}
+// src/plan/operation.ts
+function told({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks, { mayWait, mayLift = true }) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
+	if (blocks && !protection.startsWith("enabled")) return {
+		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+		remedy: "wait until that is over, a day at most"
+	};
+	if (blocks) return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: `delete its recovery point in the backup vault`
+	};
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
+	return {
+		...told({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		report,
+		extras: extras ?? { uefiData: void 0 },
+		lifts: mayLift && isOwnProtection(image)
+	};
+}
+const protectionStates = {
+	off: "disabled",
+	on: "enabled-without-cooldown",
+	"on-with-cooldown": "enabled-with-cooldown"
+};
+function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
+	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection);
+	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
+}
+function mayLift({ publication }) {
+	return publication.deregistrationProtection !== "off";
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+}
+// src/plan/audit.ts
+function auditedImage({ request, source, target }) {
+	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === void 0);
+	const alike = (image) => whyUnlike({
+		request,
+		source
+	}, target, image) === "";
+	return finished.find(({ Name }) => Name === target.name) ?? finished.find(alike) ?? finished[0];
+}
+function valuesOf({ source, target }) {
+	const { Name = "", ImageId = "" } = source.image;
+	return {
+		account: target.place.account,
+		region: target.place.region,
+		name: Name,
+		"source-ami": ImageId
+	};
+}
+function parameterOf(auditing) {
+	return nameOfAnyRun(auditing, auditing.request.publication.ssmParameter);
+}
+function templateOf(auditing) {
+	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
+}
+function nameOfAnyRun(auditing, template) {
+	const name = template && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, valuesOf(auditing));
+	return name === void 0 || /\{(date|sha|run-id|name)\}/.test(name) ? void 0 : name;
+}
+function whyRecalled({ source }, image) {
+	const marked = [source.image, image].find((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.P) !== void 0);
+	return marked && `${marked.ImageId} was recalled: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(marked, "share-encrypted-ami:recalled")}`;
+}
+function auditDifferences(auditing, image, published) {
+	const { request, source, target } = auditing;
+	return [
+		...asked("State", "available", image.State),
+		...source.unread === void 0 ? unlikeness({
+			request,
+			source
+		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(target.kmsKeyArn, image, target.parts.values()),
+		...descriptionDifferences$1(auditing, image),
+		...tagsDifferences(auditing, image),
+		...standingDifferences(request, image),
+		...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
+		...grantDifferences(target, published),
+		...deprecationDifferences(request, image),
+		...protectionDifferences(request, image),
+		...restoreDifferences(target, image, published),
+		...parameterDifferences(parameterOf(auditing), image, published),
+		...templateDifferences(auditing, image, published)
+	];
+}
+function asked(field, expected, actual) {
+	return expected === actual ? [] : [{
+		field,
+		source: expected,
+		target: actual || "not set",
+		asked: true
+	}];
+}
+function descriptionDifferences$1(auditing, image) {
+	const { description } = auditing.request;
+	if (description === void 0 && auditing.source.unread !== void 0) return [];
+	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(auditing.source.image) ?? "";
+	const values = description === void 0 ? {} : valuesOf(auditing);
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
+	return (description === void 0 ? here === template : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(template, values).test(here)) ? [] : [{
+		field: "Description",
+		source: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values) || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
+function tagsDifferences(auditing, image) {
+	const { request, source, target } = auditing;
+	const { lineage = "" } = request.publication;
+	const ours = {
+		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: source.imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(lineage, valuesOf(auditing))
+	};
+	const inherited = request.copyTags ? source.image.Tags ?? [] : [];
+	const users = target.request.tags;
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)(inherited, {
+		users,
+		ours
+	}, 46);
+	const wanted = tags.filter(({ Key = "" }) => !ofRun$1.includes(Key));
+	const usersTags = Object.entries(users).map(([Key, Value]) => ({
+		Key,
+		Value
+	}));
+	return [...tagDifferences(auditing, {
+		wanted,
+		of: ""
+	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => tagDifferences(auditing, {
+		wanted: usersTags,
+		of: ` of ${id}`
+	}, target.parts.get(id) ?? {}))];
+}
+function standingDifferences({ publication: { lineage } }, image) {
+	const isPublished = lineage === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0;
+	return [...asked("the boot test", "passed", hasFailed(image) ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest) : "passed"), ...asked(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published}`, "set", isPublished ? "set" : void 0)];
+}
+function tagDifferences(auditing, { wanted, of }, resource) {
+	const values = valuesOf(auditing);
+	return wanted.flatMap(({ Key = "", Value = "" }) => {
+		const actual = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, Key);
+		const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
+		const fits = isTemplate ? actual !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(Value, values).test(actual) : actual === Value;
+		const expected = isTemplate ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(Value, values) : Value;
+		return fits ? [] : [{
+			field: `the tag ${Key}${of}`,
+			source: expected,
+			target: actual ?? "not set",
+			asked: true
+		}];
+	});
+}
+function permissionDifferences(wanted, actual) {
+	const [names, here] = [wanted.map(launcherName), actual.map(launcherName)];
+	const one = (name, source, target) => ({
+		field: `the launch permission of ${name}`,
+		source,
+		target,
+		asked: true
+	});
+	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
+}
+function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
+	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(one));
+	const lets = (principal) => grants.some((one) => one.principal === principal && takenByLaunch.every((needed) => one.operations.includes(needed)));
+	return own.filter((principal) => !lets(principal)).map((principal) => ({
+		field: `the grant for ${principal} on ${kmsKeyArn}`,
+		source: "set",
+		target: "not set",
+		asked: true
+	}));
+}
+const dayMs$3 = 864e5;
+function deprecationDifferences({ publication: { deprecateAfter } }, image) {
+	const actual = image.DeprecationTime;
+	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
+	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$3, dayMs$3];
+	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
+}
+function protectionDifferences({ publication }, image) {
+	const actual = image.DeregistrationProtection || "disabled";
+	const expected = protectionStates[publication.deregistrationProtection];
+	if (expected === "disabled" && !actual.startsWith("enabled")) return [];
+	return asked("DeregistrationProtection", expected, actual);
+}
+function restoreDifferences({ zones }, image, { fastZones }) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => {
+		const list = (names) => names.toSorted().join(", ") || "off";
+		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
+	});
+}
+function parameterDifferences(name, { ImageId = "" }, published) {
+	return name === void 0 ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
+}
+function templateDifferences(auditing, { ImageId = "" }, { template }) {
+	const name = templateOf(auditing);
+	if (name === void 0) return [];
+	const field = `the launch template ${name}`;
+	if (template === void 0) return asked(field, ImageId, void 0);
+	const { source: latest, defaultVersion, defaultImage } = template;
+	const parameter = parameterOf(auditing);
+	const resolves = (actual) => parameter !== void 0 && actual === `resolve:ssm:${parameter}`;
+	const named = (which, actual) => resolves(actual) ? [] : asked(`${which} of ${field}`, ImageId, actual);
+	const makesDefault = auditing.request.publication.launchTemplate?.makesDefault === true;
+	return [...named(`the latest version, ${latest.number},`, latest.imageId), ...makesDefault ? named(`the default version, ${defaultVersion},`, defaultImage) : []];
+}
+// src/audit.ts
+var audit_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ audit: () => audit });
+async function audit(host, request, signal) {
+	const log = openLog(host);
+	const findings = openFindings(signal);
+	const accounts = openAccounts(host, request, findings);
+	return log.group("Comparing every target with the source AMI", async () => {
+		const aside = request.image === void 0 ? openFindings(signal) : findings;
+		const source = await aside.attempt("source account", "assuming the source role", () => accounts.openSource()) && accounts.source(request.source.region);
+		const comparing = {
+			request,
+			accounts,
+			findings,
+			source,
+			aside
+		};
+		const compared = await observeCompared(comparing);
+		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "looking for what runs left", () => readOwners({
+			host,
+			request,
+			accounts,
+			source,
+			log
+		}));
+		const parents = compared && await readCopies(comparing, compared.source);
+		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(findings.problems, void 0);
+		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems);
+		const looking = {
+			...compared,
+			request,
+			accounts,
+			owners,
+			parents,
+			unread,
+			findings
+		};
+		const known = new Map(compared.targets.map((target) => [target.request, target]));
+		const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
+		for (const warning of new Set([...aside.warnings(), ...findings.warnings()])) log.warn(warning);
+		const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
+		for (const { kind, account, region, why } of all) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+			account,
+			region
+		}), `${kind}: ${why}`);
+		return {
+			source: compared.source,
+			findings: all,
+			seconds: log.elapsedSeconds()
+		};
+	});
+}
 async function auditTarget(looking, asked, observed) {
-	const { accounts, source, request, parents } = looking;
+	const { accounts, source, held } = looking;
 	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
 		if (observed === void 0 || !isRead()) return [];
 		const place = accounts.target(observed.place);
-		const around = await findings.attempt(name, "looking for what bears tags of this action", () => readAround(place, observed.parts));
+		const [around, instances = []] = await joined([findings.attempt(name, "looking for what bears tags of this action", async () => {
+			return held.get(name)?.around ?? readAround(place, observed.parts);
+		}), findings.attempt(name, "looking for instances of boot tests", () => leasedInstances(place, "any"))]);
 		if (around === void 0) return [];
+		const parents = new Map([
+			...observed.ancestry,
+			...held.get(name)?.ancestry ?? [],
+			...looking.parents
+		]);
 		const { target } = ownIn(observed, parents, openFindings(findings.signal));
-		return [...await auditImage({
-			request,
+		const lying = {
+			around,
+			place,
+			known: {
+				snapshots: around.parts,
+				parents
+			},
+			instances,
+			lineage: lineageOf(looking, place)
+		};
+		const own = await auditImage({
+			request: {
+				...looking.request,
+				image: {
+					by: "id",
+					id: source.imageId
+				}
+			},
 			source,
 			target
-		}, place, findings), ...lyingAbout(looking, {
-			around,
-			target,
-			now: place.awsNow()
-		})];
+		}, lying, findings);
+		return [
+			...own,
+			...uncompared(looking, own),
+			...lyingAbout({
+				...looking,
+				isByLineage: looking.request.image === void 0
+			}, lying)
+		];
 	};
 	const { account, region, optional } = asked;
 	const all = await found();
@@ -40146,10 +40671,26 @@ async function auditTarget(looking, asked, observed) {
 		...one
 	}));
 }
-async function auditImage(auditing, place, findings) {
+function uncompared({ unread }, own) {
+	const isThere = own.every(({ kind }) => kind === "differs");
+	return unread !== "" && isThere ? [{
+		kind: "unknown",
+		why: `not everything could be compared: ${unread}`
+	}] : [];
+}
+function lineageOf({ request, source: { image } }, { account, region }) {
+	const { lineage } = request.publication;
+	return lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(lineage, {
+		account,
+		region,
+		name: image.Name ?? ""
+	});
+}
+async function auditImage(auditing, lying, findings) {
 	const { source, target } = auditing;
+	const { place } = lying;
 	const image = auditedImage(auditing);
-	if (image === void 0) return [missing(target)];
+	if (image === void 0) return [missing(auditing, lying)];
 	const id = image.ImageId ?? "";
 	const recalled = whyRecalled(auditing, image);
 	if (recalled !== void 0) return [{
@@ -40180,55 +40721,22 @@ async function auditImage(auditing, place, findings) {
 		differences
 	}];
 }
-function missing({ existing }) {
+function missing({ source, target: { existing } }, { around, known, lineage }) {
 	const ids = existing.filter(({ State }) => State === "pending" || State === "available").map(({ ImageId }) => ImageId).join(", ");
+	const why = ids === "" ? `there is no AMI of ${source.imageId}` : `no AMI of ${source.imageId} is finished; ${ids} bears the lease of a run`;
+	const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	const others = (lineage === void 0 ? [] : membersOf(lineage, around.images, known)).filter((image) => sourceOf(image) !== source.imageId);
+	const instead = others.find((image) => whyUnpublished(image) === void 0) ?? others[0];
+	if (instead === void 0) return {
+		kind: "missing",
+		why
+	};
+	const unpublished = whyUnpublished(instead);
+	const which = unpublished === void 0 ? "" : `, which ${unpublished}`;
 	return {
 		kind: "missing",
-		why: ids === "" ? "there is no AMI of this source" : `no AMI of this source is finished; ${ids} bears the lease of a run`
+		why: `${why}; instead, there is ${instead.ImageId} of ${sourceOf(instead)}${which}`
 	};
-}
-function lyingAbout({ source, owners, parents }, { around, target, now }) {
-	const known = {
-		snapshots: around.parts,
-		parents: new Map([...target.ancestry, ...parents])
-	};
-	const one = (id, left, tie) => {
-		if (tie.is === "foreign") return [{
-			kind: "foreign",
-			id,
-			why: `${id} bears tags of this action, but ${tie.why}`
-		}];
-		return left === void 0 ? [] : [{
-			kind: "left-over",
-			id,
-			why: `${id} ${left}`
-		}];
-	};
-	const leftBy = (resource) => {
-		const taken = "ImageId" in resource ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded);
-		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? taken;
-		if (lease === void 0 || owners.endedSince(madeOf(resource, lease, now)) === void 0) return void 0;
-		return "bears the lease of a run that has ended; a sweep takes it back";
-	};
-	const images = around.images.filter((image) => image.ImageId !== source.imageId && !isEncryptedCopy(image));
-	const snapshots = around.snapshots.filter((snapshot) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) === void 0);
-	return [...images.flatMap((image) => one(image.ImageId ?? "", leftBy(image), tieOfImage(image, known))), ...snapshots.flatMap((snapshot) => one(snapshot.SnapshotId ?? "", leftBy(snapshot), tieOfSnapshot(snapshot, known)))];
-}
-function leftAtSource({ account, region }, { abandoned, foreign }) {
-	return [...abandoned.map(({ ImageId = "" }) => {
-		return {
-			kind: "left-over",
-			account,
-			region,
-			id: ImageId,
-			why: `a run on ${ImageId} died, and what it left at the source is not taken back yet; a sweep does it`
-		};
-	}), ...foreign.map((why) => ({
-		kind: "foreign",
-		account,
-		region,
-		why
-	}))];
 }
 // src/network.ts
 var network_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ openNetwork: () => openNetwork });
@@ -40294,47 +40802,6 @@ async function attempt(recalling, doing, act) {
 		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing.what, error)));
 		return;
 	}
-}
-// src/aws/key-users.ts
-const taken = ["kms:Decrypt", "kms:CreateGrant"];
-function policyAdmits(policy, owner, user) {
-	if ("account" in user && user.role !== void 0) return false;
-	const admitting = statementsOf(policy).filter((one) => one.Effect === "Allow" && admits(one, owner, user));
-	return taken.every((action) => admitting.some((one) => allows(one, action)));
-}
-function grantAdmits({ GranteePrincipal, Operations = [] }, user) {
-	if (!("account" in user) || !Operations.includes("Decrypt")) return false;
-	return user.role === void 0 ? accountOf$2(GranteePrincipal) === user.account : GranteePrincipal === user.role;
-}
-function accountOf$2(principal = "") {
-	return /^\d{12}$/.test(principal) ? principal : principal.split(":")[4];
-}
-function admits(statement, owner, user) {
-	const principals = principalsOf(statement);
-	if (principals.includes("*")) return fits$1(statement, user);
-	const others = principals.map(accountOf$2).filter((account) => account !== owner);
-	return "account" in user ? others.includes(user.account) : others.length > 0;
-}
-function fits$1(statement, user) {
-	const accounts = valuesOf(statement, "kms:CallerAccount", "aws:PrincipalAccount");
-	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
-	const organizations = valuesOf(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
-	if (organizations.length === 0 || "account" in user) return true;
-	return organizations.some((one) => one === user.organization || one.includes("*"));
-}
-function valuesOf({ Condition = {} }, ...keys) {
-	const wanted = keys.map((key) => key.toLowerCase());
-	return Object.entries(Condition).filter(([operator]) => !/Not|^Null/.test(operator)).flatMap(([, conditions]) => Object.entries(conditions)).flatMap(([key, values]) => wanted.includes(key.toLowerCase()) ? [values].flat() : []);
-}
-function allows({ Action, NotAction }, action) {
-	if (Action === void 0) return !matches(NotAction, action);
-	return matches(Action, action);
-}
-function matches(patterns, action) {
-	return [patterns ?? []].flat().some((pattern) => {
-		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
-		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
-	});
 }
 // src/operations/launching.ts
 const launchOperations = [
@@ -40560,8 +41027,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 		});
 	}
 	const WithCooldown = protection === "on-with-cooldown";
-	const asked = WithCooldown ? "enabled-with-cooldown" : "enabled-without-cooldown";
-	if (protection !== "off" && image.DeregistrationProtection !== asked) {
+	if (protection !== "off" && image.DeregistrationProtection !== protectionStates[protection]) {
 		const command = new EnableImageDeregistrationProtectionCommand({
 			ImageId,
 			WithCooldown
@@ -41139,60 +41605,6 @@ async function formerValue(place, name, before) {
 	if (before.value !== void 0) return before;
 	const { Parameter } = await place.ssm(new GetParameterCommand({ Name: `${name}:${before.version}` }));
 	return Parameter === void 0 ? before : formerOf$1(Parameter);
-}
-// src/plan/operation.ts
-function told$1({ key, island, ...rest }) {
-	return {
-		...rest,
-		kmsKeyArn: key,
-		island
-	};
-}
-// src/plan/removal.ts
-function removalObstacle(image, locks, { mayWait }) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	const blocks = isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
-	if (blocks && !protection.startsWith("enabled")) return {
-		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-		remedy: "wait until that is over, a day at most"
-	};
-	if (blocks) return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: `delete its recovery point in the backup vault`
-	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
-	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
-	};
-}
-function deregistering(image, reason, { extras, until, report, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
-	return {
-		...told$1({
-			...removal,
-			id: removalId(image, removal.place),
-			of
-		}),
-		kind: "deregister",
-		image,
-		reason,
-		until,
-		report,
-		extras: extras ?? { uefiData: void 0 }
-	};
-}
-function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	return DeregistrationProtection.startsWith("enabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) !== void 0;
-}
-function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
 }
 // src/recall/withdraw.ts
 function markRecalled(place, id, reason) {
@@ -43218,6 +43630,950 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
 }
+// src/plan/creation-tags.ts
+function tagsOfTargets(request, source, place) {
+	return filled(templatesOf$1(request), {
+		request,
+		source,
+		place
+	});
+}
+function intermediateTags(request, source, place) {
+	const { intermediateTags: given } = request;
+	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
+	if (given === void 0) templates.delete("Name");
+	return filled(templates, {
+		request,
+		source,
+		place
+	});
+}
+function templatesOf$1({ targets }) {
+	const first = new Map();
+	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+	return first;
+}
+function filled(templates, { request, source, place }) {
+	const { imageId, image } = source;
+	const values = {
+		...place,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		name: image.Name ?? "",
+		"source-ami": imageId
+	};
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
+}
+// src/plan/supply-operations.ts
+function openSupply(decided) {
+	const { request, source, encryptedCopies, targets } = decided;
+	const { account, place } = source;
+	const sourceName = nameOfSource(decided);
+	const operations = [];
+	const access = new Map();
+	const allowed = new Map();
+	const shared = new Map();
+	let begin = [];
+	const add = (operation) => {
+		operations.push(operation);
+		return operation.id;
+	};
+	const supply = (from, snapshotId) => {
+		const own = snapshotId ?? sourceName;
+		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
+			resource: { id: snapshotId ?? source.imageId },
+			name: own,
+			after: begin
+		};
+		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
+		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
+		return {
+			resource: { madeBy },
+			name: known ?? `the encrypted copy of ${own}`,
+			after: [madeBy]
+		};
+	};
+	const encryptSnapshot = (copy, snapshot) => {
+		const { kmsKeyArn: key, name, tags } = copy;
+		const there = copy.snapshotsThere.get(snapshot.id);
+		const base = {
+			id: snapshotCopyId(copy, snapshot.id),
+			place: copy.place,
+			key,
+			after: begin
+		};
+		add(there === void 0 ? {
+			...told({
+				...base,
+				of: [snapshot.id],
+				why: encrypting
+			}),
+			kind: "encrypt",
+			key,
+			tags,
+			snapshot
+		} : {
+			...told({
+				...base,
+				of: [there],
+				why: `the encrypted copy of ${snapshot.id} that another run made is used`
+			}),
+			kind: "await",
+			key,
+			copy: { id: there },
+			snapshotId: snapshot.id,
+			remake: {
+				name,
+				tags,
+				snapshot
+			}
+		});
+	};
+	const encryptImage = (copy) => {
+		const { kmsKeyArn: key, name, tags, there } = copy;
+		const base = {
+			place: copy.place,
+			key
+		};
+		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
+		if (there === void 0) {
+			const what = told({
+				...base,
+				id: begun,
+				of: [sourceName],
+				after: begin,
+				why: encrypting
+			});
+			add({
+				...what,
+				kind: "encrypt",
+				key,
+				name,
+				tags,
+				snapshot: void 0
+			});
+		}
+		const made = there === void 0 ? { madeBy: begun } : { id: there };
+		const after = there === void 0 ? [begun] : begin;
+		const waiting = {
+			kind: "await",
+			key,
+			copy: made,
+			remake: {
+				name,
+				tags,
+				snapshot: void 0
+			}
+		};
+		for (const { id } of source.snapshots) {
+			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
+			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
+			add({
+				...told({
+					...base,
+					id: snapshotCopyId(copy, id),
+					of,
+					after,
+					why
+				}),
+				...waiting,
+				snapshotId: id
+			});
+		}
+		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
+		const of = [there ?? name];
+		add({
+			...told({
+				...base,
+				id: imageCopyId(copy),
+				of,
+				after,
+				why
+			}),
+			...waiting,
+			snapshotId: void 0
+		});
+	};
+	const giveUse = (key, { target }) => {
+		const { keyAccess } = request.source;
+		const { principalArn } = target;
+		if (keyAccess === "existing") return void 0;
+		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
+		if (operations.some((one) => one.id === id)) return id;
+		const accounts = accountsUsing(targets, key);
+		const of = keyAccess === "grant" ? [principalArn] : accounts;
+		const base = {
+			...told({
+				id,
+				place: {
+					account,
+					region: regionOfKey(key)
+				},
+				of,
+				key,
+				after: begin,
+				why: "copying takes the use of the key; taken back at the end"
+			}),
+			key
+		};
+		return add({
+			...base,
+			kind: "allow",
+			...keyAccess === "grant" ? {
+				by: "grant",
+				principalArn
+			} : {
+				by: "policy",
+				accounts
+			}
+		});
+	};
+	const allowOne = (key, taker) => {
+		const { target } = taker;
+		const { principalArn, place: there } = target;
+		const allowedBy = giveUse(key, taker);
+		const after = allowedBy === void 0 ? [] : [allowedBy];
+		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
+		const pair = `${key} ${principalArn}`;
+		if (access.has(pair)) return;
+		const what = told({
+			id: `access ${principalArn} ${key}`,
+			place: there,
+			of: [principalArn],
+			key,
+			after,
+			why: "a grant or a policy comes into force some time later"
+		});
+		access.set(pair, add({
+			...what,
+			kind: "access",
+			key,
+			target: there,
+			allowedBy
+		}));
+	};
+	const shareOne = (from, snapshotId, takers) => {
+		const region = from?.place.region ?? place.region;
+		const { resource, name, after } = supply(from, snapshotId);
+		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
+		const why = `${accounts.join(", ")} copy it; taken back at the end`;
+		const id = `share ${snapshotId ?? sourceName} in ${region}`;
+		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
+		const what = {
+			...told({
+				id,
+				place: {
+					account,
+					region
+				},
+				of: [name],
+				after,
+				why
+			}),
+			afterEnd
+		};
+		const type = snapshotId === void 0 ? "image" : "snapshot";
+		shared.set(`${region} ${snapshotId ?? ""}`, add({
+			...what,
+			kind: "share",
+			type,
+			resource,
+			accounts
+		}));
+	};
+	return {
+		operations,
+		create(instanceId) {
+			const { earlierTry } = source;
+			if (earlierTry?.State === "pending") {
+				const why = `an earlier try is making the AMI of ${instanceId}`;
+				const awaited = told({
+					id: `create ${sourceName}`,
+					place,
+					of: [earlierTry.ImageId ?? ""],
+					after: [],
+					why
+				});
+				begin = [add({
+					...awaited,
+					kind: "await",
+					image: earlierTry
+				})];
+				return;
+			}
+			const noReboot = request.image.by === "instance" && request.image.noReboot;
+			const why = `the AMI is made of ${instanceId}, and stays`;
+			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
+				place,
+				after: [],
+				why: "an earlier attempt failed, and the new AMI needs its name"
+			}))];
+			const what = told({
+				id: `create ${sourceName}`,
+				place,
+				of: [instanceId],
+				after,
+				why
+			});
+			const tags = tagsOfTargets(request, source, place);
+			begin = [add({
+				...what,
+				kind: "create",
+				instanceId,
+				noReboot,
+				name: sourceName,
+				tags
+			})];
+		},
+		lease() {
+			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
+			const what = told({
+				id: `lease ${sourceName}`,
+				place,
+				of: [sourceName],
+				after: begin,
+				why: "other runs on this AMI see that this one needs what they share"
+			});
+			begin = [add({
+				...what,
+				kind: "lease",
+				imageId: source.imageId,
+				regions
+			})];
+		},
+		encrypt(copy) {
+			if (copy.only === void 0) encryptImage(copy);
+			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
+		},
+		allow(takers) {
+			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
+		},
+		share(takers) {
+			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
+				for (const { id } of source.snapshots) shareOne(from, id, group);
+				const launchers = group.filter(({ action }) => action === "copy");
+				if (launchers.length > 0) shareOne(from, void 0, launchers);
+			}
+		},
+		begin: () => begin,
+		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
+			const one = supply(from, snapshotId);
+			if (!crossAccount) return one;
+			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
+			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
+			return {
+				...one,
+				after: [own, keys].flat()
+			};
+		}
+	};
+}
+const encrypting = "what is under no customer managed key that others can be given is copied under one first";
+function nameOfSource({ source: { instanceId, image, imageId } }) {
+	return instanceId === void 0 ? imageId : image.Name ?? "";
+}
+function snapshotCopyId({ place }, snapshotId) {
+	return `encrypted copy of ${snapshotId} in ${place.region}`;
+}
+function imageCopyId({ place }) {
+	return `encrypted copy in ${place.region}`;
+}
+// src/plan/target-operations.ts
+function targetOperations(decided, supply, plan) {
+	const all = discarding(plan, supply.begin());
+	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+	const booted = booting(decided, supply, {
+		plan,
+		last: made.last
+	});
+	const published = publishing(decided, plan, {
+		image: { madeBy: made.last },
+		after: booted[0]?.id ?? made.last
+	});
+	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
+	const late = all.filter(isLate).map((one) => ({
+		...one,
+		after: [made.last]
+	}));
+	const left = all.filter((one) => !isLate(one));
+	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.target.place))] : late.map(({ id }) => id);
+	return {
+		operations: [
+			...left,
+			...made.operations,
+			...late,
+			...booted,
+			...published
+		],
+		last,
+		ends: [last, ...finishing]
+	};
+}
+function discarding({ target: { place }, discardImages, discard, untag }, after) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	return [
+		...discardImages.map((image) => deregistering(image, "left", {
+			place,
+			after,
+			why: "a run that died left it half-made"
+		})),
+		...discard.length === 0 ? [] : [{
+			...told({
+				id: `delete in ${where}`,
+				place,
+				of: discard,
+				after,
+				why: "dead runs left them, and no AMI has them"
+			}),
+			kind: "delete",
+			snapshotIds: discard
+		}],
+		...untag.length === 0 ? [] : [{
+			...told({
+				id: `untag in ${where}`,
+				place,
+				of: untag,
+				after,
+				why: "finished, but it bears the lease of a run"
+			}),
+			kind: "untag",
+			resources: untag,
+			finishes: void 0
+		}]
+	];
+}
+function using({ action, image, expected, target: { place } }) {
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const id = image.ImageId ?? "";
+	const base = {
+		place,
+		island,
+		of: [id]
+	};
+	const waits = action === "await";
+	const awaited = `await ${id} in ${island}`;
+	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
+	const used = {
+		...told({
+			...base,
+			id: `reuse ${id} in ${island}`,
+			after: waits ? [awaited] : [],
+			why
+		}),
+		kind: "reuse",
+		image,
+		expected,
+		waits
+	};
+	const waiting = "an AMI of this source is being made under this name";
+	return {
+		operations: [...waits ? [{
+			...told({
+				...base,
+				id: awaited,
+				after: [],
+				why: waiting
+			}),
+			kind: "await",
+			image
+		}] : [], used],
+		last: used.id
+	};
+}
+function making(decided, supply, plan) {
+	const { target, expected } = plan;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const base = {
+		place: target.place,
+		of: [target.name]
+	};
+	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
+	const last = made.at(-1)?.id ?? "";
+	const id = verifyId(island);
+	const why = "an AMI that differs from the source must not be used";
+	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
+	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
+	const described = takenOver ? void 0 : expected.description ?? "";
+	return {
+		operations: [
+			...made,
+			{
+				...told({
+					...base,
+					id,
+					island,
+					key: expected.key,
+					after: [last],
+					why
+				}),
+				kind: "verify",
+				image: { madeBy: last },
+				expected: {
+					...expected,
+					description: described,
+					tags
+				}
+			},
+			{
+				...told({
+					...base,
+					id: finishId(island),
+					after: [id],
+					why: "a finished AMI bears no lease"
+				}),
+				kind: "untag",
+				finishes: last,
+				resources: []
+			}
+		],
+		last: id
+	};
+}
+const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
+const verifyId = (island) => `verify ${island}`;
+const finishId = (island) => `finish ${island}`;
+function registering(decided, supply, plan) {
+	const { target, supersedes, expected, from } = plan;
+	const { place, kmsKeyArn: key, name } = target;
+	const { source } = decided;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
+		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
+		const id = `copy ${snapshot.id} to ${island}`;
+		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
+		const begun = takeOver === void 0 ? after : supply.begin();
+		return {
+			...told({
+				id,
+				place,
+				island,
+				of: [takeOver ?? called],
+				key,
+				after: begun,
+				why
+			}),
+			kind: "copy",
+			snapshot,
+			from: resource,
+			fromRegion: regionOf(decided, plan),
+			key,
+			takeOver,
+			lineage: target.lineage,
+			tags: plan.snapshotTags.get(snapshot.id) ?? [],
+			regain: plan.crossAccount ? after : []
+		};
+	});
+	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
+	const after = [
+		...copies.map(({ id }) => id),
+		extrasOf ?? [],
+		freeing(plan)
+	].flat();
+	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
+		place,
+		island,
+		after,
+		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
+		mayLift: mayLift(decided.request),
+		until: verifyId(island),
+		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
+	})];
+	const why = "the AMI of the copies, with every attribute of the source’s";
+	return [
+		...copies,
+		...freed,
+		{
+			...told({
+				id: `register ${island}`,
+				place,
+				island,
+				of: [name],
+				after: [...after, ...freed.map(({ id }) => id)],
+				why
+			}),
+			kind: "register",
+			name,
+			description: expected.description,
+			tags: expected.tags,
+			extrasOf,
+			expected,
+			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
+		}
+	];
+}
+function copyingImage(decided, supply, plan) {
+	const { target, takeOver, expected, snapshotTags } = plan;
+	const { source, request, leaseId } = decided;
+	const { place, kmsKeyArn: key, name } = target;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const image = supply.supplied(plan, void 0);
+	const ids = source.snapshots.map(({ id }) => id);
+	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
+	const own = {
+		...provenance(request, source.imageId),
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)(ids)
+	};
+	const id = `copy ${nameOfSource(decided)} to ${island}`;
+	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
+	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
+	return {
+		...told({
+			id,
+			place,
+			island,
+			of: [takeOver ?? image.name],
+			key,
+			after: begun,
+			why
+		}),
+		kind: "copy-image",
+		from: image.resource,
+		fromRegion: regionOf(decided, plan),
+		key,
+		name,
+		takeOver,
+		expected,
+		description: expected.description,
+		snapshotTags,
+		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+			users: target.tags,
+			ours: own
+		}).tags,
+		imageTags: [...expected.tags, {
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+			Value: leaseId
+		}],
+		regain: plan.crossAccount ? after : []
+	};
+}
+function freeing({ target, discardImages }) {
+	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
+}
+function regionOf({ source }, { from }) {
+	return from?.place.region ?? source.place.region;
+}
+function booting({ request, source }, supply, { plan, last }) {
+	const { target } = plan;
+	const { boot } = request.publication;
+	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
+	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+		users: target.tags,
+		ours: provenance(request, source.imageId)
+	}, 49);
+	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
+	const { test, timeoutMinutes, required } = boot;
+	const { launchPermissions } = request.publication;
+	const launchers = {
+		key: key ?? "",
+		launchPermissions,
+		grantElsewhere: grantedElsewhere(target)
+	};
+	return [{
+		...told({
+			id: bootId(place),
+			place,
+			island,
+			key,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after: isMaking(plan) ? [last] : [...supply.begin(), last],
+			why: `only what comes up is published; ${launchedAs(site)}`
+		}),
+		kind: "boot",
+		image: { madeBy: last },
+		site,
+		settings: {
+			test,
+			timeoutMinutes,
+			required,
+			principal,
+			launchers,
+			tags,
+			earlier
+		}
+	}];
+}
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+function isTested({ publication: { boot } }, plan) {
+	if (boot === void 0 || plan.target.bootSite === void 0) return false;
+	return isMaking(plan) || !hasPassed(plan.image, boot.test);
+}
+const namedSubnets = 3;
+function launchedAs({ sizes, profile }) {
+	const each = (values) => [...new Set(values)];
+	const launches = sizes.flat();
+	const types = each(launches.map(({ type }) => type));
+	const subnets = each(launches.map(({ subnet }) => subnet));
+	const groups = each(launches.flatMap((one) => one.groups));
+	const more = subnets.length - namedSubnets;
+	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
+	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
+	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
+}
+const dayMs$1 = 864e5;
+function publishing({ request: { publication, run } }, plan, { image, after: last }) {
+	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
+	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
+	const days = after !== void 0 && "days" in after ? after.days : 0;
+	const deprecateAt = after && ("at" in after ? {
+		at: after.at.getTime(),
+		keep: false
+	} : {
+		at: run.date.getTime() + days * dayMs$1,
+		keep: true
+	});
+	const grantElsewhere = grantedElsewhere(plan.target);
+	const settings = {
+		key,
+		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
+		grantElsewhere,
+		launchPermissions,
+		deprecateAt,
+		protection,
+		zones
+	};
+	if (![
+		grantKeyTo,
+		launchPermissions,
+		zones
+	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
+	return [{
+		...told({
+			id: `publish ${island}`,
+			place,
+			island,
+			of,
+			after: [last],
+			why: "what the inputs ask for beside the AMI"
+		}),
+		kind: "publish",
+		image,
+		settings
+	}];
+}
+function grantedElsewhere({ grantKeyTo, place }) {
+	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+}
+function isOthersServiceRole(principal, account) {
+	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
+	return of !== void 0 && of !== account;
+}
+const referencesIsland = "SSM parameters and launch templates";
+function referenceIsland({ optional, ...place }) {
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}` : referencesIsland;
+}
+function hasReference({ ssmParameter, launchTemplate }) {
+	return ssmParameter !== void 0 || launchTemplate !== void 0;
+}
+function concluding(decided, parts) {
+	const { place } = decided.source;
+	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
+	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
+	const common = settingAll(place, needed, {
+		name: "every target",
+		after: []
+	});
+	const set = common.slice(-1).map(({ id }) => id);
+	return [
+		...common,
+		...needed.flatMap((part) => finishing(decided, part, set)),
+		...optional.flatMap((one) => {
+			const { target } = one.target;
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+			const own = hasReference(target) ? settingAll(place, [one], {
+				name,
+				after: set
+			}) : [];
+			const last = own.slice(-1).map(({ id }) => id);
+			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
+		})
+	];
+}
+function settingAll(place, parts, { name, after }) {
+	const [first] = parts;
+	if (first === void 0) return [];
+	const ready = `${name} is ready`;
+	const island = referenceIsland(first.target.target.request);
+	const sets = parts.flatMap((one) => setting(one, [ready]));
+	const ends = [...after, ...parts.flatMap((one) => one.ends)];
+	const all = "SSM parameters and launch templates are set for all targets or for none";
+	const last = {
+		id: `all is set for ${name}`,
+		place,
+		of: [],
+		island,
+		after: sets.map(({ id }) => id),
+		why: "until then they may be put back to the older AMIs"
+	};
+	return [
+		{
+			...told({
+				id: ready,
+				place,
+				of: [],
+				after: ends,
+				why: all,
+				...island === "SSM parameters and launch templates" ? {} : { island }
+			}),
+			kind: "ready",
+			sets,
+			settled: []
+		},
+		...sets,
+		{
+			...told(last),
+			kind: "ready",
+			sets: [],
+			settled: sets
+		}
+	];
+}
+function setting({ target: { target }, last }, after) {
+	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
+	const base = {
+		place,
+		island: referenceIsland(request),
+		after
+	};
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const image = { madeBy: last };
+	return [...name === void 0 ? [] : [{
+		...told({
+			...base,
+			id: `parameter ${name} in ${where}`,
+			of: [name],
+			why: "it is to name the AMI"
+		}),
+		kind: "parameter",
+		name,
+		image,
+		tags
+	}], ...template === void 0 ? [] : [{
+		...told({
+			...base,
+			id: `version of ${template.id} in ${where}`,
+			of: [template.id],
+			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
+		}),
+		kind: "template-version",
+		template,
+		image
+	}]];
+}
+function finishing(decided, { target: plan, last }, after) {
+	const { marks, target } = plan;
+	if (marks === void 0) return retiring(decided, plan, after);
+	const { place, name } = target;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	return [{
+		...told({
+			id,
+			place,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after,
+			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
+		}),
+		kind: "published",
+		image: { madeBy: last },
+		...marks
+	}, ...retiring(decided, plan, [id])];
+}
+function retiring({ request, source }, plan, after) {
+	const { target, replace, replaced, retained } = plan;
+	const { place } = target;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const gone = {
+		place,
+		after,
+		mayLift: mayLift(request)
+	};
+	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
+	return [
+		...replace.map((image) => {
+			if (image !== supersedes) return deregistering(image, "replaced", {
+				...gone,
+				why: "the new AMI replaces it"
+			});
+			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
+			const verified = [verifyId(where), finishId(where)];
+			return {
+				...told({
+					id,
+					place,
+					of,
+					after: verified,
+					why: `${image.ImageId} is replaced`
+				}),
+				kind: "delete",
+				snapshotIds: of,
+				superseded: image.ImageId ?? ""
+			};
+		}),
+		...replaced.length === 0 ? [] : [{
+			...told({
+				id: `delete what gave its name up in ${where}`,
+				place,
+				of: replaced,
+				after,
+				why: "a run that died took the name of their AMI, and the new one is there now"
+			}),
+			kind: "delete",
+			snapshotIds: replaced
+		}],
+		...(retained?.protect ?? []).map((image) => {
+			const id = `protect ${image.ImageId} in ${where}`;
+			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
+			return {
+				...told({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why: "it has come into use"
+				}),
+				kind: "protect",
+				image,
+				cooldown
+			};
+		}),
+		...(retained?.remove ?? []).map((image) => {
+			const report = retained?.reports.get(image.ImageId ?? "");
+			return deregistering(image, "retain", {
+				...gone,
+				why: "retain leaves no room for it",
+				report
+			});
+		}),
+		...(retained?.ask ?? []).map(({ image, replaces }) => {
+			const id = `ask who uses ${image.ImageId} in ${where}`;
+			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
+			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+				users: target.tags,
+				ours: provenance(request, source.imageId)
+			}, 50);
+			return {
+				...told({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why
+				}),
+				kind: "ask-usage",
+				image,
+				replaces,
+				tags
+			};
+		})
+	];
+}
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
 	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(key, image, snapshots)];
@@ -43433,6 +44789,10 @@ async function judge(run, place, { image, key }) {
 		snapshots,
 		why: `it is not of ${run.source.imageId}`
 	};
+	if (hasFailed(image) && run.operation(bootId(place)) === void 0) return {
+		snapshots,
+		why: failureOf$1(image).what
+	};
 	const found = [
 		...differencesOf(run, place, {
 			image,
@@ -43480,6 +44840,13 @@ async function usingRival(operation, scope, make) {
 		return rival;
 	}
 }
+function whyNotOfLineage(image, { tags }, snapshots) {
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
+	if (lineage === void 0) return "";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
+	return tied.is === "proven" ? "" : tied.why;
+}
 async function findRival({ name, expected }, { run, place }) {
 	const named = await findNamed(place, name, true);
 	const isOfSource = named !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId;
@@ -43487,10 +44854,12 @@ async function findRival({ name, expected }, { run, place }) {
 	if (!isOfSource || !(mayUse(run.request, named) || isNew)) return void 0;
 	const id = named.ImageId ?? "";
 	const image = await run.watcher(place).image(id);
-	const { snapshots, why } = await judge(run, place, {
+	const judged = await judge(run, place, {
 		image,
 		key: expected.key
 	});
+	const { snapshots } = judged;
+	const why = judged.why || whyNotOfLineage(image, expected, snapshots);
 	if (why === "") return {
 		id,
 		image,
@@ -43729,11 +45098,15 @@ async function restore(operation, scope) {
 		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
 		await place.ec2(new DeleteTagsCommand({
 			Resources: snapshots,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
 		}));
 		return true;
 	} catch (failure) {
-		run.leave(`${what}, and could not be registered again; ${snapshots.join(", ")} stay: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
+		const until = staysUntil({
+			imageId: run.source.imageId,
+			at: place.awsNow()
+		});
+		run.leave(`${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
 		return false;
 	}
 }
@@ -43855,41 +45228,50 @@ const reasons = {
 	replaced: "which is replaced",
 	retain: "which retain leaves no room for"
 };
-function asksToDeregister({ image, reason, report }, { leaseId }) {
+function asksToDeregister({ image, reason, report, lifts }, { leaseId, source }) {
 	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
 	const command = new CreateTagsCommand({
 		Resources,
-		Tags: [markOf(reason, leaseId)]
+		Tags: [markOf(reason, {
+			imageId: source.imageId,
+			lease: leaseId,
+			at: 0
+		})]
 	});
 	return [
 		...Resources.length > 0 && reason === "name" ? [dryRun(command)] : [],
 		...reason === "name" ? asksToRestore(image) : [],
-		...isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ""))] : [],
+		...lifts ? [dryRun(lifting(image.ImageId ?? ""))] : [],
 		deregistration(image.ImageId ?? ""),
 		...Resources.slice(0, 1).map((id) => deletion$1(id)),
 		...report === void 0 ? [] : [deletesReport(report)]
 	];
 }
-function markOf(reason, leaseId) {
-	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F[reason === "name" ? "superseded" : "lease"],
-		Value: leaseId
+function markOf(reason, by) {
+	return reason === "name" ? replacedByTag(by) : {
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+		Value: by.lease
 	};
 }
 async function deregister(operation, { run, place }) {
-	const { image, reason, report } = operation;
+	const { image, reason, report, lifts } = operation;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const what = `${image.ImageId} (${image.Name})`;
-	if (reason === "retain" && !await mayRetire(operation, {
+	if (!await mayGo(operation, {
 		run,
 		place
 	})) return { undone: "not needed" };
 	try {
-		if (isOwnProtection(image) && !await liftProtection(place, image)) {
+		if (lifts && !await liftProtection(place, image)) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		await mark(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), markOf(reason, run.leaseId));
+		const by = {
+			imageId: run.source.imageId,
+			lease: run.leaseId,
+			at: place.awsNow()
+		};
+		await mark(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), markOf(reason, by));
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
@@ -43927,10 +45309,20 @@ async function mark(place, Resources, tag) {
 		}));
 	} catch (error) {
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-		if (tag.Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
+		if (tag.Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
 	}
 }
-async function mayRetire({ image, report }, { run, place }) {
+async function mayGo(operation, { run, place }) {
+	const { image, reason } = operation;
+	const isForName = reason === "name" && isRejected(image);
+	if (reason !== "retain" && !isForName || await isUnused(operation, {
+		run,
+		place
+	})) return true;
+	if (!isForName) return false;
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, new Error("that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+}
+async function isUnused({ image, report }, { run, place }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const id = image.ImageId ?? "";
 	const { retainShared, launchPermissions } = run.request.publication;
@@ -44260,13 +45652,14 @@ async function lease({ imageId, regions }, { run, place }) {
 	return {};
 }
 // src/operations/published.ts
-function asksToMark({ of: [of], former }, { standIns }) {
-	const ids = [idOr(standIns.image, of), ...former.slice(0, 1)];
+function asksToMark({ of: [of], former, isBack }, { standIns }) {
+	const own = idOr(standIns.image, of);
+	const ids = [own, ...former.slice(0, 1)];
 	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded];
-	return ids.map((id, index) => dryRun(tagging(id, [{
+	return [...ids.map((id, index) => dryRun(tagging(id, [{
 		Key: keys[index],
 		Value: ""
-	}])));
+	}]))), ...isBack ? [dryRun(untagging(own))] : []];
 }
 function tagging(id, Tags) {
 	return new CreateTagsCommand({
@@ -44274,30 +45667,43 @@ function tagging(id, Tags) {
 		Tags
 	});
 }
-async function markPublished({ image, former, isSaid }, scope) {
+function untagging(id) {
+	return new DeleteTagsCommand({
+		Resources: [id],
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
+	});
+}
+async function markPublished({ image, former, isSaid, isBack }, scope) {
 	const { run, place } = scope;
 	const id = idOf(scope, image);
 	const now = new Date(place.awsNow()).toISOString();
-	const marks = [...isSaid ? [] : [{
-		id,
-		tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published,
-			Value: now
-		}]
-	}], ...former.map((one) => ({
-		id: one,
-		tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded,
-			Value: `${id} ${now}`
-		}]
-	}))];
+	const marks = [
+		...isBack ? [{
+			id,
+			command: untagging(id)
+		}] : [],
+		...isSaid ? [] : [{
+			id,
+			command: tagging(id, [{
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published,
+				Value: now
+			}])
+		}],
+		...former.map((one) => ({
+			id: one,
+			command: tagging(one, [{
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded,
+				Value: `${id} ${now}`
+			}])
+		}))
+	];
 	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
 	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: what retain-days counts from could not be noted: ${why}`);
 	return {};
 }
-async function refusalOf(place, { id, tags }) {
+async function refusalOf(place, { id, command }) {
 	try {
-		await patiently(place, () => place.ec2(tagging(id, tags)));
+		await patiently(place, () => sendEc2(place, command));
 		return;
 	} catch (error) {
 		place.signal.throwIfAborted();
@@ -44388,7 +45794,7 @@ async function register(operation, scope) {
 	}
 }
 async function confirmLaunch(operation, { run, place }, image) {
-	if (run.operation(`boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`) !== void 0) await run.confirm(operation, { image });
+	if (run.operation(bootId(place)) !== void 0) await run.confirm(operation, { image });
 }
 function takesOver(operation) {
 	return operation?.kind === "copy" && operation.takeOver !== void 0;
@@ -44626,933 +46032,6 @@ function perform(operation, scope) {
 }
 function asks(operation, asking) {
 	return kinds[operation.kind].asks(operation, asking);
-}
-// src/plan/creation-tags.ts
-function tagsOfTargets(request, source, place) {
-	return filled(templatesOf$1(request), {
-		request,
-		source,
-		place
-	});
-}
-function intermediateTags(request, source, place) {
-	const { intermediateTags: given } = request;
-	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
-	if (given === void 0) templates.delete("Name");
-	return filled(templates, {
-		request,
-		source,
-		place
-	});
-}
-function templatesOf$1({ targets }) {
-	const first = new Map();
-	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
-	return first;
-}
-function filled(templates, { request, source, place }) {
-	const { imageId, image } = source;
-	const values = {
-		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
-		name: image.Name ?? "",
-		"source-ami": imageId
-	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
-}
-// src/plan/supply-operations.ts
-function openSupply(decided) {
-	const { request, source, encryptedCopies, targets } = decided;
-	const { account, place } = source;
-	const sourceName = nameOfSource(decided);
-	const operations = [];
-	const access = new Map();
-	const allowed = new Map();
-	const shared = new Map();
-	let begin = [];
-	const add = (operation) => {
-		operations.push(operation);
-		return operation.id;
-	};
-	const supply = (from, snapshotId) => {
-		const own = snapshotId ?? sourceName;
-		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
-			resource: { id: snapshotId ?? source.imageId },
-			name: own,
-			after: begin
-		};
-		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
-		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
-		return {
-			resource: { madeBy },
-			name: known ?? `the encrypted copy of ${own}`,
-			after: [madeBy]
-		};
-	};
-	const encryptSnapshot = (copy, snapshot) => {
-		const { kmsKeyArn: key, name, tags } = copy;
-		const there = copy.snapshotsThere.get(snapshot.id);
-		const base = {
-			id: snapshotCopyId(copy, snapshot.id),
-			place: copy.place,
-			key,
-			after: begin
-		};
-		add(there === void 0 ? {
-			...told$1({
-				...base,
-				of: [snapshot.id],
-				why: encrypting
-			}),
-			kind: "encrypt",
-			key,
-			tags,
-			snapshot
-		} : {
-			...told$1({
-				...base,
-				of: [there],
-				why: `the encrypted copy of ${snapshot.id} that another run made is used`
-			}),
-			kind: "await",
-			key,
-			copy: { id: there },
-			snapshotId: snapshot.id,
-			remake: {
-				name,
-				tags,
-				snapshot
-			}
-		});
-	};
-	const encryptImage = (copy) => {
-		const { kmsKeyArn: key, name, tags, there } = copy;
-		const base = {
-			place: copy.place,
-			key
-		};
-		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
-		if (there === void 0) {
-			const what = told$1({
-				...base,
-				id: begun,
-				of: [sourceName],
-				after: begin,
-				why: encrypting
-			});
-			add({
-				...what,
-				kind: "encrypt",
-				key,
-				name,
-				tags,
-				snapshot: void 0
-			});
-		}
-		const made = there === void 0 ? { madeBy: begun } : { id: there };
-		const after = there === void 0 ? [begun] : begin;
-		const waiting = {
-			kind: "await",
-			key,
-			copy: made,
-			remake: {
-				name,
-				tags,
-				snapshot: void 0
-			}
-		};
-		for (const { id } of source.snapshots) {
-			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
-			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
-			add({
-				...told$1({
-					...base,
-					id: snapshotCopyId(copy, id),
-					of,
-					after,
-					why
-				}),
-				...waiting,
-				snapshotId: id
-			});
-		}
-		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
-		const of = [there ?? name];
-		add({
-			...told$1({
-				...base,
-				id: imageCopyId(copy),
-				of,
-				after,
-				why
-			}),
-			...waiting,
-			snapshotId: void 0
-		});
-	};
-	const giveUse = (key, { target }) => {
-		const { keyAccess } = request.source;
-		const { principalArn } = target;
-		if (keyAccess === "existing") return void 0;
-		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
-		if (operations.some((one) => one.id === id)) return id;
-		const accounts = accountsUsing(targets, key);
-		const of = keyAccess === "grant" ? [principalArn] : accounts;
-		const base = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region: regionOfKey(key)
-				},
-				of,
-				key,
-				after: begin,
-				why: "copying takes the use of the key; taken back at the end"
-			}),
-			key
-		};
-		return add({
-			...base,
-			kind: "allow",
-			...keyAccess === "grant" ? {
-				by: "grant",
-				principalArn
-			} : {
-				by: "policy",
-				accounts
-			}
-		});
-	};
-	const allowOne = (key, taker) => {
-		const { target } = taker;
-		const { principalArn, place: there } = target;
-		const allowedBy = giveUse(key, taker);
-		const after = allowedBy === void 0 ? [] : [allowedBy];
-		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
-		const pair = `${key} ${principalArn}`;
-		if (access.has(pair)) return;
-		const what = told$1({
-			id: `access ${principalArn} ${key}`,
-			place: there,
-			of: [principalArn],
-			key,
-			after,
-			why: "a grant or a policy comes into force some time later"
-		});
-		access.set(pair, add({
-			...what,
-			kind: "access",
-			key,
-			target: there,
-			allowedBy
-		}));
-	};
-	const shareOne = (from, snapshotId, takers) => {
-		const region = from?.place.region ?? place.region;
-		const { resource, name, after } = supply(from, snapshotId);
-		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${accounts.join(", ")} copy it; taken back at the end`;
-		const id = `share ${snapshotId ?? sourceName} in ${region}`;
-		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
-		const what = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region
-				},
-				of: [name],
-				after,
-				why
-			}),
-			afterEnd
-		};
-		const type = snapshotId === void 0 ? "image" : "snapshot";
-		shared.set(`${region} ${snapshotId ?? ""}`, add({
-			...what,
-			kind: "share",
-			type,
-			resource,
-			accounts
-		}));
-	};
-	return {
-		operations,
-		create(instanceId) {
-			const { earlierTry } = source;
-			if (earlierTry?.State === "pending") {
-				const why = `an earlier try is making the AMI of ${instanceId}`;
-				const awaited = told$1({
-					id: `create ${sourceName}`,
-					place,
-					of: [earlierTry.ImageId ?? ""],
-					after: [],
-					why
-				});
-				begin = [add({
-					...awaited,
-					kind: "await",
-					image: earlierTry
-				})];
-				return;
-			}
-			const noReboot = request.image.by === "instance" && request.image.noReboot;
-			const why = `the AMI is made of ${instanceId}, and stays`;
-			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
-				place,
-				after: [],
-				why: "an earlier attempt failed, and the new AMI needs its name"
-			}))];
-			const what = told$1({
-				id: `create ${sourceName}`,
-				place,
-				of: [instanceId],
-				after,
-				why
-			});
-			const tags = tagsOfTargets(request, source, place);
-			begin = [add({
-				...what,
-				kind: "create",
-				instanceId,
-				noReboot,
-				name: sourceName,
-				tags
-			})];
-		},
-		lease() {
-			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
-			const what = told$1({
-				id: `lease ${sourceName}`,
-				place,
-				of: [sourceName],
-				after: begin,
-				why: "other runs on this AMI see that this one needs what they share"
-			});
-			begin = [add({
-				...what,
-				kind: "lease",
-				imageId: source.imageId,
-				regions
-			})];
-		},
-		encrypt(copy) {
-			if (copy.only === void 0) encryptImage(copy);
-			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
-		},
-		allow(takers) {
-			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
-		},
-		share(takers) {
-			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
-				for (const { id } of source.snapshots) shareOne(from, id, group);
-				const launchers = group.filter(({ action }) => action === "copy");
-				if (launchers.length > 0) shareOne(from, void 0, launchers);
-			}
-		},
-		begin: () => begin,
-		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
-			const one = supply(from, snapshotId);
-			if (!crossAccount) return one;
-			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
-			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
-			return {
-				...one,
-				after: [own, keys].flat()
-			};
-		}
-	};
-}
-const encrypting = "what is under no customer managed key that others can be given is copied under one first";
-function nameOfSource({ source: { instanceId, image, imageId } }) {
-	return instanceId === void 0 ? imageId : image.Name ?? "";
-}
-function snapshotCopyId({ place }, snapshotId) {
-	return `encrypted copy of ${snapshotId} in ${place.region}`;
-}
-function imageCopyId({ place }) {
-	return `encrypted copy in ${place.region}`;
-}
-// src/plan/target-operations.ts
-function targetOperations(decided, supply, plan) {
-	const all = discarding(plan, supply.begin());
-	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
-	const booted = booting(decided, supply, {
-		plan,
-		last: made.last
-	});
-	const published = publishing(decided, plan, {
-		image: { madeBy: made.last },
-		after: booted[0]?.id ?? made.last
-	});
-	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
-	const late = all.filter(isLate).map((one) => ({
-		...one,
-		after: [made.last]
-	}));
-	const left = all.filter((one) => !isLate(one));
-	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.target.place))] : late.map(({ id }) => id);
-	return {
-		operations: [
-			...left,
-			...made.operations,
-			...late,
-			...booted,
-			...published
-		],
-		last,
-		ends: [last, ...finishing]
-	};
-}
-function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	return [
-		...discardImages.map((image) => deregistering(image, "left", {
-			place,
-			after,
-			why: "a run that died left it half-made"
-		})),
-		...discard.length === 0 ? [] : [{
-			...told$1({
-				id: `delete in ${where}`,
-				place,
-				of: discard,
-				after,
-				why: "dead runs left them, and no AMI has them"
-			}),
-			kind: "delete",
-			snapshotIds: discard
-		}],
-		...untag.length === 0 ? [] : [{
-			...told$1({
-				id: `untag in ${where}`,
-				place,
-				of: untag,
-				after,
-				why: "finished, but it bears the lease of a run"
-			}),
-			kind: "untag",
-			resources: untag,
-			finishes: void 0
-		}]
-	];
-}
-function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const id = image.ImageId ?? "";
-	const base = {
-		place,
-		island,
-		of: [id]
-	};
-	const waits = action === "await";
-	const awaited = `await ${id} in ${island}`;
-	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
-	const used = {
-		...told$1({
-			...base,
-			id: `reuse ${id} in ${island}`,
-			after: waits ? [awaited] : [],
-			why
-		}),
-		kind: "reuse",
-		image,
-		expected,
-		waits
-	};
-	const waiting = "an AMI of this source is being made under this name";
-	return {
-		operations: [...waits ? [{
-			...told$1({
-				...base,
-				id: awaited,
-				after: [],
-				why: waiting
-			}),
-			kind: "await",
-			image
-		}] : [], used],
-		last: used.id
-	};
-}
-function making(decided, supply, plan) {
-	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
-	const base = {
-		place: target.place,
-		of: [target.name]
-	};
-	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
-	const last = made.at(-1)?.id ?? "";
-	const id = verifyId(island);
-	const why = "an AMI that differs from the source must not be used";
-	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
-	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
-	const described = takenOver ? void 0 : expected.description ?? "";
-	return {
-		operations: [
-			...made,
-			{
-				...told$1({
-					...base,
-					id,
-					island,
-					key: expected.key,
-					after: [last],
-					why
-				}),
-				kind: "verify",
-				image: { madeBy: last },
-				expected: {
-					...expected,
-					description: described,
-					tags
-				}
-			},
-			{
-				...told$1({
-					...base,
-					id: finishId(island),
-					after: [id],
-					why: "a finished AMI bears no lease"
-				}),
-				kind: "untag",
-				finishes: last,
-				resources: []
-			}
-		],
-		last: id
-	};
-}
-const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
-const verifyId = (island) => `verify ${island}`;
-const finishId = (island) => `finish ${island}`;
-function registering(decided, supply, plan) {
-	const { target, supersedes, expected, from } = plan;
-	const { place, kmsKeyArn: key, name } = target;
-	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
-		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
-		const id = `copy ${snapshot.id} to ${island}`;
-		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
-		const begun = takeOver === void 0 ? after : supply.begin();
-		return {
-			...told$1({
-				id,
-				place,
-				island,
-				of: [takeOver ?? called],
-				key,
-				after: begun,
-				why
-			}),
-			kind: "copy",
-			snapshot,
-			from: resource,
-			fromRegion: regionOf(decided, plan),
-			key,
-			takeOver,
-			lineage: target.lineage,
-			tags: plan.snapshotTags.get(snapshot.id) ?? [],
-			regain: plan.crossAccount ? after : []
-		};
-	});
-	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
-	const after = [
-		...copies.map(({ id }) => id),
-		extrasOf ?? [],
-		freeing(plan)
-	].flat();
-	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
-		place,
-		island,
-		after,
-		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
-		until: verifyId(island),
-		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
-	})];
-	const why = "the AMI of the copies, with every attribute of the source’s";
-	return [
-		...copies,
-		...freed,
-		{
-			...told$1({
-				id: `register ${island}`,
-				place,
-				island,
-				of: [name],
-				after: [...after, ...freed.map(({ id }) => id)],
-				why
-			}),
-			kind: "register",
-			name,
-			description: expected.description,
-			tags: expected.tags,
-			extrasOf,
-			expected,
-			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
-		}
-	];
-}
-function copyingImage(decided, supply, plan) {
-	const { target, takeOver, expected, snapshotTags } = plan;
-	const { source, request, leaseId } = decided;
-	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const image = supply.supplied(plan, void 0);
-	const ids = source.snapshots.map(({ id }) => id);
-	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
-	const own = {
-		...provenance(request, source.imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)(ids)
-	};
-	const id = `copy ${nameOfSource(decided)} to ${island}`;
-	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
-	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
-	return {
-		...told$1({
-			id,
-			place,
-			island,
-			of: [takeOver ?? image.name],
-			key,
-			after: begun,
-			why
-		}),
-		kind: "copy-image",
-		from: image.resource,
-		fromRegion: regionOf(decided, plan),
-		key,
-		name,
-		takeOver,
-		expected,
-		description: expected.description,
-		snapshotTags,
-		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
-			users: target.tags,
-			ours: own
-		}).tags,
-		imageTags: [...expected.tags, {
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
-			Value: leaseId
-		}],
-		regain: plan.crossAccount ? after : []
-	};
-}
-function freeing({ target, discardImages }) {
-	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
-}
-function regionOf({ source }, { from }) {
-	return from?.place.region ?? source.place.region;
-}
-function booting({ request, source }, supply, { plan, last }) {
-	const { target } = plan;
-	const { boot } = request.publication;
-	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
-	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
-		users: target.tags,
-		ours: provenance(request, source.imageId)
-	}, 49);
-	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
-	const { test, timeoutMinutes, required } = boot;
-	const { launchPermissions } = request.publication;
-	const launchers = {
-		key: key ?? "",
-		launchPermissions,
-		grantElsewhere: grantedElsewhere(target)
-	};
-	return [{
-		...told$1({
-			id: `boot ${island}`,
-			place,
-			island,
-			key,
-			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
-			after: isMaking(plan) ? [last] : [...supply.begin(), last],
-			why: `only what comes up is published; ${launchedAs(site)}`
-		}),
-		kind: "boot",
-		image: { madeBy: last },
-		site,
-		settings: {
-			test,
-			timeoutMinutes,
-			required,
-			principal,
-			launchers,
-			tags,
-			earlier
-		}
-	}];
-}
-function isTested({ publication: { boot } }, plan) {
-	if (boot === void 0 || plan.target.bootSite === void 0) return false;
-	return isMaking(plan) || !hasPassed(plan.image, boot.test);
-}
-const namedSubnets = 3;
-function launchedAs({ sizes, profile }) {
-	const each = (values) => [...new Set(values)];
-	const launches = sizes.flat();
-	const types = each(launches.map(({ type }) => type));
-	const subnets = each(launches.map(({ subnet }) => subnet));
-	const groups = each(launches.flatMap((one) => one.groups));
-	const more = subnets.length - namedSubnets;
-	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
-	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
-	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
-}
-const dayMs$1 = 864e5;
-function publishing({ request: { publication, run } }, plan, { image, after: last }) {
-	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
-	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
-	const days = after !== void 0 && "days" in after ? after.days : 0;
-	const deprecateAt = after && ("at" in after ? {
-		at: after.at.getTime(),
-		keep: false
-	} : {
-		at: run.date.getTime() + days * dayMs$1,
-		keep: true
-	});
-	const grantElsewhere = grantedElsewhere(plan.target);
-	const settings = {
-		key,
-		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
-		grantElsewhere,
-		launchPermissions,
-		deprecateAt,
-		protection,
-		zones
-	};
-	if (![
-		grantKeyTo,
-		launchPermissions,
-		zones
-	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
-	return [{
-		...told$1({
-			id: `publish ${island}`,
-			place,
-			island,
-			of,
-			after: [last],
-			why: "what the inputs ask for beside the AMI"
-		}),
-		kind: "publish",
-		image,
-		settings
-	}];
-}
-function grantedElsewhere({ grantKeyTo, place }) {
-	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
-}
-function isOthersServiceRole(principal, account) {
-	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
-	return of !== void 0 && of !== account;
-}
-const referencesIsland = "SSM parameters and launch templates";
-function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}` : referencesIsland;
-}
-function hasReference({ ssmParameter, launchTemplate }) {
-	return ssmParameter !== void 0 || launchTemplate !== void 0;
-}
-function concluding(decided, parts) {
-	const { place } = decided.source;
-	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
-	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
-	const common = settingAll(place, needed, {
-		name: "every target",
-		after: []
-	});
-	const set = common.slice(-1).map(({ id }) => id);
-	return [
-		...common,
-		...needed.flatMap((part) => finishing(decided, part, set)),
-		...optional.flatMap((one) => {
-			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
-			const own = hasReference(target) ? settingAll(place, [one], {
-				name,
-				after: set
-			}) : [];
-			const last = own.slice(-1).map(({ id }) => id);
-			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
-		})
-	];
-}
-function settingAll(place, parts, { name, after }) {
-	const [first] = parts;
-	if (first === void 0) return [];
-	const ready = `${name} is ready`;
-	const island = referenceIsland(first.target.target.request);
-	const sets = parts.flatMap((one) => setting(one, [ready]));
-	const ends = [...after, ...parts.flatMap((one) => one.ends)];
-	const all = "SSM parameters and launch templates are set for all targets or for none";
-	const last = {
-		id: `all is set for ${name}`,
-		place,
-		of: [],
-		island,
-		after: sets.map(({ id }) => id),
-		why: "until then they may be put back to the older AMIs"
-	};
-	return [
-		{
-			...told$1({
-				id: ready,
-				place,
-				of: [],
-				after: ends,
-				why: all,
-				...island === "SSM parameters and launch templates" ? {} : { island }
-			}),
-			kind: "ready",
-			sets,
-			settled: []
-		},
-		...sets,
-		{
-			...told$1(last),
-			kind: "ready",
-			sets: [],
-			settled: sets
-		}
-	];
-}
-function setting({ target: { target }, last }, after) {
-	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
-	const base = {
-		place,
-		island: referenceIsland(request),
-		after
-	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const image = { madeBy: last };
-	return [...name === void 0 ? [] : [{
-		...told$1({
-			...base,
-			id: `parameter ${name} in ${where}`,
-			of: [name],
-			why: "it is to name the AMI"
-		}),
-		kind: "parameter",
-		name,
-		image,
-		tags
-	}], ...template === void 0 ? [] : [{
-		...told$1({
-			...base,
-			id: `version of ${template.id} in ${where}`,
-			of: [template.id],
-			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
-		}),
-		kind: "template-version",
-		template,
-		image
-	}]];
-}
-function finishing(decided, { target: plan, last }, after) {
-	const { marks, target } = plan;
-	if (marks === void 0) return retiring(decided, plan, after);
-	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
-	return [{
-		...told$1({
-			id,
-			place,
-			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
-			after,
-			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
-		}),
-		kind: "published",
-		image: { madeBy: last },
-		...marks
-	}, ...retiring(decided, plan, [id])];
-}
-function retiring({ request, source }, plan, after) {
-	const { target, replace, retained } = plan;
-	const { place } = target;
-	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
-	return [
-		...replace.map((image) => {
-			if (image !== supersedes) return deregistering(image, "replaced", {
-				place,
-				after,
-				why: "the new AMI replaces it"
-			});
-			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-			const id = `delete the snapshots of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
-			const verified = [verifyId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)), finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place))];
-			return {
-				...told$1({
-					id,
-					place,
-					of,
-					after: verified,
-					why: `${image.ImageId} is replaced`
-				}),
-				kind: "delete",
-				snapshotIds: of,
-				superseded: image.ImageId ?? ""
-			};
-		}),
-		...(retained?.protect ?? []).map((image) => {
-			const id = `protect ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
-			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
-			return {
-				...told$1({
-					id,
-					place,
-					of: [image.ImageId ?? ""],
-					after,
-					why: "it has come into use"
-				}),
-				kind: "protect",
-				image,
-				cooldown
-			};
-		}),
-		...(retained?.remove ?? []).map((image) => {
-			const report = retained?.reports.get(image.ImageId ?? "");
-			return deregistering(image, "retain", {
-				place,
-				after,
-				why: "retain leaves no room for it",
-				report
-			});
-		}),
-		...(retained?.ask ?? []).map(({ image, replaces }) => {
-			const id = `ask who uses ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
-			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
-			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
-				users: target.tags,
-				ours: provenance(request, source.imageId)
-			}, 50);
-			return {
-				...told$1({
-					id,
-					place,
-					of: [image.ImageId ?? ""],
-					after,
-					why
-				}),
-				kind: "ask-usage",
-				image,
-				replaces,
-				tags
-			};
-		})
-	];
 }
 // src/apply.ts
 async function apply(run, operations) {
@@ -45798,7 +46277,7 @@ function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	});
 	const what = `${asker.role} is not allowed to call ${denied} on ${keyArn}`;
 	const remedy = byKey ? `add to the policy of that key: ${listed(useStatements({
-		Principal: accountOf$1(request, account),
+		Principal: accountOf(request, account),
 		Resource: "*"
 	}))}` : ownRemedy(request, {
 		asker,
@@ -45828,7 +46307,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 function isOwnLack(words) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "resource-based policy");
 }
-function accountOf$1({ source: { partition } }, account) {
+function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
 }
 function listed(statements) {
@@ -46339,17 +46818,24 @@ function isToProtect(image, { users, sharing, tie }) {
 	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
 }
 function formerOf(facts) {
-	const { reused, tie } = facts;
-	const isOlder = (image) => reused === void 0 || (madeAt(image) ?? 0) < (madeAt(reused) ?? 0);
-	return settledOf(facts).filter((image) => isOlder(image) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) === void 0);
+	const { tie } = facts;
+	return settledOf(facts).filter((image) => (!isNewer(image, facts) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) === void 0);
+}
+function isNewer(image, { reused }) {
+	return reused !== void 0 && (madeAt(image) ?? 0) >= (madeAt(reused) ?? 0);
+}
+function isPublishedAgain(facts) {
+	const { reused } = facts;
+	if (reused === void 0) return false;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
 }
 function verdictOn(image, facts, counted) {
 	const { now, users, reports } = facts;
 	const held = whyHeld(image, facts);
 	if (held !== void 0) return { why: held };
 	const id = image.ImageId ?? "";
-	const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
-	const since = publishedAfter(image, successor, now);
+	const successor = successorOf(image, facts, counted);
+	const since = successor === void 0 ? now : publishedAfter(image, facts, successor);
 	const early = whyTooEarly(image, facts, {
 		since,
 		made: madeAt(successor ?? {})
@@ -46361,10 +46847,13 @@ function verdictOn(image, facts, counted) {
 		reports: reports && (reports.get(id) ?? [])
 	});
 }
-function whyHeld(image, { users, sharing, locks, tie }) {
+function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 	const tied = tie(image);
 	if (tied.is !== "proven") return tied.why;
-	const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
+	const obstacle = removalObstacle(image, locks, {
+		mayWait: true,
+		mayLift
+	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const lasting = lastingUses(users.get(image.ImageId ?? "") ?? [], sharing);
 	return lasting.length === 0 ? void 0 : `it is used by ${lasting.map(({ by }) => by).join(", ")}`;
@@ -46376,13 +46865,31 @@ function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) 
 	return `its successor has been published for ${Math.floor((now - since) / dayMs)} of ${days} days`;
 }
 const dayMs = 864e5;
-function publishedAfter(image, successor, now) {
-	const [, marked = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded)?.split(" ") ?? [];
-	const told = Date.parse(marked);
-	if (!Number.isNaN(told)) return Math.max(told, madeAt(image) ?? told);
-	if (successor === void 0) return now;
-	const published = Date.parse((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(successor, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) ?? "");
-	return Number.isNaN(published) ? void 0 : Math.max(published, madeAt(successor) ?? published);
+function supersededBy(image) {
+	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded)?.split(" ") ?? [];
+	return {
+		id,
+		at: timeOf(time)
+	};
+}
+function successorOf(image, facts, counted) {
+	const since = publishedAt(image, facts) ?? madeAt(image) ?? 0;
+	const { id } = supersededBy(image);
+	return [...counted, facts.reused].find((other) => other?.ImageId === id && other !== image && (publishedAt(other, facts) ?? madeAt(other) ?? 0) >= since) ?? counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+}
+function publishedAfter(image, facts, successor) {
+	const { id, at } = supersededBy(image);
+	const since = publishedAt(successor, facts) ?? (id === successor.ImageId ? at : void 0);
+	return since && Math.max(since, at ?? 0, madeAt(successor) ?? 0, madeAt(image) ?? 0);
+}
+function publishedAt(image, facts) {
+	if (image.ImageId === facts.reused?.ImageId && isPublishedAgain(facts)) return facts.now;
+	const told = timeOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published));
+	return told && Math.max(told, madeAt(image) ?? 0);
+}
+function timeOf(text = "") {
+	const time = Date.parse(text);
+	return Number.isNaN(time) ? void 0 : time;
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -46586,7 +47093,7 @@ function withoutRecalled({ target, tie }) {
 	};
 }
 function planLasting(planning, { target, tie }) {
-	const { request, source, holders, findings } = planning;
+	const { request, source, holders } = planning;
 	const crossAccount = target.request.account !== source.account;
 	const route = planRoute(planning, target, crossAccount);
 	const found = findImage(planning, target, route);
@@ -46603,7 +47110,7 @@ function planLasting(planning, { target, tie }) {
 	});
 	if (image === void 0 && takeOver === void 0 && supersedes === void 0) checkName(planning, target, discardImages);
 	if (request.onExisting === "fail" && others.length > 0) tellExisting(planning, target, others);
-	for (const one of replace) checkRemovable(one, target, findings);
+	for (const one of replace) checkRemovable(planning, target, one);
 	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
 	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
@@ -46629,6 +47136,7 @@ function planLasting(planning, { target, tie }) {
 		}),
 		discardImages,
 		discard: copies.discard,
+		replaced: findReplaced$1(target, holders),
 		untag: image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
 	};
 	if (image !== void 0) {
@@ -46676,7 +47184,7 @@ function planReplacing(planning, own, { others, registers }) {
 		supersedes: findSuperseded(request, own.target, replaced)
 	};
 	const wasRejected = isRejected(former);
-	if (!wasRejected && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnlaunched(planning, own.target, former);
+	if (wasRejected || !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnused(planning, own.target, former);
 	const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
 	return {
 		replace,
@@ -46713,11 +47221,14 @@ function tieInLineage({ target: { lineage = "", parts }, tie }) {
 		return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
 	};
 }
-function checkUnlaunched({ findings }, { place, users }, image) {
+function checkUnused({ findings }, { place, users }, image) {
 	const id = image.ImageId ?? "";
-	const launching = users?.get(id)?.filter(({ launches }) => launches) ?? [];
-	if (users !== void 0 && launching.length === 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : `would be launched anew by ${launching.map(({ by }) => by).join(", ")}`}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	const isGood = !isRejected(image);
+	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
+	if (users !== void 0 && using.length === 0) return;
+	const by = using.map((one) => one.by).join(", ");
+	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -46757,8 +47268,9 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 	const { foreign, ...retention } = planRetention({
 		count: retain,
 		days,
-		now: holders.now,
 		sharing: request.publication,
+		mayLift: mayLift(request),
+		now: holders.now,
 		...read
 	});
 	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), whyLeft(one, tie));
@@ -46768,20 +47280,23 @@ function marksOf({ findings }, own, { reused, going }) {
 	const { lineage, made } = own.target;
 	if (lineage === void 0) return void 0;
 	const gone = new Set(going.map(({ ImageId }) => ImageId));
-	const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf({
-		existing,
+	const succession = {
+		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
 		reused,
 		tie: tieInLineage(own)
-	}));
-	if (reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) {
+	};
+	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
+	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
+	if (reused !== void 0 && !isOf(reused)) {
 		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
-	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0;
+	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0 && !isPublishedAgain(succession);
+	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0;
 	return isSaid && former.length === 0 ? void 0 : {
 		former,
-		isSaid
+		isSaid,
+		isBack
 	};
 }
 function expectedOf(planning, target, route) {
@@ -46830,8 +47345,11 @@ function planSnapshotTags(planning, target, route) {
 		})];
 	}));
 }
-function checkRemovable(image, { place, locks }, findings) {
-	const obstacle = removalObstacle(image, locks, { mayWait: false });
+function checkRemovable({ request, findings }, { place, locks }, image) {
+	const obstacle = removalObstacle(image, locks, {
+		mayWait: false,
+		mayLift: mayLift(request)
+	});
 	if (obstacle === void 0) return;
 	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
 }
@@ -47280,27 +47798,6 @@ async function create(asked, foreseen) {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(error.problems, error.plan && withCreated(error.plan), id);
 	}
 }
-// src/observe/foreign-grants.ts
-async function foreignGrants(place, keyArn, use) {
-	return (await listGrants(place, keyArn)).filter((grant) => isForeign(grant, use)).map((grant) => told(place, keyArn, grant));
-}
-function isForeign(grant, { accounts, since }) {
-	const { IssuingAccount, CreationDate, Operations = [] } = grant;
-	const isOfOurs = Operations.every((operation) => keyOperations.includes(operation));
-	const isOfTheRun = (CreationDate?.getTime() ?? 0) >= Math.floor(since / 1e3) * 1e3;
-	return accounts.has(accountOf(IssuingAccount)) && isOfOurs && isOfTheRun && !isForAws(grant);
-}
-function isForAws({ GranteePrincipal = "", GranteeServicePrincipal }) {
-	return GranteeServicePrincipal !== void 0 || /\.amazonaws\.com(\.cn)?$/.test(GranteePrincipal) || GranteePrincipal.includes(":assumed-role/aws:ec2-infrastructure/");
-}
-function accountOf(issuer = "") {
-	return /\d{12}/.exec(issuer)?.[0] ?? "";
-}
-function told(place, keyArn, grant) {
-	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
-	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf(IssuingAccount)} made a grant on ${keyArn} while this run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
-}
 // src/release-run.ts
 function takesLease({ operations }) {
 	return operations.some(({ kind }) => kind === "lease");
@@ -47320,6 +47817,7 @@ function begin(run, plan) {
 		grantKeys: plan.keys,
 		imageId: source.imageId,
 		leaseId: run.leaseId,
+		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
 		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place))]))
 	});
@@ -47327,10 +47825,10 @@ function begin(run, plan) {
 const cleanUpMinutes = 10;
 async function end({ run, leases, left, regranted }, plan, outcomes) {
 	await joined(leases.map((lease) => lease.stop()));
-	const [report] = await joined([takesLease(plan) ? releaseRun({
+	const report = takesLease(plan) ? await releaseRun({
 		run,
 		regranted
-	}, plan, outcomes) : Promise.resolve(nothing$1), tellForeignGrants(run, outcomes)]);
+	}, plan, outcomes) : nothing$1;
 	const failed = [
 		...left,
 		...failedRemovals(run, outcomes),
@@ -47339,8 +47837,10 @@ async function end({ run, leases, left, regranted }, plan, outcomes) {
 	for (const what of [
 		...report.done,
 		...report.stays,
-		...report.goesOn
+		...report.goesOn,
+		...report.unknown
 	]) run.log.line("clean-up", what);
+	for (const what of report.warned) run.log.warn(what);
 	for (const what of failed) run.log.line("clean-up", `left behind: ${what}`);
 	for (const what of report.allowed) warnOfRest(run, what);
 	const stays = [...report.stays, ...report.allowed];
@@ -47400,29 +47900,13 @@ function grantsOf(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
 		const { operation } = outcome;
 		if (operation.kind !== "allow" || operation.by !== "grant" || outcome.is === "not begun") return [];
+		const grantId = outcome.is === "done" ? outcome.result.grantId : void 0;
 		return [{
 			keyArn: operation.key,
-			grantId: outcome.is === "done" ? outcome.result.grantId : void 0
+			grantId,
+			account: operation.principalArn.split(":")[4]
 		}];
 	});
-}
-const lookMs = 5e3;
-async function tellForeignGrants({ host, accounts, log }, outcomes) {
-	const granted = [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "grant" && is !== "not begun" ? [operation] : []);
-	const signal = host.clock.after(lookMs);
-	await joined([...Map.groupBy(granted, ({ key }) => key)].map(async ([key, operations]) => {
-		const users = new Set(operations.map(({ principalArn }) => principalArn.split(":")[4] ?? ""));
-		const place = accounts.source(regionOfKey(key)).until(signal);
-		try {
-			const since = place.awsNow() - log.elapsedSeconds() * 1e3;
-			for (const what of await foreignGrants(place, key, {
-				accounts: users,
-				since
-			})) log.warn(what);
-		} catch (error) {
-			log.line("clean-up", `whether others made grants on ${key} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		}
-	}));
 }
 function statedIn(outcomes) {
 	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
@@ -47713,6 +48197,7 @@ async function takeBack(host, settings, state) {
 		patient: false
 	};
 	let failed = [];
+	const warned = new Set();
 	for (const [index, seconds] of passesAfterSeconds.entries()) {
 		const before = passesAfterSeconds[index - 1] ?? 0;
 		await clock.sleep((seconds - before) * 1e3, signal);
@@ -47723,6 +48208,7 @@ async function takeBack(host, settings, state) {
 			...releasing,
 			isLast: index === passesAfterSeconds.length - 1
 		});
+		for (const what of report.warned) warned.add(what);
 		done.push(...report.done, ...index === passesAfterSeconds.length - 1 ? [...report.stays, ...report.goesOn] : []);
 		failed = [...notPutBack, ...report.failed];
 	}
@@ -47736,7 +48222,8 @@ async function takeBack(host, settings, state) {
 	].join("; ")];
 	return {
 		done: [...new Set(done)],
-		failed
+		failed,
+		warned: [...warned]
 	};
 }
 async function enter({ account, sts }) {

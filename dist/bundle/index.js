@@ -399,9 +399,11 @@ const features = {
 		],
 		"RetainShared=true": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
 		"Audit=true": [
+			"ec2:DescribeInstances",
 			"ec2:DescribeFastSnapshotRestores",
 			"ec2:DescribeLaunchTemplateVersions",
 			"ec2:DescribeAvailabilityZones",
+			"ec2:GetImageAncestry",
 			"kms:ListGrants",
 			"ssm:GetParameter"
 		],
@@ -1166,7 +1168,8 @@ function needsSourceImage(template) {
 const ofAnyRun = {
 	date: "\\d{8}",
 	sha: "[0-9a-f]*",
-	"run-id": "\\d*"
+	"run-id": "\\d*",
+	name: ".*"
 };
 function filledByAnyRun(template, values) {
 	const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
@@ -1752,8 +1755,8 @@ function readRetention(reader, run) {
 	};
 }
 const isLineage = {
-	fits: (text) => /^[\p{L}\p{N} _.:/=+@-]{1,128}$/u.test(text),
-	expected: "expected at most 128 letters, digits, spaces and _.:/=+@-"
+	fits: (text) => /^[A-Za-z0-9 _.:/=+@-]{1,128}$/.test(text),
+	expected: "expected at most 128 letters (A to Z), digits, spaces and _.:/=+@-"
 };
 function readParameterName(reader, run) {
 	const template = reader.templateValue("ssm-parameter", reader.optional("ssm-parameter"));
@@ -1834,6 +1837,7 @@ const tagKeys = {
 	published: "share-encrypted-ami:published",
 	protection: "share-encrypted-ami:protection",
 	superseded: "share-encrypted-ami:superseded",
+	replacedBy: "share-encrypted-ami:replaced-by",
 	bootTest: "share-encrypted-ami:boot-test",
 	encryptedCopy: "share-encrypted-ami:encrypted-copy",
 	intermediate: "share-encrypted-ami:intermediate"
@@ -1842,7 +1846,7 @@ const instanceTag = "share-encrypted-ami:source-instance";
 const recalledTag = "share-encrypted-ami:recalled";
 const endedLease = "ended";
 const tagPrefix = "share-encrypted-ami:";
-const ownTagCount = Object.keys(tagKeys).length - 1;
+const ownTagCount = Object.keys(tagKeys).length - 2;
 function toTags(record) {
 	return Object.entries(record).filter(([key, value]) => value !== "" || !key.startsWith("share-encrypted-ami:")).map(([Key, Value]) => ({
 		Key,
@@ -1853,7 +1857,7 @@ function tagValue(resource, key) {
 	return resource.Tags?.find((tag) => tag.Key === key)?.Value;
 }
 function isMarked(copy) {
-	return [tagKeys.lease, tagKeys.superseded].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
+	return [tagKeys.lease, tagKeys.replacedBy].filter((key) => tagValue(copy, key) !== void 0).length > 0 && tagValue(copy, tagKeys.intermediate) === void 0;
 }
 function mergeTags(source, { users, ours }, most = 50) {
 	const kept = {
@@ -2365,12 +2369,11 @@ function readSourceImage(reader, manifest) {
 	if (build !== void 0 && reader.text("packer-manifest") === "") reader.note("packer-build", build, "needs packer-manifest");
 	const given = sourceInputs.filter((name) => reader.text(name) !== "");
 	const [name] = given;
-	if (name === void 0 || given.length > 1) {
-		reader.note(given.join(", ") || sourceInputs.join(", "), given.map((one) => reader.text(one)).join(", "), "expected exactly one of these");
-		return {
-			by: "id",
-			id: ""
-		};
+	if (name === void 0) return void 0;
+	if (given.length > 1) {
+		const values = given.map((one) => reader.text(one)).join(", ");
+		reader.note(given.join(", "), values, "expected exactly one of these");
+		return unnamed;
 	}
 	const value = reader.text(name);
 	const fitting = (fits, expected) => reader.checked(name, value, {
@@ -2404,6 +2407,14 @@ function readSourceImage(reader, manifest) {
 			})
 		})
 	}[name]();
+}
+const unnamed = {
+	by: "id",
+	id: ""
+};
+function noteUnnamed(reader, or = "") {
+	reader.note(sourceInputs.join(", "), "", `expected exactly one of these${or}`);
+	return unnamed;
 }
 function readSourceOwners(reader) {
 	const owners = reader.list("source-owners");
@@ -2440,7 +2451,11 @@ const onExistings = [
 const topologies = ["direct", "regional-hub"];
 function readInputs(get, run, sources = {}) {
 	const reader = new Reader(get, sources.yaml);
-	const request = readRequest(reader, run, sources);
+	const asked = readRequest(reader, run, sources);
+	const request = {
+		...asked,
+		image: asked.image ?? noteUnnamed(reader)
+	};
 	noteOthers(reader, "share");
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
@@ -2517,9 +2532,16 @@ function readAudit(get, run, sources) {
 		...readRequest(reader, run, sources),
 		failOn: readFailOn(reader)
 	};
+	if (request.image === void 0) noteUnknown(reader, request);
 	noteOthers(reader, "audit");
 	if (reader.problems.length > 0) throw new InputError(reader.problems);
 	return request;
+}
+function noteUnknown(reader, { publication: { lineage }, targets }) {
+	const unknown = "{name} and {source-ami} are not known before the targets are read, unless an input names the AMI";
+	if (lineage === void 0) noteUnnamed(reader, ", or lineage");
+	else if (needsSourceImage(lineage)) reader.note("lineage", lineage, unknown);
+	for (const { roleArn = "" } of targets) if (needsSourceImage(roleArn)) reader.note("target-role-arn", roleArn, unknown);
 }
 function readFailOn(reader) {
 	const given = reader.list("fail-on");
@@ -3184,12 +3206,13 @@ function fitting(lines, room) {
 const aboutKinds = ["left-over", "foreign"];
 const isOfTarget = ({ kind }) => !aboutKinds.includes(kind);
 const errorCharacters$1 = 200;
-function auditOutputs({ targets, findings }, findingsFile) {
+function auditOutputs({ targets, findings, source }, findingsFile) {
 	const missing = new Set(findings.filter(({ kind }) => kind === "missing").map(placeName));
 	return fitting$1({
 		findings: outputText(findings),
 		"in-step": String(targets.length > 0 && !findings.some(isOfTarget)),
 		"missing-targets": outputText(targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own)),
+		"source-ami-id": source?.imageId ?? "",
 		"findings-file": findingsFile
 	}, [
 		{ findings: outputText(findings.map(({ differences: _, why, ...finding }) => ({
@@ -3211,9 +3234,8 @@ const icons$1 = {
 };
 const unfolded = 20;
 function auditSummary(report) {
-	const { targets, findings, source, seconds, problems, stopped } = report;
-	const took = seconds > 0 ? ` The audit took ${spokenSeconds(seconds)}.` : "";
-	const of = source && `Compared with ${markdown(source.imageId)} in ${markdown(placeName(source.place))}.${took}`;
+	const { targets, findings, problems, stopped } = report;
+	const of = comparedWith(report);
 	const isDone = problems.length === 0 && stopped.length === 0;
 	const rows = findings.map(rowOf);
 	const table = ["| | account | region | what | why |", "|---|---|---|---|---|"];
@@ -3231,6 +3253,13 @@ function auditSummary(report) {
 		...table,
 		...rows.slice(unfolded)
 	] : []] : [], more > 0 && isDone ? ["", "</details>"] : []);
+}
+function comparedWith({ source, lineage, seconds }) {
+	if (source === void 0) return void 0;
+	const newest = lineage === void 0 ? "" : `, the newest source AMI of the lineage ${markdown(lineage)}`;
+	const where = source.unread === void 0 ? ` in ${markdown(placeName(source.place))}` : `; it could not be read, and only what the inputs say was compared`;
+	const took = seconds > 0 ? ` The audit took ${spokenSeconds(seconds)}.` : "";
+	return `Compared with ${markdown(source.imageId)}${newest}${where}.${took}`;
 }
 function verdict$2({ targets, findings, problems, stopped }) {
 	if (problems.length > 0) return "❌ Problems were found; nothing could be compared";
@@ -3260,9 +3289,7 @@ function matrix(targets, findings) {
 		});
 		const own = byPlace.get(name) ?? [];
 		if (!asked.has(name)) return "";
-		const ofTarget = own.find(isOfTarget)?.kind ?? "in step";
-		const about = aboutKinds.filter((kind) => own.some((one) => one.kind === kind));
-		return [icons$1[ofTarget], ...about.map((kind) => icons$1[kind])].join("");
+		return [own.some(isOfTarget) ? "" : icons$1["in step"], ...findingKinds.filter((kind) => own.some((one) => one.kind === kind)).map((kind) => icons$1[kind])].join("");
 	};
 	const legend = [...new Set(["in step", ...findings.map(({ kind }) => kind)])].map((kind) => `${icons$1[kind]} ${kind}`).join(" · ");
 	return [
@@ -3329,10 +3356,12 @@ const auditAction = {
 	async run(host, request, signal) {
 		const { audit } = await __nccwpck_require__.e(/* import() */ 18).then(__nccwpck_require__.bind(__nccwpck_require__, 18)).then((n) => n.o);
 		const { findings, source, seconds } = await audit(host, request, signal);
+		const { targets, image, publication } = request;
 		const report = {
-			targets: request.targets,
+			targets,
 			findings,
 			source,
+			lineage: image === void 0 ? publication.lineage : void 0,
 			seconds,
 			problems: [],
 			stopped: []
@@ -4554,7 +4583,8 @@ async function post$1(host) {
 		});
 		if (reader.problems.length > 0) throw new InputError(reader.problems);
 		const { takeBack } = await __nccwpck_require__.e(/* import() */ 18).then(__nccwpck_require__.bind(__nccwpck_require__, 18)).then((n) => n.t);
-		const { done, failed } = await takeBack(host, settings, state);
+		const { done, failed, warned } = await takeBack(host, settings, state);
+		for (const what of warned) warn(what);
 		for (const what of done) runner.info(logText(oneLine(what)));
 		const next = state.imageId === "" ? "" : `. The next run on ${state.imageId} takes it back`;
 		for (const what of failed) {

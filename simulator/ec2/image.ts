@@ -88,6 +88,10 @@ function hasName({ world, timings, rules }: Ec2Call, { deregisteredAt, binnedUnt
   return !isOver(deregisteredAt, timings.nameFreedAfterSeconds, now) || (rules.binKeepsNames && now < binnedUntil);
 }
 
+/**
+ * Of AMIs and of snapshots: https://github.com/aws-samples/bottlerocket-images-cache/issues/8 has the words for a long one of
+ * CreateSnapshot's. The others are those of a security group's description; whether a snapshot's takes more, nobody says.
+ */
 export function checkDescription(description = ''): void {
   if (description.length > 255)
     throw new Refusal(

@@ -16,6 +16,7 @@ import { canUseSnapshot, findKeyByArn, findSnapshot, type Key, type SimSnapshot,
 import { arnOf, authorizeOn, type Ec2Call, type Handler, keepFormer } from './call.ts';
 import { advance, beginSnapshot, destinationKey, keyFailure, runningCopies } from './copy.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
+import { checkDescription } from './image.ts';
 import {
   isLocked,
   isSnapshotId,
@@ -83,6 +84,7 @@ export const copySnapshot: Handler<CopySnapshotRequest> = async (call, input) =>
 
 function checkCopy(call: Ec2Call, input: CopySnapshotRequest): void {
   const { SourceRegion = '', SourceSnapshotId = '', CompletionDurationMinutes: minutes } = input;
+  checkDescription(input.Description);
   if (!/^[a-z]{2}(-[a-z]+)+-\d$/.test(SourceRegion))
     throw new Refusal('InvalidRegion', `${SourceRegion} is not a valid region name`);
   if (!isSnapshotId(call, SourceSnapshotId, SourceRegion))

@@ -12,6 +12,7 @@ import { findKeyByArn, type Volume } from '../world.ts';
 import { arnOf, authorizeOn, type Ec2Call, type Handler } from './call.ts';
 import { beginSnapshot, destinationKey } from './copy.ts';
 import { checkFilters, type Filterable, matches, pageOf } from './filters.ts';
+import { checkDescription } from './image.ts';
 import { instancesIn } from './instance.ts';
 import { looking } from './instances.ts';
 import { authorizeCreation } from './tags.ts';
@@ -62,6 +63,7 @@ function volumeOf(call: Ec2Call, id: string): Volume {
 /** A snapshot keeps the volume's key: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSnapshot.html */
 export const createSnapshot: Handler<CreateSnapshotRequest> = async (call, input) => {
   const { VolumeId = '', Description = '' } = input;
+  checkDescription(Description);
   const tagsOf = await authorizeCreation(call, 'CreateSnapshot', {
     resources: [VolumeId, 'snap-*'],
     specifications: input.TagSpecifications,

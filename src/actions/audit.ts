@@ -13,7 +13,9 @@ export const auditAction: Action<AuditRequest> = {
   async run(host, request, signal) {
     const { audit } = await import('../audit.ts');
     const { findings, source, seconds } = await audit(host, request, signal);
-    const report: AuditReport = { targets: request.targets, findings, source, seconds, problems: [], stopped: [] };
+    const { targets, image, publication } = request;
+    const lineage = image === undefined ? publication.lineage : undefined;
+    const report: AuditReport = { targets, findings, source, lineage, seconds, problems: [], stopped: [] };
     const { path, problem } = writeJson(host.files, 'findings', findings);
     const warnings = problem === undefined ? [] : [problem];
     const failures = findings.filter(({ kind }) => request.failOn.includes(kind)).map(failureOf);

@@ -14,13 +14,13 @@ export type User =
   | Readonly<{ organization: string; unit: string | undefined }>;
 
 /** What a launch takes of the key beside reading: without it, EC2 can't attach a volume. */
-const taken = ['kms:Decrypt', 'kms:CreateGrant'] as const;
+export const takenByLaunch = ['Decrypt', 'CreateGrant'] as const;
 
 /** Whether the policy of a key that is of the account `owner` lets the user launch what is under it. */
 export function policyAdmits(policy: Policy, owner: string, user: User): boolean {
   if ('account' in user && user.role !== undefined) return false;
   const admitting = statementsOf(policy).filter((one) => one.Effect === 'Allow' && admits(one, owner, user));
-  return taken.every((action) => admitting.some((one) => allows(one, action)));
+  return takenByLaunch.every((operation) => admitting.some((one) => allows(one, `kms:${operation}`)));
 }
 
 /** Whether a grant lets the role, or somebody in the account, decrypt; none is made to an organization. */

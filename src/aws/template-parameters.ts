@@ -68,9 +68,11 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
     ],
     'RetainShared=true': ['ec2:CreateImageUsageReport', 'ec2:DeleteImageUsageReport'],
     'Audit=true': [
+      'ec2:DescribeInstances',
       'ec2:DescribeFastSnapshotRestores',
       'ec2:DescribeLaunchTemplateVersions',
       'ec2:DescribeAvailabilityZones',
+      'ec2:GetImageAncestry',
       'kms:ListGrants',
       'ssm:GetParameter',
     ],

@@ -89,10 +89,14 @@ function readRetention(
   return { lineage, ...asked };
 }
 
-/** As the value of a tag, and in a filter, where `*`, `?` and a backslash would stand for others. */
+/**
+ * As the value of a tag; in a filter, where `*`, `?` and a backslash would stand for others; and in a snapshot's description,
+ * which takes no more than ASCII, as EC2's other descriptions do ("Character sets beyond ASCII are not supported"), and 255
+ * characters (https://github.com/aws-samples/bottlerocket-images-cache/issues/8).
+ */
 export const isLineage = {
-  fits: (text: string) => /^[\p{L}\p{N} _.:/=+@-]{1,128}$/u.test(text),
-  expected: 'expected at most 128 letters, digits, spaces and _.:/=+@-',
+  fits: (text: string) => /^[A-Za-z0-9 _.:/=+@-]{1,128}$/.test(text),
+  expected: 'expected at most 128 letters (A to Z), digits, spaces and _.:/=+@-',
 };
 
 /** The name of the SSM parameter, its placeholders still to fill. */

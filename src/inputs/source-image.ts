@@ -15,21 +15,19 @@ const instanceId = /^i-([0-9a-f]{8}|[0-9a-f]{17})$/;
 /** What a Packer manifest is read with: it names an AMI for each of several regions. */
 type ManifestSource = Readonly<{ region: string; readFile: ReadFile }>;
 
-/** The source AMI, which exactly one of five inputs names. */
-export function readSourceImage(reader: Reader, manifest: ManifestSource): SourceImage {
+/** The source AMI, which one of five inputs names; undefined where none does. */
+export function readSourceImage(reader: Reader, manifest: ManifestSource): SourceImage | undefined {
   const noReboot = reader.flag('no-reboot');
   const build = reader.optional('packer-build');
   if (build !== undefined && reader.text('packer-manifest') === '')
     reader.note('packer-build', build, 'needs packer-manifest');
   const given = sourceInputs.filter((name) => reader.text(name) !== '');
   const [name] = given;
-  if (name === undefined || given.length > 1) {
-    reader.note(
-      given.join(', ') || sourceInputs.join(', '),
-      given.map((one) => reader.text(one)).join(', '),
-      'expected exactly one of these',
-    );
-    return { by: 'id', id: '' };
+  if (name === undefined) return undefined;
+  if (given.length > 1) {
+    const values = given.map((one) => reader.text(one)).join(', ');
+    reader.note(given.join(', '), values, 'expected exactly one of these');
+    return unnamed;
   }
   const value = reader.text(name);
   const fitting = (fits: (text: string) => boolean, expected: string) =>
@@ -51,6 +49,14 @@ export function readSourceImage(reader: Reader, manifest: ManifestSource): Sourc
     'packer-manifest': () => ({ by: 'id', id: readManifest(reader, value, { ...manifest, build }) }),
   };
   return readers[name]();
+}
+
+const unnamed: SourceImage = { by: 'id', id: '' };
+
+/** Notes that no input names the source AMI; with `or`, what would do in its place. */
+export function noteUnnamed(reader: Reader, or = ''): SourceImage {
+  reader.note(sourceInputs.join(', '), '', `expected exactly one of these${or}`);
+  return unnamed;
 }
 
 /** Who may own the source AMI: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html (Owner.N) */

@@ -23,6 +23,7 @@ import { checkFilled } from '../plan/creation-tags.ts';
 import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target, Users } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
+import { replacedFilter, replacedOn } from '../plan/replaced.ts';
 import { partitionOf } from '../regions.ts';
 import { isMarked, tagKeys, tagValue } from '../tags.ts';
 import { fill, needsSourceImage, type TemplateValues } from '../template.ts';
@@ -32,12 +33,9 @@ import { resolveKey } from './key.ts';
 import { readLaunchTemplate } from './launch-template.ts';
 import { checkParameter } from './parameter.ts';
 import { checkScan } from './scan.ts';
-import { readExtras, resolveSource } from './source.ts';
+import { type Observing, readExtras, resolveSource } from './source.ts';
 import { usageReportsOn } from './usage-reports.ts';
 import { usersOf } from './users.ts';
-
-/** Who asks, as whom, and who is told what can't be read. */
-type Observing = Readonly<{ request: Request; accounts: Accounts; findings: Findings }>;
 
 /**
  * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
@@ -51,32 +49,35 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
     .then((caller) => {
       if (caller === undefined) return undefined;
       at = accounts.source(request.source.region).awsNow();
-      return resolveScanned(request, accounts, findings);
+      return resolveScanned(observing);
     });
   // Targets don't wait for the source unless their own values name it.
-  const [found, ...targets] = await joined<[Source | undefined, ...(Target | undefined)[]]>([
-    source,
-    ...request.targets.map((target) => observeTarget(observing, target, source)),
-  ]);
+  const [found, targets] = await joined<[Source | undefined, Target[]]>([source, observeTargets(observing, source)]);
   if (found === undefined) return undefined;
-  const known = targets.filter((target) => target !== undefined);
   const hubs = await observeHubs(observing, found);
   const regions = new Set([found.place.region, ...hubs.keys()]);
   const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
-  return { at, source: found, targets: known, hubs, intermediates: new Map(intermediates) };
+  return { at, source: found, targets, hubs, intermediates: new Map(intermediates) };
+}
+
+/** What each target is and holds, without those of which that can't be read. */
+export async function observeTargets(observing: Observing, source: Promise<Source | undefined>): Promise<Target[]> {
+  const targets = await joined(observing.request.targets.map((target) => observeTarget(observing, target, source)));
+  return targets.filter((target) => target !== undefined);
 }
 
 /** The source AMI, judged by its scan; what an instance holds is scanned once there is an AMI of it. */
-async function resolveScanned(request: Request, accounts: Accounts, findings: Findings): Promise<Source | undefined> {
-  const source = await resolveSource(request, accounts, findings);
+async function resolveScanned(observing: Observing): Promise<Source | undefined> {
+  const { request, accounts, findings } = observing;
+  const source = await resolveSource(observing, 'share');
   if (source !== undefined && source.instanceId === undefined && request.scan !== undefined)
     await checkScan(accounts.source(source.place.region), source.image, { scan: request.scan, findings });
   return source;
 }
 
 /** Encrypted copies that are kept, or that another run makes, are used again. */
-async function readIntermediates(
-  { accounts, findings }: Observing,
+export async function readIntermediates(
+  { accounts, findings }: Pick<Observing, 'accounts' | 'findings'>,
   { imageId, instanceId }: Source,
   region: string,
 ): Promise<[string, Intermediates]> {
@@ -183,7 +184,8 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     ...{ name: image.Name ?? '', 'source-ami': image.ImageId ?? '' },
   };
   const name = fill(target.amiName, values);
-  if (!isImageName(name)) {
+  // Without its source AMI, a name that holds that one's is left as it was asked for.
+  if (source.unread === undefined && !isImageName(name)) {
     findings.add(
       where,
       `${JSON.stringify(name)} cannot name an AMI`,
@@ -304,7 +306,9 @@ async function readUsers(
   { request: { publication, onExisting }, findings }: Asked,
 ): Promise<Target['users']> {
   const { retain } = publication;
-  const named = made.filter(({ ImageId }) => onExisting === 'replace' && ImageId === namesake?.ImageId);
+  const named = made.filter(
+    (image) => image.ImageId === namesake?.ImageId && (onExisting === 'replace' || isRejected(image)),
+  );
   // What can't be read is told before the first AMI has to go.
   const ids = imageIdsOf(retain === undefined ? named : made);
   const where = placeName(place);
@@ -368,7 +372,7 @@ const lateTagsMs = 3000;
 
 type Earlier = Pick<
   Target,
-  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'used' | 'made' | 'parts' | 'ancestry'
+  'existing' | 'existingExtras' | 'namesake' | 'earlierCopies' | 'replaced' | 'used' | 'made' | 'parts' | 'ancestry'
 >;
 
 /** What is in the target already: AMIs of this source, whoever has the name, and copies that a run left. */
@@ -401,7 +405,11 @@ async function findEarlier(
   const isFormer = (image: Image) =>
     isRejected(image) || (request.onExisting === 'replace' && made.some(isSame(image)));
   const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-  const earlierCopies = await ownSnapshots(place, ofSource);
+  const [earlierCopies, marked] = await joined<[Snapshot[], Snapshot[]]>([
+    ownSnapshots(place, ofSource),
+    ownSnapshots(place, replacedFilter),
+  ]);
+  const replaced = replacedOn(imageId, marked);
   const mayGo = lineage !== undefined || request.onExisting === 'replace' ? [...existing, ...made] : [];
   return {
     existing,
@@ -409,7 +417,10 @@ async function findEarlier(
     namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
     made: made.filter(({ ImageId }) => ImageId !== imageId),
     earlierCopies,
-    used: new Set((await imagesWith(place, idsOf(earlierCopies.filter(isMarked)))).flatMap(snapshotIdsOf)),
+    replaced,
+    used: new Set(
+      (await imagesWith(place, idsOf([...earlierCopies, ...replaced].filter(isMarked)))).flatMap(snapshotIdsOf),
+    ),
     parts: await readParts(place, [...existing, ...made, ...former], earlierCopies),
     ancestry: await readAncestry(place, telling, mayGo),
   };

@@ -67,7 +67,10 @@ async function readFastZones(place: Place, image: Image): Promise<Published['fas
 async function readGrants(place: Place, { grantsOn }: Looked): Promise<Published['grants']> {
   if (grantsOn === undefined) return [];
   const grants = await listGrants(place, grantsOn);
-  return grants.map(({ GranteePrincipal = '', Operations = [] }) => ({
+  // One that is bound to a volume, as EC2 makes them, launches nothing else:
+  // https://docs.aws.amazon.com/kms/latest/APIReference/API_GrantConstraints.html
+  const free = grants.filter(({ Constraints = {} }) => Object.keys(Constraints).length === 0);
+  return free.map(({ GranteePrincipal = '', Operations = [] }) => ({
     principal: GranteePrincipal,
     operations: Operations,
   }));
@@ -108,7 +111,7 @@ export type Around = Readonly<{
 export async function readAround(place: Place, known: ReadonlyMap<string, Snapshot>): Promise<Around> {
   const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
     ownImages(place, { Name: 'tag-key', Values: [tagKeys.sourceAmi] }),
-    ownSnapshots(place, { Name: 'tag-key', Values: [tagKeys.lease, tagKeys.superseded] }),
+    ownSnapshots(place, { Name: 'tag-key', Values: [tagKeys.lease, tagKeys.replacedBy] }),
   ]);
   const parts = new Map(known);
   const unread = [...new Set(images.flatMap(snapshotIdsOf))].filter((id) => !parts.has(id));

@@ -15,11 +15,16 @@ import type { Accounts } from './accounts.ts';
 import { createdImageName, type ForeseenImage, foreseeImage, isFailedTry } from './instance.ts';
 import { describeKey, resolveKey } from './key.ts';
 
-/** The source AMI with its snapshots and their keys; undefined after findings that say why there is none to share. */
+/** Who asks, as whom, and who is told what can't be read. */
+export type Observing = Readonly<{ request: Request; accounts: Accounts; findings: Findings }>;
+
+/**
+ * The source AMI with its snapshots and their keys; undefined after findings that say why there is none. What is only
+ * compared with may be disabled, as a recall leaves it.
+ */
 export async function resolveSource(
-  request: Request,
-  accounts: Accounts,
-  findings: Findings,
+  { request, accounts, findings }: Observing,
+  use: 'share' | 'compare',
 ): Promise<Source | undefined> {
   const place = accounts.source(request.source.region);
   const where = placeName(place);
@@ -32,7 +37,8 @@ export async function resolveSource(
   ]);
   if (found == null) return undefined;
   const isAsked = isOwnedAsAsked(found.image, { place, owners: request.sourceOwners, findings });
-  if (!isShareable(found.image, place, findings) || !isAsked) return undefined;
+  const isGood = (use === 'compare' && found.image.State === 'disabled') || isShareable(found.image, place, findings);
+  if (!isGood || !isAsked) return undefined;
   const { image } = found;
   const foreseen = found.snapshots !== undefined;
   const id = image.ImageId ?? '';

@@ -5,8 +5,9 @@ import { snapshotIdsOf } from '../image.ts';
 import { usageReportsOn } from '../observe/usage-reports.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
+import { isRejected } from '../plan/boot.ts';
 import type { Deregister } from '../plan/operation.ts';
-import { isOwnProtection } from '../plan/removal.ts';
+import { type ReplacedBy, replacedByTag } from '../plan/replaced.ts';
 import { lastingUses, showsNoUse } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
@@ -24,21 +25,25 @@ const reasons: Readonly<Record<Deregister['reason'], string>> = {
   retain: 'which retain leaves no room for',
 };
 
-export function asksToDeregister({ image, reason, report }: Deregister, { leaseId }: Asking): Question[] {
+export function asksToDeregister(
+  { image, reason, report, lifts }: Deregister,
+  { leaseId, source }: Asking,
+): Question[] {
   const Resources = snapshotIdsOf(image);
-  const command = new CreateTagsCommand({ Resources, Tags: [markOf(reason, leaseId)] });
+  const tag = markOf(reason, { imageId: source.imageId, lease: leaseId, at: 0 });
+  const command = new CreateTagsCommand({ Resources, Tags: [tag] });
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
     ...(reason === 'name' ? asksToRestore(image) : []),
-    ...(isOwnProtection(image) ? [dryRun(lifting(image.ImageId ?? ''))] : []),
+    ...(lifts ? [dryRun(lifting(image.ImageId ?? ''))] : []),
     deregistration(image.ImageId ?? ''),
     ...Resources.slice(0, 1).map((id) => deletion(id)),
     ...(report === undefined ? [] : [deletesReport(report)]),
   ];
 }
 
-function markOf(reason: Deregister['reason'], leaseId: string): Tag {
-  return { Key: tagKeys[reason === 'name' ? 'superseded' : 'lease'], Value: leaseId };
+function markOf(reason: Deregister['reason'], by: ReplacedBy): Tag {
+  return reason === 'name' ? replacedByTag(by) : { Key: tagKeys.lease, Value: by.lease };
 }
 
 /**
@@ -46,19 +51,20 @@ function markOf(reason: Deregister['reason'], leaseId: string): Tag {
  * but to register the new one, and its snapshots stay until that one is right: AWS gives a name once in an account and region.
  */
 export async function deregister(operation: Deregister, { run, place }: Scope): Promise<Result> {
-  const { image, reason, report } = operation;
+  const { image, reason, report, lifts } = operation;
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
-  if (reason === 'retain' && !(await mayRetire(operation, { run, place }))) return { undone: 'not needed' };
+  if (!(await mayGo(operation, { run, place }))) return { undone: 'not needed' };
   try {
-    if (isOwnProtection(image) && !(await liftProtection(place, image))) {
+    if (lifts && !(await liftProtection(place, image))) {
       run.log.line(
         where,
         `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`,
       );
       return { undone: 'not possible' };
     }
-    await mark(place, snapshotIdsOf(image), markOf(reason, run.leaseId));
+    const by = { imageId: run.source.imageId, lease: run.leaseId, at: place.awsNow() };
+    await mark(place, snapshotIdsOf(image), markOf(reason, by));
     await deregisterImage(place, image);
   } catch (error) {
     if (reason !== 'retain') throw error;
@@ -89,15 +95,30 @@ async function mark(place: Place, Resources: string[], tag: Tag): Promise<void> 
   } catch (error) {
     // Another run may have removed it meanwhile.
     if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
-    if (tag.Key === tagKeys.superseded || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
+    if (tag.Key === tagKeys.replacedBy || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
   }
 }
 
-/** Whether nothing uses an AMI that retain leaves no room for by now; where that can't be told, it stays. */
-async function mayRetire(
-  { image, report }: Deregister,
-  { run, place }: Pick<Scope, 'run' | 'place'>,
-): Promise<boolean> {
+type In = Pick<Scope, 'run' | 'place'>;
+
+/**
+ * Whether an AMI may go by now. One beyond retain may stay. @throws StepError where one that goes for its name, since its tag
+ * says that it failed its boot test, is used
+ */
+async function mayGo(operation: Deregister, { run, place }: In): Promise<boolean> {
+  const { image, reason } = operation;
+  const isForName = reason === 'name' && isRejected(image);
+  if ((reason !== 'retain' && !isForName) || (await isUnused(operation, { run, place }))) return true;
+  if (!isForName) return false;
+  throw new StepError(
+    `Taking the name ${image.Name} from ${image.ImageId} in ${placeName(place)}`,
+    new Error('that AMI is used, or what uses it is not known'),
+    'give the new AMI another target-ami-name',
+  );
+}
+
+/** Whether nothing uses an AMI that is to go, by now; where that can't be told, it stays. */
+async function isUnused({ image, report }: Deregister, { run, place }: In): Promise<boolean> {
   const where = placeName(place);
   const id = image.ImageId ?? '';
   const { retainShared, launchPermissions } = run.request.publication;

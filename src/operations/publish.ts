@@ -13,6 +13,7 @@ import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { Result } from '../outcome.ts';
 import type { Publish, PublishSettings } from '../plan/operation.ts';
+import { protectionStates } from '../plan/removal.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
 import { oncePrincipalIsThere } from './allow.ts';
@@ -44,8 +45,7 @@ function stepsOf(image: Image, { launchPermissions, deprecateAt, protection, zon
     steps.push({ doing: 'Deprecating', command: new EnableImageDeprecationCommand({ ImageId, DeprecateAt }), done });
   }
   const WithCooldown = protection === 'on-with-cooldown';
-  const asked = WithCooldown ? 'enabled-with-cooldown' : 'enabled-without-cooldown';
-  if (protection !== 'off' && image.DeregistrationProtection !== asked) {
+  if (protection !== 'off' && image.DeregistrationProtection !== protectionStates[protection]) {
     const command = new EnableImageDeregistrationProtectionCommand({ ImageId, WithCooldown });
     const done = `${ImageId} is protected from deregistration${WithCooldown ? ', with a cooldown' : ''}`;
     steps.push({ doing: 'Protecting', command, done });

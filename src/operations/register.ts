@@ -5,6 +5,7 @@ import { type ImageExtras, type RegistrationOptions, registrationOf, snapshotIds
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Operation, Register } from '../plan/operation.ts';
+import { bootId } from '../plan/target-operations.ts';
 import { retried } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
 import { maxTags, tagKeys, tagValue } from '../tags.ts';
@@ -64,7 +65,7 @@ export async function register(operation: Register, scope: Scope): Promise<Resul
 
 /** Whether it may be launched at all is asked as soon as it can be: hours may pass until its turn. */
 async function confirmLaunch(operation: Register, { run, place }: Scope, image: string): Promise<void> {
-  if (run.operation(`boot ${placeName(place)}`) !== undefined) await run.confirm(operation, { image });
+  if (run.operation(bootId(place)) !== undefined) await run.confirm(operation, { image });
 }
 
 function takesOver(operation: Operation | undefined): boolean {

@@ -72,7 +72,7 @@ export async function deleteOrTell(
       } catch (error) {
         if (!mayStay(error)) throw error;
         run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
-        const Tags = [tagKeys.lease, tagKeys.superseded].map((Key) => ({ Key }));
+        const Tags = [tagKeys.lease, tagKeys.replacedBy].map((Key) => ({ Key }));
         await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags }));
         return [];
       }
@@ -113,14 +113,13 @@ function untagCommand(Resources: string[]): DeleteTagsCommand {
 }
 
 /** Deletes snapshots that no AMI has. */
-export async function remove({ snapshotIds, superseded }: Delete, { run, place }: Scope): Promise<Result> {
+export async function remove({ snapshotIds, superseded, why }: Delete, { run, place }: Scope): Promise<Result> {
   const gone = await deleteOrTell(
     snapshotIds,
     { of: superseded ?? 'an earlier AMI', mayStay: isInUse },
     { run, place },
   );
-  const why = superseded ? 'whose AMI is replaced' : 'which an earlier run left half-made';
-  if (gone.length > 0) run.log.line(placeName(place), `deleted ${gone.join(', ')}, ${why}`);
+  if (gone.length > 0) run.log.line(placeName(place), `deleted ${gone.join(', ')}: ${why}`);
   return superseded === undefined ? {} : { removed: { amiId: superseded, snapshotIds: gone } };
 }
 

@@ -11,6 +11,7 @@ import { ask } from '../aws/verdict.ts';
 import { registrationOf, snapshotIdsOf } from '../image.ts';
 import { tieOfImage } from '../plan/evidence.ts';
 import type { Deregister } from '../plan/operation.ts';
+import { staysUntil } from '../plan/replaced.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
@@ -65,10 +66,13 @@ export async function restore(operation: Deregister, scope: Scope): Promise<bool
     const [there] = isGone ? [] : await describeImages(place, [image.ImageId ?? '']);
     if (there === undefined || there.State === 'deregistered')
       run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
-    await place.ec2(new DeleteTagsCommand({ Resources: snapshots, Tags: [{ Key: tagKeys.superseded }] }));
+    await place.ec2(new DeleteTagsCommand({ Resources: snapshots, Tags: [{ Key: tagKeys.replacedBy }] }));
     return true;
   } catch (failure) {
-    run.leave(`${what}, and could not be registered again; ${snapshots.join(', ')} stay: ${errorMessage(failure)}`);
+    const until = staysUntil({ imageId: run.source.imageId, at: place.awsNow() });
+    run.leave(
+      `${what}, and could not be registered again: ${errorMessage(failure)}. ${snapshots.join(', ')} stay: ${until}`,
+    );
     return false;
   }
 }

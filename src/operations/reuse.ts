@@ -4,8 +4,10 @@ import { describeSnapshots } from '../aws/describe.ts';
 import { placeName, StepError } from '../aws/errors.ts';
 import { differenceText, snapshotIdsOf } from '../image.ts';
 import type { Result } from '../outcome.ts';
+import { failureOf, hasFailed } from '../plan/boot.ts';
 import { originDifferences, tieOfImage } from '../plan/evidence.ts';
 import type { Reuse } from '../plan/operation.ts';
+import { bootId } from '../plan/target-operations.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { differencesOf } from './compare.ts';
@@ -46,6 +48,7 @@ export async function judge(
   if (tied.is === 'foreign') return { snapshots, why: tied.why };
   if (tagValue(image, tagKeys.sourceAmi) !== run.source.imageId)
     return { snapshots, why: `it is not of ${run.source.imageId}` };
+  if (hasFailed(image) && run.operation(bootId(place)) === undefined) return { snapshots, why: failureOf(image).what };
   const found = [
     ...differencesOf(run, place, { image, snapshots, key }),
     // Of what a run has made itself, it knows the copies by their IDs.

@@ -1,11 +1,11 @@
-import type { Image } from '@aws-sdk/client-ec2';
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ownImages } from '../aws/describe.ts';
 import { placeName, rootCode } from '../aws/errors.ts';
 import type { Result } from '../outcome.ts';
 import { mayUse } from '../plan/earlier.ts';
-import { isSince } from '../plan/evidence.ts';
-import type { CopyImage, Register } from '../plan/operation.ts';
+import { isSince, tieToLineage } from '../plan/evidence.ts';
+import type { CopyImage, Expected, Register } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
@@ -44,7 +44,17 @@ export async function usingRival(
   }
 }
 
-/** It holds to the same test as any AMI that is used again. */
+/** Why an AMI is not of the lineage that it is to be marked as published in; empty where it is, or there is none. */
+function whyNotOfLineage(image: Image, { tags }: Expected, snapshots: readonly Snapshot[]): string {
+  const lineage = tagValue({ Tags: [...tags] }, tagKeys.lineage);
+  if (lineage === undefined) return '';
+  if (tagValue(image, tagKeys.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+  const known = new Map(snapshots.map((one) => [one.SnapshotId ?? '', one]));
+  const tied = tieToLineage(image, lineage, { snapshots: known });
+  return tied.is === 'proven' ? '' : tied.why;
+}
+
+/** It holds to the same test as any AMI that is used again, and must be of the lineage. */
 async function findRival({ name, expected }: Register | CopyImage, { run, place }: Scope): Promise<Result | undefined> {
   const named = await findNamed(place, name, true);
   const isOfSource = named !== undefined && tagValue(named, tagKeys.sourceAmi) === run.source.imageId;
@@ -53,7 +63,9 @@ async function findRival({ name, expected }: Register | CopyImage, { run, place 
   if (!isOfSource || !(mayUse(run.request, named) || isNew)) return undefined;
   const id = named.ImageId ?? '';
   const image = await run.watcher(place).image(id);
-  const { snapshots, why } = await judge(run, place, { image, key: expected.key });
+  const judged = await judge(run, place, { image, key: expected.key });
+  const { snapshots } = judged;
+  const why = judged.why || whyNotOfLineage(image, expected, snapshots);
   if (why === '') return { id, image, snapshots, reused: true };
   run.log.line(placeName(place), `${id} has the name ${name}, and is not used: ${why}`);
   return undefined;

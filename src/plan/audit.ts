@@ -1,11 +1,15 @@
 import type { Image, LaunchPermission, Tag } from '@aws-sdk/client-ec2';
-import { type Difference, describedAs, snapshotIdsOf } from '../image.ts';
-import type { AuditRequest, FindingKind } from '../inputs/audit.ts';
+import { takenByLaunch } from '../aws/key-users.ts';
+import { type Difference, describedAs, snapshotDifferences, snapshotIdsOf } from '../image.ts';
+import type { FindingKind } from '../inputs/audit.ts';
+import type { Request } from '../inputs.ts';
 import type { Published } from '../observe/published.ts';
 import { maxTags, mergeTags, recalledTag, tagKeys, tagValue } from '../tags.ts';
-import { fill, filledByAnyRun, type TemplateValues } from '../template.ts';
+import { fill, filledByAnyRun, needsSourceImage, type TemplateValues } from '../template.ts';
+import { hasFailed } from './boot.ts';
 import { unlikeness, whyUnlike } from './earlier.ts';
 import type { Source, Target } from './facts.ts';
+import { protectionStates } from './removal.ts';
 import { launcherName } from './usage-report.ts';
 
 /* What an audit makes of the facts: whether what there is in a target is what a share would make and publish. */
@@ -24,7 +28,7 @@ export type AuditFinding = Readonly<{
 }>;
 
 /** What is compared with what. */
-export type Auditing = Readonly<{ request: AuditRequest; source: Source; target: Target }>;
+export type Auditing = Readonly<{ request: Request; source: Source; target: Target }>;
 
 /** The AMI that stands for the target: the one of the asked name; else one that is alike, or the newest that is finished. */
 export function auditedImage({ request, source, target }: Auditing): Image | undefined {
@@ -54,7 +58,7 @@ export function templateOf(auditing: Auditing): string | undefined {
 
 function nameOfAnyRun(auditing: Auditing, template: string | undefined): string | undefined {
   const name = template && fill(template, valuesOf(auditing));
-  return name === undefined || /\{(date|sha|run-id)\}/.test(name) ? undefined : name;
+  return name === undefined || /\{(date|sha|run-id|name)\}/.test(name) ? undefined : name;
 }
 
 /** Whether the image was recalled, and by which AMI's mark that is told. */
@@ -68,9 +72,12 @@ export function auditDifferences(auditing: Auditing, image: Image, published: Pu
   const { request, source, target } = auditing;
   return [
     ...asked('State', 'available', image.State),
-    ...unlikeness({ request, source }, target, image),
+    ...(source.unread === undefined
+      ? unlikeness({ request, source }, target, image)
+      : snapshotDifferences(target.kmsKeyArn, image, target.parts.values())),
     ...descriptionDifferences(auditing, image),
     ...tagsDifferences(auditing, image),
+    ...standingDifferences(request, image),
     ...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
     ...grantDifferences(target, published),
     ...deprecationDifferences(request, image),
@@ -87,6 +94,7 @@ function asked(field: string, expected: string, actual: string | undefined): Dif
 
 function descriptionDifferences(auditing: Auditing, image: Image): Difference[] {
   const { description } = auditing.request;
+  if (description === undefined && auditing.source.unread !== undefined) return [];
   const template = description ?? describedAs(auditing.source.image) ?? '';
   const values = description === undefined ? {} : valuesOf(auditing);
   const here = describedAs(image) ?? '';
@@ -121,6 +129,15 @@ function tagsDifferences(auditing: Auditing, image: Image): Difference[] {
   ];
 }
 
+/** That it came up in its boot test, and that one of a lineage is said to be published: by that, it counts as one. */
+function standingDifferences({ publication: { lineage } }: Request, image: Image): Difference[] {
+  const isPublished = lineage === undefined || tagValue(image, tagKeys.published) !== undefined;
+  return [
+    ...asked('the boot test', 'passed', hasFailed(image) ? tagValue(image, tagKeys.bootTest) : 'passed'),
+    ...asked(`the tag ${tagKeys.published}`, 'set', isPublished ? 'set' : undefined),
+  ];
+}
+
 function tagDifferences(
   auditing: Auditing,
   { wanted, of }: Readonly<{ wanted: readonly Tag[]; of: string }>,
@@ -151,11 +168,13 @@ function permissionDifferences(wanted: readonly LaunchPermission[], actual: read
 
 /** Grants are made to principals of the target's account; others' service-linked roles get theirs from their own. */
 function grantDifferences({ grantKeyTo, place, kmsKeyArn }: Target, { grants }: Published): Difference[] {
-  const own = grantKeyTo.filter((one) => one.split(':')[4] === place.account);
+  const own = grantKeyTo.filter((one) => one.split(':')[4] === place.account && !needsSourceImage(one));
+  const lets = (principal: string) =>
+    grants.some(
+      (one) => one.principal === principal && takenByLaunch.every((needed) => one.operations.includes(needed)),
+    );
   return own
-    .filter(
-      (principal) => !grants.some((grant) => grant.principal === principal && grant.operations.includes('Decrypt')),
-    )
+    .filter((principal) => !lets(principal))
     .map((principal) => ({
       ...{ field: `the grant for ${principal} on ${kmsKeyArn}`, source: 'set', target: 'not set', asked: true },
     }));
@@ -164,7 +183,7 @@ function grantDifferences({ grantKeyTo, place, kmsKeyArn }: Target, { grants }: 
 const dayMs = 86_400_000;
 
 /** Days are counted from the AMI's creation, which is some hours later than the run that they were counted from. */
-function deprecationDifferences({ publication: { deprecateAfter } }: AuditRequest, image: Image): Difference[] {
+function deprecationDifferences({ publication: { deprecateAfter } }: Request, image: Image): Difference[] {
   const actual = image.DeprecationTime;
   if (deprecateAfter === undefined) return actual === undefined ? [] : asked('DeprecationTime', 'none', actual);
   const [at, tolerance] =
@@ -176,10 +195,9 @@ function deprecationDifferences({ publication: { deprecateAfter } }: AuditReques
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html (deregistrationProtection) */
-function protectionDifferences({ publication }: AuditRequest, image: Image): Difference[] {
+function protectionDifferences({ publication }: Request, image: Image): Difference[] {
   const actual = image.DeregistrationProtection || 'disabled';
-  const wanted = { off: 'disabled', on: 'enabled-without-cooldown', 'on-with-cooldown': 'enabled-with-cooldown' };
-  const expected = wanted[publication.deregistrationProtection];
+  const expected = protectionStates[publication.deregistrationProtection];
   // One that ends with a cooldown is off as far as anybody asked.
   if (expected === 'disabled' && !actual.startsWith('enabled')) return [];
   return asked('DeregistrationProtection', expected, actual);

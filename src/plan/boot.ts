@@ -138,11 +138,14 @@ export function hasPassed(image: Image, test: 'status' | 'ssm'): boolean {
 }
 
 /**
- * Whether an AMI failed its test before it was ever published: it makes room for the next one. What was published stays what
- * it was, whatever a later test has shown.
+ * Whether an AMI failed its test before it was ever published: it makes room for the next one, where nothing uses it. What was
+ * published stays what it was, whatever a later test has shown. That a test failed, only a tag says, which others may write;
+ * that it was published, AWS tells, too, where it is deprecated or protected.
  */
 export function isRejected(image: Image): boolean {
-  return hasFailed(image) && tagValue(image, tagKeys.published) === undefined;
+  const isTagged = [tagKeys.published, tagKeys.superseded].some((key) => tagValue(image, key) !== undefined);
+  const isSet = Boolean(image.DeprecationTime) || image.DeregistrationProtection?.startsWith('enabled') === true;
+  return hasFailed(image) && !isTagged && !isSet;
 }
 
 /** Whether an AMI is known to have failed a test. */

@@ -40,11 +40,13 @@ export type Common = Readonly<{
   /** With `retain`: what of the lineage goes, and what would but for something that holds it. */
   retained: Retention | undefined;
   /** With `lineage`: what is to be said on the AMI and on the former ones, once it is published. */
-  marks: Pick<Published, 'former' | 'isSaid'> | undefined;
+  marks: Pick<Published, 'former' | 'isSaid' | 'isBack'> | undefined;
   /** What dead runs left and nobody can use: images, snapshots, and marks on what is finished. */
   discardImages: readonly Image[];
   discard: readonly string[];
   untag: readonly string[];
+  /** Snapshots of AMIs whose name dead runs took for one of this source; they go once that is there. */
+  replaced: readonly string[];
 }>;
 
 /** Where what is made is copied from. */

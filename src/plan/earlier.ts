@@ -11,16 +11,14 @@ import {
   snapshotIdsOf,
 } from '../image.ts';
 import type { Request } from '../inputs.ts';
-import { type LeaseRecord, type Reader, sortLeases } from '../lease.ts';
+import { type LeaseRecord, longestJobMs, type Reader, sortLeases } from '../lease.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
 import { isSince, madeAt, originDifferences, originOf } from './evidence.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
+import { isOver, replacedByOf } from './replaced.ts';
 
 /* What earlier runs left in a target: AMIs to use again, copies to take over, and what is of no use any more. */
-
-/** No job lasts longer: https://docs.github.com/actions/reference/limits */
-export const longestJobMs = 5 * 24 * 3_600_000;
 
 /** Other runs, by their leases on the source AMI, and since when each makes things. */
 export type Holders = Readonly<
@@ -54,14 +52,13 @@ export function isOrphan(resource: Image | Snapshot, { living, outdated, dead, n
   return isEnded || now - (madeAt(resource) ?? now) > longestJobMs;
 }
 
-/** Whether a tag of a resource names the lease of a run that is, or may be, at work: then it is not removed. */
-export function isHeld(
-  resource: Image | Snapshot,
-  { living, outdated }: Holders,
-  key: string = tagKeys.lease,
-): boolean {
-  const holder = tagValue(resource, key) ?? '';
-  return living.has(holder) || outdated.has(holder);
+/** Whether a resource bears the lease of a run that is, or may be, at work: then it is not removed. */
+export function isHeld(resource: Image | Snapshot, holders: Holders): boolean {
+  return isAtWork(tagValue(resource, tagKeys.lease), holders);
+}
+
+function isAtWork(lease = '', { living, outdated }: Holders): boolean {
+  return living.has(lease) || outdated.has(lease);
 }
 
 /** What is compared, by whom, and who is told. */
@@ -185,11 +182,6 @@ export function planCopies(
     if (best?.SnapshotId !== undefined) taken.add(best.SnapshotId);
     return { source: snapshot, takeOver: best?.SnapshotId };
   });
-  const superseded = target.earlierCopies.filter((copy) => {
-    const marked = tagValue(copy, tagKeys.superseded);
-    if (marked === undefined || isHeld(copy, holders, tagKeys.superseded) || isUsed(copy)) return false;
-    return holders.dead.has(marked) || now - (madeAt(copy) ?? now) > longestJobMs;
-  });
   // An AMI that is being made may name no snapshots yet: these may be its.
   const making = target.existing.some(({ State }) => State === 'pending');
   // Others' runs may be waiting for what a time-out left; it goes when it is old.
@@ -200,9 +192,20 @@ export function planCopies(
   );
   return {
     copies,
-    discard: idsOf([...useless, ...superseded]).filter((id) => !taken.has(id)),
+    discard: idsOf(useless).filter((id) => !taken.has(id)),
     untag: idsOf(orphans.filter(isUsed)),
   };
+}
+
+/** The snapshots of AMIs that gave their name up to runs on this source AMI which are at work no more. */
+export function findReplaced({ replaced, used, existing }: Target, holders: Holders): string[] {
+  const inAmis = new Set([...used, ...existing.flatMap(snapshotIdsOf)]);
+  const free = replaced.filter((one) => {
+    const by = replacedByOf(one);
+    if (by === undefined || isAtWork(by.lease, holders)) return false;
+    return holders.dead.has(by.lease) || isOver(by, holders.now);
+  });
+  return idsOf(free).filter((id) => !inAmis.has(id));
 }
 
 /** How much of a copy that is taken over is yet to be copied: 0 to 1, by what AWS told of its progress. */

@@ -122,8 +122,8 @@ function tieOfRegistered(image: Image, claimed: string, { snapshots }: Known): T
 }
 
 /**
- * Whether an AMI that this action made was made as one of a lineage: its copies say so. Of one by CopyImage, whose copies are
- * described by AWS, only its tag does.
+ * Whether an AMI that this action made, and that bears the tag of a lineage, was made as one of it: its copies say so. Of one
+ * by CopyImage, whose copies are described by AWS, only its tag does.
  */
 export function tieToLineage(image: Image, lineage: string, { snapshots }: Pick<Known, 'snapshots'>): Tie {
   if (image.SourceImageId) return proven;

@@ -28,6 +28,8 @@ export type Source = Readonly<{
   snapshots: readonly SourceSnapshot[];
   /** The ARN of `source-kms-key`, where it was given. */
   kmsKeyArn: string | undefined;
+  /** In an audit by lineage, why the AMI could not be read: then nothing but its ID is known. */
+  unread?: string;
 }>;
 
 /** The snapshots that can't be deleted, by their IDs. */
@@ -104,7 +106,9 @@ export type Target = Readonly<{
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
-  /** Those of them that bear a run's mark and that an AMI has, whatever tags it bears. */
+  /** Snapshots of AMIs, of whatever source, that gave their name up to runs on this source AMI. */
+  replaced: readonly Snapshot[];
+  /** Those of both that bear a run's mark and that an AMI has, whatever tags it bears. */
   used: ReadonlySet<string>;
   /** The snapshots of `existing` and `made`, by their IDs. */
   parts: ReadonlyMap<string, Snapshot>;

@@ -180,8 +180,12 @@ export type Protect = Base & Readonly<{ kind: 'protect'; image: Image; cooldown:
 export type AskUsage = Base &
   Readonly<{ kind: 'ask-usage'; image: Image; replaces: readonly string[]; tags: readonly Tag[] }>;
 
-/** Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. */
-export type Published = Base & Readonly<{ kind: 'published'; image: Ref; former: readonly string[]; isSaid: boolean }>;
+/**
+ * Says on an AMI of a lineage that it is published, unless that `isSaid`, and on the `former` ones what came after them. One
+ * that `isBack` was superseded, and is no more.
+ */
+export type Published = Base &
+  Readonly<{ kind: 'published'; image: Ref; former: readonly string[]; isSaid: boolean; isBack: boolean }>;
 
 /**
  * All that it comes after is done. What there is of the references that are then to be set is read first, for all of
@@ -211,6 +215,8 @@ export type Deregister = Base &
     until: string | undefined;
     /** What registering it again takes beside its image. */
     extras: ImageExtras;
+    /** Whether its protection is this action's, and lifted first. */
+    lifts: boolean;
     /** The usage report by which it goes although others may launch it; it goes with the AMI. */
     report: string | undefined;
   }>;

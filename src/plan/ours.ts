@@ -19,7 +19,7 @@ export type Own = Readonly<{ target: Target; tie: (image: Image) => Tie }>;
 
 /** What a target holds of this source that is ours. */
 export function ownIn(target: Target, copies: Known['parents'], findings: Findings): Own {
-  const { place, existing, earlierCopies, ancestry, parts } = target;
+  const { place, existing, earlierCopies, replaced, ancestry, parts } = target;
   const known: Known = { snapshots: parts, parents: new Map([...ancestry, ...copies]) };
   const tie = (image: Image) => tieOfImage(image, known);
   const isOwn = (id: string | undefined, { is, ...tied }: Tie): boolean => {
@@ -27,12 +27,14 @@ export function ownIn(target: Target, copies: Known['parents'], findings: Findin
     return is !== 'foreign';
   };
   const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-  const own = earlierCopies.filter(isMarked).filter((copy) => {
-    const tied = tieOfSnapshot(copy, known);
-    if (tied.is === 'claimed') leave(findings, placeName(place), { id: copy.SnapshotId, why: tied.why });
-    return tied.is === 'proven' || (tied.is === 'foreign' && isOwn(copy.SnapshotId, tied));
-  });
-  return { target: { ...target, existing: images, earlierCopies: own }, tie };
+  const ofOurs = (snapshots: readonly Snapshot[]) =>
+    snapshots.filter(isMarked).filter((copy) => {
+      const tied = tieOfSnapshot(copy, known);
+      if (tied.is === 'claimed') leave(findings, placeName(place), { id: copy.SnapshotId, why: tied.why });
+      return tied.is === 'proven' || (tied.is === 'foreign' && isOwn(copy.SnapshotId, tied));
+    });
+  const own = { earlierCopies: ofOurs(earlierCopies), replaced: ofOurs(replaced) };
+  return { target: { ...target, existing: images, ...own }, tie };
 }
 
 /** Says that something which bears our tags is not touched. */
@@ -46,7 +48,7 @@ export function leave(
 
 /** The encrypted copies that are there, by region, without what only bears their tags. */
 export function ownIntermediates(
-  { source, intermediates }: Observed,
+  { source, intermediates }: Pick<Observed, 'source' | 'intermediates'>,
   findings: Findings,
 ): ReadonlyMap<string, Intermediates> {
   return new Map(

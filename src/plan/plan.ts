@@ -23,6 +23,7 @@ import {
   findFailed,
   findMaking,
   findPending,
+  findReplaced,
   findReusable,
   type Holders,
   holdersOf,
@@ -40,8 +41,8 @@ import { operationsOf } from './operations.ts';
 import { copiesOf, leave, type Own, ownIn, ownIntermediates } from './ours.ts';
 import type { Findings } from './problem.ts';
 import { recallOf } from './recalled.ts';
-import { removalObstacle } from './removal.ts';
-import { formerOf, planRetention, type Retention } from './retention.ts';
+import { mayLift, removalObstacle } from './removal.ts';
+import { formerOf, isPublishedAgain, planRetention, type Retention } from './retention.ts';
 import { planRoute } from './route.ts';
 import { nameOfSource } from './supply-operations.ts';
 import { hasReference } from './target-operations.ts';
@@ -232,7 +233,7 @@ function withoutRecalled({ target, tie }: Own): Target {
 }
 
 function planLasting(planning: Planning, { target, tie }: Own): Draft {
-  const { request, source, holders, findings } = planning;
+  const { request, source, holders } = planning;
   const crossAccount = target.request.account !== source.account;
   const route = planRoute(planning, target, crossAccount);
   const found = findImage(planning, target, route);
@@ -246,7 +247,7 @@ function planLasting(planning: Planning, { target, tie }: Own): Draft {
   if (image === undefined && takeOver === undefined && supersedes === undefined)
     checkName(planning, target, discardImages);
   if (request.onExisting === 'fail' && others.length > 0) tellExisting(planning, target, others);
-  for (const one of replace) checkRemovable(one, target, findings);
+  for (const one of replace) checkRemovable(planning, target, one);
   const copies = planCopies(planning, target, registers);
   const going = [...replace, ...discardImages];
   const goingSnapshots = going.flatMap(snapshotIdsOf);
@@ -260,6 +261,7 @@ function planLasting(planning: Planning, { target, tie }: Own): Draft {
     marks: marksOf(planning, { target, tie }, { reused: image, going }),
     discardImages,
     discard: copies.discard,
+    replaced: findReplaced(target, holders),
     untag:
       image !== undefined && tagValue(image, tagKeys.lease) !== undefined
         ? [...finished, image.ImageId ?? '']
@@ -303,8 +305,8 @@ function planReplacing(
   const former = formerNamesake(planning, own);
   if (former === undefined) return { replace: replaced, supersedes: findSuperseded(request, own.target, replaced) };
   const wasRejected = isRejected(former);
-  if (!wasRejected && !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
-    checkUnlaunched(planning, own.target, former);
+  if (wasRejected || !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId))
+    checkUnused(planning, own.target, former);
   const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
   return { replace, supersedes: wasRejected ? former : findSuperseded(request, own.target, replace) };
 }
@@ -342,14 +344,20 @@ function tieInLineage({ target: { lineage = '', parts }, tie }: Own): Own['tie']
   };
 }
 
-/** What would launch an AMI anew that the next bake takes the name of: nobody would, once it is gone. */
-function checkUnlaunched({ findings }: Planning, { place, users }: Target, image: Image): void {
+/**
+ * What would launch an AMI anew that the next bake takes the name of: nobody would, once it is gone. One that goes since it
+ * failed its boot test, which only a tag says, must not be used at all.
+ */
+function checkUnused({ findings }: Planning, { place, users }: Target, image: Image): void {
   const id = image.ImageId ?? '';
-  const launching = users?.get(id)?.filter(({ launches }) => launches) ?? [];
-  if (users !== undefined && launching.length === 0) return;
+  const isGood = !isRejected(image);
+  const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
+  if (users !== undefined && using.length === 0) return;
+  const by = using.map((one) => one.by).join(', ');
+  const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
   findings.add(
     placeName(place),
-    `${id}, which the new AMI is to replace, ${users === undefined ? 'may be used: what uses it is not known' : `would be launched anew by ${launching.map(({ by }) => by).join(', ')}`}`,
+    `${id}, which the new AMI is to replace, ${users === undefined ? 'may be used: what uses it is not known' : used}`,
     'point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain',
   );
 }
@@ -398,7 +406,8 @@ function retentionOf(
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
   const read = { existing, reused, users, reports, locks, tie: tieInLineage(own) };
-  const facts = { count: retain, days, now: holders.now, sharing: request.publication, ...read };
+  const asked = { count: retain, days, sharing: request.publication, mayLift: mayLift(request) };
+  const facts = { ...asked, now: holders.now, ...read };
   const { foreign, ...retention } = planRetention(facts);
   for (const one of foreign) leave(findings, placeName(place), whyLeft(one, tie));
   return retention;
@@ -414,16 +423,22 @@ function marksOf(
   if (lineage === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const former = imageIdsOf(formerOf({ existing, reused, tie: tieInLineage(own) }));
-  if (reused !== undefined && tagValue(reused, tagKeys.lineage) !== lineage) {
+  const succession = { existing, reused, tie: tieInLineage(own) };
+  const former = imageIdsOf(formerOf(succession));
+  const isOf = (image: Image) =>
+    tagValue(image, tagKeys.lineage) === lineage &&
+    tieToLineage(image, lineage, { snapshots: own.target.parts }).is === 'proven';
+  if (reused !== undefined && !isOf(reused)) {
     findings.warn(
       placeName(own.target.place),
       `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`,
     );
     return undefined;
   }
-  const isSaid = reused !== undefined && tagValue(reused, tagKeys.published) !== undefined;
-  return isSaid && former.length === 0 ? undefined : { former, isSaid };
+  const isSaid =
+    reused !== undefined && tagValue(reused, tagKeys.published) !== undefined && !isPublishedAgain(succession);
+  const isBack = reused !== undefined && tagValue(reused, tagKeys.superseded) !== undefined;
+  return isSaid && former.length === 0 ? undefined : { former, isSaid, isBack };
 }
 
 /** What the target's AMI must be; as much of it as making it can be given. */
@@ -477,8 +492,8 @@ function planSnapshotTags(planning: Planning, target: Target, route: Common['rou
 }
 
 /** An AMI that is to be replaced must be one that can be removed. */
-function checkRemovable(image: Image, { place, locks }: Target, findings: Findings): void {
-  const obstacle = removalObstacle(image, locks, { mayWait: false });
+function checkRemovable({ request, findings }: Planning, { place, locks }: Target, image: Image): void {
+  const obstacle = removalObstacle(image, locks, { mayWait: false, mayLift: mayLift(request) });
   if (obstacle === undefined) return;
   findings.add(
     placeName(place),

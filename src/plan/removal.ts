@@ -1,6 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
+import type { Request } from '../inputs.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import type { Locks } from './facts.ts';
 import { type Deregister, type Operation, told } from './operation.ts';
@@ -12,10 +13,10 @@ import { type Deregister, type Operation, told } from './operation.ts';
 export function removalObstacle(
   image: Image,
   locks: Locks,
-  { mayWait }: Readonly<{ mayWait: boolean }>,
+  { mayWait, mayLift = true }: Readonly<{ mayWait: boolean; mayLift?: boolean }>,
 ): { why: string; remedy: string } | undefined {
   const { ImageId, DeregistrationProtection: protection = 'disabled' } = image;
-  const isLiftable = isOwnProtection(image);
+  const isLiftable = mayLift && isOwnProtection(image);
   // What has a cooldown goes a day later at best.
   const blocks = isLiftable ? protection !== 'enabled-without-cooldown' && !mayWait : protection !== 'disabled';
   if (blocks && !protection.startsWith('enabled'))
@@ -49,25 +50,49 @@ export function removalObstacle(
 }
 
 type Removal = Pick<Operation, 'place' | 'after' | 'why'> &
-  Readonly<{ island?: string; until?: string; extras?: Deregister['extras'] | undefined; report?: string | undefined }>;
+  Readonly<{
+    island?: string;
+    until?: string;
+    extras?: Deregister['extras'] | undefined;
+    report?: string | undefined;
+    /** Whether its protection may be lifted, where it is this action's. */
+    mayLift?: boolean;
+  }>;
 
 /** An AMI that goes; all but one that only gives its name up with its snapshots. */
 export function deregistering(
   image: Image,
   reason: Deregister['reason'],
-  { extras, until, report, ...removal }: Removal,
+  { extras, until, report, mayLift = false, ...removal }: Removal,
 ): Operation {
   const id = image.ImageId ?? '';
   const of = [id, ...(reason === 'name' ? [] : snapshotIdsOf(image))];
   return {
     ...told({ ...removal, id: removalId(image, removal.place), of }),
     ...{ kind: 'deregister', image, reason, until, report, extras: extras ?? { uefiData: undefined } },
+    lifts: mayLift && isOwnProtection(image),
   };
 }
 
-/** Whether an AMI's protection is this action's own, and in force. */
+/** What AWS tells of the protections that are asked for: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html */
+export const protectionStates = {
+  off: 'disabled',
+  on: 'enabled-without-cooldown',
+  'on-with-cooldown': 'enabled-with-cooldown',
+} as const;
+
+/**
+ * Whether an AMI's protection is in force, and the one that its tag says is this action's. AWS keeps no more of whose it is. So
+ * a share lifts it only where its own inputs ask for protection: then those who run it have the action see to that.
+ */
 export function isOwnProtection({ DeregistrationProtection = 'disabled', ...image }: Image): boolean {
-  return DeregistrationProtection.startsWith('enabled') && tagValue(image, tagKeys.protection) !== undefined;
+  const mark = tagValue(image, tagKeys.protection);
+  return (mark === 'on' || mark === 'on-with-cooldown') && protectionStates[mark] === DeregistrationProtection;
+}
+
+/** Whether a share may lift protections that are its own. */
+export function mayLift({ publication }: Pick<Request, 'publication'>): boolean {
+  return publication.deregistrationProtection !== 'off';
 }
 
 /** Names the operation that deregisters an AMI. */

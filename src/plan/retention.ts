@@ -38,6 +38,8 @@ export type RetentionFacts = Readonly<{
   /** What the inputs say of AMIs that others may launch. */
   sharing: Sharing;
   locks: Locks;
+  /** Whether this action's own protections may be lifted. */
+  mayLift: boolean;
   /** How sure it is that each was made by this action. */
   tie: (image: Image) => Tie;
 }>;
@@ -83,17 +85,33 @@ function isToProtect(image: Image, { users, sharing, tie }: RetentionFacts): boo
   return isOurs && isLifted && lastingUses(users?.get(image.ImageId ?? '') ?? [], sharing).length > 0;
 }
 
-/** The AMIs that get a successor when a run's own is published, and that no run has said so of. */
-export function formerOf(facts: Pick<RetentionFacts, 'existing' | 'reused' | 'tie'>): Image[] {
-  const { reused, tie } = facts;
-  const isOlder = (image: Image) => reused === undefined || (madeAt(image) ?? 0) < (madeAt(reused) ?? 0);
+type Succession = Pick<RetentionFacts, 'existing' | 'reused' | 'tie'>;
+
+/**
+ * The AMIs that get a successor when a run's own is published, and that no run has said so of: those before it; and where an
+ * older one is used again, as in a rollback, those that are published now.
+ */
+export function formerOf(facts: Succession): Image[] {
+  const { tie } = facts;
   return settledOf(facts).filter(
     (image) =>
-      isOlder(image) &&
+      (!isNewer(image, facts) || tagValue(image, tagKeys.published) !== undefined) &&
       tie(image).is === 'proven' &&
       !isRejected(image) &&
       tagValue(image, tagKeys.superseded) === undefined,
   );
+}
+
+/** Whether an AMI was made after the one that is used again, or at the same time. */
+function isNewer(image: Image, { reused }: Pick<Succession, 'reused'>): boolean {
+  return reused !== undefined && (madeAt(image) ?? 0) >= (madeAt(reused) ?? 0);
+}
+
+/** Whether the AMI that is used again was published before, and another one after it: then it is published anew. */
+export function isPublishedAgain(facts: Succession): boolean {
+  const { reused } = facts;
+  if (reused === undefined) return false;
+  return tagValue(reused, tagKeys.superseded) !== undefined || formerOf(facts).some((one) => isNewer(one, facts));
 }
 
 /** Why an AMI stays, and the usage reports to replace where AWS is asked who uses it; or the `id` of the one by which it goes. */
@@ -104,8 +122,8 @@ function verdictOn(image: Image, facts: RetentionFacts, counted: readonly Image[
   const held = whyHeld(image, facts);
   if (held !== undefined) return { why: held };
   const id = image.ImageId ?? '';
-  const successor = counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
-  const since = publishedAfter(image, successor, now);
+  const successor = successorOf(image, facts, counted);
+  const since = successor === undefined ? now : publishedAfter(image, facts, successor);
   const early = whyTooEarly(image, facts, { since, made: madeAt(successor ?? {}) });
   if (early !== undefined) return { why: early };
   // What is left of its uses is that it is shared.
@@ -113,10 +131,10 @@ function verdictOn(image: Image, facts: RetentionFacts, counted: readonly Image[
 }
 
 /** What holds an AMI however long its successor has been published, and whatever a usage report says. */
-function whyHeld(image: Image, { users, sharing, locks, tie }: RetentionFacts): string | undefined {
+function whyHeld(image: Image, { users, sharing, locks, mayLift, tie }: RetentionFacts): string | undefined {
   const tied = tie(image);
   if (tied.is !== 'proven') return tied.why;
-  const obstacle = removalObstacle(image, locks, { mayWait: true })?.why;
+  const obstacle = removalObstacle(image, locks, { mayWait: true, mayLift })?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
   const lasting = lastingUses(users.get(image.ImageId ?? '') ?? [], sharing);
   return lasting.length === 0 ? undefined : `it is used by ${lasting.map(({ by }) => by).join(', ')}`;
@@ -137,15 +155,42 @@ function whyTooEarly(
 
 const dayMs = 86_400_000;
 
+/** What the tag of an AMI says came after it, and when. */
+function supersededBy(image: Image): Readonly<{ id: string; at: number | undefined }> {
+  const [id = '', time = ''] = tagValue(image, tagKeys.superseded)?.split(' ') ?? [];
+  return { id, at: timeOf(time) };
+}
+
 /**
- * Since when what came after an AMI has been published, by the tags of both; not before AWS says that it was made. Without a
- * successor that is there, it is the run's own, which is published at its end. Undefined where nothing tells.
+ * What came after an AMI: the one that its tag names, where that is there and was published later; else the next newer one,
+ * or the run's own, which is undefined where it is yet to be made. Whoever may tag can name a successor that is gone, so that
+ * one says nothing.
  */
-function publishedAfter(image: Image, successor: Image | undefined, now: number): number | undefined {
-  const [, marked = ''] = tagValue(image, tagKeys.superseded)?.split(' ') ?? [];
-  const told = Date.parse(marked);
-  if (!Number.isNaN(told)) return Math.max(told, madeAt(image) ?? told);
-  if (successor === undefined) return now;
-  const published = Date.parse(tagValue(successor, tagKeys.published) ?? '');
-  return Number.isNaN(published) ? undefined : Math.max(published, madeAt(successor) ?? published);
+function successorOf(image: Image, facts: RetentionFacts, counted: readonly Image[]): Image | undefined {
+  const since = publishedAt(image, facts) ?? madeAt(image) ?? 0;
+  const { id } = supersededBy(image);
+  const named = [...counted, facts.reused].find(
+    (other) => other?.ImageId === id && other !== image && (publishedAt(other, facts) ?? madeAt(other) ?? 0) >= since,
+  );
+  return named ?? counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+}
+
+/** Since when what came after an AMI has been published, by the tags of both; undefined where nothing tells. */
+function publishedAfter(image: Image, facts: RetentionFacts, successor: Image): number | undefined {
+  const { id, at } = supersededBy(image);
+  const since = publishedAt(successor, facts) ?? (id === successor.ImageId ? at : undefined);
+  // Tags can say less than AWS knows: nothing comes after an AMI before both are made.
+  return since && Math.max(since, at ?? 0, madeAt(successor) ?? 0, madeAt(image) ?? 0);
+}
+
+/** Since when an AMI is published, by its tag; not before AWS says that it was made. Undefined where nothing tells. */
+function publishedAt(image: Image, facts: RetentionFacts): number | undefined {
+  if (image.ImageId === facts.reused?.ImageId && isPublishedAgain(facts)) return facts.now;
+  const told = timeOf(tagValue(image, tagKeys.published));
+  return told && Math.max(told, madeAt(image) ?? 0);
+}
+
+function timeOf(text = ''): number | undefined {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? undefined : time;
 }

@@ -7,7 +7,7 @@ import { hasPassed } from './boot.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
 import type { BootSite, Target } from './facts.ts';
 import { type Operation, type PublishSettings, type Ref, type Reference, told } from './operation.ts';
-import { deregistering, removalId } from './removal.ts';
+import { deregistering, mayLift, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
 
 /** What is done in a target, the operation that ends with its AMI ready, and those that what can't be undone comes after. */
@@ -167,6 +167,7 @@ function registering(decided: Decided, supply: Supply, plan: MakingPlan & { acti
       : [
           deregistering(supersedes, 'name', {
             ...{ place, island, after, extras: target.existingExtras.get(supersedes.ImageId ?? '') },
+            mayLift: mayLift(decided.request),
             until: verifyId(island),
             why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`,
           }),
@@ -252,7 +253,7 @@ function booting(
   return [
     {
       ...told({
-        ...{ id: `boot ${island}`, place, island, key },
+        ...{ id: bootId(place), place, island, key },
         of: [isMaking(plan) ? name : (plan.image.ImageId ?? '')],
         after: isMaking(plan) ? [last] : [...supply.begin(), last],
         why: `only what comes up is published; ${launchedAs(site)}`,
@@ -262,6 +263,9 @@ function booting(
     },
   ];
 }
+
+/** Names the operation that tests whether the AMI of a target boots. */
+export const bootId = (place: Where): string => `boot ${placeName(place)}`;
 
 /** Whether an AMI is to be launched to see whether it boots. */
 export function isTested({ publication: { boot } }: Decided['request'], plan: TargetPlan): boolean {
@@ -434,32 +438,47 @@ function finishing(decided: Decided, { target: plan, last }: Part, after: readon
 
 /** AMIs that the new one replaces, and those that retain leaves no room for. */
 function retiring({ request, source }: Decided, plan: TargetPlan, after: readonly string[]): Operation[] {
-  const { target, replace, retained } = plan;
+  const { target, replace, replaced, retained } = plan;
   const { place } = target;
+  const where = placeName(place);
+  const gone = { place, after, mayLift: mayLift(request) };
   const supersedes = plan.action === 'register' ? plan.supersedes : undefined;
   return [
     ...replace.map((image): Operation => {
-      if (image !== supersedes)
-        return deregistering(image, 'replaced', { place, after, why: 'the new AMI replaces it' });
+      if (image !== supersedes) return deregistering(image, 'replaced', { ...gone, why: 'the new AMI replaces it' });
       const of = snapshotIdsOf(image);
-      const id = `delete the snapshots of ${image.ImageId} in ${placeName(place)}`;
+      const id = `delete the snapshots of ${image.ImageId} in ${where}`;
       // From then on it is not registered again.
-      const verified = [verifyId(placeName(place)), finishId(placeName(place))];
+      const verified = [verifyId(where), finishId(where)];
       const what = told({ id, place, of, after: verified, why: `${image.ImageId} is replaced` });
       return { ...what, kind: 'delete', snapshotIds: of, superseded: image.ImageId ?? '' };
     }),
+    ...(replaced.length === 0
+      ? []
+      : [
+          {
+            ...told({
+              id: `delete what gave its name up in ${where}`,
+              place,
+              of: replaced,
+              after,
+              why: 'a run that died took the name of their AMI, and the new one is there now',
+            }),
+            ...({ kind: 'delete', snapshotIds: replaced } as const),
+          },
+        ]),
     ...(retained?.protect ?? []).map((image): Operation => {
-      const id = `protect ${image.ImageId} in ${placeName(place)}`;
+      const id = `protect ${image.ImageId} in ${where}`;
       const cooldown = tagValue(image, tagKeys.protection) === 'on-with-cooldown';
       const what = told({ id, place, of: [image.ImageId ?? ''], after, why: 'it has come into use' });
       return { ...what, kind: 'protect', image, cooldown };
     }),
     ...(retained?.remove ?? []).map((image) => {
       const report = retained?.reports.get(image.ImageId ?? '');
-      return deregistering(image, 'retain', { place, after, why: 'retain leaves no room for it', report });
+      return deregistering(image, 'retain', { ...gone, why: 'retain leaves no room for it', report });
     }),
     ...(retained?.ask ?? []).map(({ image, replaces }): Operation => {
-      const id = `ask who uses ${image.ImageId} in ${placeName(place)}`;
+      const id = `ask who uses ${image.ImageId} in ${where}`;
       const why = 'AWS is asked which accounts use it: retain leaves no room for it, and others may launch it';
       const { tags } = mergeTags([], { users: target.tags, ours: provenance(request, source.imageId) }, maxTags);
       const what = told({ id, place, of: [image.ImageId ?? ''], after, why });

@@ -13,6 +13,7 @@ import type { LedgerState } from '../ledger.ts';
 import { type Given, grantsOn, statedOn } from '../operations/given.ts';
 import { counted } from '../report/words.ts';
 import { findEncryptedCopies } from './encrypted-copies.ts';
+import { tellForeignGrants } from './foreign-grants.ts';
 import type { Attempt, Notes } from './notes.ts';
 import type { KnownGrant, Leases, Releasing } from './releasing.ts';
 
@@ -55,6 +56,7 @@ export async function releaseAccess(place: Place, releasing: Releasing, noted: N
         restorePolicy(place, keyArn, { gone: leases.gone, isSure: !(stated ?? keys).includes(keyArn) }),
       ),
     ),
+    tellForeignGrants({ keys, found }, { releasing, ...noted }),
   ]);
 }
 

@@ -3,12 +3,14 @@ import { explainLine } from '../aws/errors.ts';
 /**
  * What was taken back, and what could not be, each as a sentence; what stays since another run needs it, or since nothing
  * shows that it is ours; what goes on, since its own run had no time left; and what only bears our tags, which is left alone.
- * `allowed` is what could not be taken back in optional targets.
+ * `warned` is what somebody should look at, `unknown` what could not be looked at and stops nothing, and `allowed` is what could not be taken back in optional targets.
  */
 export type ReleaseReport = Readonly<Record<'failed' | Told, readonly string[]>>;
-type Told = 'done' | 'stays' | 'goesOn' | 'foreign' | 'allowed';
+type Told = 'done' | 'stays' | 'goesOn' | 'foreign' | 'allowed' | 'warned' | 'unknown';
 
-export const nothing: ReleaseReport = { done: [], failed: [], stays: [], goesOn: [], foreign: [], allowed: [] };
+export const nothing: ReleaseReport = {
+  ...{ done: [], failed: [], stays: [], goesOn: [], foreign: [], allowed: [], warned: [], unknown: [] },
+};
 
 /** Something that failed, and the resource whose end makes it good. */
 type Failure = Readonly<{ what: string; resource?: string }>;
@@ -20,7 +22,17 @@ export type Notes = Record<Told, string[]> & {
 };
 
 export const noNotes = (): Notes => ({
-  ...{ done: [], failed: [], gone: new Set(), stays: [], goesOn: [], foreign: [], allowed: [] },
+  ...{
+    done: [],
+    failed: [],
+    gone: new Set(),
+    stays: [],
+    goesOn: [],
+    foreign: [],
+    allowed: [],
+    warned: [],
+    unknown: [],
+  },
 });
 
 /** Adds what came up in an optional target: what failed there fails nothing else. */
@@ -62,12 +74,13 @@ export function notingTagged(notes: Notes, account: string): Attempt {
   };
 }
 
-export function reportOf({ done, failed, gone, stays, goesOn, foreign, allowed }: Notes): ReleaseReport {
+export function reportOf({ done, failed, gone, goesOn, ...told }: Notes): ReleaseReport {
   // What was to be taken off a resource that is gone is gone with it.
   const real = failed.filter(({ resource }) => resource === undefined || !gone.has(resource));
   const once = (texts: readonly string[]) => [...new Set(texts)];
   return {
-    ...{ done, goesOn, stays: once(stays), foreign: once(foreign), allowed: once(allowed) },
+    ...{ done, goesOn, stays: once(told.stays), foreign: once(told.foreign), allowed: once(told.allowed) },
+    ...{ warned: once(told.warned), unknown: once(told.unknown) },
     failed: once(real.map(({ what }) => what)),
   };
 }

@@ -4,10 +4,19 @@ import { describeImages } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
-import { dropLeases, endLease, isWithin, type LeaseRecord, leasesOf, sortLeases, targetMarks } from '../lease.ts';
-import { longestJobMs } from '../plan/earlier.ts';
+import {
+  dropLeases,
+  endLease,
+  isWithin,
+  type LeaseRecord,
+  leasesOf,
+  longestJobMs,
+  sortLeases,
+  targetMarks,
+} from '../lease.ts';
 import { releaseAccess, revokeKnown } from './access.ts';
 import { findEncryptedCopies, releaseCopies } from './encrypted-copies.ts';
+import { tellForeignGrants } from './foreign-grants.ts';
 import { knownLeft } from './known-left.ts';
 import {
   type Attempt,
@@ -39,12 +48,7 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
   const place = source(sourceRegion);
   const revokeOwn = () => attempt('Revoking grants', () => revokeKnown(source, releasing.grants ?? []));
   const first = await endAndRead(releasing, attempt);
-  // Not knowing the leases, nothing that others may need is touched.
-  if (first === undefined) {
-    await revokeOwn();
-    notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
-    return reportOf(notes);
-  }
+  if (first === undefined) return releaseBlindly(releasing, revokeOwn, notes);
   let leases = sorted(first, releasing);
   let targets = inTargets(releasing, leases, notes);
   const sharesEnd = accessBy(releasing, leases, notes);
@@ -82,6 +86,19 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
         ...settled(releasing, leases, unseen),
       ]),
     );
+  return reportOf(notes);
+}
+
+/** Not knowing the leases, nothing that others may need is touched. */
+async function releaseBlindly(
+  releasing: Releasing,
+  revokeOwn: () => Promise<unknown>,
+  notes: Notes,
+): Promise<ReleaseReport> {
+  const keys = [...new Set((releasing.grants ?? []).map(({ keyArn }) => keyArn))];
+  const leases = sorted(null, releasing);
+  await joined<[unknown, unknown]>([revokeOwn(), tellForeignGrants({ keys, found: [] }, { releasing, leases, notes })]);
+  notes.failed.push(...knownLeft(releasing).map((what) => ({ what })));
   return reportOf(notes);
 }
 

@@ -33,8 +33,8 @@ export type Releasing = Readonly<{
   isLast: boolean;
 }>;
 
-/** A grant that was asked for, with its ID once AWS has told it. */
-export type KnownGrant = Readonly<{ keyArn: string; grantId: string | undefined }>;
+/** A grant that was asked for, with its ID once AWS has told it, and the account that it lets use the key. */
+export type KnownGrant = Readonly<{ keyArn: string; grantId: string | undefined; account?: string | undefined }>;
 
 /** Whose leases there are: those that have ended, the owner's own among them, and those that others live by. */
 export type Leases = Readonly<{

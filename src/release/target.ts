@@ -5,9 +5,10 @@ import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { LedgerState } from '../ledger.ts';
-import { isLaunchedBy, leasedInstances, terminate } from '../operations/instances.ts';
+import { isLaunchedBy, leasedInstances, leasedInstancesIfAny, terminate } from '../operations/instances.ts';
 import { deleteSnapshot, removeImage } from '../operations/remove.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
+import { isOver, replacedByOf, replacedFilter, replacedOn, staysUntil } from '../plan/replaced.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
 import { type Notes, noNotes, type ReleaseReport, reportOf } from './notes.ts';
 
@@ -41,18 +42,21 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
     const others = [...gone.keys()].some((id) => id !== state.leaseId);
     // What a dead run launched, nothing but a look tells.
     if (state.boots || others) await endInstances(place, owners, notes);
-    const superseded = superseding || others ? await findSuperseded(place, owners, notes) : [];
+    const replaced = superseding || others ? await findReplaced(place, owners, notes) : [];
     const { found, spared } = await findBegun(place, owners, notes);
     // Without the former AMI, the new one is all that there is: a later run compares it, and uses it if it is right.
     // That the tag was taken off may be seen late: only the last look removes an AMI.
-    const stay = superseded.length > 0 || !isLast;
+    const stay = replaced.length > 0 || !isLast;
     const halfMade = stay ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
     for (const image of halfMade) {
       await removeImage(place, image);
       notes.done.push(`removed ${image.ImageId} in ${where}`);
     }
-    const deletes = ready || (isSweep && found.images.length === 0);
-    await releaseSuperseded(place, superseded, { images: found.images, deletes, notes });
+    const isFree = (one: Snapshot) => {
+      const by = replacedByOf(one);
+      return ready || (isSweep && found.images.length === 0 && by !== undefined && isOver(by, place.awsNow()));
+    };
+    await releaseReplaced(place, replaced, { images: found.images, isFree, notes });
     // What bears a lease that has ended would be taken for half-made by the next that looks.
     await untagFinished(
       place,
@@ -71,11 +75,8 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
 /** Ends the instances of boot tests that the owners launched; what only bears their tags is left alone. */
 async function endInstances(place: Place, { state, gone }: Owners, notes: Notes): Promise<void> {
   const where = placeName(place);
-  const found = await leasedInstances(place, [...gone.keys()], state.imageId).catch((error: unknown) => {
-    // Whom no run has launched anything as may not look for it either.
-    if (state.boots || !isDenied(error)) throw error;
-    return [];
-  });
+  const look = state.boots ? leasedInstances : leasedInstancesIfAny;
+  const found = await look(place, [...gone.keys()], state.imageId);
   for (const instance of found) {
     const { InstanceId = '' } = instance;
     if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? '', place)) {
@@ -163,38 +164,40 @@ function unlessUntold(error: unknown): [] {
 }
 
 /** The snapshots of an AMI that gave its name up to a run of these leases, where no AMI has them any more. */
-async function findSuperseded(place: Place, { state, gone }: Owners, notes: Notes): Promise<string[]> {
-  const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [state.imageId] };
-  const marked = await ownSnapshots(place, { Name: `tag:${tagKeys.superseded}`, Values: [...gone.keys()] }, ofSource);
+async function findReplaced(place: Place, { state, gone }: Owners, notes: Notes): Promise<Snapshot[]> {
+  const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) =>
+    gone.has(replacedByOf(one)?.lease ?? ''),
+  );
   const isProven = provenIn(place, notes);
-  const ours = idsOf(marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() }))));
-  const used = new Set((await imagesWith(place, ours)).flatMap(snapshotIdsOf));
+  const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
+  const used = new Set((await imagesWith(place, idsOf(ours))).flatMap(snapshotIdsOf));
   // An AMI that is there gives nothing up.
-  const kept = ours.filter((id) => used.has(id));
-  if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.superseded }] }));
-  return ours.filter((id) => !used.has(id));
+  const kept = idsOf(ours).filter((id) => used.has(id));
+  if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.replacedBy }] }));
+  return ours.filter(({ SnapshotId = '' }) => !used.has(SnapshotId));
 }
 
-/**
- * The snapshots of an AMI that gave its name up: nobody needs them where the new AMI is right; nor where there is none
- * either, once their run is swept. Else they are told.
- */
-async function releaseSuperseded(
+/** The snapshots of an AMI that gave its name up go where they are free to; else they are told, with the new AMI. */
+async function releaseReplaced(
   place: Place,
-  superseded: readonly string[],
-  { images, deletes, notes }: Readonly<{ images: readonly Image[]; deletes: boolean; notes: Notes }>,
+  replaced: readonly Snapshot[],
+  { images, isFree, notes }: Readonly<{ images: readonly Image[]; isFree: (one: Snapshot) => boolean; notes: Notes }>,
 ): Promise<void> {
-  if (superseded.length === 0) return;
   const where = placeName(place);
-  if (deletes) {
-    await joined(superseded.map((id) => deleteSnapshot(place, id)));
-    notes.done.push(`deleted ${superseded.join(', ')} in ${where}`);
-    return;
+  const { free = [], left = [] } = Object.groupBy(replaced, (one) => (isFree(one) ? 'free' : 'left'));
+  await joined(idsOf(free).map((id) => deleteSnapshot(place, id)));
+  if (free.length > 0) notes.done.push(`deleted ${idsOf(free).join(', ')} in ${where}`);
+  for (const [until, ids] of Map.groupBy(left, untilOf)) {
+    const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join('');
+    notes.failed.push({
+      what: `${idsOf(ids).join(', ')} in ${where} stay, of an AMI that gave its name up${made}: ${until}`,
+    });
   }
-  const both = [...superseded, ...images.map(({ ImageId }) => ImageId)].join(', ');
-  notes.failed.push({
-    what: `${both} in ${where}, of an AMI that gave its name up and the new one: the next run that makes the AMI sees to them`,
-  });
+}
+
+function untilOf(snapshot: Snapshot): string {
+  const by = replacedByOf(snapshot);
+  return by === undefined ? '' : staysUntil(by);
 }
 
 /** Deletes copies that no AMI has; those that go on after a time-out are marked for a run that takes them over. */

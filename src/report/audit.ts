@@ -14,6 +14,8 @@ export type AuditReport = Readonly<{
   findings: readonly AuditFinding[];
   /** Undefined where it was not found. */
   source: Source | undefined;
+  /** The lineage, where that alone says what the source AMI is. */
+  lineage?: string | undefined;
   seconds: number;
   problems: NonNullable<Report['problems']>;
   stopped: readonly string[];
@@ -26,13 +28,14 @@ const isOfTarget = ({ kind }: AuditFinding): boolean => !aboutKinds.includes(kin
 const errorCharacters = 200;
 
 /** All outputs, cut where they are too long together. */
-export function auditOutputs({ targets, findings }: AuditReport, findingsFile: string): Record<string, string> {
+export function auditOutputs({ targets, findings, source }: AuditReport, findingsFile: string): Record<string, string> {
   const missing = new Set(findings.filter(({ kind }) => kind === 'missing').map(placeName));
   const outputs = {
     findings: outputText(findings),
     // Without targets, the inputs could not be read.
     'in-step': String(targets.length > 0 && !findings.some(isOfTarget)),
     'missing-targets': outputText(targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own)),
+    'source-ami-id': source?.imageId ?? '',
     'findings-file': findingsFile,
   };
   const brief = findings.map(({ differences: _, why, ...finding }) => ({
@@ -57,9 +60,8 @@ const unfolded = 20;
 
 /** The summary as Markdown: a verdict, a matrix of accounts and regions, and what was found. */
 export function auditSummary(report: AuditReport): string {
-  const { targets, findings, source, seconds, problems, stopped } = report;
-  const took = seconds > 0 ? ` The audit took ${spokenSeconds(seconds)}.` : '';
-  const of = source && `Compared with ${markdown(source.imageId)} in ${markdown(placeName(source.place))}.${took}`;
+  const { targets, findings, problems, stopped } = report;
+  const of = comparedWith(report);
   const isDone = problems.length === 0 && stopped.length === 0;
   const rows = findings.map(rowOf);
   const table = ['| | account | region | what | why |', '|---|---|---|---|---|'];
@@ -83,6 +85,18 @@ export function auditSummary(report: AuditReport): string {
       : [],
     more > 0 && isDone ? ['', '</details>'] : [],
   );
+}
+
+/** What the targets were compared with; undefined where it was not found. */
+function comparedWith({ source, lineage, seconds }: AuditReport): string | undefined {
+  if (source === undefined) return undefined;
+  const newest = lineage === undefined ? '' : `, the newest source AMI of the lineage ${markdown(lineage)}`;
+  const where =
+    source.unread === undefined
+      ? ` in ${markdown(placeName(source.place))}`
+      : `; it could not be read, and only what the inputs say was compared`;
+  const took = seconds > 0 ? ` The audit took ${spokenSeconds(seconds)}.` : '';
+  return `Compared with ${markdown(source.imageId)}${newest}${where}.${took}`;
 }
 
 function verdict({ targets, findings, problems, stopped }: AuditReport): string {
@@ -116,9 +130,9 @@ function matrix(targets: readonly TargetRequest[], findings: readonly AuditFindi
     const name = placeName({ account, region });
     const own = byPlace.get(name) ?? [];
     if (!asked.has(name)) return '';
-    const ofTarget = own.find(isOfTarget)?.kind ?? 'in step';
-    const about = aboutKinds.filter((kind) => own.some((one) => one.kind === kind));
-    return [icons[ofTarget], ...about.map((kind) => icons[kind])].join('');
+    const inStep = own.some(isOfTarget) ? '' : icons['in step'];
+    const found = findingKinds.filter((kind) => own.some((one) => one.kind === kind));
+    return [inStep, ...found.map((kind) => icons[kind])].join('');
   };
   const shown = new Set(['in step' as const, ...findings.map(({ kind }) => kind)]);
   const legend = [...shown].map((kind) => `${icons[kind]} ${kind}`).join(' · ');

@@ -279,6 +279,7 @@ resource "aws_iam_role_policy" "target_role" {
           "ForAllValues:StringLike" : {
             "aws:TagKeys" : [
               "share-encrypted-ami:lease",
+              "share-encrypted-ami:replaced-by",
               "share-encrypted-ami:superseded"
             ]
           },
@@ -834,6 +835,7 @@ resource "aws_iam_role_policy" "target_audit" {
         "Action" : [
           "ec2:DescribeImages",
           "ec2:DescribeSnapshots",
+          "ec2:DescribeInstances",
           "ec2:DescribeFastSnapshotRestores",
           "ec2:DescribeLaunchTemplateVersions",
           "ec2:DescribeAvailabilityZones",
@@ -845,7 +847,8 @@ resource "aws_iam_role_policy" "target_audit" {
         "Sid" : "ReadTheImage",
         "Effect" : "Allow",
         "Action" : [
-          "ec2:DescribeImageAttribute"
+          "ec2:DescribeImageAttribute",
+          "ec2:GetImageAncestry"
         ],
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*"

@@ -1,0 +1,45 @@
+import type { Image, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import { longestJobMs } from '../lease.ts';
+import { tagKeys, tagValue } from '../tags.ts';
+import { madeAt } from './evidence.ts';
+
+/*
+ * The snapshots of an AMI that was deregistered so that a new one could have its name. Should the run die before the new one
+ * is right, they are all that there is. So they stay until it is; and where no run makes it, until a sweep finds that no job
+ * can be at work on it any more, and that nobody has made an AMI of them.
+ */
+
+/** Which run took the name, on which source AMI, and when, in ms since the epoch: a tag on the snapshots says so. */
+export type ReplacedBy = Readonly<{ imageId: string; lease: string; at: number }>;
+
+export function replacedByTag({ imageId, lease, at }: ReplacedBy): Tag {
+  return { Key: tagKeys.replacedBy, Value: `${imageId} ${lease} ${new Date(at).toISOString()}` };
+}
+
+/** Finds what gave its name up, to runs on whatever AMI. */
+export const replacedFilter = { Name: 'tag-key', Values: [tagKeys.replacedBy] };
+
+/** Those that gave their name up to runs on an AMI. */
+export function replacedOn(imageId: string, snapshots: readonly Snapshot[]): Snapshot[] {
+  return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
+}
+
+/** What the tag says, if it is as a run writes it. The time is not before AWS says that the snapshot was made. */
+export function replacedByOf(resource: Image | Snapshot): ReplacedBy | undefined {
+  const value = tagValue(resource, tagKeys.replacedBy) ?? '';
+  const [, imageId, lease, time = ''] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+  const at = Date.parse(time);
+  if (imageId === undefined || lease === undefined || Number.isNaN(at)) return undefined;
+  return { imageId, lease, at: Math.max(at, madeAt(resource) ?? at) };
+}
+
+/** From when on nobody can be at work on the AMI that took the name. */
+export function isOver({ at }: Pick<ReplacedBy, 'at'>, now: number): boolean {
+  return now - at > longestJobMs;
+}
+
+/** Until when they stay, as it is told and done. */
+export function staysUntil({ imageId, at }: Pick<ReplacedBy, 'imageId' | 'at'>): string {
+  const time = new Date(at + longestJobMs).toISOString().slice(0, 16);
+  return `the next run on ${imageId} deletes them when its AMI is right; where none is there, so does a sweep after ${time}Z`;
+}
