@@ -194,12 +194,8 @@ resource "aws_iam_role_policy" "source_role" {
       {
         "Sid" : "ShareWithTheTargets",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifySnapshotAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
-        ],
+        "Action" : "ec2:ModifySnapshotAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "Condition" : {
           "StringLike" : {
             "ec2:Add/userId" : local.target_accounts
@@ -209,12 +205,8 @@ resource "aws_iam_role_policy" "source_role" {
       {
         "Sid" : "TakeSharesBack",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifySnapshotAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
-        ],
+        "Action" : "ec2:ModifySnapshotAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "Condition" : {
           "StringLike" : {
             "ec2:Remove/userId" : [
@@ -226,12 +218,8 @@ resource "aws_iam_role_policy" "source_role" {
       {
         "Sid" : "MakeNothingPublic",
         "Effect" : "Deny",
-        "Action" : [
-          "ec2:ModifySnapshotAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
-        ],
+        "Action" : "ec2:ModifySnapshotAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "Condition" : {
           "StringEquals" : {
             "ec2:Add/group" : "all"
@@ -241,9 +229,7 @@ resource "aws_iam_role_policy" "source_role" {
       {
         "Sid" : "TagWhatIsMade",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : [
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
@@ -315,9 +301,7 @@ resource "aws_iam_role_policy" "source_role" {
       {
         "Sid" : "LetEc2UseTheSourceKey",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : aws_kms_key.this.arn,
         "Condition" : {
           "Bool" : {
@@ -328,9 +312,7 @@ resource "aws_iam_role_policy" "source_role" {
       {
         "Sid" : "GrantTheTargetRoles",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : aws_kms_key.this.arn,
         "Condition" : {
           "StringLike" : {
@@ -360,12 +342,8 @@ resource "aws_iam_role_policy" "source_route_copy" {
       {
         "Sid" : "ShareTheImage",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifyImageAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::image/*"
-        ]
+        "Action" : "ec2:ModifyImageAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::image/*"
       }
     ]
   })
@@ -401,9 +379,7 @@ resource "aws_iam_role_policy" "source_ssm_parameter" {
       {
         "Sid" : "ReadTheParameter",
         "Effect" : "Allow",
-        "Action" : [
-          "ssm:GetParameter"
-        ],
+        "Action" : "ssm:GetParameter",
         "Resource" : "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${var.parameter}"
       }
     ]
@@ -429,9 +405,7 @@ resource "aws_iam_role_policy" "source_instance" {
       {
         "Sid" : "MakeTheImage",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateImage"
-        ],
+        "Action" : "ec2:CreateImage",
         "Resource" : [
           "arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*",
           "arn:${local.partition}:ec2:${local.region}::image/*",
@@ -441,9 +415,7 @@ resource "aws_iam_role_policy" "source_instance" {
       {
         "Sid" : "TagTheImage",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : [
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
@@ -470,9 +442,7 @@ resource "aws_iam_role_policy" "source_scan" {
       {
         "Sid" : "ReadWhatTheScanFound",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:GetImageFindings"
-        ],
+        "Action" : "ec2:GetImageFindings",
         "Resource" : "*"
       }
     ]

@@ -95,12 +95,8 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "ShareFromTheHubs",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifySnapshotAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
-        ],
+        "Action" : "ec2:ModifySnapshotAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "Condition" : {
           "StringLike" : {
             "ec2:Add/userId" : local.target_accounts
@@ -110,12 +106,8 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "TakeSharesBackInTheHubs",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifySnapshotAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
-        ],
+        "Action" : "ec2:ModifySnapshotAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "Condition" : {
           "StringLike" : {
             "ec2:Remove/userId" : [
@@ -127,12 +119,8 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "MakeNothingPublicInTheHubs",
         "Effect" : "Deny",
-        "Action" : [
-          "ec2:ModifySnapshotAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::snapshot/*"
-        ],
+        "Action" : "ec2:ModifySnapshotAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "Condition" : {
           "StringEquals" : {
             "ec2:Add/group" : "all"
@@ -142,12 +130,8 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "ShareTheImagesOfTheHubs",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifyImageAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::image/*"
-        ],
+        "Action" : "ec2:ModifyImageAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::image/*",
         "Condition" : {
           "Null" : {
             "aws:ResourceTag/share-encrypted-ami:source-ami" : "false"
@@ -157,19 +141,13 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "AskWhetherToShare",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifyImageAttribute"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:${local.region}::image/ami-0ffffffffffffffff"
-        ]
+        "Action" : "ec2:ModifyImageAttribute",
+        "Resource" : "arn:${local.partition}:ec2:${local.region}::image/ami-0ffffffffffffffff"
       },
       {
         "Sid" : "TagWhatIsMadeInTheHubs",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : [
           "arn:${local.partition}:ec2:${local.region}::image/*",
           "arn:${local.partition}:ec2:${local.region}::snapshot/*"
@@ -221,9 +199,7 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "LetEc2UseTheHubKeys",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : aws_kms_key.this.arn,
         "Condition" : {
           "Bool" : {
@@ -234,9 +210,7 @@ resource "aws_iam_policy" "this" {
       {
         "Sid" : "GrantTheHubKeys",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : aws_kms_key.this.arn,
         "Condition" : {
           "StringLike" : {

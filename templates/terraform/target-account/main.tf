@@ -248,9 +248,7 @@ resource "aws_iam_role_policy" "target_role" {
       {
         "Sid" : "TagWhatIsMade",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
@@ -291,12 +289,8 @@ resource "aws_iam_role_policy" "target_role" {
       {
         "Sid" : "TagWhatIsPublished",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*"
-        ],
+        "Action" : "ec2:CreateTags",
+        "Resource" : "arn:${local.partition}:ec2:*::image/*",
         "Condition" : {
           "ForAllValues:StringLike" : {
             "aws:TagKeys" : [
@@ -336,9 +330,7 @@ resource "aws_iam_role_policy" "target_role" {
       {
         "Sid" : "RegisterNothingElse",
         "Effect" : "Deny",
-        "Action" : [
-          "ec2:RegisterImage"
-        ],
+        "Action" : "ec2:RegisterImage",
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff"
@@ -375,9 +367,7 @@ resource "aws_iam_role_policy" "target_role" {
       {
         "Sid" : "LetEc2UseTheKeys",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : [
           aws_kms_key.this.arn,
           var.source_key_arn
@@ -402,25 +392,19 @@ resource "aws_iam_role_policy" "target_route_copy" {
       {
         "Sid" : "SeeAllowedImages",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:GetAllowedImagesSettings"
-        ],
+        "Action" : "ec2:GetAllowedImagesSettings",
         "Resource" : "*"
       },
       {
         "Sid" : "SeeWhatImagesComeFrom",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:GetImageAncestry"
-        ],
+        "Action" : "ec2:GetImageAncestry",
         "Resource" : "arn:${local.partition}:ec2:*::image/*"
       },
       {
         "Sid" : "CopyTheImage",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CopyImage"
-        ],
+        "Action" : "ec2:CopyImage",
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
@@ -429,17 +413,13 @@ resource "aws_iam_role_policy" "target_route_copy" {
       {
         "Sid" : "RequireImdsV2",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ModifyImageAttribute"
-        ],
+        "Action" : "ec2:ModifyImageAttribute",
         "Resource" : "arn:${local.partition}:ec2:*::image/*"
       },
       {
         "Sid" : "TagTheCopies",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*::snapshot/*"
@@ -448,12 +428,8 @@ resource "aws_iam_role_policy" "target_route_copy" {
       {
         "Sid" : "MarkNothingElse",
         "Effect" : "Deny",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
-        "NotResource" : [
-          "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff"
-        ],
+        "Action" : "ec2:CreateTags",
+        "NotResource" : "arn:${local.partition}:ec2:*::snapshot/snap-0ffffffffffffffff",
         "Condition" : {
           "Null" : {
             "ec2:CreateAction" : "true",
@@ -481,9 +457,7 @@ resource "aws_iam_role_policy" "target_publish" {
       {
         "Sid" : "ReadZones",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:DescribeAvailabilityZones"
-        ],
+        "Action" : "ec2:DescribeAvailabilityZones",
         "Resource" : "*"
       },
       {
@@ -523,9 +497,7 @@ resource "aws_iam_role_policy" "target_grant_key" {
       {
         "Sid" : "GrantTheTargetKey",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : aws_kms_key.this.arn,
         "Condition" : {
           "StringLike" : {
@@ -582,9 +554,7 @@ resource "aws_iam_role_policy" "target_launch_template" {
       {
         "Sid" : "SeeTheLaunchTemplate",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:DescribeLaunchTemplateVersions"
-        ],
+        "Action" : "ec2:DescribeLaunchTemplateVersions",
         "Resource" : "*"
       },
       {
@@ -645,9 +615,7 @@ resource "aws_iam_role_policy" "target_boot_test" {
       {
         "Sid" : "TagWhatIsLaunched",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : [
           "arn:${local.partition}:ec2:*:${local.account}:instance/*",
           "arn:${local.partition}:ec2:*:${local.account}:volume/*",
@@ -662,9 +630,7 @@ resource "aws_iam_role_policy" "target_boot_test" {
       {
         "Sid" : "TagWhatTheTestHasShown",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags"
-        ],
+        "Action" : "ec2:CreateTags",
         "Resource" : "arn:${local.partition}:ec2:*::image/*",
         "Condition" : {
           "ForAllValues:StringEquals" : {
@@ -678,9 +644,7 @@ resource "aws_iam_role_policy" "target_boot_test" {
       {
         "Sid" : "LaunchNothingElse",
         "Effect" : "Deny",
-        "Action" : [
-          "ec2:RunInstances"
-        ],
+        "Action" : "ec2:RunInstances",
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
           "arn:${local.partition}:ec2:*:${local.account}:*"
@@ -720,9 +684,7 @@ resource "aws_iam_role_policy" "target_boot_role" {
       {
         "Sid" : "LaunchWithTheProfile",
         "Effect" : "Allow",
-        "Action" : [
-          "iam:PassRole"
-        ],
+        "Action" : "iam:PassRole",
         "Resource" : var.boot_role_arns,
         "Condition" : {
           "StringLike" : {
@@ -778,12 +740,8 @@ resource "aws_iam_role_policy" "target_retain" {
       {
         "Sid" : "LiftTheProtection",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:DisableImageDeregistrationProtection"
-        ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*"
-        ]
+        "Action" : "ec2:DisableImageDeregistrationProtection",
+        "Resource" : "arn:${local.partition}:ec2:*::image/*"
       }
     ]
   })
@@ -799,9 +757,7 @@ resource "aws_iam_role_policy" "target_retain_shared" {
       {
         "Sid" : "AskWhoUsesAnImage",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateImageUsageReport"
-        ],
+        "Action" : "ec2:CreateImageUsageReport",
         "Resource" : [
           "arn:${local.partition}:ec2:*::image/*",
           "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
@@ -814,9 +770,7 @@ resource "aws_iam_role_policy" "target_retain_shared" {
           "ec2:CreateTags",
           "ec2:DeleteImageUsageReport"
         ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
-        ]
+        "Resource" : "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
       }
     ]
   })
@@ -850,9 +804,7 @@ resource "aws_iam_role_policy" "target_audit" {
           "ec2:DescribeImageAttribute",
           "ec2:GetImageAncestry"
         ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*"
-        ]
+        "Resource" : "arn:${local.partition}:ec2:*::image/*"
       },
       {
         "Sid" : "ReadTheTargetKey",
@@ -866,9 +818,7 @@ resource "aws_iam_role_policy" "target_audit" {
       {
         "Sid" : "ReadTheParameter",
         "Effect" : "Allow",
-        "Action" : [
-          "ssm:GetParameter"
-        ],
+        "Action" : "ssm:GetParameter",
         "Resource" : "arn:${local.partition}:ssm:*:${local.account}:parameter/${var.parameter}"
       }
     ]
@@ -885,9 +835,7 @@ resource "aws_iam_role_policy" "target_instance_types" {
       {
         "Sid" : "SetTheInstanceTypes",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:ReplaceImageInstanceTypeSpecification"
-        ],
+        "Action" : "ec2:ReplaceImageInstanceTypeSpecification",
         "Resource" : "arn:${local.partition}:ec2:*::image/*"
       }
     ]
@@ -904,9 +852,7 @@ resource "aws_iam_role_policy" "target_recycle_bin" {
       {
         "Sid" : "RestoreFromTheRecycleBin",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:RestoreImageFromRecycleBin"
-        ],
+        "Action" : "ec2:RestoreImageFromRecycleBin",
         "Resource" : "arn:${local.partition}:ec2:*::image/*"
       }
     ]
@@ -933,9 +879,7 @@ resource "aws_iam_role_policy" "target_regional_hub" {
       {
         "Sid" : "LetEc2UseTheHubKeys",
         "Effect" : "Allow",
-        "Action" : [
-          "kms:CreateGrant"
-        ],
+        "Action" : "kms:CreateGrant",
         "Resource" : var.hub_key_arns,
         "Condition" : {
           "Bool" : {
