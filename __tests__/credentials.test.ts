@@ -147,7 +147,7 @@ describe('roles and credentials that do not go together are told with what does'
       `${refused}give the job "permissions: id-token: write"$`,
     ],
     ['role-chaining, and a role of templates/', {}, { 'role-chaining': 'true' }, `${refused}leave out role-chaining$`],
-  ])('%s', async (_, options, inputs, told) => {
+  ])('%s', async (...[, options, inputs, told]) => {
     const { error } = await share(customerKey(options), inputs);
     expect(error).not.toMatch(/offers no ID token/);
     expect(error.replaceAll('\n', ' ')).toMatch(new RegExp(told.replaceAll('(.*)', '.*')));
@@ -297,7 +297,7 @@ describe('failures before a connection stood', () => {
     ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'SELF_SIGNED_CERT_IN_CHAIN', 'CERT_HAS_EXPIRED'].map(
       (code) => [`a bad certificate lasts: ${code}`, failure(code), false, 'NODE_EXTRA_CA_CERTS'] as const,
     ),
-  ] as const)('%s', (_, error, passes, remedy) => {
+  ] as const)('%s', (...[, error, passes, remedy]) => {
     expect([isWithoutEffect(error), isTransient(error)]).toEqual([false, passes]);
     if (remedy === undefined) expect(remedyOf(error)).toBeUndefined();
     else expect(remedyOf(error)).toContain(remedy);
