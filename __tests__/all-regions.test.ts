@@ -83,7 +83,9 @@ describe('regions that can’t be read', () => {
     expect(said).toMatch(/3 problems were found before anything was changed/);
     expect(said).toContain('there is no ami-00000000000000001');
     expect(said).toMatch(/AssumeRoleWithWebIdentity of arn:aws:iam::999999999999:role\/ami-target/);
-    expect(said).toMatch(/or leave it out by exclude-targets: 999999999999\/\*$/m);
+    expect(said).toMatch(
+      /; target-regions: all reads an account's regions by this role, in the source region us-east-1, even if that is no target; or leave it out by exclude-targets: 999999999999\/\*$/m,
+    );
     expect(said).toMatch(/reading the regions that the account has enabled: .*ec2:DescribeRegions.*What to do: /s);
     const optional = {
       'exclude-targets': `*/${sourceRegion}`,

@@ -8,13 +8,14 @@ import {
   type Case,
   customerKey,
   procedure,
+  type StandardOptions,
   sourceAccount,
   sourceRegion,
   targetAccount,
 } from '../simulator/scenarios/standard.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { openClients, placesOf } from '../src/aws/clients.ts';
-import { AwsCallError, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
+import { AwsCallError, explain, isTransient, isWithoutEffect } from '../src/aws/errors.ts';
 import type { Host } from '../src/host.ts';
 import { share } from './shared-case.ts';
 
@@ -116,6 +117,43 @@ describe('where there is no token', () => {
   });
 });
 
+describe('roles and credentials that do not go together are told with what does', () => {
+  const given = { ambient: { account: sourceAccount } };
+  const refused = 'the calling principal needs sts:AssumeRole on the role, .*; or, if the role trusts GitHub, ';
+
+  test.each<[string, StandardOptions, Record<string, string>, string]>([
+    ...['source-role-arn', 'target-role-arn'].map((role): [string, object, Record<string, string>, string] => [
+      `a token, and no ${role}`,
+      {},
+      { [role]: '' },
+      'no role is given (.*)What to do: give the role, which is then assumed by OIDC; or run aws-actions/configure-aws-credentials before$',
+    ]),
+    [
+      'the environment, which has none',
+      {},
+      { credentials: 'environment' },
+      'the environment has none (.*); or, if the role trusts GitHub, set credentials to oidc$',
+    ],
+    [
+      'the environment, and a role of templates/',
+      given,
+      { credentials: 'environment' },
+      `${refused}set credentials to oidc$`,
+    ],
+    [
+      'no token, and a role of templates/',
+      { ...given, github: { mayRequestToken: false } },
+      {},
+      `${refused}give the job "permissions: id-token: write"$`,
+    ],
+    ['role-chaining, and a role of templates/', {}, { 'role-chaining': 'true' }, `${refused}leave out role-chaining$`],
+  ])('%s', async (...[, options, inputs, told]) => {
+    const { error } = await share(customerKey(options), inputs);
+    expect(error).not.toMatch(/offers no ID token/);
+    expect(error.replaceAll('\n', ' ')).toMatch(new RegExp(told.replaceAll('(.*)', '.*')));
+  });
+});
+
 describe('one ID token', () => {
   const tokensOf = ({ simulator }: Awaited<ReturnType<typeof share>>) =>
     simulator.calls.filter(({ service }) => service === 'token').length;
@@ -208,6 +246,17 @@ describe('the runner’s own token ends', () => {
     else expect([error, simulator.calls]).toEqual([expect.stringMatching(problem), []]);
   });
 
+  test('sessions of the environment, and those made from them, do not end with it', async () => {
+    const ambient = { account: sourceAccount, role: 'ami-source' };
+    const inputs = { 'source-role-arn': '', 'timeout-minutes': '200', 'dry-run': 'true' };
+    const errorOf = async (more: Record<string, string>) =>
+      (await share(customerKey({ github, ambient }), { ...inputs, ...more })).error;
+    // By the target's role, which trusts nobody but GitHub.
+    expect(await errorOf(chained)).toMatch(/^A problem was found .*assuming the target role: AssumeRole of/s);
+    expect(await errorOf({ 'target-role-arn': '' })).toMatch(/landed in account 111111111111/);
+    expect(await errorOf({})).toMatch(/"200" — expected at most 100/);
+  });
+
   test('what nobody asked for is cut, however little there is left', async () => {
     const shared = customerKey({ github: { requestTokenSeconds: 60 } });
     expect((await share(shared, { ...lasting('900'), 'dry-run': 'true' })).error).toBe('');
@@ -218,26 +267,47 @@ describe('failures before a connection stood', () => {
   const failure = (code: string, more: object = {}, message = code) =>
     Object.assign(new Error(message), { code, ...more });
 
+  const remedyOf = (error: Error) =>
+    explain(new AwsCallError({ action: 'CopySnapshot', where: { account: '1', region: 'r' } }, error)).remedy;
+
   test.each([
-    ['a proxy that is down', failure('ERR_PROXY_TUNNEL', { statusCode: 503 })],
-    ['a proxy that hangs up', failure('ERR_PROXY_TUNNEL')],
-    ['a reset at connect', failure('ECONNRESET', { syscall: 'connect' })],
+    [
+      'a proxy that is down',
+      failure('ERR_PROXY_TUNNEL', { statusCode: 503 }),
+      /HTTPS_PROXY .* or name the host in NO_PROXY/,
+    ],
+    ['a proxy that hangs up', failure('ERR_PROXY_TUNNEL'), /HTTPS_PROXY/],
+    ['a reset at connect', failure('ECONNRESET', { syscall: 'connect' }), /keeps the runner from connecting/],
     [
       'TLS broken off',
       failure('ECONNRESET', {}, 'Client network socket disconnected before secure TLS connection was established'),
+      /keeps the runner from connecting/,
     ],
-    ['DNS', failure('EAI_AGAIN', { syscall: 'getaddrinfo' })],
-  ])('%s: had no effect, and passes', (_, error) => {
+    ['a closed port', failure('ECONNREFUSED', { syscall: 'connect' }), /keeps the runner from connecting/],
+    ['DNS', failure('EAI_AGAIN', { syscall: 'getaddrinfo' }), /the region exists, .* HTTPS_PROXY must be a URL/],
+  ])('%s: had no effect, passes, and is told with what to look at', (_, error, remedy) => {
     const call = new AwsCallError({ action: 'CopySnapshot', where: { account: '1', region: 'r' } }, error);
     for (const one of [error, call]) expect([isWithoutEffect(one), isTransient(one)]).toEqual([true, true]);
+    expect(remedyOf(error)).toMatch(remedy);
   });
 
   test.each([
-    ['a reset of a connection may have had one', failure('ECONNRESET', { syscall: 'read' }), true],
-    ['a proxy that refuses lasts', failure('ERR_PROXY_TUNNEL', { statusCode: 407 }), false],
-    ['a bad certificate lasts', failure('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), false],
-  ])('%s', (_, error, passes) => {
+    ['a reset of a connection may have had one', failure('ECONNRESET', { syscall: 'read' }), true, undefined],
+    ['a proxy that refuses lasts', failure('ERR_PROXY_TUNNEL', { statusCode: 407 }), false, 'user name and password'],
+    ...['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'SELF_SIGNED_CERT_IN_CHAIN', 'CERT_HAS_EXPIRED'].map(
+      (code) => [`a bad certificate lasts: ${code}`, failure(code), false, 'NODE_EXTRA_CA_CERTS'] as const,
+    ),
+  ] as const)('%s', (...[, error, passes, remedy]) => {
     expect([isWithoutEffect(error), isTransient(error)]).toEqual([false, passes]);
+    if (remedy === undefined) expect(remedyOf(error)).toBeUndefined();
+    else expect(remedyOf(error)).toContain(remedy);
+  });
+
+  test('a host that does not answer at all is told likewise', () => {
+    const name = 'TimeoutError';
+    const words =
+      'Request socket did not establish a connection with the server within the configured timeout of 10000 ms.';
+    expect(remedyOf(Object.assign(new Error(words), { name }))).toMatch(/keeps the runner from connecting/);
   });
 });
 

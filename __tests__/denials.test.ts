@@ -4,6 +4,7 @@ import type { Guard, GuardKind } from '../simulator/world.ts';
 
 import { denialRemedy, policyIn } from '../src/aws/denial.ts';
 import { AwsCallError, explain } from '../src/aws/errors.ts';
+import type { Side } from '../src/aws/template-parameters.ts';
 import { share } from './shared-case.ts';
 
 const role = 'arn:aws:iam::999999999999:role/ami-target';
@@ -71,7 +72,7 @@ describe('a denial is told by the kind of policy that it comes from', () => {
   });
 
   test('a denial without a resource gets its statement, and the template’s parameter of whose role it is', () => {
-    const denied = (action: string, side?: 'target-recall' | 'source-recall') => {
+    const denied = (action: string, side?: Side) => {
       const words = `${who.replace('ec2:CopySnapshot', action)} because no identity-based policy allows the ${action} action`;
       const cause = Object.assign(new Error(words), { name: 'AccessDenied' });
       const where = { account: '999999999999', region: 'eu-west-1' };
@@ -79,12 +80,23 @@ describe('a denial is told by the kind of policy that it comes from', () => {
     };
     const groups = 'autoscaling:DescribeAutoScalingGroups';
     const add = `add to the policy of ${role}: {"Effect":"Allow","Action":"${groups}","Resource":"*"}`;
-    expect(denied(groups)).toBe(`where templates/ made the role, set Retain=true; else ${add}`);
+    expect(denied(groups, 'target')).toBe(`where templates/ made the role, set Retain=true; else ${add}`);
     expect(denied(groups, 'source-recall')).toBe(`where templates/ made the role, set IncludeSource=true; else ${add}`);
     // Its template's role always has it.
     expect(denied(groups, 'target-recall')).toBe(add);
+    expect(denied(groups, 'source')).toBe(add);
+    expect(denied(groups)).toBe(add);
     // Of another account's key KMS names none, and it may be the key's policy that denies.
     expect(denied('kms:DescribeKey')).toBeUndefined();
+  });
+
+  test('whose role it is, the call itself tells: no parameter is one of the other side’s template', async () => {
+    const instances = [{ id: 'i-0123456789abcdef0', volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] }];
+    const inputs = { 'ami-id': '', 'instance-id': 'i-0123456789abcdef0' };
+    const { error } = await share(procedure({ source: { instances } }), inputs);
+    expect(error).toMatch(
+      /not authorized to perform: ec2:DescribeInstances .*\n.*where templates\/ made the role, set FromInstances=true; else add to the policy of \S+ami-source: /,
+    );
   });
 
   test('words that name no kind are no kind', () => {

@@ -606,13 +606,14 @@ describe('refused before anything is made', () => {
       {},
       /instance-store-backed/,
     ],
-    ['a pending image', procedure(ami({ State: 'pending' })), {}, /is pending/],
-    ['a disabled image', procedure(ami({ State: 'disabled' })), {}, /aws ec2 enable-image/],
+    ['a pending image', procedure(ami({ State: 'pending' })), {}, /is pending.*wait until it is available/s],
+    ['a failed image', procedure(ami({ State: 'failed' })), {}, /is failed; .*\n +What to do: name another$/],
+    ['a disabled image', procedure(ami({ State: 'disabled' })), {}, /aws ec2 enable-image --region us-east-1 --image/],
     [
       'an archived snapshot',
       procedure({ volumes: [{ device: '/dev/xvda', tier: 'archive' }] }),
       {},
-      /is archived.*restore-snapshot-tier/s,
+      /is archived.*restore-snapshot-tier --region us-east-1 --snapshot-id/s,
     ],
     [
       'another partition',

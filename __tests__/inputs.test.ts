@@ -33,6 +33,8 @@ const good = {
 const read = (inputs: Record<string, string>): Request =>
   readInputs((name) => ({ ...good, ...inputs })[name] ?? '', run, { yaml });
 
+const manyTags = (count: number) => Array.from({ length: count }, (_, index) => `k${index}=v`).join('\n');
+
 function problemsOf(inputs: Record<string, string>): readonly Problem[] {
   try {
     read(inputs);
@@ -207,6 +209,14 @@ describe('one problem each', () => {
     [{ tags: '{"a": 1}' }, 'tags', /whose values are texts/],
     [{ tags: '["a=1"]' }, 'tags', /whose values are texts/],
     [{ tags: '- a=1' }, 'tags', /key=value/],
+    [{ tags: 'a=1\n# b=2' }, 'tags', /there are no comments, and no quotes around a key/],
+    [{ tags: '"a b"=1' }, 'tags', /there are no comments, and no quotes around a key/],
+    [{ tags: '{account}=1' }, 'tags', /filled in only in values/],
+    [{ tags: '{"{name}": "1"}' }, 'tags', /filled in only in values/],
+    [{ 'role-session-tags': `${'k'.repeat(129)}=x` }, 'role-session-tags', /1 to 128/],
+    [{ 'role-session-tags': 'aws:a=x' }, 'role-session-tags', /reserved by AWS/],
+    [{ 'role-session-tags': 'a*b=x' }, 'role-session-tags', /"a\*b" — the key of a session tag has letters/],
+    [{ 'role-session-tags': manyTags(51) }, 'role-session-tags', /"51 tags" — AWS allows 50$/],
     [{ tags: 'a=1\nb=2\na=3' }, 'tags', /names a a second time/],
     [{ tags: '{"a": "1", "a": "2"}' }, 'tags', /names a key twice/],
     [{ tags: '{"a": "1"' }, 'tags', /is not JSON/],
@@ -235,6 +245,10 @@ describe('one problem each', () => {
     [{ 'on-problem': 'skip', 'fail-fast': 'true' }, 'on-problem', /fail-fast/],
     [{ targets: 'a: b' }, 'targets', /YAML list/],
     [{ targets: '[{' }, 'targets', /is not YAML/],
+    [{ targets: '- account: 1\n\tregion: x' }, 'targets', /is not YAML: .* at line 2, column 2$/],
+    [{ 'target-accounts': '[]' }, 'target-accounts, target-regions', /"\[\], eu-west-1" — names no target$/],
+    [{ 'target-regions': ' , ' }, 'target-accounts, target-regions', /names no target$/],
+    [{ 'target-accounts': '', 'target-regions': '', targets: '[]' }, 'targets', /"\[\]" — names no target$/],
     [{ targets: '- &a {account: 111111111111, region: eu-west-1}\n- *a' }, 'targets', /anchors and aliases \(&a\)/],
     [{ targets: '- {account: 111111111111, region: &r eu-west-1}' }, 'targets', /anchors and aliases \(&r\)/],
     [{ targets: '- *nowhere' }, 'targets', /./],
@@ -342,6 +356,16 @@ test('a tag is a line with its comma and, in quotes, what YAML reads; or an entr
   expect(read({ tags: '{}' }).targets[0]?.tags).toEqual({});
 });
 
+test('session tags are no resource’s: as many as AWS takes, and each key in one case only', () => {
+  const sessionTags = (text: string) => read({ 'role-session-tags': text }).credentials.sessionTags;
+  expect(Object.keys(sessionTags(manyTags(50)))).toHaveLength(50);
+  expect(sessionTags('share-encrypted-ami:job=bake')).toEqual({ 'share-encrypted-ami:job': 'bake' });
+  expect(problemsOf({ 'role-session-tags': 'Team=a\nteam=b' })).toMatchObject([
+    { what: '"Team" — AWS takes it for the same key as team' },
+    { what: '"team" — AWS takes it for the same key as Team' },
+  ]);
+});
+
 test('a list may be a JSON array', () => {
   const { targets } = read({
     'target-accounts': '["999999999999", "000000000001"]',
@@ -419,6 +443,16 @@ describe('a Packer manifest with several builds of a region', () => {
     [{ 'packer-build': 'db' }, /needs packer-manifest/],
   ])('%j is a problem', (inputs, what) => {
     expect(problemsOf(inputs)).toMatchObject([{ what: expect.stringMatching(what) }]);
+  });
+
+  test('builds that have one name are told apart by the ID only', () => {
+    const twice = { ...manifest, builds: manifest.builds.map((one) => ({ ...one, name: 'web' })) };
+    const path = join(folder, 'twice.json');
+    writeFileSync(path, JSON.stringify(twice));
+    for (const build of ['', 'web'])
+      expect(problemsOf({ ...given, 'packer-manifest': path, 'packer-build': build })).toMatchObject([
+        { what: expect.stringMatching(/the builds have one name, so give its ID as ami-id: us-east-1:ami-00000001/) },
+      ]);
   });
 });
 

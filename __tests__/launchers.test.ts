@@ -81,6 +81,7 @@ describe('those who are to launch the AMI, and can’t use its key', () => {
     expect(warnings[0]).toContain(
       `then, in account 222222222222: aws kms create-grant --region eu-west-1 --key-id ${key} --grantee-principal ${role} --operations Encrypt Decrypt`,
     );
+    expect(warnings[0]).toContain('for a service-linked role, so add to the policy of');
     // The statement alone doesn't do.
     expect(await warned({ 'grant-key-to': role }, { policy: mended(warnings) })).toHaveLength(1);
     expect(await warned({ 'grant-key-to': role }, { grantedTo: [role] })).toEqual([]);

@@ -84,6 +84,7 @@ describe('with on-problem: skip', () => {
       'no SSM parameter is set, no launch template gets a version, and no older AMI is removed',
     );
     expect(main.summary).toContain('❌ 4 of 6 targets failed; 2 AMIs are ready');
+    expect(main.stdout).toMatch(/ to 2 of 6 targets/);
     // The new AMI is beside the old one, which the parameter names.
     expect(imagesIn(simulator, good)).toEqual(expect.arrayContaining(before));
     expect(imagesIn(simulator, good)).toHaveLength(2);
@@ -214,6 +215,8 @@ describe('optional targets', () => {
     const optional = await share({ ...shared, scenario: { ...shared.scenario, faults } }, inputs);
     expect(optional.main.conclusion).toBe('success');
     expect(optional.targets.map(({ status }) => status)).toEqual(['created', 'created', 'created']);
+    for (const waited of ['every target is ready', `${worse}/eu-west-1 is ready`, 'all is set for every target'])
+      expect(optional.main.stdout).toMatch(new RegExp(` {2}${waited}$`, 'm'));
     const held = [good, bad, worse].map((account) => parameterIn(optional.simulator as Simulator, account));
     expect(held).toEqual([optional.targets[0]?.amiId, undefined, optional.targets[2]?.amiId]);
     expect(levelsOf(optional.main)).toEqual([['warning', undefined]]);

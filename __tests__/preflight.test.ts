@@ -240,7 +240,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
     breaks: (draft) => {
       amiIn(draft).attributes = { State: 'disabled' } as never;
     },
-    says: /is disabled\n +What to do: enable it: aws ec2 enable-image --image-id ami-/,
+    says: /is disabled\n +What to do: enable it: aws ec2 enable-image --region us-east-1 --image-id ami-/,
     fix: (draft) => {
       amiIn(draft).attributes = {};
     },
@@ -258,7 +258,7 @@ const misconfigurations: Record<string, Misconfiguration> = {
     breaks: (draft) => {
       amiIn(draft).volumes = [{ device: '/dev/xvda', tier: 'archive' }];
     },
-    says: /is archived[\s\S]*aws ec2 restore-snapshot-tier --snapshot-id snap-/,
+    says: /is archived[\s\S]*aws ec2 restore-snapshot-tier --region us-east-1 --snapshot-id snap-/,
     fix: (draft) => {
       amiIn(draft).volumes = [{ device: '/dev/xvda' }];
     },

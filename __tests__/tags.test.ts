@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { procedure, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
+import {
+  customerKey,
+  procedure,
+  sourceAccount,
+  sourceRegion,
+  targetAccount,
+  targetRegion,
+} from '../simulator/scenarios/standard.ts';
 import { leaseTagKey, shareTagKey } from '../src/lease.ts';
 import {
   endedLease,
@@ -16,7 +23,7 @@ import {
   tagValue,
   toTags,
 } from '../src/tags.ts';
-import { share } from './shared-case.ts';
+import { expectUntouched, share } from './shared-case.ts';
 
 test("the action's own tags have the names that resources out there bear already", () => {
   expect(tagKeys).toEqual({
@@ -159,4 +166,28 @@ test('docs/how-it-works.md has every tag of the action, and no other', () => {
   const keys = [...Object.values(tagKeys), instanceTag, recalledTag, leaseTagKey('<id>')];
   expect(rows.sort()).toEqual([...keys, shareTagKey('<id>', 0).replace(/0$/, '<n>')].sort());
   expect(page).toContain(`\`${endedLease}\` on copies that outlast`);
+});
+
+describe('a value that is too long only when its placeholders are filled in', () => {
+  const long = { ami: { name: 'n'.repeat(120) } };
+  const value = '{name}{name}{name}';
+
+  test.each([
+    [{ tags: `image=${value}` }, 'tags', `${targetAccount}/${targetRegion}`],
+    [{ targets: `- {account: "${targetAccount}", region: ${targetRegion}, tags: {image: "${value}"}}` }, 'tags', ''],
+    [{ tags: `image=${value}`, 'copy-tags': 'false', 'intermediate-tags': '{}' }, 'tags', ''],
+    [{ 'intermediate-tags': `image=${value}` }, 'intermediate-tags', `${sourceAccount}/${sourceRegion}`],
+  ])('%j is a problem before anything is made', async (inputs, input, place) => {
+    const result = await share(procedure(long), inputs);
+    expect(result.error).toMatch(
+      `${place}: the value of tag image has 360 characters when its placeholders are filled in, and AWS takes 256\n    What to do: shorten it in ${input}`,
+    );
+    expect(result.error).toMatch(/^A problem was found before anything was changed/);
+    expectUntouched(result);
+  });
+
+  test('is none where no copy would bear it', async () => {
+    const shared = customerKey(long);
+    expect((await share(shared, { 'intermediate-tags': `image=${value}` })).error).toBe('');
+  });
 });

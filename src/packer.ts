@@ -27,10 +27,13 @@ export function amiFromManifest(text: string, { region, build }: Wanted): string
   const [amiId, ...more] = new Set(here.map((artifact) => artifact.amiId));
   if (amiId === undefined)
     throw new Error(`its last run made no AMI in source-region ${region}; it made ${listOf(artifacts)}`);
-  if (more.length > 0)
+  if (more.length > 0) {
+    const areNamed = new Set(here.map((artifact) => artifact.build)).size > 1;
+    const which = areNamed ? 'name one build in packer-build' : 'the builds have one name, so give its ID as ami-id';
     throw new Error(
-      `its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; name one build in packer-build: ${listOf(here)}`,
+      `its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; ${which}: ${listOf(here)}`,
     );
+  }
   return amiId;
 }
 

@@ -41,6 +41,8 @@ export const tagPrefix = 'share-encrypted-ami:';
 
 /** At most 50 tags a resource: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */
 export const maxTags = 50;
+/** So many characters a value has at most. */
+export const maxTagValue = 256;
 
 /** The most tags that this action puts on a resource for itself; what came after it is said only where there is room. */
 export const ownTagCount = Object.keys(tagKeys).length - 2;
@@ -93,6 +95,6 @@ export function mergeTags(
 /** As many IDs as a tag's 256 characters hold, for calls that give several resources the same tags. */
 export function joinIds(ids: readonly string[]): string {
   let text = '';
-  for (const id of ids) if (text.length + id.length + 1 <= 256) text += (text && ' ') + id;
+  for (const id of ids) if (text.length + id.length + 1 <= maxTagValue) text += (text && ' ') + id;
   return text;
 }

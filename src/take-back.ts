@@ -38,13 +38,13 @@ export async function takeBack(
   const options = { stsRegion: region, ...credentials };
   const sessions = openSessions({ options, host, signal });
   const session = sessions.source(source.roleArn);
-  const at = placesOf(clients, { account: state.account, session, signal });
+  const at = placesOf(clients, { account: state.account, session, signal, side: 'source' });
   const targets = Object.entries(state.targets).flatMap(([roleArn, places]) =>
     places.map((name): [string, Place] => {
       const [account = '', region = ''] = name.split('/');
       const ambient = account === state.account ? session : sessions.ambient();
       const own = roleArn === '' ? ambient : sessions.target(roleArn, { account, region });
-      return [name, placesOf(clients, { account, session: own, signal })(region)];
+      return [name, placesOf(clients, { account, session: own, signal, side: 'target' })(region)];
     }),
   );
   const byName = new Map(targets);

@@ -36164,16 +36164,20 @@ async function ambientCredentials({ options, host }) {
 	}
 }
 const configure = "run aws-actions/configure-aws-credentials before";
-function noCredentials(cause, { from }, host) {
+function noCredentials(cause, options, host) {
 	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(cause);
-	if (from === "environment") return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`credentials is environment, and the environment has none (${words})`, {
-		remedy: configure,
+	const [what, remedy] = options.from === "environment" ? ["credentials is environment, and the environment has none", `${configure}; or, ${byToken(options, host)}`] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) ? ["no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials", `give the role, which is then assumed by OIDC; or ${configure}`] : ["the runner offers no ID token, and the environment has no AWS credentials", `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host)}; or ${configure}`];
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`${what} (${words})`, {
+		remedy,
 		cause
 	});
-	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`the runner offers no ID token, and the environment has no AWS credentials (${words})`, {
-		remedy: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host)}; or ${configure}`,
-		cause
-	});
+}
+function byToken({ from, roleChaining }, host) {
+	return `if the role trusts GitHub, ${[
+		...roleChaining ? ["leave out role-chaining"] : [],
+		...from === "environment" ? ["set credentials to oidc"] : [],
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) ? [] : [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host)]
+	].join(" and ")}`;
 }
 function roleWhere({ roleArn }, region) {
 	return {
@@ -36245,9 +36249,11 @@ async function assumeFrom(by, role, from) {
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
 	});
+	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
 	return retrySts({
 		action: "AssumeRole",
-		role
+		role,
+		remedy
 	}, from, async () => {
 		try {
 			return await sts.send(command(), { abortSignal: signal });
@@ -36349,8 +36355,12 @@ function placeOf(accounts, operation) {
 	return isOfSource(operation) ? accounts.source(place.region) : accounts.target(place);
 }
 const maxSkewMs = 3e5;
+const ofShare = {
+	source: "source",
+	target: "target"
+};
 function openAccounts(host, settings, findings) {
-	const { source, credentials, maskAccountIds, sides } = settings;
+	const { source, credentials, maskAccountIds, sides = ofShare } = settings;
 	const { signal } = findings;
 	const clients = openClients(host);
 	const given = Object.keys(credentials.sessionTags).length > 0 ? ["role-session-tags"] : [];
@@ -36366,7 +36376,7 @@ function openAccounts(host, settings, findings) {
 	});
 	const sourceSession = sessions.source(source.roleArn);
 	const asked = new Map();
-	const identified = (session, side = sides?.source) => {
+	const identified = (session, side = sides.source) => {
 		const caller = asked.get(session) ?? identify(session, side);
 		asked.set(session, caller);
 		return caller;
@@ -36394,9 +36404,9 @@ function openAccounts(host, settings, findings) {
 		if (roleArn !== void 0) return identified(sessions.target(roleArn, {
 			account,
 			region
-		}), sides?.target);
+		}), sides.target);
 		const own = await identified(sourceSession);
-		return own.account === account ? own : identified(sessions.ambient(), sides?.target);
+		return own.account === account ? own : identified(sessions.ambient(), sides.target);
 	};
 	const open = new Map();
 	const known = (name) => {
@@ -36424,7 +36434,7 @@ function openAccounts(host, settings, findings) {
 			open.set(name, caller);
 			warnOfEnd();
 			if (caller.account === where.account) return caller;
-			own.add(name, `${roleArn ?? "the ambient credentials"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
+			own.add(name, `${roleArn ?? "the credentials in the environment"} landed in account ${caller.account}, not in ${where.account}`, "set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name");
 		},
 		keepUp() {
 			const stopping = new AbortController();
@@ -36505,6 +36515,43 @@ function verdictOf(error) {
 		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
 		words: `${error.code}: ${words}`
 	};
+}
+// src/plan/creation-tags.ts
+function tagsOfTargets(request, source, place) {
+	return filled(templatesOf$1(request), {
+		request,
+		source,
+		place
+	});
+}
+function intermediateTags(request, source, place) {
+	const { intermediateTags: given } = request;
+	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
+	if (given === void 0) templates.delete("Name");
+	return filled(templates, {
+		request,
+		source,
+		place
+	});
+}
+function templatesOf$1({ targets }) {
+	const first = new Map();
+	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+	return first;
+}
+function filled(templates, { request, source, place }) {
+	const { imageId, image } = source;
+	const values = {
+		...place,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		name: image.Name ?? "",
+		"source-ami": imageId
+	};
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
+}
+function checkFilled(tags, input, { findings, where }) {
+	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
 }
 // src/plan/replaced.ts
 function replacedByTag({ imageId, lease, at }) {
@@ -37184,7 +37231,7 @@ async function resolveSource({ request, accounts, findings }, use) {
 		owners: request.sourceOwners,
 		findings
 	});
-	if (!(use === "compare" && found.image.State === "disabled" || isShareable(found.image, where, findings)) || !isAsked) return void 0;
+	if (!(use === "compare" && found.image.State === "disabled" || isShareable(found.image, place, findings)) || !isAsked) return void 0;
 	const { image } = found;
 	const foreseen = found.snapshots !== void 0;
 	const id = image.ImageId ?? "";
@@ -37299,13 +37346,16 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
 	return false;
 }
-function isShareable(image, where, findings) {
+function isShareable(image, place, findings) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const { ImageId, State, RootDeviceType } = image;
 	const recalled = recallOf(image);
 	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
-	else if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`);
-	else if (State !== "available") findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, "wait until it is available, or name another");
-	else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
+	else if (State === "disabled") findings.add(where, `${ImageId} is disabled`, `enable it: aws ec2 enable-image --region ${place.region} --image-id ${ImageId} (its launch permissions are lost)`);
+	else if (State !== "available") {
+		const passes = State === "pending" || State === "transient";
+		findings.add(where, `${ImageId} is ${State}; only an available AMI can be copied`, passes ? "wait until it is available, or name another" : "name another");
+	} else if ((RootDeviceType ?? "ebs") !== "ebs") findings.add(where, `${ImageId} is instance-store-backed: it has no EBS snapshot to copy`, "make an EBS-backed AMI of it: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ConvertingS3toEBS.html");
 	else return true;
 	return false;
 }
@@ -37323,7 +37373,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
 		}
-		noteHindrances(snapshot, note);
+		noteHindrances(snapshot, place, note);
 		const { KmsKeyId, OwnerId, VolumeSize, Tags } = snapshot;
 		const foreign = OwnerId !== void 0 && OwnerId !== place.account;
 		return [{
@@ -37335,8 +37385,8 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 		}];
 	});
 }
-function noteHindrances({ SnapshotId, StorageTier, State, OutpostArn }, note) {
-	if (StorageTier === "archive") note("is archived, and archived snapshots can't be copied", `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${SnapshotId} --permanent-restore`);
+function noteHindrances({ SnapshotId, StorageTier, State, OutpostArn }, { region }, note) {
+	if (StorageTier === "archive") note("is archived, and archived snapshots can't be copied", `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --region ${region} --snapshot-id ${SnapshotId} --permanent-restore`);
 	if (OutpostArn !== void 0) note(`is on an Outpost (${OutpostArn}), and AWS copies no snapshot from an Outpost`, "make the AMI of snapshots in the region");
 	if (State === "error" || State === "recoverable" || State === "recovering") note(`is in state ${State}`, "make the AMI anew");
 }
@@ -37895,6 +37945,11 @@ async function readTarget({ request, findings }, origin) {
 	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.description, values);
 	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const role = roleOf(place, roleArn);
+	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(value, values)]));
+	checkFilled(tags, "tags", {
+		findings,
+		where
+	});
 	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.publication.lineage, values);
 	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.B.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.B.expected}`);
 	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
@@ -37937,7 +37992,7 @@ async function readTarget({ request, findings }, origin) {
 	return {
 		name,
 		description,
-		tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(value, values)])),
+		tags,
 		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(principal, values)),
 		lineage,
 		...references,
@@ -40859,7 +40914,13 @@ async function readEnabledRegions(host, request, signal) {
 			what: "its regions could not be read",
 			remedy: ""
 		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target));
-		return [target.account, regions === void 0 ? { problem } : { regions }];
+		if (regions !== void 0) return [target.account, { regions }];
+		const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
+		const remedy = [problem.remedy, why].filter(Boolean).join("; ");
+		return [target.account, { problem: {
+			...problem,
+			remedy
+		} }];
 	});
 	return new Map(await joined(read));
 }
@@ -40976,7 +41037,7 @@ function serviceRole(role, key) {
 		Action: "kms:CreateGrant",
 		Resource: "*"
 	});
-	const remedy = `no other account can make a grant for a service-linked role. ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
+	const remedy = `no other account can make a grant for a service-linked role, so ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
 	return {
 		name: `${role} (grant-key-to)`,
 		user: {
@@ -43836,40 +43897,6 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
-}
-// src/plan/creation-tags.ts
-function tagsOfTargets(request, source, place) {
-	return filled(templatesOf$1(request), {
-		request,
-		source,
-		place
-	});
-}
-function intermediateTags(request, source, place) {
-	const { intermediateTags: given } = request;
-	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
-	if (given === void 0) templates.delete("Name");
-	return filled(templates, {
-		request,
-		source,
-		place
-	});
-}
-function templatesOf$1({ targets }) {
-	const first = new Map();
-	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
-	return first;
-}
-function filled(templates, { request, source, place }) {
-	const { imageId, image } = source;
-	const values = {
-		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
-		name: image.Name ?? "",
-		"source-ami": imageId
-	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
 }
 // src/plan/supply-operations.ts
 function openSupply(decided) {
@@ -47115,9 +47142,14 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 			sourceKeys: draft.crossAccount ? keysOf(source, from) : []
 		};
 	});
+	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
+	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
+		findings,
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
+	});
 	const decided = {
 		source,
-		encryptedCopies: [...hubs.values(), ...atSource ? [atSource] : []],
+		encryptedCopies,
 		targets,
 		leftOut,
 		keys: lentKeys(observed)
@@ -47731,12 +47763,12 @@ const explained = new Set([...[
 const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
-	const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
+	const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
 		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
 			account,
 			region
 		}),
-		what: `${kind} ${of.join(", ")}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
+		what: `${of.length === 0 ? id : `${kind} ${of.join(", ")}`}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
 	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
 		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
@@ -47772,12 +47804,12 @@ function tagList(tags) {
 	const pairs = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
 	return pairs.length === 0 ? "no tags but the action’s own" : `the tags ${pairs.join(", ")}`;
 }
-function describePlan({ source, encryptedCopies, targets }) {
+function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const { image, snapshots } = source;
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(targets.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(targets.length + leftOut.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
@@ -48296,7 +48328,8 @@ async function takeBack(host, settings, state) {
 	const at = placesOf(clients, {
 		account: state.account,
 		session,
-		signal
+		signal,
+		side: "source"
 	});
 	const targets = Object.entries(state.targets).flatMap(([roleArn, places]) => places.map((name) => {
 		const [account = "", region = ""] = name.split("/");
@@ -48308,7 +48341,8 @@ async function takeBack(host, settings, state) {
 		return [name, placesOf(clients, {
 			account,
 			session: own,
-			signal
+			signal,
+			side: "target"
 		})(region)];
 	}));
 	const byName = new Map(targets);

@@ -456,14 +456,15 @@ const lists = {
 	target: { "kms:CreateGrant": "name the principals of grant-key-to in GrantKeyTo" }
 };
 function parametersFor({ side, action, resources }) {
-	const list = side && lists[side]?.[action];
+	if (side === void 0) return void 0;
+	const list = lists[side]?.[action];
 	if (list !== void 0) return list;
-	const found = (side === void 0 ? [features.source, features.target] : [features[side]]).flatMap((one) => Object.entries(one).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []));
+	const found = Object.entries(features[side]).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []);
 	if (found.length === 0) return void 0;
 	const others = found.filter((parameter) => parameter !== "Audit=true");
 	const parameters = others.length > 0 ? others : found;
 	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
-	return `set ${[...new Set(parameters)].join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
+	return `set ${parameters.join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
 }
 function sourceKeyParameter(keyArn, sourceRegion) {
 	return keyArn.includes(`:kms:${sourceRegion}:`) ? `set SourceKeyArn=${keyArn}` : `name ${keyArn} in HubKeyArns`;
@@ -797,10 +798,6 @@ const remedies = [
 		remedy: () => "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy"
 	},
 	{
-		fits: ({ action, code }) => action === "AssumeRole" && code === "AccessDenied",
-		remedy: () => "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)"
-	},
-	{
 		fits: isUnsubscribed,
 		remedy: ({ where }) => `subscribe account ${where.account} to the product, on the page that AWS names`
 	},
@@ -850,6 +847,22 @@ const remedies = [
 		remedy: ({ action, where }) => {
 			return `allow ec2:${action}${action === "RunInstances" ? ", and iam:PassRole on the role of boot-instance-profile," : ""} to the role in account ${where.account} (docs/permissions.md has the policies)`;
 		}
+	},
+	{
+		fits: ({ code }) => code === "ERR_PROXY_TUNNEL",
+		remedy: () => "have the proxy of HTTPS_PROXY let the runner through to that host (user name and password are part of its URL), or name the host in NO_PROXY"
+	},
+	{
+		fits: ({ code }) => /^CERT_|_CERT(_|$)|^UNABLE_TO_VERIFY/.test(code),
+		remedy: () => "Node does not trust the certificate of what answered: if that is a proxy with a CA of its own, name the CA's file in NODE_EXTRA_CA_CERTS, in the env of the step"
+	},
+	{
+		fits: ({ code }) => ["ENOTFOUND", "EAI_AGAIN"].includes(code),
+		remedy: () => "see that the region exists, and that the runner can look that name up; behind a proxy, HTTPS_PROXY must be a URL such as http://proxy.example.com:3128"
+	},
+	{
+		fits: (error) => isUnsent(error) || /did not establish a connection/.test(error.awsMessage),
+		remedy: () => "see what keeps the runner from connecting: a firewall (docs/security.md lists the endpoints), or a proxy that it has to take (HTTPS_PROXY)"
 	},
 	{
 		fits: ({ code }) => code === "NotFromAws",
@@ -1881,7 +1894,22 @@ function joinIds(ids) {
 }
 // src/inputs/tags.ts
 function readTags(reader, input, text) {
-	return checkTags(reader, input, /^\{\s*["}]|^\[/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text));
+	return checkTags(reader, input, readPairs(reader, input, text));
+}
+function readSessionTags(reader, input, text) {
+	const tags = readPairs(reader, input, text);
+	const keys = Object.keys(tags);
+	for (const [key, value] of Object.entries(tags)) {
+		checkTag(reader, input, [key, value]);
+		if (!/^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(key)) reader.note(input, key, "the key of a session tag has letters, digits, spaces and _.:/=+-@");
+		const other = keys.find((one) => one !== key && one.toLowerCase() === key.toLowerCase());
+		if (other !== void 0) reader.note(input, key, `AWS takes it for the same key as ${other}`);
+	}
+	if (keys.length > 50) reader.note(input, `${keys.length} tags`, `AWS allows 50`);
+	return tags;
+}
+function readPairs(reader, input, text) {
+	return /^\{\s*["}]|^\[/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text);
 }
 function readJson(reader, input, text) {
 	try {
@@ -1902,6 +1930,7 @@ function readLines(reader, input, text) {
 		const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
 		const quoted = unquoted(reader, value);
 		if (at < 1 || line.startsWith("- ")) reader.note(input, line, "expected key=value");
+		else if (/^["'#]/.test(key)) reader.note(input, line, "a line is taken as it stands: there are no comments, and no quotes around a key");
 		else if (tags.has(key)) reader.note(input, line, `names ${key} a second time`);
 		else if (quoted === void 0 && /,[^,=]+=/.test(value)) reader.note(input, line, `looks like several tags; write each on a line of its own, or, if it is one value, put it in quotes: ${key}="…"`);
 		else tags.set(key, quoted ?? value);
@@ -1919,15 +1948,19 @@ function unquoted(reader, value) {
 }
 function checkTags(reader, input, tags) {
 	for (const [key, value] of Object.entries(tags)) {
-		const shown = `${key}=${value}`;
-		if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
-		if (value.length > 256) reader.note(input, shown, "a tag value has at most 256 characters");
-		if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
-		if (key.startsWith("share-encrypted-ami:")) reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-		reader.templateValue(input, value);
+		checkTag(reader, input, [key, value]);
+		if (key.startsWith("share-encrypted-ami:")) reader.note(input, `${key}=${value}`, `tag keys that begin with ${tagPrefix} are this action's own`);
 	}
 	if (Object.keys(tags).length > 50 - ownTagCount) reader.note(input, `${Object.keys(tags).length} tags`, `expected at most ${50 - ownTagCount}, since AWS allows 50 and this action sets up to ${ownTagCount}`);
 	return tags;
+}
+function checkTag(reader, input, [key, value]) {
+	const shown = `${key}=${value}`;
+	if (key.length < 1 || key.length > 128) reader.note(input, shown, "a tag key has 1 to 128 characters");
+	if (value.length > 256) reader.note(input, shown, `a tag value has at most 256 characters`);
+	if (/^aws:/i.test(key)) reader.note(input, shown, "tag keys that begin with aws: are reserved by AWS");
+	if (/\{[a-z-]+\}/.test(key)) reader.note(input, shown, "placeholders are filled in only in values");
+	reader.templateValue(input, value);
 }
 // src/inputs/settings.ts
 const keyAccesses = [
@@ -1973,7 +2006,7 @@ function readSettings(reader, run) {
 				fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
 				expected: "expected 2 to 1224 letters, digits and +=,.@:/-"
 			}),
-			sessionTags: readSessionTags(reader, run),
+			sessionTags: fillSessionTags(reader, run),
 			sessionName: readSessionName(reader, run),
 			durationSeconds: reader.whole("role-duration-seconds", 900, 43200),
 			audience: readAudience(reader, partition)
@@ -2000,8 +2033,8 @@ function readSessionName(reader, run) {
 		expected: "expected 2 to 64 letters, digits and +=,.@-"
 	});
 }
-function readSessionTags(reader, run) {
-	const tags = readTags(reader, "role-session-tags", reader.text("role-session-tags"));
+function fillSessionTags(reader, run) {
+	const tags = readSessionTags(reader, "role-session-tags", reader.text("role-session-tags"));
 	return Object.fromEntries(Object.entries(tags).map(([key, template]) => {
 		const value = fill(template, runValues(run));
 		if (needsSourceImage(value)) reader.note("role-session-tags", template, "{name} and {source-ami} are not known yet when a role is assumed");
@@ -2070,7 +2103,7 @@ function parseEntries({ isAlias, parseDocument, visit }, text) {
 			logLevel: "error"
 		});
 		const [error] = document.errors;
-		if (error !== void 0) return { problem: `is not YAML: ${error.message.split("\n")[0]}` };
+		if (error !== void 0) return { problem: `is not YAML: ${error.message.replace(/:?\n.*/s, "")}` };
 		let anchored;
 		visit(document, { Node(_, node) {
 			anchored ??= isAlias(node) ? `*${node.source}` : "anchor" in node && node.anchor ? `&${node.anchor}` : void 0;
@@ -2178,7 +2211,17 @@ function listTargets(reader, within) {
 			...entry
 		});
 	}
+	if (byPlace.size === 0) noteEmpty(reader);
 	return [...byPlace.values()];
+}
+function noteEmpty(reader) {
+	if (reader.problems.some(({ where }) => /^target(s\b|-accounts$|-regions$)/.test(where))) return;
+	const given = [
+		"target-accounts",
+		"target-regions",
+		"targets"
+	].filter((name) => reader.text(name) !== "");
+	reader.note(given.join(", "), given.map((name) => reader.text(name)).join(", "), "names no target");
 }
 function checkLists(reader, entries) {
 	const [noAccounts, noRegions] = [reader.text("target-accounts") === "", reader.text("target-regions") === ""];
@@ -2259,16 +2302,25 @@ function regionProblem(region, partition) {
 function readReach(reader, run, options) {
 	const settings = readSettings(reader, run);
 	const { region, partition } = settings.source;
+	const named = readTargets(reader, {
+		region,
+		partition,
+		...options
+	}, run);
+	const { lastMoment } = assumesDirectly(settings, named.targets) ? run : {};
 	return {
 		...settings,
 		allRegions: reader.list("target-regions").includes("all"),
-		...readTargets(reader, {
-			region,
-			partition,
-			...options
-		}, run),
-		timeout: readTimeout(reader, settings, run)
+		...named,
+		timeout: readTimeout(reader, settings, {
+			date: run.date,
+			...lastMoment && { lastMoment }
+		})
 	};
+}
+function assumesDirectly({ source, credentials }, targets) {
+	if (source.roleArn !== void 0) return true;
+	return !credentials.roleChaining && targets.some(({ roleArn }) => roleArn !== void 0);
 }
 const defaultMinutes = 350;
 function readTimeout(reader, { credentials }, { date, lastMoment }) {
@@ -2330,7 +2382,10 @@ function amiFromManifest(text, { region, build }) {
 	const here = artifacts.filter((artifact) => artifact.region === region);
 	const [amiId, ...more] = new Set(here.map((artifact) => artifact.amiId));
 	if (amiId === void 0) throw new Error(`its last run made no AMI in source-region ${region}; it made ${listOf(artifacts)}`);
-	if (more.length > 0) throw new Error(`its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; name one build in packer-build: ${listOf(here)}`);
+	if (more.length > 0) {
+		const which = new Set(here.map((artifact) => artifact.build)).size > 1 ? "name one build in packer-build" : "the builds have one name, so give its ID as ami-id";
+		throw new Error(`its last run made ${more.length + 1} AMIs in ${region}, and one can be shared at a time; ${which}: ${listOf(here)}`);
+	}
 	return amiId;
 }
 function listOf(artifacts) {

@@ -169,15 +169,31 @@ async function ambientCredentials({ options, host }: SessionSource): Promise<Ide
 
 const configure = 'run aws-actions/configure-aws-credentials before';
 
-function noCredentials(cause: unknown, { from }: SessionOptions, host: Host): CredentialsError {
+function noCredentials(cause: unknown, options: SessionOptions, host: Host): CredentialsError {
   const words = errorMessage(cause);
-  if (from === 'environment')
-    return new CredentialsError(`credentials is environment, and the environment has none (${words})`, {
-      ...{ remedy: configure, cause },
-    });
-  return new CredentialsError(`the runner offers no ID token, and the environment has no AWS credentials (${words})`, {
-    ...{ remedy: `${tokenRemedy(host)}; or ${configure}`, cause },
-  });
+  const [what, remedy] =
+    options.from === 'environment'
+      ? ['credentials is environment, and the environment has none', `${configure}; or, ${byToken(options, host)}`]
+      : offersToken(host)
+        ? [
+            'no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials',
+            `give the role, which is then assumed by OIDC; or ${configure}`,
+          ]
+        : [
+            'the runner offers no ID token, and the environment has no AWS credentials',
+            `${tokenRemedy(host)}; or ${configure}`,
+          ];
+  return new CredentialsError(`${what} (${words})`, { remedy, cause });
+}
+
+/** What has a role assumed by OIDC that is not: those of templates/ trust nobody but GitHub. */
+function byToken({ from, roleChaining }: SessionOptions, host: Host): string {
+  const changes = [
+    ...(roleChaining ? ['leave out role-chaining'] : []),
+    ...(from === 'environment' ? ['set credentials to oidc'] : []),
+    ...(offersToken(host) ? [] : [tokenRemedy(host)]),
+  ];
+  return `if the role trusts GitHub, ${changes.join(' and ')}`;
 }
 
 type Role = Readonly<{ roleArn: string; sessionName: string; tags: Tag[] }>;
@@ -255,7 +271,11 @@ async function assumeFrom(by: Session, role: Role, from: SessionSource): Promise
       ...(options.externalId && { ExternalId: options.externalId }),
       ...(role.tags.length > 0 && { Tags: role.tags }),
     });
-  return retrySts({ action: 'AssumeRole', role }, from, async () => {
+  const remedy = (error: unknown) =>
+    hasCode(error, 'AccessDenied') && !errorMessage(error).includes('sts:TagSession')
+      ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}`
+      : undefined;
+  return retrySts({ action: 'AssumeRole', role, remedy }, from, async () => {
     try {
       return await sts.send(command(), { abortSignal: signal });
     } catch (error) {

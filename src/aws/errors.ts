@@ -323,11 +323,6 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       "role-session-tags need sts:TagSession: in the calling principal's policy and in the role's trust policy",
   },
   {
-    fits: ({ action, code }) => action === 'AssumeRole' && code === 'AccessDenied',
-    remedy: () =>
-      "the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one)",
-  },
-  {
     fits: isUnsubscribed,
     remedy: ({ where }) => `subscribe account ${where.account} to the product, on the page that AWS names`,
   },
@@ -381,6 +376,27 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
       const passing = action === 'RunInstances' ? ', and iam:PassRole on the role of boot-instance-profile,' : '';
       return `allow ec2:${action}${passing} to the role in account ${where.account} (docs/permissions.md has the policies)`;
     },
+  },
+  {
+    fits: ({ code }) => code === 'ERR_PROXY_TUNNEL',
+    remedy: () =>
+      'have the proxy of HTTPS_PROXY let the runner through to that host (user name and password are part of its URL), or name the host in NO_PROXY',
+  },
+  {
+    // https://nodejs.org/api/tls.html#x509-certificate-error-codes
+    fits: ({ code }) => /^CERT_|_CERT(_|$)|^UNABLE_TO_VERIFY/.test(code),
+    remedy: () =>
+      "Node does not trust the certificate of what answered: if that is a proxy with a CA of its own, name the CA's file in NODE_EXTRA_CA_CERTS, in the env of the step",
+  },
+  {
+    fits: ({ code }) => ['ENOTFOUND', 'EAI_AGAIN'].includes(code),
+    remedy: () =>
+      'see that the region exists, and that the runner can look that name up; behind a proxy, HTTPS_PROXY must be a URL such as http://proxy.example.com:3128',
+  },
+  {
+    fits: (error) => isUnsent(error) || /did not establish a connection/.test(error.awsMessage),
+    remedy: () =>
+      'see what keeps the runner from connecting: a firewall (docs/security.md lists the endpoints), or a proxy that it has to take (HTTPS_PROXY)',
   },
   {
     fits: ({ code }) => code === 'NotFromAws',

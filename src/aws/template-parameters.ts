@@ -129,23 +129,23 @@ const lists: Readonly<Partial<Record<Side, Readonly<Record<string, string>>>>> =
   target: { 'kms:CreateGrant': 'name the principals of grant-key-to in GrantKeyTo' },
 };
 
-/** What a role is not allowed to call, and on what; whose it is, or undefined for any of those that share. */
+/** What a role is not allowed to call, and on what; and what the role is for, undefined where nothing says so. */
 export type Lack = Readonly<{ side?: Side | undefined; action: string; resources: readonly string[] }>;
 
 /** What to set for a role made from templates/; undefined where no parameter decides it. */
 export function parametersFor({ side, action, resources }: Lack): string | undefined {
-  const list = side && lists[side]?.[action];
+  if (side === undefined) return undefined;
+  const list = lists[side]?.[action];
   if (list !== undefined) return list;
-  const sides = side === undefined ? [features.source, features.target] : [features[side]];
-  const found = sides.flatMap((one) =>
-    Object.entries(one).flatMap(([parameter, actions]) => (actions.includes(action) ? parameter : [])),
+  const found = Object.entries(features[side]).flatMap(([parameter, actions]) =>
+    actions.includes(action) ? parameter : [],
   );
   if (found.length === 0) return undefined;
   // An audit reads what other features do; whoever asks for one of them needs no audit.
   const others = found.filter((parameter) => parameter !== 'Audit=true');
   const parameters = others.length > 0 ? others : found;
   const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? '') ?? [];
-  const set = `set ${[...new Set(parameters)].join(' or ')}`;
+  const set = `set ${parameters.join(' or ')}`;
   return set.replace('<parameter>', name ?? '<parameter>').replace('<arn>', resources[0] ?? '<arn>');
 }
 

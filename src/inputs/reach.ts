@@ -21,19 +21,32 @@ type ReachOptions = Readonly<{ enabled: EnabledRegions | undefined; needsKey: bo
 export function readReach(reader: Reader, run: RunContext, options: ReachOptions): Reach {
   const settings = readSettings(reader, run);
   const { region, partition } = settings.source;
+  const named = readTargets(reader, { region, partition, ...options }, run);
+  // A session that is the environment's, or made from it, doesn't end with GitHub's tokens.
+  const { lastMoment } = assumesDirectly(settings, named.targets) ? run : {};
   return {
     ...settings,
     allRegions: reader.list('target-regions').includes('all'),
-    ...readTargets(reader, { region, partition, ...options }, run),
-    timeout: readTimeout(reader, settings, run),
+    ...named,
+    timeout: readTimeout(reader, settings, { date: run.date, ...(lastMoment && { lastMoment }) }),
   };
+}
+
+/** Whether any role is assumed from no other's session, and so with an ID token, where those are used. */
+function assumesDirectly({ source, credentials }: Settings, targets: readonly TargetRequest[]): boolean {
+  if (source.roleArn !== undefined) return true;
+  return !credentials.roleChaining && targets.some(({ roleArn }) => roleArn !== undefined);
 }
 
 /** A job on GitHub's own runners has six hours. */
 const defaultMinutes = 350;
 
 /** A default is cut to the time for which sessions can be had; what the user gave is a problem there. */
-function readTimeout(reader: Reader, { credentials }: Settings, { date, lastMoment }: RunContext): Reach['timeout'] {
+function readTimeout(
+  reader: Reader,
+  { credentials }: Settings,
+  { date, lastMoment }: Pick<RunContext, 'date' | 'lastMoment'>,
+): Reach['timeout'] {
   const given = reader.optional('timeout-minutes');
   const minutes = given === undefined ? defaultMinutes : reader.whole('timeout-minutes', 1, 7200);
   const last = lastMoment?.(credentials);

@@ -8,7 +8,7 @@ import {
 } from '../regions.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import { inputDefaults, keyProblem, type Reader, type RunContext, roleArn, roleProblem, runValues } from './reader.ts';
-import { readTags } from './tags.ts';
+import { readSessionTags } from './tags.ts';
 
 export type KeyAccess = (typeof keyAccesses)[number];
 const keyAccesses = ['grant', 'policy', 'existing'] as const;
@@ -77,7 +77,7 @@ export function readSettings(reader: Reader, run: RunContext): Settings {
         fits: (text) => /^[\w+=,.@:/-]{2,1224}$/.test(text),
         expected: 'expected 2 to 1224 letters, digits and +=,.@:/-',
       }),
-      sessionTags: readSessionTags(reader, run),
+      sessionTags: fillSessionTags(reader, run),
       sessionName: readSessionName(reader, run),
       durationSeconds: reader.whole('role-duration-seconds', 900, 43_200),
       audience: readAudience(reader, partition),
@@ -103,9 +103,9 @@ function readSessionName(reader: Reader, run: RunContext): string {
   });
 }
 
-/** https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html */
-function readSessionTags(reader: Reader, run: RunContext): Record<string, string> {
-  const tags = readTags(reader, 'role-session-tags', reader.text('role-session-tags'));
+/** The session tags, in whose values `{account}` and `{region}` are still to fill. */
+function fillSessionTags(reader: Reader, run: RunContext): Record<string, string> {
+  const tags = readSessionTags(reader, 'role-session-tags', reader.text('role-session-tags'));
   return Object.fromEntries(
     Object.entries(tags).map(([key, template]) => {
       const value = fill(template, runValues(run));

@@ -1,14 +1,37 @@
 import { isRecord, isText } from '../plain-data.ts';
-import { maxTags, ownTagCount, tagPrefix } from '../tags.ts';
+import { maxTags, maxTagValue, ownTagCount, tagPrefix } from '../tags.ts';
 import type { Reader } from './reader.ts';
 
-/**
- * Tags as `key=value` lines, or as a JSON object. A comma belongs to the value; a line that reads as several pairs is noted,
- * for the user may mean either.
- */
+/** The tags that a resource is to bear. */
 export function readTags(reader: Reader, input: string, text: string): Record<string, string> {
-  const tags = /^\{\s*["}]|^\[/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text);
-  return checkTags(reader, input, tags);
+  return checkTags(reader, input, readPairs(reader, input, text));
+}
+
+/**
+ * The tags that a session is to have, which has none of this action's own, and whose keys differ by more than their case:
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+ */
+export function readSessionTags(reader: Reader, input: string, text: string): Record<string, string> {
+  const tags = readPairs(reader, input, text);
+  const keys = Object.keys(tags);
+  for (const [key, value] of Object.entries(tags)) {
+    checkTag(reader, input, [key, value]);
+    // https://docs.aws.amazon.com/STS/latest/APIReference/API_Tag.html
+    if (!/^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(key))
+      reader.note(input, key, 'the key of a session tag has letters, digits, spaces and _.:/=+-@');
+    const other = keys.find((one) => one !== key && one.toLowerCase() === key.toLowerCase());
+    if (other !== undefined) reader.note(input, key, `AWS takes it for the same key as ${other}`);
+  }
+  if (keys.length > maxTags) reader.note(input, `${keys.length} tags`, `AWS allows ${maxTags}`);
+  return tags;
+}
+
+/**
+ * `key=value` lines, or a JSON object. A comma belongs to the value; a line that reads as several pairs is noted, for the
+ * user may mean either.
+ */
+function readPairs(reader: Reader, input: string, text: string): Record<string, string> {
+  return /^\{\s*["}]|^\[/.test(text.trim()) ? readJson(reader, input, text) : readLines(reader, input, text);
 }
 
 function readJson(reader: Reader, input: string, text: string): Record<string, string> {
@@ -35,6 +58,8 @@ function readLines(reader: Reader, input: string, text: string): Record<string, 
     const [key, value] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
     const quoted = unquoted(reader, value);
     if (at < 1 || line.startsWith('- ')) reader.note(input, line, 'expected key=value');
+    else if (/^["'#]/.test(key))
+      reader.note(input, line, 'a line is taken as it stands: there are no comments, and no quotes around a key');
     else if (tags.has(key)) reader.note(input, line, `names ${key} a second time`);
     else if (quoted === undefined && /,[^,=]+=/.test(value))
       reader.note(
@@ -59,13 +84,9 @@ function unquoted(reader: Reader, value: string): string | undefined {
 /** Notes what no resource may be tagged with: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions */
 export function checkTags(reader: Reader, input: string, tags: Record<string, string>): Record<string, string> {
   for (const [key, value] of Object.entries(tags)) {
-    const shown = `${key}=${value}`;
-    if (key.length < 1 || key.length > 128) reader.note(input, shown, 'a tag key has 1 to 128 characters');
-    if (value.length > 256) reader.note(input, shown, 'a tag value has at most 256 characters');
-    if (/^aws:/i.test(key)) reader.note(input, shown, 'tag keys that begin with aws: are reserved by AWS');
+    checkTag(reader, input, [key, value]);
     if (key.startsWith(tagPrefix))
-      reader.note(input, shown, `tag keys that begin with ${tagPrefix} are this action's own`);
-    reader.templateValue(input, value);
+      reader.note(input, `${key}=${value}`, `tag keys that begin with ${tagPrefix} are this action's own`);
   }
   if (Object.keys(tags).length > maxTags - ownTagCount) {
     reader.note(
@@ -75,4 +96,14 @@ export function checkTags(reader: Reader, input: string, tags: Record<string, st
     );
   }
   return tags;
+}
+
+/** Notes what is no tag, whatever it is of. */
+function checkTag(reader: Reader, input: string, [key, value]: readonly [string, string]): void {
+  const shown = `${key}=${value}`;
+  if (key.length < 1 || key.length > 128) reader.note(input, shown, 'a tag key has 1 to 128 characters');
+  if (value.length > maxTagValue) reader.note(input, shown, `a tag value has at most ${maxTagValue} characters`);
+  if (/^aws:/i.test(key)) reader.note(input, shown, 'tag keys that begin with aws: are reserved by AWS');
+  if (/\{[a-z-]+\}/.test(key)) reader.note(input, shown, 'placeholders are filled in only in values');
+  reader.templateValue(input, value);
 }

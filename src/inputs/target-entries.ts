@@ -39,7 +39,7 @@ function parseEntries(
   try {
     const document = parseDocument(text, { schema: 'failsafe', logLevel: 'error' });
     const [error] = document.errors;
-    if (error !== undefined) return { problem: `is not YAML: ${error.message.split('\n')[0]}` };
+    if (error !== undefined) return { problem: `is not YAML: ${error.message.replace(/:?\n.*/s, '')}` };
     let anchored: string | undefined;
     visit(document, {
       Node(_, node) {

@@ -105,7 +105,18 @@ function listTargets(reader: Reader, within: Regions): Listed[] {
     seen.add(place);
     byPlace.set(place, { ...byPlace.get(place), ...entry });
   }
+  if (byPlace.size === 0) noteEmpty(reader);
   return [...byPlace.values()];
+}
+
+/**
+ * Notes that the lists come to nothing, unless one of them could not be read. What a command lists may be empty, and a run
+ * that has nothing to do would pass for one that has done it.
+ */
+function noteEmpty(reader: Reader): void {
+  if (reader.problems.some(({ where }) => /^target(s\b|-accounts$|-regions$)/.test(where))) return;
+  const given = (['target-accounts', 'target-regions', 'targets'] as const).filter((name) => reader.text(name) !== '');
+  reader.note(given.join(', '), given.map((name) => reader.text(name)).join(', '), 'names no target');
 }
 
 /** Notes which of the lists is lacking. One that could not be read is noted already. */

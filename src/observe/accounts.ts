@@ -51,12 +51,14 @@ export function placeOf(accounts: Accounts, operation: Operation): Place {
 /** Off by more than this, AWS refuses a signature: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html */
 const maxSkewMs = 5 * 60_000;
 
-/** What the roles are for, where they have templates of their own: what they lack is told by these. */
+/** What the roles are for: what they lack is told by the parameters of its template. */
 type Sides = Readonly<{ source: Side; target: Side }>;
+
+const ofShare: Sides = { source: 'source', target: 'target' };
 
 /** The accounts of a run, none of them open yet. What is odd about the inputs is a warning in `findings`. */
 export function openAccounts(host: Host, settings: Settings & { sides?: Sides }, findings: Findings): Accounts {
-  const { source, credentials, maskAccountIds, sides } = settings;
+  const { source, credentials, maskAccountIds, sides = ofShare } = settings;
   const { signal } = findings;
   const clients = openClients(host);
   const given = Object.keys(credentials.sessionTags).length > 0 ? ['role-session-tags'] : [];
@@ -72,23 +74,23 @@ export function openAccounts(host: Host, settings: Settings & { sides?: Sides },
 
   type Known = Caller & Readonly<{ at: (region: string) => Place }>;
   const asked = new Map<Session, Promise<Known>>();
-  const identified = (session: Session, side = sides?.source): Promise<Known> => {
+  const identified = (session: Session, side = sides.source): Promise<Known> => {
     const caller = asked.get(session) ?? identify(session, side);
     asked.set(session, caller);
     return caller;
   };
   // GetCallerIdentity needs no permission, so it fails only with the session itself.
-  const identify = async (session: Session, side: Side | undefined): Promise<Known> => {
+  const identify = async (session: Session, side: Side): Promise<Known> => {
     const anywhere = placesOf(clients, { account: 'the caller', session, signal, side })(source.region);
     const { Account = '', Arn = '' } = await anywhere.sts(new GetCallerIdentityCommand({}));
     if (maskAccountIds) host.runner.mask(Account);
     return { account: Account, arn: Arn, at: placesOf(clients, { account: Account, session, signal, side }) };
   };
   const reach = async ({ account, region }: Where, roleArn: string | undefined): Promise<Known> => {
-    if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }), sides?.target);
+    if (roleArn !== undefined) return identified(sessions.target(roleArn, { account, region }), sides.target);
     // Without a role of its own, a target is reached with the source's session if it is in that account.
     const own = await identified(sourceSession);
-    return own.account === account ? own : identified(sessions.ambient(), sides?.target);
+    return own.account === account ? own : identified(sessions.ambient(), sides.target);
   };
 
   const open = new Map<string, Known>();
@@ -127,7 +129,7 @@ export function openAccounts(host: Host, settings: Settings & { sides?: Sides },
       if (caller.account === where.account) return caller;
       own.add(
         name,
-        `${roleArn ?? 'the ambient credentials'} landed in account ${caller.account}, not in ${where.account}`,
+        `${roleArn ?? 'the credentials in the environment'} landed in account ${caller.account}, not in ${where.account}`,
         'set target-role-arn to a role of that account, such as arn:aws:iam::{account}:role/name',
       );
       return undefined;

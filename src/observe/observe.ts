@@ -19,6 +19,7 @@ import type { TargetRequest } from '../inputs/targets.ts';
 import type { Request } from '../inputs.ts';
 import { joined } from '../join.ts';
 import { isRejected } from '../plan/boot.ts';
+import { checkFilled } from '../plan/creation-tags.ts';
 import { isOfEncryptedCopy } from '../plan/evidence.ts';
 import type { Hub, Intermediates, Locks, Observed, Source, Target, Users } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
@@ -200,6 +201,8 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
     );
   }
   const role = roleOf(place, roleArn);
+  const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)]));
+  checkFilled(tags, 'tags', { findings, where });
   const lineage = request.publication.lineage && fill(request.publication.lineage, values);
   if (lineage !== undefined && !isLineage.fits(lineage))
     findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${isLineage.expected}`);
@@ -218,7 +221,7 @@ async function readTarget({ request, findings }: Observing, origin: Origin): Pro
   return {
     name,
     description,
-    tags: Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, fill(value, values)])),
+    tags,
     grantKeyTo: request.publication.grantKeyTo.map((principal) => fill(principal, values)),
     lineage,
     ...references,

@@ -7,6 +7,8 @@ import { joined } from '../join.ts';
 import { openFindings } from '../plan/problem.ts';
 import { openAccounts } from './accounts.ts';
 
+type Enabled = NonNullable<ReturnType<EnabledRegions['get']>>;
+
 /**
  * The regions that each account of `target-regions: all` has enabled, as its own role reads them in the source region; or
  * why they could not be read. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
@@ -26,12 +28,15 @@ export async function readEnabledRegions(host: Host, request: Reach, signal: Abo
   };
   const read = request.targets
     .filter(({ everyRegion }) => everyRegion !== undefined)
-    .map(async (target) => {
+    .map(async (target): Promise<readonly [string, Enabled]> => {
       const regions = await enabledIn(target);
       const [problem = { where: placeName(target), what: 'its regions could not be read', remedy: '' }] = findings.of(
         placeName(target),
       );
-      return [target.account, regions === undefined ? { problem } : { regions }] as const;
+      if (regions !== undefined) return [target.account, { regions }];
+      const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
+      const remedy = [problem.remedy, why].filter(Boolean).join('; ');
+      return [target.account, { problem: { ...problem, remedy } }];
     });
   return new Map(await joined(read));
 }

@@ -37,7 +37,7 @@ export async function resolveSource(
   ]);
   if (found == null) return undefined;
   const isAsked = isOwnedAsAsked(found.image, { place, owners: request.sourceOwners, findings });
-  const isGood = (use === 'compare' && found.image.State === 'disabled') || isShareable(found.image, where, findings);
+  const isGood = (use === 'compare' && found.image.State === 'disabled') || isShareable(found.image, place, findings);
   if (!isGood || !isAsked) return undefined;
   const { image } = found;
   const foreseen = found.snapshots !== undefined;
@@ -186,7 +186,8 @@ function isOwnedAsAsked(
 }
 
 /** Whether an image can be copied at all; the finding says why not. */
-function isShareable(image: Image, where: string, findings: Findings): boolean {
+function isShareable(image: Image, place: Place, findings: Findings): boolean {
+  const where = placeName(place);
   const { ImageId, State, RootDeviceType } = image;
   const recalled = recallOf(image);
   if (State === 'disabled' && recalled !== undefined) {
@@ -195,13 +196,15 @@ function isShareable(image: Image, where: string, findings: Findings): boolean {
     findings.add(
       where,
       `${ImageId} is disabled`,
-      `enable it: aws ec2 enable-image --image-id ${ImageId} (its launch permissions are lost)`,
+      `enable it: aws ec2 enable-image --region ${place.region} --image-id ${ImageId} (its launch permissions are lost)`,
     );
   } else if (State !== 'available') {
+    // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html: no other state becomes available by itself.
+    const passes = State === 'pending' || State === 'transient';
     findings.add(
       where,
       `${ImageId} is ${State}; only an available AMI can be copied`,
-      'wait until it is available, or name another',
+      passes ? 'wait until it is available, or name another' : 'name another',
     );
   } else if ((RootDeviceType ?? 'ebs') !== 'ebs') {
     findings.add(
@@ -238,7 +241,7 @@ async function resolveSnapshots(
       );
       return [];
     }
-    noteHindrances(snapshot, note);
+    noteHindrances(snapshot, place, note);
     const { KmsKeyId, OwnerId, VolumeSize, Tags } = snapshot;
     const foreign = OwnerId !== undefined && OwnerId !== place.account;
     return [
@@ -260,12 +263,13 @@ async function resolveSnapshots(
 /** Notes all that keeps a snapshot which is there from being copied. */
 function noteHindrances(
   { SnapshotId, StorageTier, State, OutpostArn }: Snapshot,
+  { region }: Place,
   note: (what: string, remedy: string) => void,
 ): void {
   if (StorageTier === 'archive')
     note(
       "is archived, and archived snapshots can't be copied",
-      `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --snapshot-id ${SnapshotId} --permanent-restore`,
+      `restore it first, which may take 72 hours: aws ec2 restore-snapshot-tier --region ${region} --snapshot-id ${SnapshotId} --permanent-restore`,
     );
   // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopySnapshot.html
   if (OutpostArn !== undefined)

@@ -125,7 +125,7 @@ function serviceRole(role: string, key: string): Launcher {
   const statement = { Sid: 'LetItsAccountGrantTheKey', Effect: 'Allow', Principal: { AWS: rootOf(account, key) } };
   const grant = `aws kms create-grant --region ${regionOfKey(key)} --key-id ${key} --grantee-principal ${role} --operations ${launchOperations.join(' ')}`;
   const allowing = JSON.stringify({ ...statement, Action: 'kms:CreateGrant', Resource: '*' });
-  const remedy = `no other account can make a grant for a service-linked role. ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
+  const remedy = `no other account can make a grant for a service-linked role, so ${addTo(key)}: ${allowing}; then, in account ${account}: ${grant}`;
   return { name: `${role} (grant-key-to)`, user: { account, role }, remedy };
 }
 

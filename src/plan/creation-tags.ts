@@ -1,9 +1,10 @@
 import type { Where } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { Request } from '../inputs.ts';
-import { maxTags, ownTagCount } from '../tags.ts';
+import { maxTags, maxTagValue, ownTagCount } from '../tags.ts';
 import { fill } from '../template.ts';
 import type { Source } from './facts.ts';
+import type { Findings } from './problem.ts';
 
 /*
  * Organizations can refuse to let anything be made without tags: by aws:RequestTag in a service control policy
@@ -45,3 +46,16 @@ function filled(templates: ReadonlyMap<string, string>, { request, source, place
   const fitting = [...templates].slice(0, maxTags - ownTagCount);
   return Object.fromEntries(fitting.map(([key, template]) => [key, fill(template, values)]));
 }
+
+/** Finds the values that are too long only now that their placeholders are filled in; `input` gives them. */
+export function checkFilled(tags: CreationTags, input: string, { findings, where }: Noting): void {
+  for (const [key, { length }] of Object.entries(tags))
+    if (length > maxTagValue)
+      findings.add(
+        where,
+        `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes ${maxTagValue}`,
+        `shorten it in ${input}`,
+      );
+}
+
+type Noting = Readonly<{ findings: Findings; where: string }>;

@@ -6,7 +6,7 @@ import type { Request } from '../inputs.ts';
 import { type Reader, unreadableLeases } from '../lease.ts';
 import { instanceTag, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import { failureOf, hasFailed, isRejected } from './boot.ts';
-import { intermediateTags, tagsOfTargets } from './creation-tags.ts';
+import { checkFilled, intermediateTags, tagsOfTargets } from './creation-tags.ts';
 import {
   type Common,
   type Copying,
@@ -87,6 +87,10 @@ export function planOf(all: Observed, { request, leaseId, reader, leftOut }: Pla
     return { ...draft, from, sourceKeys: draft.crossAccount ? keysOf(source, from) : [] };
   });
   const encryptedCopies = [...hubs.values(), ...(atSource ? [atSource] : [])];
+  // Those of the targets are checked there.
+  if (request.intermediateTags !== undefined)
+    for (const { place, tags } of encryptedCopies)
+      checkFilled(tags, 'intermediate-tags', { findings, where: placeName(place) });
   const decided = { source, encryptedCopies, targets, leftOut, keys: lentKeys(observed) };
   return {
     ...decided,

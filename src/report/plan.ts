@@ -180,9 +180,10 @@ const toldOperations = 200;
 /** The plan for the log: a line an operation, then what it comes to. */
 export function planLines(record: PlanRecord): { where: string; what: string }[] {
   const { operations, targets, intermediates, estimate, topology } = record;
-  const lines = operations.slice(0, toldOperations).map(({ kind, account, region, of, kmsKeyArn, why }) => ({
+  const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
     where: placeName({ account, region }),
-    what: `${kind} ${of.join(', ')}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ''}`,
+    // What is done to nothing waits for others, and its ID says for which.
+    what: `${of.length === 0 ? id : `${kind} ${of.join(', ')}`}${kmsKeyArn === null ? '' : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ''}`,
   }));
   const kept = targets.flatMap(({ account, region, keeps }) =>
     keeps.map(({ amiId, amiName, why }) => ({
@@ -211,10 +212,10 @@ function tagList(tags: Readonly<Record<string, string>>): string {
 }
 
 /** The plan in a line. */
-export function describePlan({ source, encryptedCopies, targets }: Plan): string {
+export function describePlan({ source, encryptedCopies, targets, leftOut }: Plan): string {
   const { image, snapshots } = source;
   const made = targets.filter(isMaking).length;
   const regions = encryptedCopies.map(({ place }) => place.region).join(', ');
   const first = regions === '' ? '' : `, by an encrypted copy in the source account (${regions})`;
-  return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, 'snapshot')}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length, 'target')}${first}`;
+  return `${image.ImageId} (${image.Name}): ${counted(snapshots.length, 'snapshot')}, ${totalGiB(snapshots)} GiB, to ${made} of ${counted(targets.length + leftOut.length, 'target')}${first}`;
 }
