@@ -36,10 +36,11 @@ function lacking(shared: Case, action: string): Case {
   let found = 0;
   for (const { roles = {} } of Object.values(scenario.accounts))
     for (const { policies } of Object.values(roles))
-      for (const { Statement } of policies as { Statement: { Action: string[] }[] }[])
+      for (const { Statement } of policies as { Statement: { Action: string | string[] }[] }[])
         for (const statement of Statement) {
-          const kept = statement.Action.filter((one) => one !== action);
-          found += statement.Action.length - kept.length;
+          const actions = [statement.Action].flat();
+          const kept = actions.filter((one) => one !== action);
+          found += actions.length - kept.length;
           // A statement must have an action.
           statement.Action = kept.length > 0 ? kept : ['ec2:DescribeRegions'];
         }
