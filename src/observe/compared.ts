@@ -11,9 +11,10 @@ import { copiesOf, ownIntermediates } from '../plan/ours.ts';
 import { type Findings, openFindings } from '../plan/problem.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import type { Accounts } from './accounts.ts';
+import { readIntermediates } from './intermediates.ts';
 import { type Held, heldMembers, readLineage, readNewest } from './lineage.ts';
-import { observeTargets, readIntermediates } from './observe.ts';
 import { resolveSource } from './source.ts';
+import { observeTargets } from './target.ts';
 
 /* What an audit compares with what: each target with a source AMI that the inputs name, or that is the newest of a lineage. */
 
