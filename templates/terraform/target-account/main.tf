@@ -784,12 +784,20 @@ resource "aws_iam_role_policy" "target_retain_shared" {
         ]
       },
       {
-        "Sid" : "TagAndDeleteTheReport",
+        "Sid" : "TagTheReport",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags",
-          "ec2:DeleteImageUsageReport"
-        ],
+        "Action" : "ec2:CreateTags",
+        "Resource" : "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*",
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : "CreateImageUsageReport"
+          }
+        }
+      },
+      {
+        "Sid" : "DeleteTheReport",
+        "Effect" : "Allow",
+        "Action" : "ec2:DeleteImageUsageReport",
         "Resource" : "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
       }
     ]
