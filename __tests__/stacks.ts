@@ -38,6 +38,7 @@ export type Parameters = Readonly<Record<string, string>>;
 export type Deployment = Readonly<{ file: string; account: string; region: string; parameters: Parameters }>;
 
 type Named = Readonly<{ PolicyName: string; PolicyDocument: PolicyDocument }>;
+type Managed = Readonly<{ ManagedPolicyName?: string; Roles?: readonly string[]; PolicyDocument: PolicyDocument }>;
 
 /** The properties of a stack's resources, by type. */
 export type Stack = Readonly<{
@@ -50,17 +51,17 @@ export type Stack = Readonly<{
   }>;
   key?: Readonly<{ KeyPolicy: PolicyDocument }>;
   alias?: Readonly<{ AliasName: string }>;
-  policy?: Readonly<{ ManagedPolicyName: string; Roles?: readonly string[]; PolicyDocument: PolicyDocument }>;
   controls?: Readonly<{ TargetIds: readonly string[]; Content: PolicyDocument }>;
+  managed: readonly Managed[];
   outputs: Readonly<Record<string, string>>;
 }>;
 
-const kinds: Readonly<Record<string, Exclude<keyof Stack, 'outputs'>>> = {
+/** What a stack has one of. */
+const kinds: Readonly<Record<string, Exclude<keyof Stack, 'managed' | 'outputs'>>> = {
   'AWS::IAM::OIDCProvider': 'oidcProvider',
   'AWS::IAM::Role': 'role',
   'AWS::KMS::Key': 'key',
   'AWS::KMS::Alias': 'alias',
-  'AWS::IAM::ManagedPolicy': 'policy',
   'AWS::Organizations::Policy': 'controls',
 };
 
@@ -162,28 +163,37 @@ export function stackOf({ file, account, region, parameters }: Deployment): Stac
     'AWS::Partition': partition,
     Key: keyIdOf(account, region, alias),
     'Key.Arn': keyArnOf(account, region, alias),
+    Role: name,
     'Role.Arn': `arn:${partition}:iam::${account}:role/${name}`,
     Policy: `arn:${partition}:iam::${account}:policy/policy`,
   });
-  const resources = Object.values(template.Resources).flatMap((resource) => {
-    const kind = kinds[resource.Type];
-    if (kind === undefined) throw new Error(`no resource of type ${resource.Type}`);
-    return isThere(resource) ? [[kind, evaluate(resource.Properties)]] : [];
-  });
+  const made = Object.values(template.Resources).filter(isThere);
+  const isManaged = ({ Type }: { Type: string }) => Type === 'AWS::IAM::ManagedPolicy';
+  const managed = made.filter(isManaged).map(({ Properties }) => evaluate(Properties) as Managed);
+  const resources = made
+    .filter((one) => !isManaged(one))
+    .map(({ Type, Properties }) => {
+      const kind = kinds[Type];
+      if (kind === undefined) throw new Error(`no resource of type ${Type}`);
+      return [kind, evaluate(Properties)];
+    });
   const outputs = Object.entries(template.Outputs ?? {}).flatMap(([output, one]) =>
     isThere(one) ? [[output, evaluate(one.Value)]] : [],
   );
-  return { ...Object.fromEntries(resources), outputs: Object.fromEntries(outputs) };
+  return { ...Object.fromEntries(resources), managed, outputs: Object.fromEntries(outputs) };
 }
 
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html */
+export const quotas = { inlineLength: 10_240, managedLength: 6144, attached: 10 };
+
 /** Without blanks, as IAM counts. */
-const lengthOf = (policies: readonly PolicyDocument[]) =>
+export const lengthOf = (policies: readonly PolicyDocument[]) =>
   policies.reduce((sum, one) => sum + JSON.stringify(one).length, 0);
 
 function roleOf({ RoleName, MaxSessionDuration, AssumeRolePolicyDocument, Policies }: NonNullable<Stack['role']>) {
   const policies = Policies.map(({ PolicyDocument }) => PolicyDocument);
-  // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-  if (lengthOf(policies) > 10_240) throw new Error(`Maximum policy size of 10240 bytes exceeded for role ${RoleName}`);
+  if (lengthOf(policies) > quotas.inlineLength)
+    throw new Error(`Maximum policy size of ${quotas.inlineLength} bytes exceeded for role ${RoleName}`);
   if (RoleName.length > 64) throw new Error(`${RoleName} is longer than 64 characters`);
   const role: RoleScenario = { trust: AssumeRolePolicyDocument, policies, maxSessionSeconds: MaxSessionDuration };
   return role;
@@ -207,14 +217,17 @@ function withRole(account: AccountScenario, { role }: Stack): AccountScenario {
   return role === undefined ? account : { ...account, roles: added(account.roles, role.RoleName, roleOf(role)) };
 }
 
-function withAttached(account: AccountScenario, { policy }: Stack): AccountScenario {
-  const roles = (policy?.Roles ?? []).map((name): [string, RoleScenario] => {
+function withAttached(account: AccountScenario, { Roles = [], PolicyDocument }: Managed): AccountScenario {
+  if (lengthOf([PolicyDocument]) > quotas.managedLength)
+    throw new Error(`Cannot exceed quota for PolicySize: ${quotas.managedLength}`);
+  const roles = Roles.map((name): [string, RoleScenario] => {
     const role = account.roles?.[name];
     if (role === undefined) throw new Error(`The role with name ${name} cannot be found`);
-    return [name, { ...role, policies: [...role.policies, ...(policy ? [policy.PolicyDocument] : [])] }];
+    const attached = [...(role.attached ?? []), PolicyDocument];
+    if (attached.length > quotas.attached)
+      throw new Error(`Cannot exceed quota for PoliciesPerRole: ${quotas.attached}`);
+    return [name, { ...role, attached }];
   });
-  if (policy !== undefined && lengthOf([policy.PolicyDocument]) > 6144)
-    throw new Error('Cannot exceed quota for PolicySize: 6144');
   return { ...account, roles: { ...account.roles, ...Object.fromEntries(roles) } };
 }
 
@@ -233,7 +246,7 @@ export function deploy<S extends Pick<Scenario, 'accounts'>>(
   const { account: id, region } = deployment;
   const stack = stackOf(deployment);
   const before: AccountScenario = { partition: partitionOf(region), ...scenario.accounts[id] };
-  const made = withAttached(withRole(withProvider(before, stack), stack), stack);
+  const made = stack.managed.reduce(withAttached, withRole(withProvider(before, stack), stack));
   const accounts = { ...scenario.accounts, [id]: withKey(made, stack, region) };
   return { scenario: { ...scenario, accounts }, outputs: stack.outputs };
 }

@@ -54,11 +54,11 @@ const hubKey = keyArnOf(sourceAccount, hub, 'cmkSource');
 /** An instance that the action has not launched. */
 const theirInstance = 'i-0fedcba9876543210';
 
-/** An AMI that the action has not made, and one that bears its tags. */
+/** An AMI that the action has not made, with a usage report, and one that bears its tags. */
 const volume = { device: '/dev/xvda', sizeGiB: 8 };
 const ofOurs = { [tagKeys.sourceAmi]: 'ami-0a1b2c3d4e5f60718' };
 const amis = [
-  { name: 'theirs', volumes: [volume] },
+  { name: 'theirs', volumes: [volume], usageReport: { hoursAgo: 24 } },
   { name: 'ours', tags: ofOurs, volumes: [{ ...volume, tags: ofOurs }] },
 ];
 
@@ -83,7 +83,7 @@ function house(
     hubs: [hub],
     policies: [
       ...['source-route-copy', 'source-instance', 'target-publish', 'target-instance-types', 'target-grant-key'],
-      ...['target-route-copy', 'target-regional-hub', 'target-boot-test'],
+      ...['target-route-copy', 'target-regional-hub', 'target-boot-test', 'target-retain-shared'],
     ],
     source: { amis, settings },
     target: { amis, instances: [{ id: theirInstance, volumes: [volume] }] },
@@ -119,6 +119,8 @@ type Thief = Readonly<{
   kms: KMSClient;
   /** The AMI of a name, with its snapshot. */
   ami: (name: string) => Readonly<{ ImageId: string; SnapshotId: string }>;
+  /** The ID of a usage report. */
+  reportId: () => string;
 }>;
 
 function thiefIn(simulator: Simulator, account: string, region: string): Thief {
@@ -129,11 +131,13 @@ function thiefIn(simulator: Simulator, account: string, region: string): Thief {
     sessionToken: AWS_SESSION_TOKEN,
   };
   const settings = { requestHandler: handlerOf(simulator), region, credentials, maxAttempts: 1 };
+  const here = simulator.world.accounts[account]?.regions.get(region);
   return {
     ec2: new EC2Client(settings),
     kms: new KMSClient(settings),
+    reportId: () => [...(here?.usageReports.keys() ?? [])][0] ?? '',
     ami: (name) => {
-      const images = simulator.world.accounts[account]?.regions.get(region)?.images.values() ?? [];
+      const images = here?.images.values() ?? [];
       const image = [...images].find(({ data }) => data.Name === name)?.data;
       if (image === undefined) throw new Error(`no ${name}`);
       return { ImageId: image.ImageId, SnapshotId: image.BlockDeviceMappings[0]?.Ebs?.SnapshotId ?? '' };
@@ -339,6 +343,14 @@ const limits: Readonly<Record<string, Limit>> = {
     attempt: ({ ec2, ami }) => {
       const Tags = [{ Key: tagKeys.sourceAmi, Value: ami('theirs').ImageId }];
       return ec2.send(new CreateTagsCommand({ Resources: [theirInstance], Tags }));
+    },
+  },
+  'mark a usage report as the action’s': {
+    by: ['target-retain-shared TagTheReport'],
+    without: ['MarkNothingElse'],
+    attempt: ({ ec2, ami, reportId }) => {
+      const Tags = [{ Key: tagKeys.sourceAmi, Value: ami('theirs').ImageId }];
+      return ec2.send(new CreateTagsCommand({ Resources: [reportId()], Tags }));
     },
   },
   'register an AMI of a snapshot that is not the action’s': {

@@ -2,12 +2,12 @@ import { parse as parseHcl } from '@cdktf/hcl2json';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { templates } from '../scripts/templates.mjs';
-import { keyArnOf } from '../simulator/scenario.ts';
+import { keyArnOf, type Scenario } from '../simulator/scenario.ts';
 import { subject } from '../simulator/scenarios/common.ts';
 import { fanOut, type StandardOptions, sourceAccount, sourceRegion } from '../simulator/scenarios/standard.ts';
 import { features } from '../src/aws/template-parameters.ts';
 import { expectTargets, share } from './shared-case.ts';
-import { bare, type Deployment, deploy, type Parameters, readTemplate, stackOf } from './stacks.ts';
+import { bare, type Deployment, deploy, lengthOf, type Parameters, quotas, readTemplate, stackOf } from './stacks.ts';
 
 /*
  * The templates give the accounts what the published policies say: made anew they are what is here, and the action runs
@@ -203,6 +203,7 @@ describe('the Terraform modules have the same policies', () => {
     'var.parameter': texts.Parameter,
     'var.launch_template': texts.LaunchTemplate,
     'var.role_name': 'ami',
+    'aws_iam_role.this.name': `ami-${region}`,
     'var.source_account': sourceAccount,
     'var.target_role_name': 'ami-target',
     'var.source_role_name': 'ami-source',
@@ -254,10 +255,25 @@ describe('the Terraform modules have the same policies', () => {
     ['target-account', 'target-account.yaml'],
     ['target-recall', 'target-recall.yaml'],
   ])('%s', async (module, template) => {
-    const { role, key } = stack(template);
-    const { of, text, document, policies } = await readModule(module);
+    const { role, key, managed } = stack(template);
+    const { hcl, of, text, document, policies } = await readModule(module);
     const expected = role?.Policies.map(({ PolicyName, PolicyDocument }) => [PolicyName, PolicyDocument]);
     expect(policies).toEqual(Object.fromEntries(expected ?? []));
+    const labels = Object.keys(hcl.resource.aws_iam_policy ?? {});
+    const ofLabels = labels.map((label) => `${role?.RoleName}-${label.replaceAll('_', '-')}`);
+    expect(of('aws_iam_policy').map(({ name }) => text(name))).toEqual(ofLabels);
+    // The parser sorts them by their labels.
+    expect(new Set(of('aws_iam_policy').map(({ policy }) => document(policy)))).toEqual(
+      new Set(managed.map(({ PolicyDocument }) => PolicyDocument)),
+    );
+    const attachments = of('aws_iam_role_policy_attachment');
+    expect(attachments.map(({ count, role: to, policy_arn }) => [count, text(to), policy_arn])).toEqual(
+      labels.map((label) => [
+        `\${length(aws_iam_policy.${label})}`,
+        role?.RoleName,
+        `\${aws_iam_policy.${label}[count.index].arn}`,
+      ]),
+    );
     const [made, ...others] = of('aws_iam_role');
     expect(others).toEqual([]);
     expect(document(made?.assume_role_policy)).toEqual(role?.AssumeRolePolicyDocument);
@@ -266,16 +282,63 @@ describe('the Terraform modules have the same policies', () => {
     expect(of('aws_kms_key').map(({ policy }) => document(policy))).toEqual(key === undefined ? [] : [key.KeyPolicy]);
   });
 
-  test.each(['source-account.yaml', 'source-recall.yaml', 'target-account.yaml', 'target-recall.yaml'])(
-    '%s: IAM takes a role with every feature',
-    (file) => {
-      const { scenario } = deploy({ accounts: {} }, { file, account, region, parameters: fullOf(file) });
-      expect(Object.keys(scenario.accounts)).toEqual([account]);
-    },
-  );
+  describe('IAM takes a role with every feature, and values as long as AWS lets them be', () => {
+    // No partition and region have longer names together.
+    const place = { account, region: 'us-gov-west-1' };
+    const ten = (value: string) => Array(10).fill(value).join(',');
+    const roleArn = `arn:aws-us-gov:iam::${account}:role/${'r'.repeat(64)}`;
+    const keyArn = `arn:aws-us-gov:kms:us-gov-west-1:${account}:key/mrk-${'0'.repeat(32)}`;
+    const parameterArn = `arn:aws-us-gov:ssm:us-gov-west-1:${account}:parameter/`;
+    const longest = {
+      GrantKeyTo: ten(roleArn),
+      BootRoleArns: ten(roleArn),
+      HubKeyArns: ten(keyArn),
+      SourceKeyArn: keyArn,
+      TargetAccounts: ten(account),
+      LaunchTemplate: `lt-${'0'.repeat(17)}`,
+      // With its ARN: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+      Parameter: 'p'.repeat(1011 - parameterArn.length),
+    };
+    const deployed = (file: string, more: Parameters = {}) => {
+      const RoleName = 'r'.repeat(64 - (file === 'target-account.yaml' ? `-${place.region}`.length : 0));
+      const parameters = fullOf(file, { ...longest, RoleName, ...more });
+      const { scenario } = deploy<Pick<Scenario, 'accounts'>>({ accounts: {} }, { file, ...place, parameters });
+      return Object.values(scenario.accounts[account]?.roles ?? {})[0];
+    };
+
+    test.each(['source-account.yaml', 'source-recall.yaml', 'target-account.yaml', 'target-recall.yaml'])(
+      '%s, with room for inline policies of its owner',
+      (file) => {
+        const { policies = [] } = deployed(file) ?? {};
+        expect(policies).not.toEqual([]);
+        expect(lengthOf(policies)).toBeLessThanOrEqual(quotas.inlineLength - 1500);
+      },
+    );
+
+    test('target-account.yaml, with room for managed policies of its owner', () => {
+      expect(deployed('target-account.yaml')?.attached).toHaveLength(6);
+    });
+
+    test('but not a list that is too long for a managed policy', () => {
+      const GrantKeyTo = Array(60).fill(roleArn).join(',');
+      expect(() => deployed('target-account.yaml', { GrantKeyTo })).toThrow('PolicySize: 6144');
+    });
+  });
+
+  test('a source role takes ten hubs', () => {
+    const source = { file: 'source-account.yaml', account, region, parameters: { Subject: subject } };
+    const hubs = (count: number) =>
+      Array.from({ length: count }, (_, index) => `us-east-${index + 1}`).reduce(
+        (all, one) => deploy(all, { file: 'source-hub.yaml', account, region: one, parameters: {} }).scenario,
+        deploy<Pick<Scenario, 'accounts'>>({ accounts: {} }, source).scenario,
+      );
+    expect(hubs(10).accounts[account]?.roles?.['ami-source']?.attached).toHaveLength(10);
+    expect(() => hubs(11)).toThrow('PoliciesPerRole: 10');
+  });
 
   test('source-hub', async () => {
-    const { policy, key } = stack('source-hub.yaml');
+    const { managed, key } = stack('source-hub.yaml');
+    const [policy] = managed;
     const { of, text, document } = await readModule('source-hub');
     expect(of('aws_iam_policy').map((one) => [text(one.name), document(one.policy)])).toEqual([
       [policy?.ManagedPolicyName, policy?.PolicyDocument],
@@ -294,7 +357,7 @@ describe('the Terraform modules have the same policies', () => {
 
   test('deny-tags', async () => {
     const { hcl, document } = await readModule('deny-tags');
-    const { policy } = stack('deny-tags.yaml');
+    const [policy] = stack('deny-tags.yaml').managed;
     expect(document(hcl.locals[0].policy)).toEqual(policy?.PolicyDocument);
     const { controls } = stack('deny-tags.yaml', { TargetIds: 'ou-1,ou-2' });
     expect(controls).toMatchObject({ TargetIds: ['ou-1', 'ou-2'], Content: policy?.PolicyDocument });
@@ -322,16 +385,19 @@ test.each(['source', 'target', 'source-recall', 'target-recall'] as const)(
   (side) => {
     type Given = { PolicyDocument: { Statement: { Effect: string; Action: string | string[] }[] } };
     type Policy = Given | { 'Fn::If': [string, Given, unknown] };
+    type Managed = { Type: string; Condition: string; Properties: Given };
     const { Resources } = parse(readTemplate(side.includes('-') ? `${side}.yaml` : `${side}-account.yaml`)) as {
-      Resources: { Role: { Properties: { Policies: Policy[] } } };
+      Resources: { Role: { Properties: { Policies: Policy[] } }; [name: string]: unknown };
     };
     const actionsOf = ({ PolicyDocument: { Statement } }: Given) =>
       Statement.filter(({ Effect }) => Effect === 'Allow').flatMap(({ Action }) => Action);
     const { Policies } = Resources.Role.Properties;
     const anyway = Policies.flatMap((one) => ('Fn::If' in one ? [] : actionsOf(one)));
-    const asked = Policies.flatMap((one) => {
-      if (!('Fn::If' in one)) return [];
-      const [condition, given] = one['Fn::If'];
+    const inline = Policies.flatMap((one) => ('Fn::If' in one ? [[one['Fn::If'][0], one['Fn::If'][1]] as const] : []));
+    const managed = Object.values(Resources as Record<string, Managed>).flatMap(({ Type, Condition, Properties }) =>
+      Type === 'AWS::IAM::ManagedPolicy' ? [[Condition, Properties] as const] : [],
+    );
+    const asked = [...inline, ...managed].flatMap(([condition, given]) => {
       const more = [...new Set(actionsOf(given))].filter((action) => !anyway.includes(action));
       return more.length === 0 ? [] : [[condition.replace('Has', ''), more.toSorted()]];
     });

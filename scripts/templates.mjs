@@ -37,7 +37,12 @@ function withLists(value, listOf) {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withLists(inner, listOf)]));
 }
 
-/** What a role of each account is made of, and a hub adds to it; `when` is the parameter that asks for a feature. */
+/**
+ * What a role of each account is made of; `when` is the parameter that asks for a feature. A role's inline policies have at
+ * most 10,240 characters together, so features with a list of any length, and some large ones, are `managed`: policies of
+ * their own, of at most 6,144 characters each. A role takes ten, its owner's and those of the hubs among them.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ */
 const accounts = {
   source: {
     title: 'The source account of golden images',
@@ -58,22 +63,22 @@ const accounts = {
       { policy: 'target-role' },
       { policy: 'target-route-copy', when: 'RouteCopy' },
       { policy: 'target-publish', when: 'Publish' },
-      { policy: 'target-grant-key', when: 'GrantKeyTo' },
+      { policy: 'target-grant-key', when: 'GrantKeyTo', managed: true },
       { policy: 'target-ssm-parameter', when: 'Parameter' },
       { policy: 'target-launch-template', when: 'LaunchTemplate' },
-      { policy: 'target-boot-test', when: 'BootTest' },
-      { policy: 'target-boot-role', when: 'BootRoleArns' },
-      { policy: 'target-retain', when: 'Retain' },
+      { policy: 'target-boot-test', when: 'BootTest', managed: true },
+      { policy: 'target-boot-role', when: 'BootRoleArns', managed: true },
+      { policy: 'target-retain', when: 'Retain', managed: true },
       { policy: 'target-retain-shared', when: 'RetainShared' },
-      { policy: 'target-audit', when: 'Audit' },
+      { policy: 'target-audit', when: 'Audit', managed: true },
       { policy: 'target-instance-types', when: 'InstanceTypes' },
       { policy: 'target-recycle-bin', when: 'RecycleBin' },
-      { policy: 'target-regional-hub', when: 'HubKeyArns' },
+      { policy: 'target-regional-hub', when: 'HubKeyArns', managed: true },
     ],
   },
 };
 
-/** What a role for recalls is made of: a role that shares has no room for it, and is not to take back what it shares. */
+/** What a role for recalls is made of: a role that shares is not to take back what it shares. */
 const recalls = {
   source: {
     title: 'The role of the source account for the action recall',
@@ -371,8 +376,8 @@ const maxSessionDuration = {
   Description: descriptions.MaxSessionDuration,
 };
 
-/** A role that the workflows of Subject may assume; the condition IsChina must be there. */
-function roleResource(name, policies, values) {
+/** A role that the workflows of Subject may assume, with its policies; the condition IsChina must be there. */
+function roleResources(name, policies, values) {
   const AssumeRolePolicyDocument = documentOf(trustPolicy(), {
     ...{ account: '${AWS::AccountId}', subject: '${Subject}', audience },
   });
@@ -380,17 +385,27 @@ function roleResource(name, policies, values) {
   AssumeRolePolicyDocument.Statement[0].Condition.StringEquals[`${issuer}:aud`] = {
     'Fn::If': ['IsChina', `${audience}.cn`, audience],
   };
+  const inline = ({ policy, when }) => {
+    const one = { PolicyName: policy, PolicyDocument: documentOf(policyOf(policy), values) };
+    return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
+  };
+  const attached = ({ policy, when }) => ({
+    Type: 'AWS::IAM::ManagedPolicy',
+    Condition: `Has${when}`,
+    Properties: { Roles: [{ Ref: 'Role' }], PolicyDocument: documentOf(policyOf(policy), values) },
+  });
+  const managed = policies.filter((one) => one.managed);
   return {
-    Type: 'AWS::IAM::Role',
-    Properties: {
-      RoleName: sub(name),
-      MaxSessionDuration: { Ref: 'MaxSessionDuration' },
-      AssumeRolePolicyDocument,
-      Policies: policies.map(({ policy, when }) => {
-        const one = { PolicyName: policy, PolicyDocument: documentOf(policyOf(policy), values) };
-        return when === undefined ? one : { 'Fn::If': [`Has${when}`, one, { Ref: 'AWS::NoValue' }] };
-      }),
+    Role: {
+      Type: 'AWS::IAM::Role',
+      Properties: {
+        RoleName: sub(name),
+        MaxSessionDuration: { Ref: 'MaxSessionDuration' },
+        AssumeRolePolicyDocument,
+        Policies: policies.filter((one) => !one.managed).map(inline),
+      },
     },
+    ...Object.fromEntries(managed.map((one) => [`${one.when}Policy`, attached(one)])),
   };
 }
 
@@ -413,7 +428,7 @@ function cloudFormationRecall(side) {
       ...parametersOf(policies),
     },
     Conditions: { ...isChina, ...conditionsOf(policies) },
-    Resources: { Role: roleResource('${RoleName}', policies, values) },
+    Resources: roleResources('${RoleName}', policies, values),
     Outputs: {
       RoleArn: {
         Description:
@@ -478,7 +493,7 @@ function cloudFormation(side) {
         },
       },
       ...keyResources(key),
-      Role: roleResource(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}', policies, values),
+      ...roleResources(isTarget ? '${RoleName}-${AWS::Region}' : '${RoleName}', policies, values),
     },
     Outputs: {
       RoleArn: {
@@ -497,7 +512,7 @@ function cloudFormation(side) {
 
 // Terraform
 
-const snake = (name) => name.replaceAll(/(?<=[a-z])([A-Z])/g, '_$1').toLowerCase();
+const snake = (name) => name.replaceAll(/(?<=[a-z])(?=[A-Z])|-/g, '_').toLowerCase();
 
 function indented(lines, by) {
   return lines.split('\n').join(`\n${' '.repeat(by)}`);
@@ -711,19 +726,42 @@ function roleBlocks(name, policies, values) {
       `  assume_role_policy = ${terraformDocument(trustPolicy(), trust)}`,
       '}',
     ].join('\n'),
-    ...policies.map(({ policy, when }) => {
-      const lines = [`resource "aws_iam_role_policy" "${policy.replaceAll('-', '_')}" {`];
-      // As terraform fmt aligns them.
-      const pad = when === undefined ? '' : ' ';
-      if (when !== undefined) lines.push(`  count = ${askedFor(when)} ? 1 : 0`);
-      lines.push(
-        `  name${pad} = "${policy}"`,
-        `  role${pad} = aws_iam_role.this.id`,
-        `  policy = ${terraformDocument(policyOf(policy), values)}`,
-        '}',
-      );
-      return lines.join('\n');
-    }),
+    ...policies.flatMap((one) => (one.managed ? attachedBlocks : inlineBlocks)(one, values)),
+  ];
+}
+
+function inlineBlocks({ policy, when }, values) {
+  const lines = [`resource "aws_iam_role_policy" "${snake(policy)}" {`];
+  // As terraform fmt aligns them.
+  const pad = when === undefined ? '' : ' ';
+  if (when !== undefined) lines.push(`  count = ${askedFor(when)} ? 1 : 0`);
+  lines.push(
+    `  name${pad} = "${policy}"`,
+    `  role${pad} = aws_iam_role.this.id`,
+    `  policy = ${terraformDocument(policyOf(policy), values)}`,
+    '}',
+  );
+  return [lines.join('\n')];
+}
+
+/** A managed policy's name is unique in its account, where other regions have roles, too. */
+function attachedBlocks({ policy, when }, values) {
+  const label = snake(policy);
+  return [
+    [
+      `resource "aws_iam_policy" "${label}" {`,
+      `  count = ${askedFor(when)} ? 1 : 0`,
+      `  name  = "\${aws_iam_role.this.name}-${policy}"`,
+      `  policy = ${terraformDocument(policyOf(policy), values)}`,
+      '}',
+    ].join('\n'),
+    [
+      `resource "aws_iam_role_policy_attachment" "${label}" {`,
+      `  count      = length(aws_iam_policy.${label})`,
+      '  role       = aws_iam_role.this.name',
+      `  policy_arn = aws_iam_policy.${label}[count.index].arn`,
+      '}',
+    ].join('\n'),
   ];
 }
 

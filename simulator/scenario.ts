@@ -166,7 +166,10 @@ export type RegionScenario = Readonly<{
 
 export type RoleScenario = Readonly<{
   trust: PolicyDocument;
+  /** The inline policies. */
   policies: readonly PolicyDocument[];
+  /** The managed policies. */
+  attached?: readonly PolicyDocument[];
   /** What bounds it: a boundary, an organization's policies, a session's. */
   guards?: readonly Guard[];
   maxSessionSeconds?: number;
@@ -264,7 +267,7 @@ function buildAccount(id: string, scenario: AccountScenario, now: number): Accou
       name,
       arn: `arn:${partition}:iam::${id}:role/${role.path ?? ''}${name}`,
       trust: role.trust,
-      policies: [...role.policies],
+      policies: [...role.policies, ...(role.attached ?? [])],
       guards: role.guards ?? [],
       maxSessionSeconds: role.maxSessionSeconds ?? 3600,
     },

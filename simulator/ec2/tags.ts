@@ -141,6 +141,8 @@ function taggable(call: Ec2Call, id: string): Bearer {
     return { tagged: snapshot.data, late: snapshot.tagsLate };
   }
   if (id.startsWith('i-')) return taggableInstance(call, id);
+  const report = call.here.usageReports.get(id);
+  if (report !== undefined) return { tagged: report.data, late: notLate() };
   throw new Refusal('InvalidID', `The ID '${id}' is not valid`);
 }
 

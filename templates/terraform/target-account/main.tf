@@ -487,10 +487,9 @@ resource "aws_iam_role_policy" "target_publish" {
   })
 }
 
-resource "aws_iam_role_policy" "target_grant_key" {
+resource "aws_iam_policy" "target_grant_key" {
   count = length(var.grant_key_to) > 0 ? 1 : 0
-  name  = "target-grant-key"
-  role  = aws_iam_role.this.id
+  name  = "${aws_iam_role.this.name}-target-grant-key"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -519,6 +518,12 @@ resource "aws_iam_role_policy" "target_grant_key" {
       }
     ]
   })
+}
+
+resource "aws_iam_role_policy_attachment" "target_grant_key" {
+  count      = length(aws_iam_policy.target_grant_key)
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.target_grant_key[count.index].arn
 }
 
 resource "aws_iam_role_policy" "target_ssm_parameter" {
@@ -571,10 +576,9 @@ resource "aws_iam_role_policy" "target_launch_template" {
   })
 }
 
-resource "aws_iam_role_policy" "target_boot_test" {
+resource "aws_iam_policy" "target_boot_test" {
   count = var.boot_test ? 1 : 0
-  name  = "target-boot-test"
-  role  = aws_iam_role.this.id
+  name  = "${aws_iam_role.this.name}-target-boot-test"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -674,10 +678,15 @@ resource "aws_iam_role_policy" "target_boot_test" {
   })
 }
 
-resource "aws_iam_role_policy" "target_boot_role" {
+resource "aws_iam_role_policy_attachment" "target_boot_test" {
+  count      = length(aws_iam_policy.target_boot_test)
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.target_boot_test[count.index].arn
+}
+
+resource "aws_iam_policy" "target_boot_role" {
   count = length(var.boot_role_arns) > 0 ? 1 : 0
-  name  = "target-boot-role"
-  role  = aws_iam_role.this.id
+  name  = "${aws_iam_role.this.name}-target-boot-role"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -698,10 +707,15 @@ resource "aws_iam_role_policy" "target_boot_role" {
   })
 }
 
-resource "aws_iam_role_policy" "target_retain" {
+resource "aws_iam_role_policy_attachment" "target_boot_role" {
+  count      = length(aws_iam_policy.target_boot_role)
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.target_boot_role[count.index].arn
+}
+
+resource "aws_iam_policy" "target_retain" {
   count = var.retain ? 1 : 0
-  name  = "target-retain"
-  role  = aws_iam_role.this.id
+  name  = "${aws_iam_role.this.name}-target-retain"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -747,6 +761,12 @@ resource "aws_iam_role_policy" "target_retain" {
   })
 }
 
+resource "aws_iam_role_policy_attachment" "target_retain" {
+  count      = length(aws_iam_policy.target_retain)
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.target_retain[count.index].arn
+}
+
 resource "aws_iam_role_policy" "target_retain_shared" {
   count = var.retain_shared ? 1 : 0
   name  = "target-retain-shared"
@@ -764,22 +784,29 @@ resource "aws_iam_role_policy" "target_retain_shared" {
         ]
       },
       {
-        "Sid" : "TagAndDeleteTheReport",
+        "Sid" : "TagTheReport",
         "Effect" : "Allow",
-        "Action" : [
-          "ec2:CreateTags",
-          "ec2:DeleteImageUsageReport"
-        ],
+        "Action" : "ec2:CreateTags",
+        "Resource" : "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*",
+        "Condition" : {
+          "StringEquals" : {
+            "ec2:CreateAction" : "CreateImageUsageReport"
+          }
+        }
+      },
+      {
+        "Sid" : "DeleteTheReport",
+        "Effect" : "Allow",
+        "Action" : "ec2:DeleteImageUsageReport",
         "Resource" : "arn:${local.partition}:ec2:*:${local.account}:image-usage-report/*"
       }
     ]
   })
 }
 
-resource "aws_iam_role_policy" "target_audit" {
+resource "aws_iam_policy" "target_audit" {
   count = var.audit ? 1 : 0
-  name  = "target-audit"
-  role  = aws_iam_role.this.id
+  name  = "${aws_iam_role.this.name}-target-audit"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -825,6 +852,12 @@ resource "aws_iam_role_policy" "target_audit" {
   })
 }
 
+resource "aws_iam_role_policy_attachment" "target_audit" {
+  count      = length(aws_iam_policy.target_audit)
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.target_audit[count.index].arn
+}
+
 resource "aws_iam_role_policy" "target_instance_types" {
   count = var.instance_types ? 1 : 0
   name  = "target-instance-types"
@@ -859,10 +892,9 @@ resource "aws_iam_role_policy" "target_recycle_bin" {
   })
 }
 
-resource "aws_iam_role_policy" "target_regional_hub" {
+resource "aws_iam_policy" "target_regional_hub" {
   count = length(var.hub_key_arns) > 0 ? 1 : 0
-  name  = "target-regional-hub"
-  role  = aws_iam_role.this.id
+  name  = "${aws_iam_role.this.name}-target-regional-hub"
   policy = jsonencode({
     "Version" : "2012-10-17",
     "Statement" : [
@@ -889,6 +921,12 @@ resource "aws_iam_role_policy" "target_regional_hub" {
       }
     ]
   })
+}
+
+resource "aws_iam_role_policy_attachment" "target_regional_hub" {
+  count      = length(aws_iam_policy.target_regional_hub)
+  role       = aws_iam_role.this.name
+  policy_arn = aws_iam_policy.target_regional_hub[count.index].arn
 }
 
 output "role_arn" {
