@@ -207,6 +207,8 @@ async function amissAfter(given: Play): Promise<string[]> {
   const own = first && regionOf(simulator.world, ...target).images.get(first.amiId);
   forge(scene, given, own);
   const theirs = given.there.map((one, index) => put(scene, one, index));
+  // What was made and tagged a moment ago is seen late, and a run may then do otherwise.
+  await house.settle(2);
   const watched = watch(simulator, [...theirs, golden], amiId);
   const isTheirs = (line: string) => watched.ids.some((id) => line.includes(id));
   const isForged = (line: string) =>
