@@ -36489,597 +36489,64 @@ function keyProblem(metadata, place, input) {
 		remedy: `name a key of spec SYMMETRIC_DEFAULT in ${input}`
 	};
 }
-// src/aws/verdict.ts
-async function ask(call, dry) {
-	try {
-		await call();
-		return dry ? {
-			is: "not told",
-			words: "the endpoint took the dry run for a call"
-		} : {
-			is: "may",
-			words: ""
-		};
-	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		return verdictOf(error);
-	}
-}
-function verdictOf(error) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error.cause);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "DryRunOperation", "DryRunOperationException")) return {
-		is: "may",
-		words
-	};
-	return {
-		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
-		words: `${error.code}: ${words}`
-	};
-}
-// src/plan/creation-tags.ts
-function tagsOfTargets(request, source, place) {
-	return filled(templatesOf$1(request), {
-		request,
-		source,
-		place
-	});
-}
-function intermediateTags(request, source, place) {
-	const { intermediateTags: given } = request;
-	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
-	if (given === void 0) templates.delete("Name");
-	return filled(templates, {
-		request,
-		source,
-		place
-	});
-}
-function templatesOf$1({ targets }) {
-	const first = new Map();
-	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
-	return first;
-}
-function filled(templates, { request, source, place }) {
-	const { imageId, image } = source;
-	const values = {
-		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
-		name: image.Name ?? "",
-		"source-ami": imageId
-	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
-}
-function checkFilled(tags, input, { findings, where }) {
-	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
-}
-// src/plan/replaced.ts
-function replacedByTag({ imageId, lease, at }) {
-	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy,
-		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
-	};
-}
-const replacedFilter = {
-	Name: "tag-key",
-	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
-};
-function replacedOn(imageId, snapshots) {
-	return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
-}
-function replacedByOf(resource) {
-	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy) ?? "";
-	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
-	const at = Date.parse(time);
-	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
-	return {
-		imageId,
-		lease,
-		at: Math.max(at, madeAt(resource) ?? at)
-	};
-}
-function isOver({ at }, now) {
-	return now - at > longestJobMs;
-}
-function staysUntil({ imageId, at }) {
-	return `the next run on ${imageId} deletes them when its AMI is right; where none is there, so does a sweep after ${new Date(at + longestJobMs).toISOString().slice(0, 16)}Z`;
-}
-// src/observe/instance-profile.ts
-async function checkInstanceProfile(place, named, findings) {
-	const [, account, path] = /^arn:[^:]+:iam::(\d+):instance-profile\/(.+)$/.exec(named) ?? [];
-	const name = path?.split("/").at(-1) ?? named;
-	if (account !== void 0 && account !== place.account) throw new UntestableError(`the instance profile ${named} is account ${account}'s`, correct);
-	const found = await readProfile(place, name, findings);
-	if (found === void 0) return;
-	if (account !== void 0 && found.Arn !== named) throw new UntestableError(`the instance profile ${name} is ${found.Arn}, not ${named}`, correct);
-	if ((found.Roles ?? []).length === 0) throw new UntestableError(`the instance profile ${name} has no role`, `add one to it: aws iam add-role-to-instance-profile --instance-profile-name ${name} --role-name <role>`);
-}
-const correct = "correct boot-instance-profile";
-async function readProfile(place, name, findings) {
-	try {
-		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
-	} catch (error) {
-		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
-		return;
-	}
-}
-// src/observe/boot.ts
-async function readBootSite(place, asked) {
-	const { boot, findings } = asked;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	try {
-		return await siteOf(place, asked);
-	} catch (error) {
-		place.signal.throwIfAborted();
-		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error);
-		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
-		const what = `the AMI cannot be tested (boot-test): ${message}`;
-		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
-		else findings.warn(where, `${what}; it is published untested. What to do: ${remedy}`);
-		return;
-	}
-}
-async function siteOf(place, { boot, image, values, findings }) {
-	const never = untestable(image);
-	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
-	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(text, values));
-	const subnets = await readSubnets(place, filled(boot.subnets));
-	const byVpc = await readGroups$1(place, subnets, filled(boot.securityGroups));
-	const usable = subnets.flatMap((one) => {
-		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
-		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
-		const groups = byVpc?.get(VpcId);
-		return byVpc !== void 0 && groups === void 0 ? [] : [{
-			subnet,
-			zone,
-			givesIpv6,
-			groups: groups ?? []
-		}];
-	});
-	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
-	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceType, values);
-	const types = await readTypes(place, image, named);
-	const offered = await readOfferings(place, named);
-	const sizes = launchesOf(image, types, {
-		zonesOf: (type) => offered.get(type) ?? new Set(),
-		subnets: usable
-	});
-	const zones = [...new Set(usable.map(({ zone }) => zone))].join(", ");
-	if (sizes.length === 0) throw noType(named, image, {
-		types,
-		zones
-	});
-	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceProfile, values);
-	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
-	return {
-		sizes,
-		profile
-	};
-}
-function noType(named, image, { types: [info], zones }) {
-	if (named === void 0) return new UntestableError(`no current instance type fits the AMI in ${zones}`, "name one in boot-instance-type");
-	return new UntestableError(`${named} cannot be used, because ${(info && misfit(image, info)) ?? `it is not offered in ${zones}`}`, "correct boot-instance-type or boot-subnet");
-}
-function namedBy(idFilter, named) {
-	const [first = ""] = named;
-	const [, key, value] = /^tag:([^=]+)=(.*)$/s.exec(first) ?? [];
-	return key === void 0 ? [{
-		Name: idFilter,
-		Values: [...named]
-	}] : [{
-		Name: `tag:${key}`,
-		Values: [value ?? ""]
-	}];
-}
-async function readSubnets(place, named) {
-	const isDefault = named.length === 0;
-	const Filters = [{
-		Name: "state",
-		Values: ["available"]
-	}, ...isDefault ? [{
-		Name: "default-for-az",
-		Values: ["true"]
-	}] : namedBy("subnet-id", named)];
-	const found = await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeSubnetsCommand({
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.Subnets ?? [],
-			next: page.NextToken
-		};
-	});
-	if (found.length === 0) throw new UntestableError(isDefault ? "there is no default VPC" : `there is no subnet ${named.join(", ")}`, isDefault ? "name a subnet in boot-subnet" : "correct boot-subnet");
-	const free = ({ AvailableIpAddressCount = 0 }) => AvailableIpAddressCount;
-	return found.toSorted((a, b) => free(b) - free(a));
-}
-async function readGroups$1(place, subnets, named) {
-	if (named.length === 0) return void 0;
-	const vpcs = [...new Set(subnets.map(({ VpcId = "" }) => VpcId))];
-	const Filters = [...namedBy("group-id", named), {
-		Name: "vpc-id",
-		Values: vpcs
-	}];
-	const found = await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeSecurityGroupsCommand({
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.SecurityGroups ?? [],
-			next: page.NextToken
-		};
-	});
-	const groups = [...Map.groupBy(found, ({ VpcId = "" }) => VpcId)];
-	return new Map(groups.map(([vpc, ofVpc]) => [vpc, ofVpc.flatMap(({ GroupId }) => GroupId ?? [])]));
-}
-async function readTypes(place, image, named) {
-	const { Architecture = "x86_64" } = image;
-	const asked = named === void 0 ? { Filters: [
-		{
-			Name: "current-generation",
-			Values: ["true"]
-		},
-		{
-			Name: "bare-metal",
-			Values: ["false"]
-		},
-		{
-			Name: "processor-info.supported-architecture",
-			Values: [Architecture]
-		}
-	] } : { InstanceTypes: [named] };
-	try {
-		return await pages(async (NextToken) => {
-			const page = await place.ec2(new DescribeInstanceTypesCommand({
-				...asked,
-				NextToken
-			}));
-			return {
-				items: page.InstanceTypes ?? [],
-				next: page.NextToken
-			};
-		});
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceType")) throw error;
-		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
-	}
-}
-async function readOfferings(place, named) {
-	const Filters = named === void 0 ? void 0 : [{
-		Name: "instance-type",
-		Values: [named]
-	}];
-	const offered = await pages(async (NextToken) => {
-		const command = new DescribeInstanceTypeOfferingsCommand({
-			LocationType: "availability-zone",
-			Filters,
-			NextToken
-		});
-		const page = await place.ec2(command);
-		return {
-			items: page.InstanceTypeOfferings ?? [],
-			next: page.NextToken
-		};
-	});
-	const zones = new Map();
-	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
-	return zones;
-}
-// src/aws/launch-template.ts
-const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
-function named(template) {
-	return idForm.test(template) ? { LaunchTemplateId: template } : { LaunchTemplateName: template };
-}
-async function readTemplate(place, template, sourceVersion) {
-	const Versions = [...new Set([
-		"$Latest",
-		"$Default",
-		sourceVersion
-	])];
-	const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
-		...named(template),
-		Versions
-	}));
-	const all = LaunchTemplateVersions.map(factsOf);
-	const latest = Math.max(...all.map(({ number }) => number));
-	const { number: defaultVersion, imageId: defaultImage } = all.find(({ isDefault }) => isDefault) ?? {};
-	const wanted = {
-		$Latest: latest,
-		$Default: defaultVersion
-	}[sourceVersion] ?? Number(sourceVersion);
-	const source = all.find(({ number }) => number === wanted);
-	const id = LaunchTemplateVersions[0]?.LaunchTemplateId;
-	if (id === void 0 || source === void 0 || defaultVersion === void 0) throw new Error(`AWS tells no version ${sourceVersion} of the launch template ${template}`);
-	return {
-		id,
-		latest,
-		defaultVersion,
-		defaultImage,
-		source
-	};
-}
-function factsOf(version) {
-	const { VersionNumber = 0, DefaultVersion = false, VersionDescription = "", LaunchTemplateData } = version;
-	const { ImageId: imageId, ...others } = LaunchTemplateData ?? {};
-	return {
-		number: VersionNumber,
-		isDefault: DefaultVersion,
-		description: VersionDescription,
-		imageId,
-		others: JSON.stringify(Object.entries(others).sort(([one], [other]) => one.localeCompare(other)))
-	};
-}
-async function templateVersions$1(place, id, imageId) {
-	const Filters = imageId === void 0 ? void 0 : [{
-		Name: "image-id",
+// src/observe/intermediates.ts
+async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
+	const place = accounts.source(region);
+	const ofSource = {
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
 		Values: [imageId]
-	}];
-	return (await pages(async (NextToken) => {
-		const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
-			LaunchTemplateId: id,
-			MaxResults: 200,
-			Filters,
-			NextToken
-		}));
-		return {
-			items: page.LaunchTemplateVersions ?? [],
-			next: page.NextToken
-		};
-	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
-}
-const unseenMs$2 = 12e4;
-async function setDefaultVersion(place, id, version) {
-	const command = {
-		LaunchTemplateId: id,
-		DefaultVersion: String(version)
 	};
-	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.VersionNotFound");
-	const wait = (count) => Math.min(500 * count, 5e3);
-	await retried({
-		place,
-		on: isUnseen,
-		forMs: unseenMs$2,
-		wait
-	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
+	const mark = {
+		Name: "tag-key",
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]
+	};
+	const none = {
+		images: [],
+		snapshots: []
+	};
+	if (instanceId !== void 0) return [region, none];
+	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for encrypted copies", async () => {
+		return {
+			images: await ownImages(place, ofSource, mark),
+			snapshots: await ownSnapshots(place, ofSource, mark)
+		};
+	}) ?? none];
 }
-var UndeletedError = class extends Error {
-	name = "UndeletedError";
-};
-const undeletedMs = 15e3;
-async function deleteVersions(place, id, versions) {
-	for (let start = 0; start < versions.length; start += versionsPerCall) await deleteAtOnce(place, id, versions.slice(start, start + versionsPerCall));
-}
-const versionsPerCall = 200;
-async function deleteAtOnce(place, id, versions) {
-	const isUndeleted = (error) => error instanceof UndeletedError;
-	await retried({
-		place,
-		on: isUndeleted,
-		forMs: undeletedMs,
-		wait: (count) => 500 * count
-	}, async () => {
-		const { UnsuccessfullyDeletedLaunchTemplateVersions: failed = [] } = await place.ec2(new DeleteLaunchTemplateVersionsCommand({
-			LaunchTemplateId: id,
-			Versions: versions.map(String)
-		}));
-		const [first] = failed.filter(({ ResponseError }) => ResponseError?.Code !== "launchTemplateVersionDoesNotExist");
-		if (first !== void 0) throw new UndeletedError(`version ${first.VersionNumber}: ${first.ResponseError?.Code}: ${first.ResponseError?.Message}`);
-	});
-}
-// src/observe/launch-template.ts
-const maxVersions = 1e4;
-async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(template)) {
-		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.V}`, "correct launch-template");
-		return;
-	}
-	try {
-		const read = await readTemplate(place, template, sourceVersion);
-		const { id, latest, source, defaultVersion: formerDefault } = read;
-		const resolved = parameterIn(source.imageId);
-		if (resolved !== void 0) {
-			tellResolved({
-				where,
-				template,
-				resolved,
-				parameter,
-				other: makesDefault && parameterIn(read.defaultImage) !== resolved ? formerDefault : void 0
-			}, findings);
-			return;
+async function observeHubs({ request, accounts, findings }, source) {
+	if (request.topology !== "regional-hub") return new Map();
+	const abroad = request.targets.filter(({ account, region }) => account !== source.account && region !== source.place.region);
+	const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
+	const hubs = await Promise.all(regions.map(async ([region]) => {
+		const place = accounts.source(region);
+		const key = hubKey(request, source.account, region);
+		if (key === void 0) {
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			return [];
 		}
-		if (latest >= maxVersions && (await templateVersions$1(place, id)).length >= maxVersions) findings.add(where, `the launch template ${template} has ${maxVersions} versions, which is the most that AWS keeps`, "delete versions that nothing launches by (aws ec2 delete-launch-template-versions)");
-		return {
-			id,
-			sourceVersion,
-			latest,
-			makesDefault,
-			formerDefault
-		};
-	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		tellUnread({
-			where,
-			template,
-			sourceVersion,
-			role
-		}, error, findings);
-		return;
-	}
+		const kmsKeyArn = await resolveKey(place, {
+			key,
+			input: "hub-kms-key"
+		}, findings);
+		return kmsKeyArn === void 0 ? [] : [[region, {
+			place: {
+				account: source.account,
+				region
+			},
+			kmsKeyArn
+		}]];
+	}));
+	return new Map(hubs.flat());
 }
-function parameterIn(imageId) {
-	return /^resolve:ssm:(.+)$/.exec(imageId ?? "")?.[1];
-}
-function tellResolved({ where, template, resolved, parameter, other }, findings) {
-	const what = `the launch template ${template} resolves the SSM parameter ${resolved}`;
-	if (resolved === parameter && other !== void 0) findings.add(where, `${what}, but launches by default by version ${other}, which gets no AMI (launch-template-default)`, "make the version that resolves the parameter the default one (aws ec2 modify-launch-template --default-version), or leave launch-template out");
-	else if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
-	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
-}
-function tellUnread({ where, template, sourceVersion, role }, error, findings) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) {
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
-			role,
-			side: "target",
-			action: "ec2:DescribeLaunchTemplateVersions",
-			resources: ["*"],
-			words: error.awsMessage
-		});
-		findings.add(where, what, remedy);
-	} else if (error.code === "InvalidLaunchTemplateId.VersionNotFound") findings.add(where, `the launch template ${template} has no version ${sourceVersion}: ${error.awsMessage}`, "correct launch-template-source-version");
-	else if (/^InvalidLaunchTemplate(Id|Name)\./.test(error.code)) findings.add(where, `there is no launch template ${template}: ${told}`, "create it in that account and region, or correct launch-template");
-	else throw error;
-}
-// src/observe/parameter.ts
-const settingActions = [...[
-	"ssm:GetParameter",
-	"ssm:GetParameterHistory",
-	"ssm:PutParameter",
-	"ssm:DeleteParameter"
-], "ssm:AddTagsToResource"];
-const keptVersions = 100;
-async function checkParameter(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(name);
-	if (problem !== void 0) {
-		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
-		return;
-	}
-	try {
-		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
-		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
-		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
-	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return;
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		const { what, remedy } = lackOfRead(place, name, error);
-		findings.add(where, what, remedy);
-	}
-}
-function lackOfRead(place, name, error) {
-	const { account, region } = place;
-	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
-	return {
-		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)({
-			side: "target",
-			action: `ssm:${error.action}`,
-			resources: [resource]
-		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(settingActions, [resource])}`)
-	};
-}
-async function checkRoomIn(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	let versions;
-	try {
-		versions = await pages(async (NextToken) => {
-			const page = await place.ssm(new GetParameterHistoryCommand({
-				Name: name,
-				MaxResults: 50,
-				NextToken
-			}));
-			return {
-				items: page.Parameters ?? [],
-				next: page.NextToken
-			};
-		});
-	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error))) throw error;
-		const { what, remedy } = lackOfRead(place, name, error);
-		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
-		return;
-	}
-	const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
-	const labels = oldest?.Labels ?? [];
-	if (versions.length < keptVersions || oldest === void 0 || labels.length === 0) return;
-	findings.add(where, `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(", ")}; so it takes no new one`, "move the label to a newer version (aws ssm label-parameter-version)");
-}
-// src/observe/scan.ts
-const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.D, "critical"];
-const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
-const dayMs$5 = 864e5;
-function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }) {
-	return FindingScanDate !== void 0 || HighestFindingSeverityLabel !== void 0;
-}
-function isFresh({ ScanResults }, { maxAgeDays }, now) {
-	if (maxAgeDays === void 0) return true;
-	const at = ScanResults?.FindingScanDate;
-	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$5;
-}
-const told$3 = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
-async function checkScan(place, image, check) {
-	if (!isScanned(image)) {
-		tellUnscanned(place, image, check);
-		return;
-	}
-	if (!isFresh(image, check.scan, place.awsNow())) tellOld(place, image, check);
-	await checkFindings(place, image, check);
-}
-function waitingFor({ waitMinutes }) {
-	return waitMinutes === 0 ? "wait for it with scan-wait-minutes" : `wait longer for it (scan-wait-minutes: ${waitMinutes})`;
-}
-function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
-	const at = ScanResults?.FindingScanDate;
-	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told$3(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
-}
-function tellUnscanned(place, { ImageId }, { scan, findings }) {
-	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
-}
-async function checkFindings(place, { ImageId = "", ScanResults }, check) {
-	const { scan, findings } = check;
-	const { HighestFindingSeverityLabel: highest = "none", FindingScanDate: at } = ScanResults ?? {};
-	const isOver = (label = "") => rankOf(label) > rankOf(scan.maxSeverity);
-	if (!isOver(highest)) return;
-	const found = await readFindings(place, ImageId, check);
-	const over = (found ?? []).filter(({ SeverityLabel }) => isOver(SeverityLabel));
-	const counted = scan.fixableOnly ? over.filter(({ FixAvailable }) => FixAvailable === true) : over;
-	if (scan.fixableOnly && counted.length === 0 && (found === void 0 || over.length > 0)) return;
-	const since = at === void 0 ? "" : `, by its scan of ${told$3(at)}`;
-	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
-	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
-}
-async function readFindings(place, ImageId, { scan, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const read = () => pages(async (NextToken) => {
-		const page = await place.ec2(new GetImageFindingsCommand({
-			ImageId,
-			NextToken
-		}));
-		return {
-			items: page.ImageFindings ?? [],
-			next: page.NextToken
-		};
+function hubKey({ hubKmsKey, source, run }, account, region) {
+	if (hubKmsKey !== void 0) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(hubKmsKey, {
+		region,
+		account,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(run)
 	});
-	const doing = `reading the findings of Amazon Inspector for ${ImageId}`;
-	if (scan.fixableOnly) return findings.attempt(where, doing, read);
-	try {
-		return await read();
-	} catch (error) {
-		place.signal.throwIfAborted();
-		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
-		return;
-	}
-}
-const shown = 10;
-function summaryOf(over) {
-	const worst = over.toSorted((a, b) => rankOf(b.SeverityLabel ?? "") - rankOf(a.SeverityLabel ?? "") || (b.Score ?? 0) - (a.Score ?? 0));
-	const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? "unnamed")].map(([label, all]) => `${all.length} ${label}`).join(", ");
-	const named = worst.slice(0, shown).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
-		return `${SeverityLabel}${Score === void 0 ? "" : ` ${Score}`} ${Title ?? "without a title"}${FixAvailable === true ? " (fix available)" : ""}`;
-	});
-	const more = worst.length > shown ? `; and ${worst.length - shown} more` : "";
-	return `${counts}. The worst: ${named.join("; ")}${more}`;
+	const key = source.kmsKey ?? "";
+	if (/^mrk-|^alias\//.test(key)) return key;
+	const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
+	return arn === null ? void 0 : `${arn[1]}${region}${arn[2]}`;
 }
 // src/plan/recalled.ts
 function recallOf(image) {
@@ -37408,777 +36875,36 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
-// src/observe/usage-reports.ts
-const idsPerCall = 200;
-function reportsOn(ids, NextToken) {
-	return new DescribeImageUsageReportsCommand({
-		ImageIds: [...ids],
-		NextToken
-	});
-}
-function entriesOn(ids, NextToken) {
-	return new DescribeImageUsageReportEntriesCommand({
-		ImageIds: [...ids],
-		NextToken
-	});
-}
-async function usageReportsOn(place, ids) {
-	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		const some = ids.slice(start, start + idsPerCall);
-		const reports = await pages(async (NextToken) => {
-			const page = await place.ec2(reportsOn(some, NextToken));
-			return {
-				items: page.ImageUsageReports ?? [],
-				next: page.NextToken
-			};
-		});
-		const entries = reports.some(({ State }) => State === "available") ? await pages(async (NextToken) => {
-			const page = await place.ec2(entriesOn(some, NextToken));
-			return {
-				items: page.ImageUsageReportEntries ?? [],
-				next: page.NextToken
-			};
-		}) : [];
-		found.push(...reports.map((report) => ({
-			report,
-			usedBy: usersIn(place, entries, report.ReportId)
-		})));
-	}
-	return Map.groupBy(found, ({ report }) => report.ImageId ?? "");
-}
-function usersIn({ account }, entries, id) {
-	const using = entries.filter(({ ReportId, AccountId, UsageCount }) => ReportId === id && AccountId !== account && UsageCount !== 0);
-	return [...new Set(using.map(({ AccountId }) => AccountId ?? "an account that AWS does not name"))];
-}
-// src/aws/shares.ts
-const accountsPerCall = 500;
-const isImage$1 = (id) => id.startsWith("ami-");
-const launchPermissionsQuery = (ImageId) => new DescribeImageAttributeCommand({
-	ImageId,
-	Attribute: "launchPermission"
-});
-function sharesQuery(id) {
-	return isImage$1(id) ? launchPermissionsQuery(id) : new DescribeSnapshotAttributeCommand({
-		SnapshotId: id,
-		Attribute: "createVolumePermission"
-	});
-}
-async function launchPermissionsOf$1({ ec2 }, ImageId) {
-	return (await ec2(launchPermissionsQuery(ImageId))).LaunchPermissions ?? [];
-}
-async function readShares(place, id) {
-	const found = await sendEc2(place, sharesQuery(id));
-	const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
-	return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
-}
-function sharing(id, change) {
-	const users = (accounts) => accounts.map((UserId) => ({ UserId }));
-	const permissions = "Add" in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
-	return isImage$1(id) ? new ModifyImageAttributeCommand({
-		ImageId: id,
-		LaunchPermission: permissions
-	}) : new ModifySnapshotAttributeCommand({
-		SnapshotId: id,
-		Attribute: "createVolumePermission",
-		CreateVolumePermission: permissions
-	});
-}
-async function changeShares(place, id, change) {
-	const accounts = "Add" in change ? change.Add : change.Remove;
-	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
-	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const some = accounts.slice(start, start + accountsPerCall);
-		try {
-			await send(some);
-		} catch (error) {
-			const [first = "", ...others] = some;
-			if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-			await send([first]);
-			await joined(others.map((account) => send([account])));
-		}
-	}
-}
-async function readTags(place, ids) {
-	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage$1(id))), describeImages(place, ids.filter(isImage$1))]);
-	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
-}
-// src/plan/usage-report.ts
-const lateDays = 3;
-const dayMs$4 = 864e5;
-const reportedTypes = [
-	{ ResourceType: "ec2:Instance" },
-	{
-		ResourceType: "ec2:LaunchTemplate",
-		ResourceTypeOptions: [{
-			OptionName: "version-depth",
-			OptionValues: ["10000"]
-		}]
-	},
-	{ ResourceType: "imagebuilder:ImageRecipe" },
-	{ ResourceType: "imagebuilder:ContainerRecipe" }
-];
-function launcherName(permission) {
-	const { UserId, OrganizationArn, OrganizationalUnitArn, Group } = permission;
-	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? Group ?? JSON.stringify(permission);
-}
-function lastingUses(uses, { retainShared, launchPermissions }) {
-	if (retainShared === "keep") return [...uses];
-	const named = launchPermissions.map(launcherName);
-	return uses.flatMap((use) => {
-		if (use.others === void 0) return [use];
-		const strangers = use.others.filter((one) => !named.includes(one));
-		return strangers.length === 0 ? [] : [{
-			...use,
-			by: `others, whom launch-permissions doesn't name (${strangers.join(", ")})`
-		}];
-	});
-}
-function judgeReports({ since, now, reports }) {
-	if (since === void 0) return { why: "others may launch it, and nothing says since when its successor is published" };
-	const due = since + lateDays * dayMs$4;
-	if (now < due) return { why: `others may launch it, and a usage report is asked for ${lateDays} days after its successor was published` };
-	if (reports === void 0) return { why: "others may launch it, and usage reports could not be read" };
-	if (reports.some(({ report }) => report.State !== "available" && report.State !== "error")) return { why: "others may launch it, and AWS is still making the usage report, which a later run reads" };
-	const ours = reports.filter(({ report }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(report, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== void 0);
-	const replaces = ours.flatMap(({ report }) => report.ReportId ?? []);
-	const newest = ours.filter(({ report }) => isComplete(report) && askedAt(report) >= due).toSorted((a, b) => askedAt(b.report) - askedAt(a.report))[0];
-	const asking = "another usage report is asked for, which a later run reads";
-	if (newest === void 0) {
-		const reason = ours.find(({ report }) => report.State === "error")?.report.StateReason;
-		return {
-			why: `others may launch it: ${reason === void 0 ? "" : `the last usage report failed (${reason}); `}a usage report is asked for, which a later run reads`,
-			replaces
-		};
-	}
-	const { report, usedBy } = newest;
-	if (usedBy.length > 0) return {
-		why: `it is used in ${usedBy.join(", ")}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
-		replaces
-	};
-	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
-}
-function showsNoUse(reports, id) {
-	return reports.some(({ report, usedBy }) => report.ReportId === id && isComplete(report) && usedBy.length === 0);
-}
-function askedAt({ CreationTime }) {
-	return CreationTime?.getTime() ?? 0;
-}
-function isComplete({ State, AccountIds = [], ResourceTypes = [] }) {
-	const hasAll = reportedTypes.every(({ ResourceType, ResourceTypeOptions = [] }) => {
-		const told = ResourceTypes.find((one) => one.ResourceType === ResourceType);
-		return told !== void 0 && ResourceTypeOptions.every((option) => hasOption(told.ResourceTypeOptions, option));
-	});
-	return State === "available" && AccountIds.length === 0 && hasAll;
-}
-function hasOption(told = [], { OptionName, OptionValues = [] }) {
-	return told.some((one) => one.OptionName === OptionName && OptionValues.every((value) => one.OptionValues?.includes(value)));
-}
-// src/observe/groups.ts
-async function noteGroups(place, note) {
-	const known = new Map();
-	const versions = (id, of) => {
-		const key = JSON.stringify([id, of]);
-		const read = known.get(key) ?? versionsOf(place, id, of);
-		known.set(key, read);
-		return read;
-	};
-	await joined([noteConfigurations(place, note), readGroups(place).then((groups) => joined(groups.map((group) => noteGroup(place, group, {
-		note,
-		versions
-	}))))]);
-}
-async function noteConfigurations({ autoScaling }, note) {
-	const configurations = await pages(async (NextToken) => {
-		const page = await autoScaling(new DescribeLaunchConfigurationsCommand({ NextToken }));
-		return {
-			items: page.LaunchConfigurations ?? [],
-			next: page.NextToken
-		};
-	});
-	for (const { ImageId, LaunchConfigurationName } of configurations) note(ImageId, `the launch configuration ${LaunchConfigurationName}`);
-}
-function readGroups({ autoScaling }) {
-	return pages(async (NextToken) => {
-		const page = await autoScaling(new DescribeAutoScalingGroupsCommand({
-			NextToken,
-			MaxRecords: 100
-		}));
-		return {
-			items: page.AutoScalingGroups ?? [],
-			next: page.NextToken
-		};
-	});
-}
-async function noteGroup(place, group, { note, versions }) {
-	const name = `the Auto Scaling group ${group.AutoScalingGroupName}`;
-	const { LaunchTemplate: mixed } = group.MixedInstancesPolicy ?? {};
-	const overrides = mixed?.Overrides ?? [];
-	for (const { ImageId } of overrides) note(ImageId, name);
-	const wanted = [
-		group.LaunchTemplate,
-		mixed?.LaunchTemplateSpecification,
-		...overrides.map(specificationOf)
-	].filter((one) => one?.LaunchTemplateId !== void 0);
-	const byTemplate = Map.groupBy(wanted, (one) => one?.LaunchTemplateId ?? "");
-	for (const [id, specifications] of byTemplate) await noteVersions(place, await versions(id, [...new Set(specifications.map((one) => one?.Version ?? "$Default"))].sort()), (imageId) => note(imageId, name));
-}
-const specificationOf = ({ LaunchTemplateSpecification: named }) => named;
-async function versionsOf({ ec2 }, LaunchTemplateId, versions) {
-	try {
-		const { LaunchTemplateVersions = [] } = await ec2(new DescribeLaunchTemplateVersionsCommand({
-			LaunchTemplateId,
-			Versions: [...versions]
-		}));
-		return LaunchTemplateVersions;
-	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) return [];
-		throw error;
-	}
-}
-async function noteVersions({ ssm }, versions, note) {
-	const byParameter = new Map();
-	for (const { LaunchTemplateData, LaunchTemplateId } of versions) {
-		const { ImageId = "" } = LaunchTemplateData ?? {};
-		const [, parameter] = /^resolve:ssm:(.+)$/.exec(ImageId) ?? [];
-		if (parameter === void 0) note(ImageId, LaunchTemplateId);
-		else byParameter.set(parameter, [...byParameter.get(parameter) ?? [], LaunchTemplateId]);
-	}
-	const names = [...byParameter.keys()];
-	for (let start = 0; start < names.length; start += 10) {
-		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
-		for (const parameter of Parameters) {
-			const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
-			for (const template of templates) note(parameter.Value, template);
-		}
-	}
-}
-function askedFor({ Name, ARN, Selector = "" }, names) {
-	const own = names.filter((name) => [Name, ARN].some((one) => name === one || name.startsWith(`${one}:`)));
-	const selected = own.filter((name) => [Name, ARN].some((one) => name === (Selector === "" ? one : `${one}:${Selector.replace(/^:/, "")}`)));
-	return selected.length > 0 ? selected : own;
-}
-// src/observe/users.ts
-const templateVersions = "10000";
-async function usersOf(place, ids, warn) {
-	const whereKnown = async (kind, read) => {
-		try {
-			await read();
-		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
-			warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
-		}
-	};
-	const users = new Map();
-	const note = (id, user) => {
-		if (id === void 0 || user === void 0 || !ids.includes(id)) return;
-		const by = user.replace(/^arn:.+:(instance|launch-template)\//, "");
-		const known = users.get(id) ?? [];
-		if (known.some((use) => use.by === by)) return;
-		users.set(id, [...known, {
-			by,
-			launches: !by.startsWith("i-")
-		}]);
-	};
-	if (ids.length === 0) return users;
-	await joined([
-		noteInstances(place, ids, note),
-		whereKnown("which launch templates use an AMI", async () => {
-			await noteVersions(place, await pages(async (NextToken) => {
-				const page = await place.ec2(templatesUsing(ids, NextToken));
-				return {
-					items: page.LaunchTemplateVersions ?? [],
-					next: page.NextToken
-				};
-			}), note);
-		}),
-		whereKnown("what Auto Scaling launches", () => noteGroups(place, note)),
-		joined(ids.map(async (id) => {
-			const others = await othersOf(place, id);
-			const by = `others, who may launch it (${others.join(", ")})`;
-			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
-				by,
-				launches: false,
-				others
-			}]);
-		})),
-		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
-	]);
-	return users;
-}
-function instancesOf(ids, NextToken) {
-	return new DescribeInstancesCommand({
-		Filters: [{
-			Name: "image-id",
-			Values: [...ids]
-		}],
-		NextToken
-	});
-}
-function templatesUsing(ids, NextToken) {
-	return new DescribeLaunchTemplateVersionsCommand({
-		Versions: ["$Latest", "$Default"],
-		Filters: [{
-			Name: "image-id",
-			Values: [...ids, "resolve:ssm:*"]
-		}],
-		NextToken
-	});
-}
-function referencesTo(ImageIds, NextToken) {
-	return new DescribeImageReferencesCommand({
-		ImageIds: [...ImageIds],
-		ResourceTypes: [
-			{ ResourceType: "ec2:Instance" },
-			{
-				ResourceType: "ec2:LaunchTemplate",
-				ResourceTypeOptions: [{
-					OptionName: "version-depth",
-					OptionValues: [templateVersions]
-				}]
-			},
-			{ ResourceType: "ssm:Parameter" },
-			{ ResourceType: "imagebuilder:ImageRecipe" },
-			{ ResourceType: "imagebuilder:ContainerRecipe" }
-		],
-		NextToken
-	});
-}
-async function noteInstances(place, ids, note) {
-	const reservations = await pages(async (NextToken) => {
-		const page = await place.ec2(instancesOf(ids, NextToken));
-		return {
-			items: page.Reservations ?? [],
-			next: page.NextToken
-		};
-	});
-	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
-}
-async function othersOf(place, ImageId) {
-	return (await launchPermissionsOf$1(place, ImageId).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return [];
-		throw error;
-	})).map(launcherName).filter((name) => name !== place.account);
-}
-async function noteReferences(place, ids, note) {
-	for (let start = 0; start < ids.length; start += 10) {
-		const references = await pages(async (NextToken) => {
-			const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
-			return {
-				items: page.ImageReferences ?? [],
-				next: page.NextToken
-			};
-		});
-		for (const { ImageId, Arn } of references) note(ImageId, Arn);
-	}
-}
-// src/observe/observe.ts
-async function observe(request, accounts, findings) {
-	const observing = {
-		request,
-		accounts,
-		findings
-	};
-	let at = 0;
-	const source = findings.attempt("source account", "assuming the source role", () => accounts.openSource()).then((caller) => {
-		if (caller === void 0) return void 0;
-		at = accounts.source(request.source.region).awsNow();
-		return resolveScanned(observing);
-	});
-	const [found, targets] = await joined([source, observeTargets(observing, source)]);
-	if (found === void 0) return void 0;
-	const hubs = await observeHubs(observing, found);
-	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
+// src/plan/replaced.ts
+function replacedByTag({ imageId, lease, at }) {
 	return {
-		at,
-		source: found,
-		targets,
-		hubs,
-		intermediates: new Map(intermediates)
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy,
+		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
 	};
 }
-async function observeTargets(observing, source) {
-	return (await joined(observing.request.targets.map((target) => observeTarget(observing, target, source)))).filter((target) => target !== void 0);
+const replacedFilter = {
+	Name: "tag-key",
+	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+};
+function replacedOn(imageId, snapshots) {
+	return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
 }
-async function resolveScanned(observing) {
-	const { request, accounts, findings } = observing;
-	const source = await resolveSource(observing, "share");
-	if (source !== void 0 && source.instanceId === void 0 && request.scan !== void 0) await checkScan(accounts.source(source.place.region), source.image, {
-		scan: request.scan,
-		findings
-	});
-	return source;
-}
-async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
-	const place = accounts.source(region);
-	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Values: [imageId]
-	};
-	const mark = {
-		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]
-	};
-	const none = {
-		images: [],
-		snapshots: []
-	};
-	if (instanceId !== void 0) return [region, none];
-	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for encrypted copies", async () => {
-		return {
-			images: await ownImages(place, ofSource, mark),
-			snapshots: await ownSnapshots(place, ofSource, mark)
-		};
-	}) ?? none];
-}
-async function observeHubs({ request, accounts, findings }, source) {
-	if (request.topology !== "regional-hub") return new Map();
-	const abroad = request.targets.filter(({ account, region }) => account !== source.account && region !== source.place.region);
-	const regions = [...Map.groupBy(abroad, ({ region }) => region)].filter(([, targets]) => targets.length > 1);
-	const hubs = await Promise.all(regions.map(async ([region]) => {
-		const place = accounts.source(region);
-		const key = hubKey(request, source.account, region);
-		if (key === void 0) {
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
-			return [];
-		}
-		const kmsKeyArn = await resolveKey(place, {
-			key,
-			input: "hub-kms-key"
-		}, findings);
-		return kmsKeyArn === void 0 ? [] : [[region, {
-			place: {
-				account: source.account,
-				region
-			},
-			kmsKeyArn
-		}]];
-	}));
-	return new Map(hubs.flat());
-}
-function hubKey({ hubKmsKey, source, run }, account, region) {
-	if (hubKmsKey !== void 0) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(hubKmsKey, {
-		region,
-		account,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(run)
-	});
-	const key = source.kmsKey ?? "";
-	if (/^mrk-|^alias\//.test(key)) return key;
-	const arn = /^(arn:[^:]+:kms:)[^:]+(:\d+:(?:alias\/.+|key\/mrk-.+))$/.exec(key);
-	return arn === null ? void 0 : `${arn[1]}${region}${arn[2]}`;
-}
-async function observeTarget(all, target, source) {
-	const { request, accounts } = all;
-	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)]);
-	const observing = {
-		request,
-		accounts,
-		findings
-	};
-	const { account, region, everyRegion } = target;
-	if (everyRegion?.problem !== void 0) {
-		const { where, what, remedy } = everyRegion.problem;
-		findings.add(where, what, remedy);
-		return;
-	}
-	let values = {
-		account,
-		region,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run)
-	};
-	if ([target.roleArn ?? "", target.kmsKey].some(_index_js__WEBPACK_IMPORTED_MODULE_1__.K)) {
-		const image = (await source)?.image;
-		if (image === void 0) return void 0;
-		values = {
-			...values,
-			name: image.Name ?? "",
-			"source-ami": image.ImageId ?? ""
-		};
-	}
-	const roleArn = target.roleArn === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.roleArn, values);
-	const caller = await accounts.openTarget({
-		account,
-		region
-	}, roleArn);
-	if (caller === void 0) return void 0;
-	const place = accounts.target({
-		account,
-		region
-	});
-	const [kmsKeyArn, read] = await joined([resolveKey(place, {
-		key: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.kmsKey, values),
-		input: "target-kms-key"
-	}, findings), source.then((found) => found && readTarget(observing, {
-		target,
-		place,
-		roleArn,
-		source: found
-	}))]);
-	if (read === void 0 || kmsKeyArn === void 0) return void 0;
-	const principalArn = roleArn ?? caller.arn;
+function replacedByOf(resource) {
+	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy) ?? "";
+	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+	const at = Date.parse(time);
+	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
 	return {
-		request: target,
-		place: {
-			account,
-			region
-		},
-		roleArn,
-		principalArn,
-		kmsKeyArn,
-		...read
+		imageId,
+		lease,
+		at: Math.max(at, madeAt(resource) ?? at)
 	};
 }
-async function readTarget({ request, findings }, origin) {
-	const { target, place, roleArn, source } = origin;
-	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const { account, region } = target;
-	const values = {
-		account,
-		region,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
-		name: image.Name ?? "",
-		"source-ami": image.ImageId ?? ""
-	};
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.amiName, values);
-	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
-	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.description, values);
-	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
-	const role = roleOf(place, roleArn);
-	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(value, values)]));
-	checkFilled(tags, "tags", {
-		findings,
-		where
-	});
-	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.publication.lineage, values);
-	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.B.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.B.expected}`);
-	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
-		name,
-		lineage,
-		request,
-		role,
-		findings
-	}));
-	const mayGo = earlier === void 0 ? [] : mayGoOf(request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
-	const locks = await readLocks(place, {
-		role,
-		findings
-	}, [...new Set(mayGo)]);
-	const users = earlier && await readUsers(place, earlier, {
-		request,
-		findings
-	});
-	const reports = users && await readReports(place, users, {
-		request,
-		findings
-	});
-	const zones = await readZones(place, {
-		request,
-		findings
-	});
-	const { boot } = request.publication;
-	const bootSite = boot && await readBootSite(place, {
-		boot,
-		image,
-		values,
-		findings
-	});
-	const references = await readReferences$1(place, values, {
-		request,
-		role,
-		findings
-	});
-	if (earlier === void 0) return void 0;
-	return {
-		name,
-		description,
-		tags,
-		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(principal, values)),
-		lineage,
-		...references,
-		bootSite,
-		locks,
-		users,
-		reports,
-		zones,
-		...earlier
-	};
+function isOver({ at }, now) {
+	return now - at > longestJobMs;
 }
-async function readReferences$1(place, values, { request: { publication }, role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const { ssmParameter: named, launchTemplate: asked } = publication;
-	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(named, values);
-	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
-	if (asked === void 0) return {
-		ssmParameter,
-		launchTemplate: void 0
-	};
-	const template = {
-		...asked,
-		template: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(asked.template, values),
-		parameter: ssmParameter
-	};
-	return {
-		ssmParameter,
-		launchTemplate: await findings.attempt(where, `reading the launch template ${template.template}`, () => readLaunchTemplate(place, template, {
-			role,
-			findings
-		}))
-	};
-}
-function mayGoOf({ onExisting }, { existing, made, namesake }) {
-	const failed = namesake !== void 0 && isRejected(namesake) ? [namesake] : [];
-	return [
-		...onExisting === "replace" ? existing : [],
-		...made,
-		...failed
-	];
-}
-async function readOrWarn(place, { role, findings }, { action, resources, without, read }) {
-	try {
-		return await read();
-	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		const { is, words } = verdictOf(error);
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
-			role,
-			side: "target",
-			action,
-			resources,
-			words
-		});
-		const failed = is === "may not" ? what : `${action} failed (${words})`;
-		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${failed}: ${without}${mending}`);
-		return;
-	}
-}
-async function readLocks(place, telling, ids) {
-	const locks = await readOrWarn(place, telling, {
-		action: "ec2:DescribeLockedSnapshots",
-		resources: ["*"],
-		without: "an AMI is deregistered even where a snapshot of it is locked, which then stays",
-		read: () => lockedSnapshots(place, ids)
-	});
-	return new Map((locks ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
-}
-async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
-	const { retain } = publication;
-	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	try {
-		return await usersOf(place, ids, (what) => findings.warn(where, what));
-	} catch (error) {
-		place.signal.throwIfAborted();
-		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		return;
-	}
-}
-async function readReports(place, users, { request: { publication }, findings }) {
-	if (publication.retainShared === "keep") return void 0;
-	const shared = [...users].filter(([, uses]) => uses.some(({ others }) => others !== void 0)).map(([id]) => id);
-	try {
-		return await usageReportsOn(place, shared);
-	} catch (error) {
-		place.signal.throwIfAborted();
-		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), why);
-		return;
-	}
-}
-async function readZones(place, { request: { publication }, findings }) {
-	const { fastSnapshotRestore: asked } = publication;
-	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
-	if (here.length === 0) return [];
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const there = await findings.attempt(where, "reading the availability zones", async () => {
-		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
-			Name: "state",
-			Values: ["available"]
-		}, {
-			Name: "zone-type",
-			Values: ["availability-zone"]
-		}] }));
-		return AvailabilityZones.flatMap(({ ZoneName }) => ZoneName ?? []);
-	});
-	if (there === void 0 || here === "all") return there ?? [];
-	const unknown = here.filter((zone) => !there.includes(zone));
-	if (unknown.length > 0) findings.add(where, `account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`, "correct fast-snapshot-restore");
-	return here;
-}
-const lateTagsMs = 3e3;
-async function findEarlier(place, { imageId, extras }, { name, lineage, request, ...telling }) {
-	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Values: [imageId]
-	};
-	const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, {
-		Name: "name",
-		Values: [name]
-	})]);
-	const ours = {
-		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
-	};
-	const [first, made] = await joined([look(), lineage === void 0 ? Promise.resolve([]) : ownImages(place, {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage}`,
-		Values: [lineage]
-	}, ours)]);
-	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
-	if (untagged) await place.sleep(lateTagsMs);
-	const [tagged, namesakes] = untagged ? await look() : first;
-	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === imageId);
-	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
-	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
-	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-	const [earlierCopies, marked] = await joined([ownSnapshots(place, ofSource), ownSnapshots(place, replacedFilter)]);
-	const replaced = replacedOn(imageId, marked);
-	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
-	return {
-		existing,
-		existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...former]) : new Map(),
-		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
-		made: made.filter(({ ImageId }) => ImageId !== imageId),
-		earlierCopies,
-		replaced,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
-		parts: await readParts$2(place, [
-			...existing,
-			...made,
-			...former
-		], earlierCopies),
-		ancestry: await readAncestry(place, telling, mayGo)
-	};
-}
-const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
-async function readParts$2(place, images, known) {
-	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !byId.has(id));
-	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
-	return byId;
-}
-async function readAncestry(place, telling, images) {
-	const copied = images.filter(isOfEncryptedCopy);
-	const pairs = await readOrWarn(place, telling, {
-		action: "ec2:GetImageAncestry",
-		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(place.region)}:ec2:*::image/*`],
-		without: "AMIs that were copied through an encrypted copy stay",
-		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
-	});
-	return new Map((pairs ?? []).flat());
-}
-async function readAllExtras(place, images) {
-	const read = images.filter(({ State }) => State === "available").map(async (image) => {
-		try {
-			return [[image.ImageId ?? "", await readExtras(place, image)]];
-		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
-			throw error;
-		}
-	});
-	return new Map((await Promise.all(read)).flat());
+function staysUntil({ imageId, at }) {
+	return `the next run on ${imageId} deletes them when its AMI is right; where none is there, so does a sweep after ${new Date(at + longestJobMs).toISOString().slice(0, 16)}Z`;
 }
 // src/plan/earlier.ts
 function holdersOf({ image }, { leaseId, reader, request: { run } }) {
@@ -38358,6 +37084,370 @@ function openFindings(signal, mendsTarget = () => void 0) {
 		};
 	};
 	return openFor([void 0]);
+}
+// src/observe/usage-reports.ts
+const idsPerCall = 200;
+function reportsOn(ids, NextToken) {
+	return new DescribeImageUsageReportsCommand({
+		ImageIds: [...ids],
+		NextToken
+	});
+}
+function entriesOn(ids, NextToken) {
+	return new DescribeImageUsageReportEntriesCommand({
+		ImageIds: [...ids],
+		NextToken
+	});
+}
+async function usageReportsOn(place, ids) {
+	const found = [];
+	for (let start = 0; start < ids.length; start += idsPerCall) {
+		const some = ids.slice(start, start + idsPerCall);
+		const reports = await pages(async (NextToken) => {
+			const page = await place.ec2(reportsOn(some, NextToken));
+			return {
+				items: page.ImageUsageReports ?? [],
+				next: page.NextToken
+			};
+		});
+		const entries = reports.some(({ State }) => State === "available") ? await pages(async (NextToken) => {
+			const page = await place.ec2(entriesOn(some, NextToken));
+			return {
+				items: page.ImageUsageReportEntries ?? [],
+				next: page.NextToken
+			};
+		}) : [];
+		found.push(...reports.map((report) => ({
+			report,
+			usedBy: usersIn(place, entries, report.ReportId)
+		})));
+	}
+	return Map.groupBy(found, ({ report }) => report.ImageId ?? "");
+}
+function usersIn({ account }, entries, id) {
+	const using = entries.filter(({ ReportId, AccountId, UsageCount }) => ReportId === id && AccountId !== account && UsageCount !== 0);
+	return [...new Set(using.map(({ AccountId }) => AccountId ?? "an account that AWS does not name"))];
+}
+// src/aws/shares.ts
+const accountsPerCall = 500;
+const isImage$1 = (id) => id.startsWith("ami-");
+const launchPermissionsQuery = (ImageId) => new DescribeImageAttributeCommand({
+	ImageId,
+	Attribute: "launchPermission"
+});
+function sharesQuery(id) {
+	return isImage$1(id) ? launchPermissionsQuery(id) : new DescribeSnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission"
+	});
+}
+async function launchPermissionsOf$1({ ec2 }, ImageId) {
+	return (await ec2(launchPermissionsQuery(ImageId))).LaunchPermissions ?? [];
+}
+async function readShares(place, id) {
+	const found = await sendEc2(place, sharesQuery(id));
+	const permissions = found.LaunchPermissions ?? found.CreateVolumePermissions ?? [];
+	return new Set(permissions.flatMap(({ UserId }) => UserId ?? []));
+}
+function sharing(id, change) {
+	const users = (accounts) => accounts.map((UserId) => ({ UserId }));
+	const permissions = "Add" in change ? { Add: users(change.Add) } : { Remove: users(change.Remove) };
+	return isImage$1(id) ? new ModifyImageAttributeCommand({
+		ImageId: id,
+		LaunchPermission: permissions
+	}) : new ModifySnapshotAttributeCommand({
+		SnapshotId: id,
+		Attribute: "createVolumePermission",
+		CreateVolumePermission: permissions
+	});
+}
+async function changeShares(place, id, change) {
+	const accounts = "Add" in change ? change.Add : change.Remove;
+	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
+	for (let start = 0; start < accounts.length; start += accountsPerCall) {
+		const some = accounts.slice(start, start + accountsPerCall);
+		try {
+			await send(some);
+		} catch (error) {
+			const [first = "", ...others] = some;
+			if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+			await send([first]);
+			await joined(others.map((account) => send([account])));
+		}
+	}
+}
+async function readTags(place, ids) {
+	const [snapshots, images] = await Promise.all([describeSnapshots(place, ids.filter((id) => !isImage$1(id))), describeImages(place, ids.filter(isImage$1))]);
+	return new Map([...snapshots.map(({ SnapshotId, Tags }) => [SnapshotId ?? "", Tags ?? []]), ...images.map(({ ImageId, Tags }) => [ImageId ?? "", Tags ?? []])]);
+}
+// src/plan/usage-report.ts
+const lateDays = 3;
+const dayMs$5 = 864e5;
+const reportedTypes = [
+	{ ResourceType: "ec2:Instance" },
+	{
+		ResourceType: "ec2:LaunchTemplate",
+		ResourceTypeOptions: [{
+			OptionName: "version-depth",
+			OptionValues: ["10000"]
+		}]
+	},
+	{ ResourceType: "imagebuilder:ImageRecipe" },
+	{ ResourceType: "imagebuilder:ContainerRecipe" }
+];
+function launcherName(permission) {
+	const { UserId, OrganizationArn, OrganizationalUnitArn, Group } = permission;
+	return UserId ?? OrganizationArn ?? OrganizationalUnitArn ?? Group ?? JSON.stringify(permission);
+}
+function lastingUses(uses, { retainShared, launchPermissions }) {
+	if (retainShared === "keep") return [...uses];
+	const named = launchPermissions.map(launcherName);
+	return uses.flatMap((use) => {
+		if (use.others === void 0) return [use];
+		const strangers = use.others.filter((one) => !named.includes(one));
+		return strangers.length === 0 ? [] : [{
+			...use,
+			by: `others, whom launch-permissions doesn't name (${strangers.join(", ")})`
+		}];
+	});
+}
+function judgeReports({ since, now, reports }) {
+	if (since === void 0) return { why: "others may launch it, and nothing says since when its successor is published" };
+	const due = since + lateDays * dayMs$5;
+	if (now < due) return { why: `others may launch it, and a usage report is asked for ${lateDays} days after its successor was published` };
+	if (reports === void 0) return { why: "others may launch it, and usage reports could not be read" };
+	if (reports.some(({ report }) => report.State !== "available" && report.State !== "error")) return { why: "others may launch it, and AWS is still making the usage report, which a later run reads" };
+	const ours = reports.filter(({ report }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(report, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== void 0);
+	const replaces = ours.flatMap(({ report }) => report.ReportId ?? []);
+	const newest = ours.filter(({ report }) => isComplete(report) && askedAt(report) >= due).toSorted((a, b) => askedAt(b.report) - askedAt(a.report))[0];
+	const asking = "another usage report is asked for, which a later run reads";
+	if (newest === void 0) {
+		const reason = ours.find(({ report }) => report.State === "error")?.report.StateReason;
+		return {
+			why: `others may launch it: ${reason === void 0 ? "" : `the last usage report failed (${reason}); `}a usage report is asked for, which a later run reads`,
+			replaces
+		};
+	}
+	const { report, usedBy } = newest;
+	if (usedBy.length > 0) return {
+		why: `it is used in ${usedBy.join(", ")}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+		replaces
+	};
+	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
+}
+function showsNoUse(reports, id) {
+	return reports.some(({ report, usedBy }) => report.ReportId === id && isComplete(report) && usedBy.length === 0);
+}
+function askedAt({ CreationTime }) {
+	return CreationTime?.getTime() ?? 0;
+}
+function isComplete({ State, AccountIds = [], ResourceTypes = [] }) {
+	const hasAll = reportedTypes.every(({ ResourceType, ResourceTypeOptions = [] }) => {
+		const told = ResourceTypes.find((one) => one.ResourceType === ResourceType);
+		return told !== void 0 && ResourceTypeOptions.every((option) => hasOption(told.ResourceTypeOptions, option));
+	});
+	return State === "available" && AccountIds.length === 0 && hasAll;
+}
+function hasOption(told = [], { OptionName, OptionValues = [] }) {
+	return told.some((one) => one.OptionName === OptionName && OptionValues.every((value) => one.OptionValues?.includes(value)));
+}
+// src/observe/groups.ts
+async function noteGroups(place, note) {
+	const known = new Map();
+	const versions = (id, of) => {
+		const key = JSON.stringify([id, of]);
+		const read = known.get(key) ?? versionsOf(place, id, of);
+		known.set(key, read);
+		return read;
+	};
+	await joined([noteConfigurations(place, note), readGroups$1(place).then((groups) => joined(groups.map((group) => noteGroup(place, group, {
+		note,
+		versions
+	}))))]);
+}
+async function noteConfigurations({ autoScaling }, note) {
+	const configurations = await pages(async (NextToken) => {
+		const page = await autoScaling(new DescribeLaunchConfigurationsCommand({ NextToken }));
+		return {
+			items: page.LaunchConfigurations ?? [],
+			next: page.NextToken
+		};
+	});
+	for (const { ImageId, LaunchConfigurationName } of configurations) note(ImageId, `the launch configuration ${LaunchConfigurationName}`);
+}
+function readGroups$1({ autoScaling }) {
+	return pages(async (NextToken) => {
+		const page = await autoScaling(new DescribeAutoScalingGroupsCommand({
+			NextToken,
+			MaxRecords: 100
+		}));
+		return {
+			items: page.AutoScalingGroups ?? [],
+			next: page.NextToken
+		};
+	});
+}
+async function noteGroup(place, group, { note, versions }) {
+	const name = `the Auto Scaling group ${group.AutoScalingGroupName}`;
+	const { LaunchTemplate: mixed } = group.MixedInstancesPolicy ?? {};
+	const overrides = mixed?.Overrides ?? [];
+	for (const { ImageId } of overrides) note(ImageId, name);
+	const wanted = [
+		group.LaunchTemplate,
+		mixed?.LaunchTemplateSpecification,
+		...overrides.map(specificationOf)
+	].filter((one) => one?.LaunchTemplateId !== void 0);
+	const byTemplate = Map.groupBy(wanted, (one) => one?.LaunchTemplateId ?? "");
+	for (const [id, specifications] of byTemplate) await noteVersions(place, await versions(id, [...new Set(specifications.map((one) => one?.Version ?? "$Default"))].sort()), (imageId) => note(imageId, name));
+}
+const specificationOf = ({ LaunchTemplateSpecification: named }) => named;
+async function versionsOf({ ec2 }, LaunchTemplateId, versions) {
+	try {
+		const { LaunchTemplateVersions = [] } = await ec2(new DescribeLaunchTemplateVersionsCommand({
+			LaunchTemplateId,
+			Versions: [...versions]
+		}));
+		return LaunchTemplateVersions;
+	} catch (error) {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) return [];
+		throw error;
+	}
+}
+async function noteVersions({ ssm }, versions, note) {
+	const byParameter = new Map();
+	for (const { LaunchTemplateData, LaunchTemplateId } of versions) {
+		const { ImageId = "" } = LaunchTemplateData ?? {};
+		const [, parameter] = /^resolve:ssm:(.+)$/.exec(ImageId) ?? [];
+		if (parameter === void 0) note(ImageId, LaunchTemplateId);
+		else byParameter.set(parameter, [...byParameter.get(parameter) ?? [], LaunchTemplateId]);
+	}
+	const names = [...byParameter.keys()];
+	for (let start = 0; start < names.length; start += 10) {
+		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
+		for (const parameter of Parameters) {
+			const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
+			for (const template of templates) note(parameter.Value, template);
+		}
+	}
+}
+function askedFor({ Name, ARN, Selector = "" }, names) {
+	const own = names.filter((name) => [Name, ARN].some((one) => name === one || name.startsWith(`${one}:`)));
+	const selected = own.filter((name) => [Name, ARN].some((one) => name === (Selector === "" ? one : `${one}:${Selector.replace(/^:/, "")}`)));
+	return selected.length > 0 ? selected : own;
+}
+// src/observe/users.ts
+const templateVersions$1 = "10000";
+async function usersOf(place, ids, warn) {
+	const whereKnown = async (kind, read) => {
+		try {
+			await read();
+		} catch (error) {
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
+			warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+		}
+	};
+	const users = new Map();
+	const note = (id, user) => {
+		if (id === void 0 || user === void 0 || !ids.includes(id)) return;
+		const by = user.replace(/^arn:.+:(instance|launch-template)\//, "");
+		const known = users.get(id) ?? [];
+		if (known.some((use) => use.by === by)) return;
+		users.set(id, [...known, {
+			by,
+			launches: !by.startsWith("i-")
+		}]);
+	};
+	if (ids.length === 0) return users;
+	await joined([
+		noteInstances(place, ids, note),
+		whereKnown("which launch templates use an AMI", async () => {
+			await noteVersions(place, await pages(async (NextToken) => {
+				const page = await place.ec2(templatesUsing(ids, NextToken));
+				return {
+					items: page.LaunchTemplateVersions ?? [],
+					next: page.NextToken
+				};
+			}), note);
+		}),
+		whereKnown("what Auto Scaling launches", () => noteGroups(place, note)),
+		joined(ids.map(async (id) => {
+			const others = await othersOf(place, id);
+			const by = `others, who may launch it (${others.join(", ")})`;
+			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
+				by,
+				launches: false,
+				others
+			}]);
+		})),
+		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
+	]);
+	return users;
+}
+function instancesOf(ids, NextToken) {
+	return new DescribeInstancesCommand({
+		Filters: [{
+			Name: "image-id",
+			Values: [...ids]
+		}],
+		NextToken
+	});
+}
+function templatesUsing(ids, NextToken) {
+	return new DescribeLaunchTemplateVersionsCommand({
+		Versions: ["$Latest", "$Default"],
+		Filters: [{
+			Name: "image-id",
+			Values: [...ids, "resolve:ssm:*"]
+		}],
+		NextToken
+	});
+}
+function referencesTo(ImageIds, NextToken) {
+	return new DescribeImageReferencesCommand({
+		ImageIds: [...ImageIds],
+		ResourceTypes: [
+			{ ResourceType: "ec2:Instance" },
+			{
+				ResourceType: "ec2:LaunchTemplate",
+				ResourceTypeOptions: [{
+					OptionName: "version-depth",
+					OptionValues: [templateVersions$1]
+				}]
+			},
+			{ ResourceType: "ssm:Parameter" },
+			{ ResourceType: "imagebuilder:ImageRecipe" },
+			{ ResourceType: "imagebuilder:ContainerRecipe" }
+		],
+		NextToken
+	});
+}
+async function noteInstances(place, ids, note) {
+	const reservations = await pages(async (NextToken) => {
+		const page = await place.ec2(instancesOf(ids, NextToken));
+		return {
+			items: page.Reservations ?? [],
+			next: page.NextToken
+		};
+	});
+	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+}
+async function othersOf(place, ImageId) {
+	return (await launchPermissionsOf$1(place, ImageId).catch((error) => {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return [];
+		throw error;
+	})).map(launcherName).filter((name) => name !== place.account);
+}
+async function noteReferences(place, ids, note) {
+	for (let start = 0; start < ids.length; start += 10) {
+		const references = await pages(async (NextToken) => {
+			const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
+			return {
+				items: page.ImageReferences ?? [],
+				next: page.NextToken
+			};
+		});
+		for (const { ImageId, Arn } of references) note(ImageId, Arn);
+	}
 }
 // src/operations/question.ts
 var UnaskedError = class extends Error {
@@ -39146,7 +38236,7 @@ async function tellForeignGrants({ keys, found }, used) {
 		const brief = place.until(AbortSignal.any([place.signal, place.clock.after(lookMs)]));
 		try {
 			const grants = await listGrants(brief, keyArn);
-			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$2(place, keyArn, one)));
+			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$3(place, keyArn, one)));
 		} catch (error) {
 			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 		}
@@ -39177,7 +38267,7 @@ function isForAws({ GranteePrincipal = "", GranteeServicePrincipal }) {
 function accountOf$2(issuer = "") {
 	return /\d{12}/.exec(issuer)?.[0] ?? "";
 }
-function told$2(place, keyArn, grant) {
+function told$3(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
 	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
@@ -40021,7 +39111,7 @@ function judge$1({ owners }, { place }, { one, id = "", tie }) {
 			since
 		}];
 	});
-	return told$1(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
+	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
 }
 function judgeInstance({ owners }, { place }, one) {
 	const { InstanceId: id = "", LaunchTime } = one;
@@ -40033,12 +39123,12 @@ function judgeInstance({ owners }, { place }, one) {
 		since: LaunchTime?.getTime() ?? place.awsNow(),
 		isAvailable: false
 	};
-	return told$1(id, isLaunchedBy(one, lease, place) ? { is: "proven" } : {
+	return told$2(id, isLaunchedBy(one, lease, place) ? { is: "proven" } : {
 		is: "foreign",
 		why: "the run whose lease it bears did not launch it"
 	}, owners?.endedSince(made));
 }
-function told$1(id, tie, since) {
+function told$2(id, tie, since) {
 	if (tie.is === "foreign") return [{
 		kind: "foreign",
 		id,
@@ -40132,6 +39222,107 @@ function ownIntermediates({ source, intermediates }, findings) {
 function copiesOf({ imageId }, own) {
 	const images = [...own.values()].flatMap(({ images }) => images);
 	return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
+}
+// src/aws/launch-template.ts
+const idForm = /^lt-([0-9a-f]{8}|[0-9a-f]{17})$/;
+function named(template) {
+	return idForm.test(template) ? { LaunchTemplateId: template } : { LaunchTemplateName: template };
+}
+async function readTemplate(place, template, sourceVersion) {
+	const Versions = [...new Set([
+		"$Latest",
+		"$Default",
+		sourceVersion
+	])];
+	const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+		...named(template),
+		Versions
+	}));
+	const all = LaunchTemplateVersions.map(factsOf);
+	const latest = Math.max(...all.map(({ number }) => number));
+	const { number: defaultVersion, imageId: defaultImage } = all.find(({ isDefault }) => isDefault) ?? {};
+	const wanted = {
+		$Latest: latest,
+		$Default: defaultVersion
+	}[sourceVersion] ?? Number(sourceVersion);
+	const source = all.find(({ number }) => number === wanted);
+	const id = LaunchTemplateVersions[0]?.LaunchTemplateId;
+	if (id === void 0 || source === void 0 || defaultVersion === void 0) throw new Error(`AWS tells no version ${sourceVersion} of the launch template ${template}`);
+	return {
+		id,
+		latest,
+		defaultVersion,
+		defaultImage,
+		source
+	};
+}
+function factsOf(version) {
+	const { VersionNumber = 0, DefaultVersion = false, VersionDescription = "", LaunchTemplateData } = version;
+	const { ImageId: imageId, ...others } = LaunchTemplateData ?? {};
+	return {
+		number: VersionNumber,
+		isDefault: DefaultVersion,
+		description: VersionDescription,
+		imageId,
+		others: JSON.stringify(Object.entries(others).sort(([one], [other]) => one.localeCompare(other)))
+	};
+}
+async function templateVersions(place, id, imageId) {
+	const Filters = imageId === void 0 ? void 0 : [{
+		Name: "image-id",
+		Values: [imageId]
+	}];
+	return (await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
+			LaunchTemplateId: id,
+			MaxResults: 200,
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.LaunchTemplateVersions ?? [],
+			next: page.NextToken
+		};
+	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
+}
+const unseenMs$2 = 12e4;
+async function setDefaultVersion(place, id, version) {
+	const command = {
+		LaunchTemplateId: id,
+		DefaultVersion: String(version)
+	};
+	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const wait = (count) => Math.min(500 * count, 5e3);
+	await retried({
+		place,
+		on: isUnseen,
+		forMs: unseenMs$2,
+		wait
+	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
+}
+var UndeletedError = class extends Error {
+	name = "UndeletedError";
+};
+const undeletedMs = 15e3;
+async function deleteVersions(place, id, versions) {
+	for (let start = 0; start < versions.length; start += versionsPerCall) await deleteAtOnce(place, id, versions.slice(start, start + versionsPerCall));
+}
+const versionsPerCall = 200;
+async function deleteAtOnce(place, id, versions) {
+	const isUndeleted = (error) => error instanceof UndeletedError;
+	await retried({
+		place,
+		on: isUndeleted,
+		forMs: undeletedMs,
+		wait: (count) => 500 * count
+	}, async () => {
+		const { UnsuccessfullyDeletedLaunchTemplateVersions: failed = [] } = await place.ec2(new DeleteLaunchTemplateVersionsCommand({
+			LaunchTemplateId: id,
+			Versions: versions.map(String)
+		}));
+		const [first] = failed.filter(({ ResponseError }) => ResponseError?.Code !== "launchTemplateVersionDoesNotExist");
+		if (first !== void 0) throw new UndeletedError(`version ${first.VersionNumber}: ${first.ResponseError?.Code}: ${first.ResponseError?.Message}`);
+	});
 }
 // src/observe/published.ts
 async function readPublished(place, image, looked) {
@@ -40261,6 +39452,709 @@ async function readNewest(held, source, findings) {
 	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? []))];
 	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
+}
+// src/plan/creation-tags.ts
+function tagsOfTargets(request, source, place) {
+	return filled(templatesOf$1(request), {
+		request,
+		source,
+		place
+	});
+}
+function intermediateTags(request, source, place) {
+	const { intermediateTags: given } = request;
+	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
+	if (given === void 0) templates.delete("Name");
+	return filled(templates, {
+		request,
+		source,
+		place
+	});
+}
+function templatesOf$1({ targets }) {
+	const first = new Map();
+	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+	return first;
+}
+function filled(templates, { request, source, place }) {
+	const { imageId, image } = source;
+	const values = {
+		...place,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		name: image.Name ?? "",
+		"source-ami": imageId
+	};
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
+}
+function checkFilled(tags, input, { findings, where }) {
+	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
+}
+// src/observe/instance-profile.ts
+async function checkInstanceProfile(place, named, findings) {
+	const [, account, path] = /^arn:[^:]+:iam::(\d+):instance-profile\/(.+)$/.exec(named) ?? [];
+	const name = path?.split("/").at(-1) ?? named;
+	if (account !== void 0 && account !== place.account) throw new UntestableError(`the instance profile ${named} is account ${account}'s`, correct);
+	const found = await readProfile(place, name, findings);
+	if (found === void 0) return;
+	if (account !== void 0 && found.Arn !== named) throw new UntestableError(`the instance profile ${name} is ${found.Arn}, not ${named}`, correct);
+	if ((found.Roles ?? []).length === 0) throw new UntestableError(`the instance profile ${name} has no role`, `add one to it: aws iam add-role-to-instance-profile --instance-profile-name ${name} --role-name <role>`);
+}
+const correct = "correct boot-instance-profile";
+async function readProfile(place, name, findings) {
+	try {
+		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		return;
+	}
+}
+// src/observe/boot.ts
+async function readBootSite(place, asked) {
+	const { boot, findings } = asked;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	try {
+		return await siteOf(place, asked);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error);
+		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
+		const what = `the AMI cannot be tested (boot-test): ${message}`;
+		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
+		else findings.warn(where, `${what}; it is published untested. What to do: ${remedy}`);
+		return;
+	}
+}
+async function siteOf(place, { boot, image, values, findings }) {
+	const never = untestable(image);
+	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
+	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(text, values));
+	const subnets = await readSubnets(place, filled(boot.subnets));
+	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
+	const usable = subnets.flatMap((one) => {
+		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
+		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
+		const groups = byVpc?.get(VpcId);
+		return byVpc !== void 0 && groups === void 0 ? [] : [{
+			subnet,
+			zone,
+			givesIpv6,
+			groups: groups ?? []
+		}];
+	});
+	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
+	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceType, values);
+	const types = await readTypes(place, image, named);
+	const offered = await readOfferings(place, named);
+	const sizes = launchesOf(image, types, {
+		zonesOf: (type) => offered.get(type) ?? new Set(),
+		subnets: usable
+	});
+	const zones = [...new Set(usable.map(({ zone }) => zone))].join(", ");
+	if (sizes.length === 0) throw noType(named, image, {
+		types,
+		zones
+	});
+	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceProfile, values);
+	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
+	return {
+		sizes,
+		profile
+	};
+}
+function noType(named, image, { types: [info], zones }) {
+	if (named === void 0) return new UntestableError(`no current instance type fits the AMI in ${zones}`, "name one in boot-instance-type");
+	return new UntestableError(`${named} cannot be used, because ${(info && misfit(image, info)) ?? `it is not offered in ${zones}`}`, "correct boot-instance-type or boot-subnet");
+}
+function namedBy(idFilter, named) {
+	const [first = ""] = named;
+	const [, key, value] = /^tag:([^=]+)=(.*)$/s.exec(first) ?? [];
+	return key === void 0 ? [{
+		Name: idFilter,
+		Values: [...named]
+	}] : [{
+		Name: `tag:${key}`,
+		Values: [value ?? ""]
+	}];
+}
+async function readSubnets(place, named) {
+	const isDefault = named.length === 0;
+	const Filters = [{
+		Name: "state",
+		Values: ["available"]
+	}, ...isDefault ? [{
+		Name: "default-for-az",
+		Values: ["true"]
+	}] : namedBy("subnet-id", named)];
+	const found = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSubnetsCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.Subnets ?? [],
+			next: page.NextToken
+		};
+	});
+	if (found.length === 0) throw new UntestableError(isDefault ? "there is no default VPC" : `there is no subnet ${named.join(", ")}`, isDefault ? "name a subnet in boot-subnet" : "correct boot-subnet");
+	const free = ({ AvailableIpAddressCount = 0 }) => AvailableIpAddressCount;
+	return found.toSorted((a, b) => free(b) - free(a));
+}
+async function readGroups(place, subnets, named) {
+	if (named.length === 0) return void 0;
+	const vpcs = [...new Set(subnets.map(({ VpcId = "" }) => VpcId))];
+	const Filters = [...namedBy("group-id", named), {
+		Name: "vpc-id",
+		Values: vpcs
+	}];
+	const found = await pages(async (NextToken) => {
+		const page = await place.ec2(new DescribeSecurityGroupsCommand({
+			Filters,
+			NextToken
+		}));
+		return {
+			items: page.SecurityGroups ?? [],
+			next: page.NextToken
+		};
+	});
+	const groups = [...Map.groupBy(found, ({ VpcId = "" }) => VpcId)];
+	return new Map(groups.map(([vpc, ofVpc]) => [vpc, ofVpc.flatMap(({ GroupId }) => GroupId ?? [])]));
+}
+async function readTypes(place, image, named) {
+	const { Architecture = "x86_64" } = image;
+	const asked = named === void 0 ? { Filters: [
+		{
+			Name: "current-generation",
+			Values: ["true"]
+		},
+		{
+			Name: "bare-metal",
+			Values: ["false"]
+		},
+		{
+			Name: "processor-info.supported-architecture",
+			Values: [Architecture]
+		}
+	] } : { InstanceTypes: [named] };
+	try {
+		return await pages(async (NextToken) => {
+			const page = await place.ec2(new DescribeInstanceTypesCommand({
+				...asked,
+				NextToken
+			}));
+			return {
+				items: page.InstanceTypes ?? [],
+				next: page.NextToken
+			};
+		});
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceType")) throw error;
+		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
+	}
+}
+async function readOfferings(place, named) {
+	const Filters = named === void 0 ? void 0 : [{
+		Name: "instance-type",
+		Values: [named]
+	}];
+	const offered = await pages(async (NextToken) => {
+		const command = new DescribeInstanceTypeOfferingsCommand({
+			LocationType: "availability-zone",
+			Filters,
+			NextToken
+		});
+		const page = await place.ec2(command);
+		return {
+			items: page.InstanceTypeOfferings ?? [],
+			next: page.NextToken
+		};
+	});
+	const zones = new Map();
+	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
+	return zones;
+}
+// src/aws/verdict.ts
+async function ask(call, dry) {
+	try {
+		await call();
+		return dry ? {
+			is: "not told",
+			words: "the endpoint took the dry run for a call"
+		} : {
+			is: "may",
+			words: ""
+		};
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		return verdictOf(error);
+	}
+}
+function verdictOf(error) {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error.cause);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "DryRunOperation", "DryRunOperationException")) return {
+		is: "may",
+		words
+	};
+	return {
+		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
+		words: `${error.code}: ${words}`
+	};
+}
+// src/observe/telling.ts
+async function readOrWarn(place, { role, findings }, { action, resources, without, read }) {
+	try {
+		return await read();
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		const { is, words } = verdictOf(error);
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+			role,
+			side: "target",
+			action,
+			resources,
+			words
+		});
+		const failed = is === "may not" ? what : `${action} failed (${words})`;
+		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${failed}: ${without}${mending}`);
+		return;
+	}
+}
+// src/observe/earlier.ts
+const lateTagsMs = 3e3;
+async function findEarlier(place, { imageId, extras }, { name, lineage, request, ...telling }) {
+	const ofSource = {
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Values: [imageId]
+	};
+	const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, {
+		Name: "name",
+		Values: [name]
+	})]);
+	const ours = {
+		Name: "tag-key",
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
+	};
+	const [first, made] = await joined([look(), lineage === void 0 ? Promise.resolve([]) : ownImages(place, {
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage}`,
+		Values: [lineage]
+	}, ours)]);
+	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
+	if (untagged) await place.sleep(lateTagsMs);
+	const [tagged, namesakes] = untagged ? await look() : first;
+	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === imageId);
+	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
+	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
+	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
+	const [earlierCopies, marked] = await joined([ownSnapshots(place, ofSource), ownSnapshots(place, replacedFilter)]);
+	const replaced = replacedOn(imageId, marked);
+	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
+	return {
+		existing,
+		existingExtras: needsExtras ? await readAllExtras(place, [...existing, ...former]) : new Map(),
+		namesake: existing.find(({ Name }) => Name === name) ?? namesakes[0],
+		made: made.filter(({ ImageId }) => ImageId !== imageId),
+		earlierCopies,
+		replaced,
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
+		parts: await readParts$2(place, [
+			...existing,
+			...made,
+			...former
+		], earlierCopies),
+		ancestry: await readAncestry(place, telling, mayGo)
+	};
+}
+const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
+async function readParts$2(place, images, known) {
+	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
+	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !byId.has(id));
+	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
+	return byId;
+}
+async function readAncestry(place, telling, images) {
+	const copied = images.filter(isOfEncryptedCopy);
+	const pairs = await readOrWarn(place, telling, {
+		action: "ec2:GetImageAncestry",
+		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(place.region)}:ec2:*::image/*`],
+		without: "AMIs that were copied through an encrypted copy stay",
+		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
+	});
+	return new Map((pairs ?? []).flat());
+}
+async function readAllExtras(place, images) {
+	const read = images.filter(({ State }) => State === "available").map(async (image) => {
+		try {
+			return [[image.ImageId ?? "", await readExtras(place, image)]];
+		} catch (error) {
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+			throw error;
+		}
+	});
+	return new Map((await Promise.all(read)).flat());
+}
+// src/observe/launch-template.ts
+const maxVersions = 1e4;
+async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(template)) {
+		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.V}`, "correct launch-template");
+		return;
+	}
+	try {
+		const read = await readTemplate(place, template, sourceVersion);
+		const { id, latest, source, defaultVersion: formerDefault } = read;
+		const resolved = parameterIn(source.imageId);
+		if (resolved !== void 0) {
+			tellResolved({
+				where,
+				template,
+				resolved,
+				parameter,
+				other: makesDefault && parameterIn(read.defaultImage) !== resolved ? formerDefault : void 0
+			}, findings);
+			return;
+		}
+		if (latest >= maxVersions && (await templateVersions(place, id)).length >= maxVersions) findings.add(where, `the launch template ${template} has ${maxVersions} versions, which is the most that AWS keeps`, "delete versions that nothing launches by (aws ec2 delete-launch-template-versions)");
+		return {
+			id,
+			sourceVersion,
+			latest,
+			makesDefault,
+			formerDefault
+		};
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		tellUnread({
+			where,
+			template,
+			sourceVersion,
+			role
+		}, error, findings);
+		return;
+	}
+}
+function parameterIn(imageId) {
+	return /^resolve:ssm:(.+)$/.exec(imageId ?? "")?.[1];
+}
+function tellResolved({ where, template, resolved, parameter, other }, findings) {
+	const what = `the launch template ${template} resolves the SSM parameter ${resolved}`;
+	if (resolved === parameter && other !== void 0) findings.add(where, `${what}, but launches by default by version ${other}, which gets no AMI (launch-template-default)`, "make the version that resolves the parameter the default one (aws ec2 modify-launch-template --default-version), or leave launch-template out");
+	else if (resolved === parameter) findings.warn(where, `${what}, which is set to the AMI, so it needs no version`);
+	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
+}
+function tellUnread({ where, template, sourceVersion, role }, error, findings) {
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) {
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+			role,
+			side: "target",
+			action: "ec2:DescribeLaunchTemplateVersions",
+			resources: ["*"],
+			words: error.awsMessage
+		});
+		findings.add(where, what, remedy);
+	} else if (error.code === "InvalidLaunchTemplateId.VersionNotFound") findings.add(where, `the launch template ${template} has no version ${sourceVersion}: ${error.awsMessage}`, "correct launch-template-source-version");
+	else if (/^InvalidLaunchTemplate(Id|Name)\./.test(error.code)) findings.add(where, `there is no launch template ${template}: ${told}`, "create it in that account and region, or correct launch-template");
+	else throw error;
+}
+// src/observe/parameter.ts
+const settingActions = [...[
+	"ssm:GetParameter",
+	"ssm:GetParameterHistory",
+	"ssm:PutParameter",
+	"ssm:DeleteParameter"
+], "ssm:AddTagsToResource"];
+const keptVersions = 100;
+async function checkParameter(place, name, findings) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(name);
+	if (problem !== void 0) {
+		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
+		return;
+	}
+	try {
+		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
+		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
+		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
+	} catch (error) {
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		const { what, remedy } = lackOfRead(place, name, error);
+		findings.add(where, what, remedy);
+	}
+}
+function lackOfRead(place, name, error) {
+	const { account, region } = place;
+	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	return {
+		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
+		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)({
+			side: "target",
+			action: `ssm:${error.action}`,
+			resources: [resource]
+		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(settingActions, [resource])}`)
+	};
+}
+async function checkRoomIn(place, name, findings) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	let versions;
+	try {
+		versions = await pages(async (NextToken) => {
+			const page = await place.ssm(new GetParameterHistoryCommand({
+				Name: name,
+				MaxResults: 50,
+				NextToken
+			}));
+			return {
+				items: page.Parameters ?? [],
+				next: page.NextToken
+			};
+		});
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error))) throw error;
+		const { what, remedy } = lackOfRead(place, name, error);
+		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
+		return;
+	}
+	const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
+	const labels = oldest?.Labels ?? [];
+	if (versions.length < keptVersions || oldest === void 0 || labels.length === 0) return;
+	findings.add(where, `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(", ")}; so it takes no new one`, "move the label to a newer version (aws ssm label-parameter-version)");
+}
+// src/observe/removable.ts
+async function readKeepers(place, earlier, { role, ...asked }) {
+	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
+	const locks = await readLocks(place, {
+		role,
+		findings: asked.findings
+	}, [...new Set(mayGo)]);
+	const users = earlier && await readUsers(place, earlier, asked);
+	return {
+		locks,
+		users,
+		reports: users && await readReports(place, users, asked)
+	};
+}
+function mayGoOf({ onExisting }, { existing, made, namesake }) {
+	const failed = namesake !== void 0 && isRejected(namesake) ? [namesake] : [];
+	return [
+		...onExisting === "replace" ? existing : [],
+		...made,
+		...failed
+	];
+}
+async function readLocks(place, telling, ids) {
+	const locks = await readOrWarn(place, telling, {
+		action: "ec2:DescribeLockedSnapshots",
+		resources: ["*"],
+		without: "an AMI is deregistered even where a snapshot of it is locked, which then stays",
+		read: () => lockedSnapshots(place, ids)
+	});
+	return new Map((locks ?? []).map((lock) => [lock.SnapshotId ?? "", lock]));
+}
+async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
+	const { retain } = publication;
+	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	try {
+		return await usersOf(place, ids, (what) => findings.warn(where, what));
+	} catch (error) {
+		place.signal.throwIfAborted();
+		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		return;
+	}
+}
+async function readReports(place, users, { request: { publication }, findings }) {
+	if (publication.retainShared === "keep") return void 0;
+	const shared = [...users].filter(([, uses]) => uses.some(({ others }) => others !== void 0)).map(([id]) => id);
+	try {
+		return await usageReportsOn(place, shared);
+	} catch (error) {
+		place.signal.throwIfAborted();
+		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), why);
+		return;
+	}
+}
+// src/observe/target.ts
+async function observeTargets(observing, source) {
+	return (await joined(observing.request.targets.map((target) => observeTarget(observing, target, source)))).filter((target) => target !== void 0);
+}
+async function observeTarget(all, target, source) {
+	const { request, accounts } = all;
+	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)]);
+	const observing = {
+		request,
+		accounts,
+		findings
+	};
+	const { account, region, everyRegion } = target;
+	if (everyRegion?.problem !== void 0) {
+		const { where, what, remedy } = everyRegion.problem;
+		findings.add(where, what, remedy);
+		return;
+	}
+	let values = {
+		account,
+		region,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run)
+	};
+	if ([target.roleArn ?? "", target.kmsKey].some(_index_js__WEBPACK_IMPORTED_MODULE_1__.K)) {
+		const image = (await source)?.image;
+		if (image === void 0) return void 0;
+		values = {
+			...values,
+			name: image.Name ?? "",
+			"source-ami": image.ImageId ?? ""
+		};
+	}
+	const roleArn = target.roleArn === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.roleArn, values);
+	const caller = await accounts.openTarget({
+		account,
+		region
+	}, roleArn);
+	if (caller === void 0) return void 0;
+	const place = accounts.target({
+		account,
+		region
+	});
+	const [kmsKeyArn, read] = await joined([resolveKey(place, {
+		key: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.kmsKey, values),
+		input: "target-kms-key"
+	}, findings), source.then((found) => found && readTarget(observing, {
+		target,
+		place,
+		roleArn,
+		source: found
+	}))]);
+	if (read === void 0 || kmsKeyArn === void 0) return void 0;
+	const principalArn = roleArn ?? caller.arn;
+	return {
+		request: target,
+		place: {
+			account,
+			region
+		},
+		roleArn,
+		principalArn,
+		kmsKeyArn,
+		...read
+	};
+}
+async function readTarget({ request, findings }, origin) {
+	const { target, place, roleArn, source } = origin;
+	const { image } = source;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const { account, region } = target;
+	const values = {
+		account,
+		region,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		name: image.Name ?? "",
+		"source-ami": image.ImageId ?? ""
+	};
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.amiName, values);
+	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
+	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.description, values);
+	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
+	const role = roleOf(place, roleArn);
+	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(value, values)]));
+	checkFilled(tags, "tags", {
+		findings,
+		where
+	});
+	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.publication.lineage, values);
+	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.B.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.B.expected}`);
+	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
+		name,
+		lineage,
+		request,
+		role,
+		findings
+	}));
+	const keepers = await readKeepers(place, earlier, {
+		request,
+		role,
+		findings
+	});
+	const zones = await readZones(place, {
+		request,
+		findings
+	});
+	const { boot } = request.publication;
+	const bootSite = boot && await readBootSite(place, {
+		boot,
+		image,
+		values,
+		findings
+	});
+	const references = await readReferences$1(place, values, {
+		request,
+		role,
+		findings
+	});
+	if (earlier === void 0) return void 0;
+	return {
+		name,
+		description,
+		tags,
+		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(principal, values)),
+		lineage,
+		...references,
+		bootSite,
+		zones,
+		...keepers,
+		...earlier
+	};
+}
+async function readReferences$1(place, values, { request: { publication }, role, findings }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const { ssmParameter: named, launchTemplate: asked } = publication;
+	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(named, values);
+	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
+	if (asked === void 0) return {
+		ssmParameter,
+		launchTemplate: void 0
+	};
+	const template = {
+		...asked,
+		template: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(asked.template, values),
+		parameter: ssmParameter
+	};
+	return {
+		ssmParameter,
+		launchTemplate: await findings.attempt(where, `reading the launch template ${template.template}`, () => readLaunchTemplate(place, template, {
+			role,
+			findings
+		}))
+	};
+}
+async function readZones(place, { request: { publication }, findings }) {
+	const { fastSnapshotRestore: asked } = publication;
+	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
+	if (here.length === 0) return [];
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const there = await findings.attempt(where, "reading the availability zones", async () => {
+		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
+			Name: "state",
+			Values: ["available"]
+		}, {
+			Name: "zone-type",
+			Values: ["availability-zone"]
+		}] }));
+		return AvailabilityZones.flatMap(({ ZoneName }) => ZoneName ?? []);
+	});
+	if (there === void 0 || here === "all") return there ?? [];
+	const unknown = here.filter((zone) => !there.includes(zone));
+	if (unknown.length > 0) findings.add(where, `account ${place.account} has no availability zone ${unknown.join(", ")}; it has ${there.join(", ")}`, "correct fast-snapshot-restore");
+	return here;
 }
 // src/observe/compared.ts
 function observeCompared(comparing) {
@@ -40423,7 +40317,7 @@ function matches(patterns, action) {
 	});
 }
 // src/plan/operation.ts
-function told({ key, island, ...rest }) {
+function told$1({ key, island, ...rest }) {
 	return {
 		...rest,
 		kmsKeyArn: key,
@@ -40457,7 +40351,7 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
 	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
 	return {
-		...told({
+		...told$1({
 			...removal,
 			id: removalId(image, removal.place),
 			of
@@ -40626,11 +40520,11 @@ function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
 		asked: true
 	}));
 }
-const dayMs$3 = 864e5;
+const dayMs$4 = 864e5;
 function deprecationDifferences({ publication: { deprecateAfter } }, image) {
 	const actual = image.DeprecationTime;
 	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
-	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$3, dayMs$3];
+	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$4, dayMs$4];
 	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
 }
 function protectionDifferences({ publication }, image) {
@@ -41296,7 +41190,7 @@ async function commandFor(place, by, id) {
 	return aws(place, `ec2 describe-image-references --image-ids ${id} --include-all-resource-types`);
 }
 async function commandForTemplate(place, template, id) {
-	const all = await templateVersions$1(place, template);
+	const all = await templateVersions(place, template);
 	const naming = all.filter(({ imageId }) => imageId === id);
 	if (naming.length === 0) return commandForResolved(place, {
 		template,
@@ -42312,7 +42206,7 @@ async function makeVersion$1(operation, scope) {
 			formerDefault
 		}
 	};
-	return isNeeded(operation, change) ? result : {
+	return isNeeded$1(operation, change) ? result : {
 		...result,
 		undone: "not needed"
 	};
@@ -42320,7 +42214,7 @@ async function makeVersion$1(operation, scope) {
 function movesDefault({ template }, version, { formerDefault }) {
 	return template.makesDefault && version !== formerDefault;
 }
-function isNeeded(operation, change) {
+function isNeeded$1(operation, change) {
 	return change.existing === void 0 || movesDefault(operation, change.existing, change);
 }
 async function create$2({ template }, { run, place }, { amiId }) {
@@ -42347,7 +42241,7 @@ async function create$2({ template }, { run, place }, { amiId }) {
 async function undoVersion(operation, scope) {
 	const { run, place } = scope;
 	const change = changeOf(operation, scope);
-	if (change === void 0 || !isNeeded(operation, change)) return false;
+	if (change === void 0 || !isNeeded$1(operation, change)) return false;
 	try {
 		const description = versionDescription(run.request.run, run.source.imageId, run.leaseId);
 		const done = await lookedFor(place, [
@@ -42366,7 +42260,7 @@ async function undoVersion(operation, scope) {
 }
 async function takeVersionBack(place, { template, amiId, existing, latest, formerDefault }, description) {
 	const isOurs = (one) => existing === void 0 ? one.number > latest && one.description === description : one.number === existing;
-	const ours = (await templateVersions$1(place, template, amiId)).filter(isOurs);
+	const ours = (await templateVersions(place, template, amiId)).filter(isOurs);
 	if (ours.length === 0) return void 0;
 	const { defaultVersion } = await readTemplate(place, template, "$Latest");
 	const numbers = ours.map(({ number }) => number);
@@ -42457,7 +42351,7 @@ function ownVersion({ meant }, version) {
 }
 async function moveTemplate(pointing, id, notes) {
 	const { place, copies } = pointing;
-	const all = await templateVersions$1(place, id);
+	const all = await templateVersions(place, id);
 	const own = all.flatMap((version) => ownVersion(copies, version));
 	const newest = newestOf(all);
 	const launching = own.find(({ isDefault }) => isDefault);
@@ -43704,9 +43598,9 @@ function fits(value, pattern) {
 	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
 	return new RegExp(`^${expression}$`, "s").test(value ?? "");
 }
-const dayMs$2 = 864e5;
+const dayMs$3 = 864e5;
 function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$2;
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$3;
 }
 function criteriaWith(account, criteria) {
 	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
@@ -43937,7 +43831,7 @@ function openSupply(decided) {
 			after: begin
 		};
 		add(there === void 0 ? {
-			...told({
+			...told$1({
 				...base,
 				of: [snapshot.id],
 				why: encrypting
@@ -43947,7 +43841,7 @@ function openSupply(decided) {
 			tags,
 			snapshot
 		} : {
-			...told({
+			...told$1({
 				...base,
 				of: [there],
 				why: `the encrypted copy of ${snapshot.id} that another run made is used`
@@ -43971,7 +43865,7 @@ function openSupply(decided) {
 		};
 		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
 		if (there === void 0) {
-			const what = told({
+			const what = told$1({
 				...base,
 				id: begun,
 				of: [sourceName],
@@ -44003,7 +43897,7 @@ function openSupply(decided) {
 			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
 			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
 			add({
-				...told({
+				...told$1({
 					...base,
 					id: snapshotCopyId(copy, id),
 					of,
@@ -44017,7 +43911,7 @@ function openSupply(decided) {
 		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
 		const of = [there ?? name];
 		add({
-			...told({
+			...told$1({
 				...base,
 				id: imageCopyId(copy),
 				of,
@@ -44037,7 +43931,7 @@ function openSupply(decided) {
 		const accounts = accountsUsing(targets, key);
 		const of = keyAccess === "grant" ? [principalArn] : accounts;
 		const base = {
-			...told({
+			...told$1({
 				id,
 				place: {
 					account,
@@ -44070,7 +43964,7 @@ function openSupply(decided) {
 		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
 		const pair = `${key} ${principalArn}`;
 		if (access.has(pair)) return;
-		const what = told({
+		const what = told$1({
 			id: `access ${principalArn} ${key}`,
 			place: there,
 			of: [principalArn],
@@ -44094,7 +43988,7 @@ function openSupply(decided) {
 		const id = `share ${snapshotId ?? sourceName} in ${region}`;
 		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
 		const what = {
-			...told({
+			...told$1({
 				id,
 				place: {
 					account,
@@ -44121,7 +44015,7 @@ function openSupply(decided) {
 			const { earlierTry } = source;
 			if (earlierTry?.State === "pending") {
 				const why = `an earlier try is making the AMI of ${instanceId}`;
-				const awaited = told({
+				const awaited = told$1({
 					id: `create ${sourceName}`,
 					place,
 					of: [earlierTry.ImageId ?? ""],
@@ -44142,7 +44036,7 @@ function openSupply(decided) {
 				after: [],
 				why: "an earlier attempt failed, and the new AMI needs its name"
 			}))];
-			const what = told({
+			const what = told$1({
 				id: `create ${sourceName}`,
 				place,
 				of: [instanceId],
@@ -44161,7 +44055,7 @@ function openSupply(decided) {
 		},
 		lease() {
 			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
-			const what = told({
+			const what = told$1({
 				id: `lease ${sourceName}`,
 				place,
 				of: [sourceName],
@@ -44253,7 +44147,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 			why: "a run that died left it half-made"
 		})),
 		...discard.length === 0 ? [] : [{
-			...told({
+			...told$1({
 				id: `delete in ${where}`,
 				place,
 				of: discard,
@@ -44264,7 +44158,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 			snapshotIds: discard
 		}],
 		...untag.length === 0 ? [] : [{
-			...told({
+			...told$1({
 				id: `untag in ${where}`,
 				place,
 				of: untag,
@@ -44289,7 +44183,7 @@ function using({ action, image, expected, target: { place } }) {
 	const awaited = `await ${id} in ${island}`;
 	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
 	const used = {
-		...told({
+		...told$1({
 			...base,
 			id: `reuse ${id} in ${island}`,
 			after: waits ? [awaited] : [],
@@ -44303,7 +44197,7 @@ function using({ action, image, expected, target: { place } }) {
 	const waiting = "an AMI of this source is being made under this name";
 	return {
 		operations: [...waits ? [{
-			...told({
+			...told$1({
 				...base,
 				id: awaited,
 				after: [],
@@ -44333,7 +44227,7 @@ function making(decided, supply, plan) {
 		operations: [
 			...made,
 			{
-				...told({
+				...told$1({
 					...base,
 					id,
 					island,
@@ -44350,7 +44244,7 @@ function making(decided, supply, plan) {
 				}
 			},
 			{
-				...told({
+				...told$1({
 					...base,
 					id: finishId(island),
 					after: [id],
@@ -44378,7 +44272,7 @@ function registering(decided, supply, plan) {
 		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
 		const begun = takeOver === void 0 ? after : supply.begin();
 		return {
-			...told({
+			...told$1({
 				id,
 				place,
 				island,
@@ -44418,7 +44312,7 @@ function registering(decided, supply, plan) {
 		...copies,
 		...freed,
 		{
-			...told({
+			...told$1({
 				id: `register ${island}`,
 				place,
 				island,
@@ -44454,7 +44348,7 @@ function copyingImage(decided, supply, plan) {
 	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
 	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
 	return {
-		...told({
+		...told$1({
 			id,
 			place,
 			island,
@@ -44508,7 +44402,7 @@ function booting({ request, source }, supply, { plan, last }) {
 		grantElsewhere: grantedElsewhere(target)
 	};
 	return [{
-		...told({
+		...told$1({
 			id: bootId(place),
 			place,
 			island,
@@ -44548,7 +44442,7 @@ function launchedAs({ sizes, profile }) {
 	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
 	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
 }
-const dayMs$1 = 864e5;
+const dayMs$2 = 864e5;
 function publishing({ request: { publication, run } }, plan, { image, after: last }) {
 	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
 	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
@@ -44557,7 +44451,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		at: after.at.getTime(),
 		keep: false
 	} : {
-		at: run.date.getTime() + days * dayMs$1,
+		at: run.date.getTime() + days * dayMs$2,
 		keep: true
 	});
 	const grantElsewhere = grantedElsewhere(plan.target);
@@ -44578,7 +44472,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
 	return [{
-		...told({
+		...told$1({
 			id: `publish ${island}`,
 			place,
 			island,
@@ -44647,7 +44541,7 @@ function settingAll(place, parts, { name, after }) {
 	};
 	return [
 		{
-			...told({
+			...told$1({
 				id: ready,
 				place,
 				of: [],
@@ -44661,7 +44555,7 @@ function settingAll(place, parts, { name, after }) {
 		},
 		...sets,
 		{
-			...told(last),
+			...told$1(last),
 			kind: "ready",
 			sets: [],
 			settled: sets
@@ -44678,7 +44572,7 @@ function setting({ target: { target }, last }, after) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const image = { madeBy: last };
 	return [...name === void 0 ? [] : [{
-		...told({
+		...told$1({
 			...base,
 			id: `parameter ${name} in ${where}`,
 			of: [name],
@@ -44689,7 +44583,7 @@ function setting({ target: { target }, last }, after) {
 		image,
 		tags
 	}], ...template === void 0 ? [] : [{
-		...told({
+		...told$1({
 			...base,
 			id: `version of ${template.id} in ${where}`,
 			of: [template.id],
@@ -44706,7 +44600,7 @@ function finishing(decided, { target: plan, last }, after) {
 	const { place, name } = target;
 	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
 	return [{
-		...told({
+		...told$1({
 			id,
 			place,
 			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
@@ -44738,7 +44632,7 @@ function retiring({ request, source }, plan, after) {
 			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
 			const verified = [verifyId(where), finishId(where)];
 			return {
-				...told({
+				...told$1({
 					id,
 					place,
 					of,
@@ -44751,7 +44645,7 @@ function retiring({ request, source }, plan, after) {
 			};
 		}),
 		...replaced.length === 0 ? [] : [{
-			...told({
+			...told$1({
 				id: `delete what gave its name up in ${where}`,
 				place,
 				of: replaced,
@@ -44765,7 +44659,7 @@ function retiring({ request, source }, plan, after) {
 			const id = `protect ${image.ImageId} in ${where}`;
 			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
 			return {
-				...told({
+				...told$1({
 					id,
 					place,
 					of: [image.ImageId ?? ""],
@@ -44793,7 +44687,7 @@ function retiring({ request, source }, plan, after) {
 				ours: provenance(request, source.imageId)
 			}, 50);
 			return {
-				...told({
+				...told$1({
 					id,
 					place,
 					of: [image.ImageId ?? ""],
@@ -46687,31 +46581,45 @@ function collect({ request, leaseId, plan, accounts }) {
 	};
 	const askerOf = askersOf(request, plan, accounts);
 	const sampled = sampleOf(targets);
-	const all = operations.flatMap((operation) => {
+	const put = new Map();
+	const spokenFor = new Map();
+	const note = (who, of) => {
+		const name = nameOf(who);
+		const known = put.get(name);
+		const chosen = known === void 0 || isNeeded(who) && !isNeeded(known) ? who : known;
+		put.set(name, {
+			...chosen,
+			targets: withMore(known?.targets, of)
+		});
+	};
+	for (const operation of operations) {
 		const asker = askerOf(operation);
 		const here = asker.target === void 0 || sampled.has(asker.target) || operation.kind === "access";
 		const of = concerned(operation, asker, targets);
-		return asks(operation, asking).map((question) => {
-			return {
+		for (const question of asks(operation, asking)) {
+			const who = {
 				asker,
-				question,
-				targets: of,
-				isPut: here || everywhere.includes(question.action)
+				question
 			};
-		});
-	});
-	const { put = [], spokenFor = [] } = Object.groupBy(all, ({ isPut }) => isPut ? "put" : "spokenFor");
-	const same = Map.groupBy(put, nameOf);
-	const elsewhere = Map.groupBy(spokenFor, alikeName);
-	const isNeeded = ({ question }) => question.service === "kms" || question.without === void 0;
-	const sorted = [...put.filter(isNeeded), ...put.filter((one) => !isNeeded(one))];
-	return [...new Map(sorted.toReversed().map((one) => [nameOf(one), one])).values()].toReversed().map((one) => {
-		const others = [...same.get(nameOf(one)) ?? [], ...elsewhere.get(alikeName(one)) ?? []];
+			if (here || everywhere.includes(question.action)) note(who, of);
+			else spokenFor.set(alikeName(who), withMore(spokenFor.get(alikeName(who)), of));
+		}
+	}
+	const { needed = [], others = [] } = Object.groupBy(put.values(), (one) => isNeeded(one) ? "needed" : "others");
+	return [...needed, ...others].map((one) => {
 		return {
 			...one,
-			targets: [...new Set(others.flatMap((other) => other.targets))]
+			targets: [...withMore(one.targets, spokenFor.get(alikeName(one)) ?? [])]
 		};
 	});
+}
+function withMore(set, more) {
+	const all = set ?? new Set();
+	for (const one of more) all.add(one);
+	return all;
+}
+function isNeeded({ question }) {
+	return question.service === "kms" || question.without === void 0;
 }
 function concerned(operation, { target, principal }, all) {
 	if (target === void 0) return [];
@@ -46858,6 +46766,120 @@ function checkRoom({ plan, findings, files }) {
 		templates
 	}, files);
 	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+}
+// src/observe/scan.ts
+const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.D, "critical"];
+const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
+const dayMs$1 = 864e5;
+function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }) {
+	return FindingScanDate !== void 0 || HighestFindingSeverityLabel !== void 0;
+}
+function isFresh({ ScanResults }, { maxAgeDays }, now) {
+	if (maxAgeDays === void 0) return true;
+	const at = ScanResults?.FindingScanDate;
+	return at !== void 0 && now - at.getTime() <= maxAgeDays * dayMs$1;
+}
+const told = (at) => `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+async function checkScan(place, image, check) {
+	if (!isScanned(image)) {
+		tellUnscanned(place, image, check);
+		return;
+	}
+	if (!isFresh(image, check.scan, place.awsNow())) tellOld(place, image, check);
+	await checkFindings(place, image, check);
+}
+function waitingFor({ waitMinutes }) {
+	return waitMinutes === 0 ? "wait for it with scan-wait-minutes" : `wait longer for it (scan-wait-minutes: ${waitMinutes})`;
+}
+function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
+	const at = ScanResults?.FindingScanDate;
+	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+}
+function tellUnscanned(place, { ImageId }, { scan, findings }) {
+	const what = `${ImageId} has not been scanned by Amazon Inspector`;
+	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}, so nothing says what it holds`);
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
+}
+async function checkFindings(place, { ImageId = "", ScanResults }, check) {
+	const { scan, findings } = check;
+	const { HighestFindingSeverityLabel: highest = "none", FindingScanDate: at } = ScanResults ?? {};
+	const isOver = (label = "") => rankOf(label) > rankOf(scan.maxSeverity);
+	if (!isOver(highest)) return;
+	const found = await readFindings(place, ImageId, check);
+	const over = (found ?? []).filter(({ SeverityLabel }) => isOver(SeverityLabel));
+	const counted = scan.fixableOnly ? over.filter(({ FixAvailable }) => FixAvailable === true) : over;
+	if (scan.fixableOnly && counted.length === 0 && (found === void 0 || over.length > 0)) return;
+	const since = at === void 0 ? "" : `, by its scan of ${told(at)}`;
+	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
+	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+}
+async function readFindings(place, ImageId, { scan, findings }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const read = () => pages(async (NextToken) => {
+		const page = await place.ec2(new GetImageFindingsCommand({
+			ImageId,
+			NextToken
+		}));
+		return {
+			items: page.ImageFindings ?? [],
+			next: page.NextToken
+		};
+	});
+	const doing = `reading the findings of Amazon Inspector for ${ImageId}`;
+	if (scan.fixableOnly) return findings.attempt(where, doing, read);
+	try {
+		return await read();
+	} catch (error) {
+		place.signal.throwIfAborted();
+		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		return;
+	}
+}
+const shown = 10;
+function summaryOf(over) {
+	const worst = over.toSorted((a, b) => rankOf(b.SeverityLabel ?? "") - rankOf(a.SeverityLabel ?? "") || (b.Score ?? 0) - (a.Score ?? 0));
+	const counts = [...Map.groupBy(worst, ({ SeverityLabel }) => SeverityLabel ?? "unnamed")].map(([label, all]) => `${all.length} ${label}`).join(", ");
+	const named = worst.slice(0, shown).map(({ SeverityLabel, Score, Title, FixAvailable }) => {
+		return `${SeverityLabel}${Score === void 0 ? "" : ` ${Score}`} ${Title ?? "without a title"}${FixAvailable === true ? " (fix available)" : ""}`;
+	});
+	const more = worst.length > shown ? `; and ${worst.length - shown} more` : "";
+	return `${counts}. The worst: ${named.join("; ")}${more}`;
+}
+// src/observe/observe.ts
+async function observe(request, accounts, findings) {
+	const observing = {
+		request,
+		accounts,
+		findings
+	};
+	let at = 0;
+	const source = findings.attempt("source account", "assuming the source role", () => accounts.openSource()).then((caller) => {
+		if (caller === void 0) return void 0;
+		at = accounts.source(request.source.region).awsNow();
+		return resolveScanned(observing);
+	});
+	const [found, targets] = await joined([source, observeTargets(observing, source)]);
+	if (found === void 0) return void 0;
+	const hubs = await observeHubs(observing, found);
+	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
+	return {
+		at,
+		source: found,
+		targets,
+		hubs,
+		intermediates: new Map(intermediates)
+	};
+}
+async function resolveScanned(observing) {
+	const { request, accounts, findings } = observing;
+	const source = await resolveSource(observing, "share");
+	if (source !== void 0 && source.instanceId === void 0 && request.scan !== void 0) await checkScan(accounts.source(source.place.region), source.image, {
+		scan: request.scan,
+		findings
+	});
+	return source;
 }
 // src/observe/await-scan.ts
 const lookEveryMs = 3e4;

@@ -96,32 +96,49 @@ function concerning({ asker, targets }: Asked, findings: Findings): Findings {
 /** Asked in every target, however many there are: names and keys differ. */
 const everywhere = ['ec2:CopySnapshot', 'ec2:CopyImage'];
 
-/** All questions, each once for one principal in one place; one that the run can't do without before one that it can. */
+/**
+ * All questions, each once for one principal in one place; one that the run can't do without before one that it can. Of
+ * thousands that are alike, no more than one is kept.
+ */
 function collect({ request, leaseId, plan, accounts }: Checking): Asked[] {
   const { source, operations, targets } = plan;
   const byId = new Map(operations.map((operation) => [operation.id, operation]));
   const asking: Asking = { request, leaseId, source, operation: (id) => byId.get(id), standIns: noResource };
   const askerOf = askersOf(request, plan, accounts);
   const sampled = sampleOf(targets);
-  const all = operations.flatMap((operation) => {
+  const put = new Map<string, Who & Readonly<{ targets: Set<string> }>>();
+  const spokenFor = new Map<string, Set<string>>();
+  const note = (who: Who, of: readonly string[]): void => {
+    const name = nameOf(who);
+    const known = put.get(name);
+    const chosen = known === undefined || (isNeeded(who) && !isNeeded(known)) ? who : known;
+    put.set(name, { ...chosen, targets: withMore(known?.targets, of) });
+  };
+  for (const operation of operations) {
     const asker = askerOf(operation);
     const here = asker.target === undefined || sampled.has(asker.target) || operation.kind === 'access';
     const of = concerned(operation, asker, targets);
-    return asks(operation, asking).map((question) => {
-      return { asker, question, targets: of, isPut: here || everywhere.includes(question.action) };
-    });
+    for (const question of asks(operation, asking)) {
+      const who = { asker, question };
+      if (here || everywhere.includes(question.action)) note(who, of);
+      else spokenFor.set(alikeName(who), withMore(spokenFor.get(alikeName(who)), of));
+    }
+  }
+  const { needed = [], others = [] } = Object.groupBy(put.values(), (one) => (isNeeded(one) ? 'needed' : 'others'));
+  return [...needed, ...others].map((one): Asked => {
+    return { ...one, targets: [...withMore(one.targets, spokenFor.get(alikeName(one)) ?? [])] };
   });
-  const { put = [], spokenFor = [] } = Object.groupBy(all, ({ isPut }) => (isPut ? 'put' : 'spokenFor'));
-  const same = Map.groupBy(put, nameOf);
-  const elsewhere = Map.groupBy(spokenFor, alikeName);
-  // One that the run can't do without stands for its like.
-  const isNeeded = ({ question }: Asked) => question.service === 'kms' || question.without === undefined;
-  const sorted = [...put.filter(isNeeded), ...put.filter((one) => !isNeeded(one))];
-  const firsts = new Map(sorted.toReversed().map((one) => [nameOf(one), one]));
-  return [...firsts.values()].toReversed().map((one): Asked => {
-    const others = [...(same.get(nameOf(one)) ?? []), ...(elsewhere.get(alikeName(one)) ?? [])];
-    return { ...one, targets: [...new Set(others.flatMap((other) => other.targets))] };
-  });
+}
+
+function withMore(set: Set<string> | undefined, more: Iterable<string>): Set<string> {
+  const all = set ?? new Set();
+  for (const one of more) all.add(one);
+  return all;
+}
+
+/** Whether the run can't do without the answer. */
+function isNeeded({ question }: Who): boolean {
+  return question.service === 'kms' || question.without === undefined;
 }
 
 /** The targets that an operation in one is for: what a principal may do with a key of the source is asked once for all of its. */
