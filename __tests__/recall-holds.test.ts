@@ -27,6 +27,16 @@ function forge(simulator: Simulator, id: string, record: object): void {
   });
 }
 
+/** A run that is killed as soon as AWS has done what it calls. */
+async function killedAt(simulator: Simulator, run: ReturnType<typeof runOf>, called: string): Promise<void> {
+  await simulator.clock.sleep(settledMs);
+  const running = startAction(run);
+  simulator.onCall(({ client, action }) => {
+    if (client === running.client && action === called) running.kill();
+  });
+  await running.result.catch(() => undefined);
+}
+
 describe('a restore gives back only what a recall took', () => {
   test('a team that disabled an AMI itself keeps it disabled', async () => {
     const { given, simulator } = await shared();
@@ -61,11 +71,7 @@ describe('a restore gives back only what a recall took', () => {
     const { given, simulator } = await shared();
     const { image } = copyIn(simulator);
     image.launch.add(friend);
-    const running = startAction(runOf(given, simulator, one));
-    simulator.onCall(({ client, action }) => {
-      if (client === running.client && action === 'DisableImage') running.kill();
-    });
-    await running.result.catch(() => undefined);
+    await killedAt(simulator, runOf(given, simulator, one), 'DisableImage');
     image.data.State = 'available';
     image.launch.delete(friend);
     expect((await recall(given, simulator, { ...one, restore: 'true' })).said).toBe('');
@@ -103,6 +109,39 @@ describe('a restore gives back only what a recall took', () => {
     };
     const all = await restoring();
     for (let at = 2; at <= all; at += process.env.NIGHTLY === 'true' ? 1 : 4) await restoring(at);
+    await simulator.close();
+  });
+
+  test('killed before it deprecates, and run again hours later, the time before comes back', async () => {
+    const { given, simulator } = await shared();
+    const { image } = copyIn(simulator);
+    const before = image.data.DeprecationTime;
+    // From then on, the only parameter that is written is the record.
+    for (const inputs of [{ how: 'deprecate' }, { restore: 'true' }])
+      expect((await recall(given, simulator, { ...one, ...inputs })).said).toBe('');
+    await killedAt(simulator, runOf(given, simulator, { ...one, how: 'deprecate' }), 'PutParameter');
+    await simulator.clock.sleep(3 * 3_600_000);
+    expect((await recall(given, simulator, { ...one, how: 'deprecate' })).said).toBe('');
+    expect(image.data.DeprecationTime).not.toBe(before);
+    expect((await recall(given, simulator, { ...one, restore: 'true' })).said).toBe('');
+    expect(image.data.DeprecationTime).toBe(before);
+    await simulator.close();
+  });
+
+  test('what a killed restore had yet to give back is not lost by another recall that only deprecates', async () => {
+    const { given, simulator } = await shared();
+    const { image } = copyIn(simulator);
+    for (const later of [[], [{ how: 'disable' }]]) {
+      image.launch.add(friend);
+      expect((await recall(given, simulator, one)).said).toBe('');
+      await simulator.clock.sleep(3_600_000);
+      await killedAt(simulator, runOf(given, simulator, { ...one, restore: 'true' }), 'EnableImage');
+      expect([image.data.State, image.launch.size]).toEqual(['available', 0]);
+      await simulator.clock.sleep(3_600_000);
+      for (const inputs of [{ how: 'deprecate' }, ...later, { restore: 'true' }])
+        expect((await recall(given, simulator, { ...one, ...inputs })).said).toBe('');
+      expect([image.data.State, [...image.launch]]).toEqual(['available', [friend]]);
+    }
     await simulator.close();
   });
 

@@ -69,6 +69,8 @@ async function giveBack(
       await unlessIn('available', { place, id: ImageId }, () => place.ec2(new EnableImageCommand({ ImageId })));
     done.push(...(await shareAgain(place, ImageId, record.launchPermissions)));
   } else if (isDisabled) done.push('no recall has disabled it, so it stays disabled');
+  // What an earlier restore still owed when the AMI was recalled once more.
+  else if (record.how === 'deprecate') done.push(...(await shareAgain(place, ImageId, record.launchPermissions)));
   if (isDeprecatedBy(image, record)) await deprecateAsBefore(place, ImageId, record);
   return done;
 }
