@@ -2,7 +2,20 @@ import { describe, expect, test } from '@jest/globals';
 import { sourceAccount, sourceRegion, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { regionOf, type SimImage } from '../simulator/world.ts';
 import { runAction, type Simulator, settledMs, startAction } from './in-process.ts';
-import { accounts, bake, both, first, lookAt, mark, markOf, recall, runOf, second, shared } from './recall-case.ts';
+import {
+  accounts,
+  bake,
+  both,
+  first,
+  lookAt,
+  mark,
+  markOf,
+  plainId,
+  recall,
+  runOf,
+  second,
+  shared,
+} from './recall-case.ts';
 import { addTemplate, uses } from './uses.ts';
 
 const here = [targetAccount, targetRegion] as const;
@@ -272,6 +285,26 @@ describe('one failure leaves all else going', () => {
     roles?.set('ami-recall-target', role);
     const whole = await recall(given, simulator, { ...inputs, restore: 'true' });
     expect([whole.said, markOf(sourceImage(simulator))]).toEqual(['', undefined]);
+    await simulator.close();
+  });
+
+  test('an AMI whose evidence cannot be read has failed, and keeps the mark on the source AMI', async () => {
+    const { given, simulator } = await shared();
+    const byCopy = { 'ami-id': plainId, route: 'copy', lineage: '', 'ssm-parameter': '', 'launch-template': '' };
+    expect((await bake(given, simulator, { ...byCopy, 'launch-template-default': 'false' })).said).toBe('');
+    const inputs = { ...one, 'ami-id': plainId };
+    expect((await recall(given, simulator, inputs)).said).toBe('');
+    const policies = simulator.world.accounts[targetAccount]?.roles.get('ami-recall-target')?.policies;
+    const denied = { Effect: 'Deny' as const, Action: ['ec2:GetImageAncestry'], Resource: '*' };
+    policies?.push({ Version: '2012-10-17', Statement: [denied] });
+    const half = await recall(given, simulator, { ...inputs, restore: 'true' });
+    const amiId = lookAt(simulator, here).of(plainId)?.data.ImageId;
+    expect(half.targets).toMatchObject([{ amiId, sourceAmi: plainId, status: 'failed' }]);
+    const source = regionOf(simulator.world, sourceAccount, sourceRegion).images.get(plainId);
+    expect([half.conclusion, markOf(source)]).toEqual(['failure', expect.stringContaining('CVE')]);
+    policies?.pop();
+    const whole = await recall(given, simulator, { ...inputs, restore: 'true' });
+    expect([whole.said, markOf(source)]).toEqual(['', undefined]);
     await simulator.close();
   });
 

@@ -32,15 +32,25 @@ export async function recallTarget(
   const place = accounts.target(target);
   const copies = await own.attempt(where, 'looking for the AMIs', () => findCopies(place, meant));
   if (copies === undefined) return failed(problemLine(own.of(where)));
-  for (const { id, why, isFailure } of copies.left) {
-    const told = `${id} is left alone: ${why}`;
-    recalling.notes.left.push(`${where}: ${told}`);
-    if (isFailure) fail(recalling, where, told);
-  }
-  if (copies.meant.length === 0) return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
-  if (request.restore) return giveAgain(recalling, place, { copies: copies.meant, keepsMark: false });
+  const unproven = leaveAlone(recalling, target, copies);
+  if (copies.meant.length === 0 && unproven.length === 0)
+    return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
+  if (request.restore)
+    return [...unproven, ...(await giveAgain(recalling, place, { copies: copies.meant, keepsMark: false }))];
   await movePointers(recalling, { place, target, copies, names: meant.names });
-  return takeBack(recalling, place, copies.meant);
+  return [...unproven, ...(await takeBack(recalling, place, copies.meant))];
+}
+
+/** Tells what isn't proven to be this action's; gives what failed of it. */
+function leaveAlone(recalling: Recalling, { account, region }: TargetRequest, { left }: Copies): RecalledTarget[] {
+  const where = placeName({ account, region });
+  return left.flatMap(({ id, sourceAmi, why, isFailure }): RecalledTarget[] => {
+    const error = `${id} is left alone: ${why}`;
+    recalling.notes.left.push(`${where}: ${error}`);
+    if (isFailure) fail(recalling, where, error);
+    else recalling.log.line(where, error);
+    return isFailure ? [{ account, region, amiId: id, sourceAmi, status: 'failed', error }] : [];
+  });
 }
 
 type InTarget = Readonly<{ place: Place; target: TargetRequest; copies: Copies; names: Asked['names'] }>;
