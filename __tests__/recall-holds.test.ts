@@ -288,6 +288,22 @@ describe('one failure leaves all else going', () => {
     await simulator.close();
   });
 
+  test('one kind of use that cannot be read hides no other, and keeps no launch template of ours', async () => {
+    const { given, simulator } = await shared();
+    const { image, id } = copyIn(simulator);
+    const [[, use] = []] = uses;
+    use?.(lookAt(simulator, here).here, image, simulator.clock.now());
+    const policies = simulator.world.accounts[targetAccount]?.roles.get('ami-recall-target')?.policies;
+    const denied = { Effect: 'Deny' as const, Action: ['autoscaling:*'], Resource: '*' };
+    policies?.push({ Version: '2012-10-17', Statement: [denied] });
+    const { said, inUse, conclusion } = await recall(given, simulator, { ...one, 'launch-template': '' });
+    expect([conclusion, said.split('\n').length]).toEqual(['failure', 1]);
+    expect(said).toMatch(/Looking for what Auto Scaling launches: .*autoscaling:Describe/);
+    expect(inUse.map(({ by }) => by)).toEqual(['i-0123456789abcdef0']);
+    expect(lookAt(simulator, here).template?.versions.map(({ data }) => data.ImageId)).not.toContain(id);
+    await simulator.close();
+  });
+
   test('an AMI whose evidence cannot be read has failed, and keeps the mark on the source AMI', async () => {
     const { given, simulator } = await shared();
     const byCopy = { 'ami-id': plainId, route: 'copy', lineage: '', 'ssm-parameter': '', 'launch-template': '' };

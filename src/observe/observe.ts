@@ -35,7 +35,7 @@ import { checkParameter } from './parameter.ts';
 import { checkScan } from './scan.ts';
 import { type Observing, readExtras, resolveSource } from './source.ts';
 import { usageReportsOn } from './usage-reports.ts';
-import { usersOf } from './users.ts';
+import { usersOf, whereKnown } from './users.ts';
 
 /**
  * Reads AWS: who each role is, what each key is, what the source AMI and its snapshots are, what an earlier run left.
@@ -313,7 +313,11 @@ async function readUsers(
   const ids = imageIdsOf(retain === undefined ? named : made);
   const where = placeName(place);
   try {
-    return await usersOf(place, ids, (what) => findings.warn(where, what));
+    return await usersOf(
+      place,
+      ids,
+      whereKnown((what) => findings.warn(where, what)),
+    );
   } catch (error) {
     place.signal.throwIfAborted();
     // Which permission is lacking is asked beside this.

@@ -1,5 +1,5 @@
 import type { Place } from '../aws/clients.ts';
-import { explainLine, placeName, StepError } from '../aws/errors.ts';
+import { explainLine, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Users } from '../plan/facts.ts';
@@ -71,20 +71,21 @@ function each(
   );
 }
 
-/** What uses the AMIs; undefined after a note of why that isn't known. */
-export function readUses(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<Users | undefined> {
+/** What uses the AMIs, as far as it can be read; what can't is noted. */
+export function readUses(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<Users> {
   const where = placeName(place);
   const ids = copies.map(({ id }) => id);
-  return attempt(recalling, { where, what: `Looking for what uses ${ids.join(', ')}` }, () =>
-    usersOf(place, ids, (what) => recalling.findings.warn(where, what)),
-  );
+  return usersOf(place, ids, (kind, error) => {
+    if (isUnknownAction(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+    else fail(recalling, where, explainLine(new StepError(`Looking for ${kind}`, error)));
+  });
 }
 
 type Used = Readonly<{
   place: Place;
   copies: readonly Copy[];
   records: readonly RecalledTarget[];
-  users: Users | undefined;
+  users: Users;
 }>;
 
 /** Notes what still uses the AMIs, now that they are taken back. */
@@ -92,7 +93,7 @@ async function noteUses(recalling: Recalling, { place, copies, records, users }:
   const gone = new Set(records.flatMap(({ amiId, status }) => (status === 'deregistered' ? (amiId ?? []) : [])));
   const where = placeName(place);
   const found = await joined(
-    looksAt(place, { copies, gone, users: users ?? new Map() }).map(({ what, read }) =>
+    looksAt(place, { copies, gone, users }).map(({ what, read }) =>
       attempt(recalling, { where, what: `Looking for ${what}` }, read),
     ),
   );

@@ -61,7 +61,7 @@ async function movePointers(recalling: Recalling, { place, target, copies, names
   const where = placeName(place);
   const users = await readUses(recalling, place, copies.meant);
   const templates = copies.meant.flatMap(({ id }) =>
-    (users?.get(id) ?? []).flatMap(({ by }) => (/^lt-[0-9a-f]+$/.test(by) ? [by] : [])),
+    (users.get(id) ?? []).flatMap(({ by }) => (/^lt-[0-9a-f]+$/.test(by) ? [by] : [])),
   );
   const named = (input: string, template: string | undefined): string[] => {
     if (template === undefined) return [];
