@@ -505,6 +505,21 @@ describe('what still uses an AMI has a command that ends it', () => {
     await simulator.close();
   });
 
+  test('in a launch template with hundreds of versions, of which AWS deletes 200 at once', async () => {
+    const { given, simulator } = await shared();
+    const { id } = copyIn(simulator);
+    const template = addTemplate(
+      lookAt(simulator, here).here,
+      Array.from({ length: 450 }, () => id),
+    );
+    const { inUse } = await recall(given, simulator, one);
+    const { command = '' } = inUse.find(({ by }) => by === template) ?? {};
+    const deleted = [...command.matchAll(/ && aws ec2 delete-launch-template-versions .*? --versions ([\d ]+\d)/g)];
+    const counts = deleted.map(([, numbers = '']) => numbers.split(' ').length);
+    expect(counts).toEqual([200, 200, 50]);
+    await simulator.close();
+  });
+
   test('also where it is deregistered, of which AWS tells nothing any more', async () => {
     const { given, simulator } = await shared();
     const { image } = copyIn(simulator);
