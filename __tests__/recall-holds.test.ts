@@ -520,6 +520,22 @@ describe('what still uses an AMI has a command that ends it', () => {
     await simulator.close();
   });
 
+  test('by a version of a launch template beside one that is gone', async () => {
+    const { given, simulator } = await shared();
+    const { id } = copyIn(simulator);
+    const { here: region } = lookAt(simulator, here);
+    const LaunchTemplateId = addTemplate(region, ['ami-00000000000000001', id]);
+    const [gone, there] = ['9', '2'].map((Version) => ({ LaunchTemplateSpecification: { LaunchTemplateId, Version } }));
+    const MixedInstancesPolicy = { LaunchTemplate: { ...gone, Overrides: [{ InstanceType: 't3.micro', ...there }] } };
+    region.groups.push({
+      ...{ AutoScalingGroupName: 'half', HealthCheckType: 'EC2', CreatedTime: new Date(0), AvailabilityZones: [] },
+      ...{ MinSize: 0, MaxSize: 1, DesiredCapacity: 0, DefaultCooldown: 0, MixedInstancesPolicy },
+    });
+    const { inUse } = await recall(given, simulator, one);
+    expect(inUse.map(({ by }) => by)).toContain('the Auto Scaling group half');
+    await simulator.close();
+  });
+
   test('also where it is deregistered, of which AWS tells nothing any more', async () => {
     const { given, simulator } = await shared();
     const { image } = copyIn(simulator);
