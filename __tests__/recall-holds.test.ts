@@ -158,6 +158,23 @@ describe('a restore gives back only what a recall took', () => {
     await simulator.close();
   });
 
+  test('an account that was closed since keeps no other from what it had', async () => {
+    const { given, simulator } = await shared();
+    const { image } = copyIn(simulator);
+    const others = Array.from({ length: 9 }, (_, at) => `33333333333${at}`);
+    const [closed = ''] = others;
+    for (const account of others) image.launch.add(account);
+    expect((await recall(given, simulator, one)).said).toBe('');
+    simulator.addFault({
+      ...{ kind: 'refusal', action: 'ModifyImageAttribute', holds: closed, code: 'InvalidAMIAttributeItemValue' },
+      message: `Invalid attribute item value "${closed} " for userId item type.`,
+    });
+    const { said, stdout } = await recall(given, simulator, { ...one, restore: 'true' });
+    expect([said, [...image.launch].sort(), markOf(image)]).toEqual(['', others.slice(1), undefined]);
+    expect(stdout).toContain(`no more by ${closed}, which AWS does not know any more`);
+    await simulator.close();
+  });
+
   test('a time of deprecation that somebody gave it since stays', async () => {
     const { given, simulator } = await shared();
     const { image } = copyIn(simulator);
