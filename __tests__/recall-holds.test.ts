@@ -361,6 +361,29 @@ describe('one failure leaves all else going', () => {
   });
 });
 
+test('what was done is told, whatever ends the run', async () => {
+  const { given, simulator } = await shared();
+  const [, [account] = []] = both;
+  simulator.addFault({ kind: 'hang', action: 'DisableImage', account: account ?? '' });
+  const late = await recall(given, simulator, { 'timeout-minutes': '5' });
+  expect(late.conclusion).toBe('failure');
+  expect(late.targets.map(({ status }) => status)).toEqual(['disabled', 'failed']);
+  expect(late.said).toMatch(/Taking back \(how: disable\) ami-\S+: the run took longer than timeout-minutes \(5\)/);
+  expect(late.summary).toMatch(/❌ 1 AMI taken back[\s\S]*\/golden\/latest` holds/);
+
+  const running = startAction(runOf(given, simulator, {}));
+  simulator.onCall(({ client, action }) => {
+    if (client === running.client && action === 'DescribeSnapshots') running.cancel();
+  });
+  const { conclusion, outputs, annotations } = await running.result;
+  expect([conclusion, JSON.parse(outputs.targets ?? '')]).toEqual([
+    'cancelled',
+    both.map(([own]) => expect.objectContaining({ account: own, amiId: null, status: 'failed' })),
+  ]);
+  expect(annotations.map(({ message }) => message).join('\n')).toContain('the run was cancelled (SIGINT)');
+  await simulator.close();
+});
+
 test('what was deregistered leaves no record, and a restore says that it is gone', async () => {
   const { given, simulator } = await shared();
   expect((await recall(given, simulator)).said).toBe('');

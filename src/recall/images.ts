@@ -29,9 +29,12 @@ export async function takeBack(recalling: Recalling, place: Place, copies: reado
   // AWS tells what uses an AMI only while that is there.
   const before = request.how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
   const records = await each(recalling, { place, copies, doing: `Taking back (how: ${request.how})` }, act);
-  if (before === undefined) await place.sleep(settleMs);
-  const users = before ?? (await readUses(recalling, place, copies));
-  await noteUses(recalling, { place, copies, records, users });
+  // What became of the AMIs is told, whatever ends this.
+  await attempt(recalling, { where: placeName(place), what: 'Looking for what still uses the AMIs' }, async () => {
+    if (before === undefined) await place.sleep(settleMs);
+    const users = before ?? (await readUses(recalling, place, copies));
+    await noteUses(recalling, { place, copies, records, users });
+  });
   return records;
 }
 
@@ -76,6 +79,7 @@ export function readUses(recalling: Recalling, place: Place, copies: readonly Co
   const where = placeName(place);
   const ids = copies.map(({ id }) => id);
   return usersOf(place, ids, (kind, error) => {
+    recalling.findings.signal.throwIfAborted();
     if (isUnknownAction(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
     else fail(recalling, where, explainLine(new StepError(`Looking for ${kind}`, error)));
   });

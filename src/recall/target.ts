@@ -1,6 +1,6 @@
 import { problemLine } from '../alike.ts';
 import type { Place } from '../aws/clients.ts';
-import { placeName } from '../aws/errors.ts';
+import { explainLine, placeName } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import { fill, needsSourceImage } from '../template.ts';
@@ -12,19 +12,34 @@ import { fail, note, type Recalling } from './recalling.ts';
 /** What is meant, and the names of the source AMIs, by their IDs, as far as they are there. */
 type Asked = Meant & Readonly<{ names: ReadonlyMap<string, string> }>;
 
-/** Takes the AMIs of a target back, or gives them again. What fails is noted. */
+/** Takes the AMIs of a target back, or gives them again. What fails is noted; so is what ends the run, such as a cancel. */
 export async function recallTarget(
   recalling: Recalling,
   target: TargetRequest,
   meant: Asked,
 ): Promise<RecalledTarget[]> {
+  const { account, region } = target;
+  const failed = (error: string): RecalledTarget[] => {
+    fail(recalling, placeName(target), error);
+    return [{ account, region, amiId: null, sourceAmi: null, status: 'failed', error }];
+  };
+  try {
+    return await recallIn(recalling, target, { meant, failed });
+  } catch (error) {
+    return failed(explainLine(error));
+  }
+}
+
+type Within = Readonly<{ meant: Asked; failed: (error: string) => RecalledTarget[] }>;
+
+async function recallIn(
+  recalling: Recalling,
+  target: TargetRequest,
+  { meant, failed }: Within,
+): Promise<RecalledTarget[]> {
   const { accounts, findings, request } = recalling;
   const { account, region } = target;
   const where = placeName(target);
-  const failed = (error: string): RecalledTarget[] => {
-    fail(recalling, where, error);
-    return [{ account, region, amiId: null, sourceAmi: null, status: 'failed', error }];
-  };
   const own = findings.about([where]);
   const { problem } = target.everyRegion ?? {};
   if (problem !== undefined) return failed(problemLine([problem]));
