@@ -542,6 +542,8 @@ describe('what still uses an AMI has a command that ends it', () => {
       expect.stringMatching(/^aws kms revoke-grant .* --grant-id a0$/),
     ]);
     expect(inUse.map(({ command }) => command)).not.toContain('');
+    // To be copied whole.
+    for (const command of commands.values()) expect(result.summary).toContain(`| \`${command}\` |`);
     await simulator.close();
   });
 
