@@ -1,5 +1,6 @@
 import type { Place } from '../aws/clients.ts';
 import { explainLine, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
+import type { RecallWay } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Users } from '../plan/facts.ts';
@@ -23,12 +24,16 @@ export type RecalledTarget = Readonly<{
 const settleMs = 10_000;
 
 /** Takes AMIs of an account and region back, and notes what still uses them. */
-export async function takeBack(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<RecalledTarget[]> {
-  const { request } = recalling;
+export async function takeBack(
+  recalling: Recalling,
+  place: Place,
+  { copies, how }: Readonly<{ copies: readonly Copy[]; how: RecallWay }>,
+): Promise<RecalledTarget[]> {
+  const request = { ...recalling.request, how };
   const act = ({ image }: Copy) => withdraw(place, image, request);
   // AWS tells what uses an AMI only while that is there.
-  const before = request.how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
-  const records = await each(recalling, { place, copies, doing: `Taking back (how: ${request.how})` }, act);
+  const before = how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
+  const records = await each(recalling, { place, copies, doing: `Taking back (how: ${how})` }, act);
   // What became of the AMIs is told, whatever ends this.
   await attempt(recalling, { where: placeName(place), what: 'Looking for what still uses the AMIs' }, async () => {
     if (before === undefined) await place.sleep(settleMs);

@@ -112,5 +112,5 @@ export async function recallSources(
   if (copies.length === 0) return [];
   return recalling.request.restore
     ? giveAgain(recalling, source, { copies, keepsMark: true })
-    : takeBack(recalling, source, copies);
+    : takeBack(recalling, source, { copies, how: recalling.request.how });
 }

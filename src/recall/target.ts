@@ -52,8 +52,16 @@ async function recallIn(
     return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
   if (request.restore)
     return [...unproven, ...(await giveAgain(recalling, place, { copies: copies.meant, keepsMark: false }))];
-  await movePointers(recalling, { place, target, copies, names: meant.names });
-  return [...unproven, ...(await takeBack(recalling, place, copies.meant))];
+  const isNamed = await movePointers(recalling, { place, target, copies, names: meant.names });
+  // No later recall finds what names an AMI that is gone.
+  const how = isNamed && request.how === 'deregister' ? 'disable' : request.how;
+  if (how !== request.how)
+    fail(
+      recalling,
+      where,
+      'the AMIs are only disabled, not deregistered, while something names them. What to do: mend that, and recall them again',
+    );
+  return [...unproven, ...(await takeBack(recalling, place, { copies: copies.meant, how }))];
 }
 
 /** Tells what isn't proven to be this action's; gives what failed of it. */
@@ -70,8 +78,8 @@ function leaveAlone(recalling: Recalling, { account, region }: TargetRequest, { 
 
 type InTarget = Readonly<{ place: Place; target: TargetRequest; copies: Copies; names: Asked['names'] }>;
 
-/** Has what names the AMIs name others. What fails there doesn't keep the AMIs from being taken back. */
-async function movePointers(recalling: Recalling, { place, target, copies, names }: InTarget): Promise<void> {
+/** Has what names the AMIs name others; whether any is known that still names one. */
+async function movePointers(recalling: Recalling, { place, target, copies, names }: InTarget): Promise<boolean> {
   const { request } = recalling;
   const where = placeName(place);
   const users = await readUses(recalling, place, copies.meant);
@@ -94,11 +102,12 @@ async function movePointers(recalling: Recalling, { place, target, copies, names
       );
     return [...new Set(filled)].filter((one) => !needsSourceImage(one));
   };
-  const { moved, failed } = await repoint({
+  const { moved, failed, isNamed } = await repoint({
     ...{ place, copies, run: request.run, asked: request.replacement },
     parameters: named('ssm-parameter', request.ssmParameter),
     templates: { used: [...new Set(templates)], named: named('launch-template', request.launchTemplate) },
   });
   for (const what of moved) note(recalling, where, what);
   for (const what of failed) fail(recalling, where, what);
+  return isNamed;
 }
