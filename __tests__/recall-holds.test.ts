@@ -2,7 +2,20 @@ import { describe, expect, test } from '@jest/globals';
 import { sourceAccount, sourceRegion, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { regionOf, type SimImage } from '../simulator/world.ts';
 import { runAction, type Simulator, settledMs, startAction } from './in-process.ts';
-import { accounts, bake, both, first, lookAt, mark, markOf, recall, runOf, second, shared } from './recall-case.ts';
+import {
+  accounts,
+  bake,
+  both,
+  first,
+  lookAt,
+  mark,
+  markOf,
+  plainId,
+  recall,
+  runOf,
+  second,
+  shared,
+} from './recall-case.ts';
 import { addTemplate, uses } from './uses.ts';
 
 const here = [targetAccount, targetRegion] as const;
@@ -25,6 +38,16 @@ function forge(simulator: Simulator, id: string, record: object): void {
     ...{ name: `/share-encrypted-ami/recalled/${id}/1`, value: `abc 1/1 ${text}`, type: 'String', dataType: 'text' },
     ...{ version: 1, tags: [], history: [] },
   });
+}
+
+/** A run that is killed as soon as AWS has done what it calls. */
+async function killedAt(simulator: Simulator, run: ReturnType<typeof runOf>, called: string): Promise<void> {
+  await simulator.clock.sleep(settledMs);
+  const running = startAction(run);
+  simulator.onCall(({ client, action }) => {
+    if (client === running.client && action === called) running.kill();
+  });
+  await running.result.catch(() => undefined);
 }
 
 describe('a restore gives back only what a recall took', () => {
@@ -61,11 +84,7 @@ describe('a restore gives back only what a recall took', () => {
     const { given, simulator } = await shared();
     const { image } = copyIn(simulator);
     image.launch.add(friend);
-    const running = startAction(runOf(given, simulator, one));
-    simulator.onCall(({ client, action }) => {
-      if (client === running.client && action === 'DisableImage') running.kill();
-    });
-    await running.result.catch(() => undefined);
+    await killedAt(simulator, runOf(given, simulator, one), 'DisableImage');
     image.data.State = 'available';
     image.launch.delete(friend);
     expect((await recall(given, simulator, { ...one, restore: 'true' })).said).toBe('');
@@ -103,6 +122,56 @@ describe('a restore gives back only what a recall took', () => {
     };
     const all = await restoring();
     for (let at = 2; at <= all; at += process.env.NIGHTLY === 'true' ? 1 : 4) await restoring(at);
+    await simulator.close();
+  });
+
+  test('killed before it deprecates, and run again hours later, the time before comes back', async () => {
+    const { given, simulator } = await shared();
+    const { image } = copyIn(simulator);
+    const before = image.data.DeprecationTime;
+    // From then on, the only parameter that is written is the record.
+    for (const inputs of [{ how: 'deprecate' }, { restore: 'true' }])
+      expect((await recall(given, simulator, { ...one, ...inputs })).said).toBe('');
+    await killedAt(simulator, runOf(given, simulator, { ...one, how: 'deprecate' }), 'PutParameter');
+    await simulator.clock.sleep(3 * 3_600_000);
+    expect((await recall(given, simulator, { ...one, how: 'deprecate' })).said).toBe('');
+    expect(image.data.DeprecationTime).not.toBe(before);
+    expect((await recall(given, simulator, { ...one, restore: 'true' })).said).toBe('');
+    expect(image.data.DeprecationTime).toBe(before);
+    await simulator.close();
+  });
+
+  test('what a killed restore had yet to give back is not lost by another recall that only deprecates', async () => {
+    const { given, simulator } = await shared();
+    const { image } = copyIn(simulator);
+    for (const later of [[], [{ how: 'disable' }]]) {
+      image.launch.add(friend);
+      expect((await recall(given, simulator, one)).said).toBe('');
+      await simulator.clock.sleep(3_600_000);
+      await killedAt(simulator, runOf(given, simulator, { ...one, restore: 'true' }), 'EnableImage');
+      expect([image.data.State, image.launch.size]).toEqual(['available', 0]);
+      await simulator.clock.sleep(3_600_000);
+      for (const inputs of [{ how: 'deprecate' }, ...later, { restore: 'true' }])
+        expect((await recall(given, simulator, { ...one, ...inputs })).said).toBe('');
+      expect([image.data.State, [...image.launch]]).toEqual(['available', [friend]]);
+    }
+    await simulator.close();
+  });
+
+  test('an account that was closed since keeps no other from what it had', async () => {
+    const { given, simulator } = await shared();
+    const { image } = copyIn(simulator);
+    const others = Array.from({ length: 9 }, (_, at) => `33333333333${at}`);
+    const [closed = ''] = others;
+    for (const account of others) image.launch.add(account);
+    expect((await recall(given, simulator, one)).said).toBe('');
+    simulator.addFault({
+      ...{ kind: 'refusal', action: 'ModifyImageAttribute', holds: closed, code: 'InvalidAMIAttributeItemValue' },
+      message: `Invalid attribute item value "${closed} " for userId item type.`,
+    });
+    const { said, stdout } = await recall(given, simulator, { ...one, restore: 'true' });
+    expect([said, [...image.launch].sort(), markOf(image)]).toEqual(['', others.slice(1), undefined]);
+    expect(stdout).toContain(`no more by ${closed}, which AWS does not know any more`);
     await simulator.close();
   });
 
@@ -236,6 +305,42 @@ describe('one failure leaves all else going', () => {
     await simulator.close();
   });
 
+  test('one kind of use that cannot be read hides no other, and keeps no launch template of ours', async () => {
+    const { given, simulator } = await shared();
+    const { image, id } = copyIn(simulator);
+    const [[, use] = []] = uses;
+    use?.(lookAt(simulator, here).here, image, simulator.clock.now());
+    const policies = simulator.world.accounts[targetAccount]?.roles.get('ami-recall-target')?.policies;
+    const denied = { Effect: 'Deny' as const, Action: ['autoscaling:*'], Resource: '*' };
+    policies?.push({ Version: '2012-10-17', Statement: [denied] });
+    const { said, inUse, conclusion } = await recall(given, simulator, { ...one, 'launch-template': '' });
+    expect([conclusion, said.split('\n').length]).toEqual(['failure', 1]);
+    expect(said).toMatch(/Looking for what Auto Scaling launches: .*autoscaling:Describe/);
+    expect(inUse.map(({ by }) => by)).toEqual(['i-0123456789abcdef0']);
+    expect(lookAt(simulator, here).template?.versions.map(({ data }) => data.ImageId)).not.toContain(id);
+    await simulator.close();
+  });
+
+  test('an AMI whose evidence cannot be read has failed, and keeps the mark on the source AMI', async () => {
+    const { given, simulator } = await shared();
+    const byCopy = { 'ami-id': plainId, route: 'copy', lineage: '', 'ssm-parameter': '', 'launch-template': '' };
+    expect((await bake(given, simulator, { ...byCopy, 'launch-template-default': 'false' })).said).toBe('');
+    const inputs = { ...one, 'ami-id': plainId };
+    expect((await recall(given, simulator, inputs)).said).toBe('');
+    const policies = simulator.world.accounts[targetAccount]?.roles.get('ami-recall-target')?.policies;
+    const denied = { Effect: 'Deny' as const, Action: ['ec2:GetImageAncestry'], Resource: '*' };
+    policies?.push({ Version: '2012-10-17', Statement: [denied] });
+    const half = await recall(given, simulator, { ...inputs, restore: 'true' });
+    const amiId = lookAt(simulator, here).of(plainId)?.data.ImageId;
+    expect(half.targets).toMatchObject([{ amiId, sourceAmi: plainId, status: 'failed' }]);
+    const source = regionOf(simulator.world, sourceAccount, sourceRegion).images.get(plainId);
+    expect([half.conclusion, markOf(source)]).toEqual(['failure', expect.stringContaining('CVE')]);
+    policies?.pop();
+    const whole = await recall(given, simulator, { ...inputs, restore: 'true' });
+    expect([whole.said, markOf(source)]).toEqual(['', undefined]);
+    await simulator.close();
+  });
+
   test('a source AMI that was taken back, too, is not forgotten by a restore', async () => {
     const { given, simulator } = await shared();
     expect((await recall(given, simulator, { 'include-source': 'true' })).said).toBe('');
@@ -254,6 +359,29 @@ describe('one failure leaves all else going', () => {
     expect(result.targets.map(({ status }) => status)).toEqual(['disabled', 'disabled']);
     await simulator.close();
   });
+});
+
+test('what was done is told, whatever ends the run', async () => {
+  const { given, simulator } = await shared();
+  const [, [account] = []] = both;
+  simulator.addFault({ kind: 'hang', action: 'DisableImage', account: account ?? '' });
+  const late = await recall(given, simulator, { 'timeout-minutes': '5' });
+  expect(late.conclusion).toBe('failure');
+  expect(late.targets.map(({ status }) => status)).toEqual(['disabled', 'failed']);
+  expect(late.said).toMatch(/Taking back \(how: disable\) ami-\S+: the run took longer than timeout-minutes \(5\)/);
+  expect(late.summary).toMatch(/❌ 1 AMI taken back[\s\S]*\/golden\/latest` holds/);
+
+  const running = startAction(runOf(given, simulator, {}));
+  simulator.onCall(({ client, action }) => {
+    if (client === running.client && action === 'DescribeSnapshots') running.cancel();
+  });
+  const { conclusion, outputs, annotations } = await running.result;
+  expect([conclusion, JSON.parse(outputs.targets ?? '')]).toEqual([
+    'cancelled',
+    both.map(([own]) => expect.objectContaining({ account: own, amiId: null, status: 'failed' })),
+  ]);
+  expect(annotations.map(({ message }) => message).join('\n')).toContain('the run was cancelled (SIGINT)');
+  await simulator.close();
 });
 
 test('what was deregistered leaves no record, and a restore says that it is gone', async () => {
@@ -414,6 +542,39 @@ describe('what still uses an AMI has a command that ends it', () => {
       expect.stringMatching(/^aws kms revoke-grant .* --grant-id a0$/),
     ]);
     expect(inUse.map(({ command }) => command)).not.toContain('');
+    // To be copied whole.
+    for (const command of commands.values()) expect(result.summary).toContain(`| \`${command}\` |`);
+    await simulator.close();
+  });
+
+  test('in a launch template with hundreds of versions, of which AWS deletes 200 at once', async () => {
+    const { given, simulator } = await shared();
+    const { id } = copyIn(simulator);
+    const template = addTemplate(
+      lookAt(simulator, here).here,
+      Array.from({ length: 450 }, () => id),
+    );
+    const { inUse } = await recall(given, simulator, one);
+    const { command = '' } = inUse.find(({ by }) => by === template) ?? {};
+    const deleted = [...command.matchAll(/ && aws ec2 delete-launch-template-versions .*? --versions ([\d ]+\d)/g)];
+    const counts = deleted.map(([, numbers = '']) => numbers.split(' ').length);
+    expect(counts).toEqual([200, 200, 50]);
+    await simulator.close();
+  });
+
+  test('by a version of a launch template beside one that is gone', async () => {
+    const { given, simulator } = await shared();
+    const { id } = copyIn(simulator);
+    const { here: region } = lookAt(simulator, here);
+    const LaunchTemplateId = addTemplate(region, ['ami-00000000000000001', id]);
+    const [gone, there] = ['9', '2'].map((Version) => ({ LaunchTemplateSpecification: { LaunchTemplateId, Version } }));
+    const MixedInstancesPolicy = { LaunchTemplate: { ...gone, Overrides: [{ InstanceType: 't3.micro', ...there }] } };
+    region.groups.push({
+      ...{ AutoScalingGroupName: 'half', HealthCheckType: 'EC2', CreatedTime: new Date(0), AvailabilityZones: [] },
+      ...{ MinSize: 0, MaxSize: 1, DesiredCapacity: 0, DefaultCooldown: 0, MixedInstancesPolicy },
+    });
+    const { inUse } = await recall(given, simulator, one);
+    expect(inUse.map(({ by }) => by)).toContain('the Auto Scaling group half');
     await simulator.close();
   });
 

@@ -232,8 +232,16 @@ test('what still uses an AMI is told, without another to name it fails, and noth
     '',
     'available',
   ]);
+  // What names an AMI that is gone would be found no more.
+  const disabled = await recall(given, simulator, { how: 'deregister' });
+  expect(disabled.targets.map(({ status }) => status)).toEqual(['disabled', 'deregistered']);
+  expect(disabled.said).toMatch(
+    new RegExp(`/golden/latest still names ${id}[^]*only disabled, not deregistered, while something names them`),
+  );
+  if (former) former.data.State = 'available';
   const gone = await recall(given, simulator, { how: 'deregister' });
-  expect(gone.targets.map(({ status }) => status)).toEqual(['deregistered', 'deregistered']);
+  expect(gone.targets.map(({ status }) => status)).toEqual(['deregistered', 'absent']);
+  expect(lookAt(simulator, place).parameter).toBe(former?.data.ImageId);
   expect(image.deregisteredAt).toBeDefined();
   await simulator.close();
 });

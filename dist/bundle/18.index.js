@@ -37301,16 +37301,16 @@ async function noteGroup(place, group, { note, versions }) {
 	for (const [id, specifications] of byTemplate) await noteVersions(place, await versions(id, [...new Set(specifications.map((one) => one?.Version ?? "$Default"))].sort()), (imageId) => note(imageId, name));
 }
 const specificationOf = ({ LaunchTemplateSpecification: named }) => named;
-async function versionsOf({ ec2 }, LaunchTemplateId, versions) {
+async function versionsOf(place, LaunchTemplateId, versions) {
 	try {
-		const { LaunchTemplateVersions = [] } = await ec2(new DescribeLaunchTemplateVersionsCommand({
+		const { LaunchTemplateVersions = [] } = await place.ec2(new DescribeLaunchTemplateVersionsCommand({
 			LaunchTemplateId,
 			Versions: [...versions]
 		}));
 		return LaunchTemplateVersions;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) return [];
-		throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
+		return (await joined((versions.length > 1 ? versions : []).map((one) => versionsOf(place, LaunchTemplateId, [one])))).flat();
 	}
 }
 async function noteVersions({ ssm }, versions, note) {
@@ -37337,13 +37337,18 @@ function askedFor({ Name, ARN, Selector = "" }, names) {
 }
 // src/observe/users.ts
 const templateVersions$1 = "10000";
-async function usersOf(place, ids, warn) {
-	const whereKnown = async (kind, read) => {
+function whereKnown(warn) {
+	return (kind, error) => {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
+		warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+	};
+}
+async function usersOf(place, ids, unread) {
+	const reading = async (kind, read) => {
 		try {
 			await read();
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
-			warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+			unread(kind, error);
 		}
 	};
 	const users = new Map();
@@ -37359,8 +37364,8 @@ async function usersOf(place, ids, warn) {
 	};
 	if (ids.length === 0) return users;
 	await joined([
-		noteInstances(place, ids, note),
-		whereKnown("which launch templates use an AMI", async () => {
+		reading("which instances use an AMI", () => noteInstances(place, ids, note)),
+		reading("which launch templates use an AMI", async () => {
 			await noteVersions(place, await pages(async (NextToken) => {
 				const page = await place.ec2(templatesUsing(ids, NextToken));
 				return {
@@ -37369,8 +37374,8 @@ async function usersOf(place, ids, warn) {
 				};
 			}), note);
 		}),
-		whereKnown("what Auto Scaling launches", () => noteGroups(place, note)),
-		joined(ids.map(async (id) => {
+		reading("what Auto Scaling launches", () => noteGroups(place, note)),
+		reading("who else may launch an AMI", () => joined(ids.map(async (id) => {
 			const others = await othersOf(place, id);
 			const by = `others, who may launch it (${others.join(", ")})`;
 			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
@@ -37378,8 +37383,8 @@ async function usersOf(place, ids, warn) {
 				launches: false,
 				others
 			}]);
-		})),
-		whereKnown("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
+		}))),
+		reading("what else refers to an AMI (DescribeImageReferences)", () => noteReferences(place, ids, note))
 	]);
 	return users;
 }
@@ -39305,9 +39310,13 @@ var UndeletedError = class extends Error {
 };
 const undeletedMs = 15e3;
 async function deleteVersions(place, id, versions) {
-	for (let start = 0; start < versions.length; start += versionsPerCall) await deleteAtOnce(place, id, versions.slice(start, start + versionsPerCall));
+	for (const some of inCalls(versions)) await deleteAtOnce(place, id, some);
 }
 const versionsPerCall = 200;
+function inCalls(versions) {
+	const count = Math.ceil(versions.length / versionsPerCall);
+	return Array.from({ length: count }, (_, at) => versions.slice(at * versionsPerCall, (at + 1) * versionsPerCall));
+}
 async function deleteAtOnce(place, id, versions) {
 	const isUndeleted = (error) => error instanceof UndeletedError;
 	await retried({
@@ -39964,7 +39973,7 @@ async function readUsers(place, { made, namesake }, { request: { publication, on
 	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	try {
-		return await usersOf(place, ids, (what) => findings.warn(where, what));
+		return await usersOf(place, ids, whereKnown((what) => findings.warn(where, what)));
 	} catch (error) {
 		place.signal.throwIfAborted();
 		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
@@ -40824,7 +40833,9 @@ function note({ notes, log }, where, what) {
 	log.line(where, what);
 }
 function fail({ notes, log }, where, what) {
-	notes.failed.push(`${where}: ${what}`);
+	const failure = `${where}: ${what}`;
+	if (notes.failed.includes(failure)) return;
+	notes.failed.push(failure);
 	log.line(where, what);
 }
 async function attempt(recalling, doing, act) {
@@ -41198,11 +41209,11 @@ async function commandForTemplate(place, template, id) {
 		all
 	});
 	const numbers = naming.map(({ number }) => number);
-	const gone = `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${numbers.join(" ")}`;
+	const gone = inCalls(numbers).map((some) => aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(" ")}`));
 	const launching = naming.find(({ isDefault }) => isDefault);
-	if (launching !== void 0) return `${newDefault(place, template, launching.number)} && ${aws(place, gone)}`;
+	if (launching !== void 0) return [newDefault(place, template, launching.number), ...gone].join(" && ");
 	const newest = Math.max(...all.map(({ number }) => number));
-	return numbers.includes(newest) ? `${aws(place, newVersion(template, newest))} && ${aws(place, gone)}` : aws(place, gone);
+	return [...numbers.includes(newest) ? [aws(place, newVersion(template, newest))] : [], ...gone].join(" && ");
 }
 function newVersion(template, source) {
 	return `ec2 create-launch-template-version --launch-template-id ${template} --source-version ${source} --launch-template-data ImageId=REPLACEMENT`;
@@ -41664,11 +41675,11 @@ async function withdraw(place, image, request) {
 	await markRecalled(place, id, request.reason);
 	if (request.how === "deregister") return deregister$1(place, image);
 	const isDisabled = image.State === "disabled";
-	const kept = await keepRecord(place, image, request);
+	const recordId = await keepRecord(place, image, request);
 	if (request.how === "deprecate" && !isDisabled) return deprecate(place, image);
 	if (!isDisabled) await disable(place, id);
-	if (!isDisabled && kept !== void 0) await noteStep(place, id, {
-		id: kept,
+	if (!isDisabled && recordId !== void 0) await noteStep(place, id, {
+		id: recordId,
 		step: "disabled",
 		Tags: tagsOf(request)
 	});
@@ -41682,12 +41693,13 @@ async function keepRecord(place, image, request) {
 	const id = image.ImageId ?? "";
 	const { run, reason, how } = request;
 	const seen = await launchPermissionsOf(place, id);
-	const { record: former, steps } = await readRecord(place, id) ?? {};
+	const kept = await readRecord(place, id);
+	const former = kept?.record;
 	if (former !== void 0 && isTold(image, former, how)) return void 0;
 	const now = place.awsNow();
 	const at = new Date(now).toISOString();
-	const isAtOnce = steps?.has("restoring") || now - Date.parse(former?.at ?? "") < atOnceMs;
-	const dropped = former?.how === "disable" && former.state === "available" && isAtOnce ? former.launchPermissions : [];
+	const dropped = droppedBy(kept, now);
+	const isNew = how === "deprecate" && mayDeprecate(place, image) && !isNearRecall(image, former);
 	return writeRecord(place, id, {
 		record: {
 			how,
@@ -41695,14 +41707,26 @@ async function keepRecord(place, image, request) {
 			at,
 			run: run.runUrl,
 			state: image.State === "disabled" ? "disabled" : "available",
-			launchPermissions: [...new Map([...dropped, ...seen].map((one) => [JSON.stringify(one), one])).values()],
-			deprecation: isDeprecatedBy(image, former) ? former?.deprecation : how === "deprecate" && mayDeprecate(place, image) ? {
+			launchPermissions: how === "deprecate" ? without(dropped, seen) : [...without(dropped, seen), ...seen],
+			deprecation: isNew ? {
 				before: image.DeprecationTime ?? null,
 				at
-			} : void 0
+			} : isDeprecatedBy(image, former) ? former?.deprecation : void 0
 		},
 		Tags: tagsOf(request)
 	});
+}
+function droppedBy(kept, now) {
+	if (kept === void 0) return [];
+	const { record, steps } = kept;
+	const { how, state, at, launchPermissions } = record;
+	if (how === "deprecate") return launchPermissions;
+	const isAtOnce = steps.has("restoring") || now - Date.parse(at) < atOnceMs;
+	return state === "available" && isAtOnce ? launchPermissions : [];
+}
+function without(all, others) {
+	const there = new Set(others.map(launcherName));
+	return all.filter((one) => !there.has(launcherName(one)));
 }
 function tagsOf({ run }) {
 	return tagsFrom({
@@ -41712,14 +41736,16 @@ function tagsOf({ run }) {
 }
 function isTold(image, former, how) {
 	if (image.State === "disabled") return former.how === "disable" || former.state === "disabled";
-	return how === "deprecate" && former.how === how && isDeprecatedBy(image, former);
+	return how === "deprecate" && former.how === how && isNearRecall(image, former);
 }
 const deprecatingMs = 6e5;
-function isDeprecatedBy({ DeprecationTime = "" }, record) {
+function isDeprecatedBy(image, record) {
 	if (record?.deprecation === void 0) return false;
-	const { before, at } = record.deprecation;
-	const isNear = Math.abs(Date.parse(DeprecationTime) - Date.parse(at)) < deprecatingMs;
-	return DeprecationTime === (before ?? "") || isNear;
+	return (image.DeprecationTime ?? null) === record.deprecation.before || isNearRecall(image, record);
+}
+function isNearRecall({ DeprecationTime = "" }, record) {
+	const since = Date.parse(DeprecationTime) - Date.parse(record?.deprecation?.at ?? "");
+	return Math.abs(since) < deprecatingMs;
 }
 async function launchPermissionsOf(place, ImageId) {
 	const command = new DescribeImageAttributeCommand({
@@ -41824,6 +41850,7 @@ async function giveBack$1(place, image, { kept, Tags }) {
 		}, () => place.ec2(new EnableImageCommand({ ImageId })));
 		done.push(...await shareAgain(place, ImageId, record.launchPermissions));
 	} else if (isDisabled) done.push("no recall has disabled it, so it stays disabled");
+	else if (record.how === "deprecate") done.push(...await shareAgain(place, ImageId, record.launchPermissions));
 	if (isDeprecatedBy(image, record)) await deprecateAsBefore(place, ImageId, record);
 	return done;
 }
@@ -41831,15 +41858,30 @@ const enabledMs = 12e4;
 const permissionsPerCall = 200;
 async function shareAgain(place, id, permissions) {
 	const { named = [], everybody = [] } = Object.groupBy(permissions, ({ Group }) => Group === void 0 ? "named" : "everybody");
-	for (let start = 0; start < named.length; start += permissionsPerCall) {
-		const Add = named.slice(start, start + permissionsPerCall);
-		await onceEnabled(place, () => place.ec2(new ModifyImageAttributeCommand({
-			ImageId: id,
-			LaunchPermission: { Add: [...Add] }
-		})));
-	}
+	const refused = [];
+	for (let start = 0; start < named.length; start += permissionsPerCall) refused.push(...await addPermissions(place, id, named.slice(start, start + permissionsPerCall)));
+	const again = named.map(launcherName).filter((name) => !refused.includes(name));
 	const command = `aws ec2 modify-image-attribute --region ${place.region} --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
-	return [...named.length === 0 ? [] : [`launched again by ${named.map(launcherName).join(", ")}`], ...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${command}`]];
+	return [
+		...again.length === 0 ? [] : [`launched again by ${again.join(", ")}`],
+		...refused.length === 0 ? [] : [`no more by ${refused.join(", ")}, which AWS does not know any more`],
+		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${command}`]
+	];
+}
+async function addPermissions(place, ImageId, Add) {
+	try {
+		const command = new ModifyImageAttributeCommand({
+			ImageId,
+			LaunchPermission: { Add }
+		});
+		await onceEnabled(place, () => place.ec2(command));
+		return [];
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIAttributeItemValue")) throw error;
+		if (Add.length === 1) return Add.map(launcherName);
+		const half = Math.ceil(Add.length / 2);
+		return [...await addPermissions(place, ImageId, Add.slice(0, half)), ...await addPermissions(place, ImageId, Add.slice(half))];
+	}
 }
 function onceEnabled(place, act) {
 	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "IncorrectState", "InvalidAMIID.Unavailable");
@@ -41865,21 +41907,30 @@ async function deprecateAsBefore(place, ImageId, { deprecation }) {
 }
 // src/recall/images.ts
 const settleMs = 1e4;
-async function takeBack$1(recalling, place, copies) {
-	const { request } = recalling;
+async function takeBack$1(recalling, place, { copies, how }) {
+	const request = {
+		...recalling.request,
+		how
+	};
 	const act = ({ image }) => withdraw(place, image, request);
-	const before = request.how === "deregister" ? await readUses(recalling, place, copies) : void 0;
+	const before = how === "deregister" ? await readUses(recalling, place, copies) : void 0;
 	const records = await each(recalling, {
 		place,
 		copies,
-		doing: `Taking back (how: ${request.how})`
+		doing: `Taking back (how: ${how})`
 	}, act);
-	if (before === void 0) await place.sleep(settleMs);
-	await noteUses(recalling, {
-		place,
-		copies,
-		records,
-		users: before ?? await readUses(recalling, place, copies)
+	await attempt(recalling, {
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place),
+		what: "Looking for what still uses the AMIs"
+	}, async () => {
+		if (before === void 0) await place.sleep(settleMs);
+		const users = before ?? await readUses(recalling, place, copies);
+		await noteUses(recalling, {
+			place,
+			copies,
+			records,
+			users
+		});
 	});
 	return records;
 }
@@ -41924,11 +41975,11 @@ function each(recalling, { place, copies, doing }, act) {
 }
 function readUses(recalling, place, copies) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const ids = copies.map(({ id }) => id);
-	return attempt(recalling, {
-		where,
-		what: `Looking for what uses ${ids.join(", ")}`
-	}, () => usersOf(place, ids, (what) => recalling.findings.warn(where, what)));
+	return usersOf(place, copies.map(({ id }) => id), (kind, error) => {
+		recalling.findings.signal.throwIfAborted();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Looking for ${kind}`, error)));
+	});
 }
 async function noteUses(recalling, { place, copies, records, users }) {
 	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
@@ -41936,7 +41987,7 @@ async function noteUses(recalling, { place, copies, records, users }) {
 	const found = await joined(looksAt(place, {
 		copies,
 		gone,
-		users: users ?? new Map()
+		users
 	}).map(({ what, read }) => attempt(recalling, {
 		where,
 		what: `Looking for ${what}`
@@ -41946,9 +41997,10 @@ async function noteUses(recalling, { place, copies, records, users }) {
 // src/recall/source.ts
 async function openSource(recalling) {
 	const { accounts, request } = recalling;
+	const marks = request.restore ? "keep their marks" : "get no mark, so that a share of them goes on";
 	return await attempt(recalling, {
 		where: "source account",
-		what: `Assuming the source role, without which the source AMIs ${request.restore ? "keep their marks" : "get no mark, so that a share of them goes on"}`
+		what: `Assuming the source role, without which ${request.sourceImages.length > 0 ? `the source AMIs ${marks}` : "it is not known which source AMIs are recalled, whose copies replace nothing"}`
 	}, () => accounts.openSource()) && accounts.source(request.source.region);
 }
 async function markSources(recalling, source) {
@@ -42034,7 +42086,10 @@ async function recallSources(recalling, source, images) {
 	return recalling.request.restore ? giveAgain(recalling, source, {
 		copies,
 		keepsMark: true
-	}) : takeBack$1(recalling, source, copies);
+	}) : takeBack$1(recalling, source, {
+		copies,
+		how: recalling.request.how
+	});
 }
 // src/recall/copies.ts
 async function findCopies(place, meant) {
@@ -42061,6 +42116,7 @@ async function findCopies(place, meant) {
 			const unread = known.unread.get(id);
 			return [{
 				id,
+				sourceAmi: sourceOf(image) || null,
 				why: unread ?? tied.why,
 				isFailure: isNamed(image) || unread !== void 0
 			}];
@@ -42275,7 +42331,8 @@ async function takeVersionBack(place, { template, amiId, existing, latest, forme
 async function repoint(pointing) {
 	const notes = {
 		moved: [],
-		failed: []
+		failed: [],
+		isNamed: false
 	};
 	await joined([moveParameters(pointing, notes), moveTemplates(pointing, notes)]);
 	return notes;
@@ -42285,6 +42342,14 @@ async function noting(notes, doing, act) {
 		await act();
 	} catch (error) {
 		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error)));
+	}
+}
+async function whileNamed(notes, act) {
+	try {
+		return await act();
+	} catch (error) {
+		notes.isNamed = true;
+		throw error;
 	}
 }
 function noReplacement({ asked }, what, { id }) {
@@ -42303,14 +42368,15 @@ async function moveParameters(pointing, notes) {
 		if (found === void 0 || copy === void 0) return;
 		const replacement = copies.replacementOf(copy);
 		if (replacement === void 0) {
+			notes.isNamed = true;
 			notes.failed.push(noReplacement(pointing, `the SSM parameter ${name}`, copy));
 			return;
 		}
 		const tags = provenance({ run }, replacement.sourceAmi);
-		await moveParameter(place, found, {
+		await whileNamed(notes, () => moveParameter(place, found, {
 			amiId: replacement.id,
 			tags
-		});
+		}));
 		notes.moved.push(`the SSM parameter ${name} holds ${replacement.id} (before: ${copy.id})`);
 	});
 	await joined([...names].map(move));
@@ -42353,6 +42419,14 @@ async function moveTemplate(pointing, id, notes) {
 	const { place, copies } = pointing;
 	const all = await templateVersions(place, id);
 	const own = all.flatMap((version) => ownVersion(copies, version));
+	await whileNamed(notes, () => moveVersions(pointing, {
+		id,
+		all,
+		own
+	}, notes));
+}
+async function moveVersions(pointing, { id, all, own }, notes) {
+	const { place, copies } = pointing;
 	const newest = newestOf(all);
 	const launching = own.find(({ isDefault }) => isDefault);
 	const latest = own.find(({ number }) => number === newest);
@@ -42363,6 +42437,7 @@ async function moveTemplate(pointing, id, notes) {
 		const role = pointer === launching ? "default" : "latest";
 		if (replacement === void 0) {
 			kept.add(pointer);
+			notes.isNamed = true;
 			notes.failed.push(noReplacement(pointing, `the launch template ${id}, by its ${role} version,`, pointer.copy));
 			continue;
 		}
@@ -42415,11 +42490,9 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 }
 // src/recall/target.ts
 async function recallTarget(recalling, target, meant) {
-	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
 	const failed = (error) => {
-		fail(recalling, where, error);
+		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), error);
 		return [{
 			account,
 			region,
@@ -42429,6 +42502,19 @@ async function recallTarget(recalling, target, meant) {
 			error
 		}];
 	};
+	try {
+		return await recallIn(recalling, target, {
+			meant,
+			failed
+		});
+	} catch (error) {
+		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
+	}
+}
+async function recallIn(recalling, target, { meant, failed }) {
+	const { accounts, findings, request } = recalling;
+	const { account, region } = target;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
 	const own = findings.about([where]);
 	const { problem } = target.everyRegion ?? {};
 	if (problem !== void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([problem]));
@@ -42436,35 +42522,55 @@ async function recallTarget(recalling, target, meant) {
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
 	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(own.of(where)));
-	for (const { id, why, isFailure } of copies.left) {
-		const told = `${id} is left alone: ${why}`;
-		recalling.notes.left.push(`${where}: ${told}`);
-		if (isFailure) fail(recalling, where, told);
-	}
-	if (copies.meant.length === 0) return [{
+	const unproven = leaveAlone(recalling, target, copies);
+	if (copies.meant.length === 0 && unproven.length === 0) return [{
 		account,
 		region,
 		amiId: null,
 		sourceAmi: null,
 		status: "absent"
 	}];
-	if (request.restore) return giveAgain(recalling, place, {
+	if (request.restore) return [...unproven, ...await giveAgain(recalling, place, {
 		copies: copies.meant,
 		keepsMark: false
-	});
-	await movePointers(recalling, {
+	})];
+	const how = await movePointers(recalling, {
 		place,
 		target,
 		copies,
 		names: meant.names
+	}) && request.how === "deregister" ? "disable" : request.how;
+	if (how !== request.how) fail(recalling, where, "the AMIs are only disabled, not deregistered, while something names them. What to do: mend that, and recall them again");
+	return [...unproven, ...await takeBack$1(recalling, place, {
+		copies: copies.meant,
+		how
+	})];
+}
+function leaveAlone(recalling, { account, region }, { left }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		account,
+		region
 	});
-	return takeBack$1(recalling, place, copies.meant);
+	return left.flatMap(({ id, sourceAmi, why, isFailure }) => {
+		const error = `${id} is left alone: ${why}`;
+		recalling.notes.left.push(`${where}: ${error}`);
+		if (isFailure) fail(recalling, where, error);
+		else recalling.log.line(where, error);
+		return isFailure ? [{
+			account,
+			region,
+			amiId: id,
+			sourceAmi,
+			status: "failed",
+			error
+		}] : [];
+	});
 }
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const users = await readUses(recalling, place, copies.meant);
-	const templates = copies.meant.flatMap(({ id }) => (users?.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
+	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
 		if (template === void 0) return [];
 		const { account, region } = target;
@@ -42484,7 +42590,7 @@ async function movePointers(recalling, { place, target, copies, names }) {
 		if (filled.some(_index_js__WEBPACK_IMPORTED_MODULE_1__.K)) fail(recalling, where, `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`);
 		return [...new Set(filled)].filter((one) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(one));
 	};
-	const { moved, failed } = await repoint({
+	const { moved, failed, isNamed } = await repoint({
 		place,
 		copies,
 		run: request.run,
@@ -42497,6 +42603,7 @@ async function movePointers(recalling, { place, target, copies, names }) {
 	});
 	for (const what of moved) note(recalling, where, what);
 	for (const what of failed) fail(recalling, where, what);
+	return isNamed;
 }
 // src/recall.ts
 var recall_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ recall: () => recall });
@@ -45466,7 +45573,7 @@ async function isUnused({ image, report }, { run, place }) {
 	};
 	const warn = (text) => run.log.warn(`${where}: ${text}`);
 	try {
-		const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
+		const used = lastingUses((await usersOf(place, [id], whereKnown(warn))).get(id) ?? [], sharing);
 		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
 		if (used.length === 0 && !hasUse) return true;
 		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];

@@ -2850,6 +2850,9 @@ function parted(text) {
 function markdownCell(text) {
 	return markdown(text.replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
 }
+function commandCell(text) {
+	return code(oneLine(text).replaceAll("\\|", "\\ |")).replaceAll("|", "\\|");
+}
 function code(text) {
 	const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
 	const fence = "`".repeat(longest + 1);
@@ -3547,7 +3550,7 @@ const icons = {
 function recallSummary(report) {
 	const { inUse, targets, done, left, failed, reason, seconds, problems } = report;
 	const took = seconds > 0 ? ` It took ${spokenSeconds(seconds)}.` : "";
-	const uses = inUse.map(({ account, region, amiId, by, command }) => `| ${account} | ${region} | ${markdownCell(amiId)} | ${markdownCell(by)} | ${markdownCell(command)} |`);
+	const uses = inUse.map(({ account, region, amiId, by, command }) => `| ${account} | ${region} | ${markdownCell(amiId)} | ${markdownCell(by)} | ${commandCell(command)} |`);
 	const rows = targets.map(({ account, region, amiId, sourceAmi, status }) => {
 		return `| ${account} | ${region} | ${amiId === null ? "" : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`} | ${markdownCell(sourceAmi ?? "")} | ${icons[status]}&nbsp;${status} |`;
 	});

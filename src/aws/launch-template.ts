@@ -111,12 +111,17 @@ const undeletedMs = 15_000;
  * @throws UndeletedError with AWS's words
  */
 export async function deleteVersions(place: Place, id: string, versions: readonly number[]): Promise<void> {
-  for (let start = 0; start < versions.length; start += versionsPerCall)
-    await deleteAtOnce(place, id, versions.slice(start, start + versionsPerCall));
+  for (const some of inCalls(versions)) await deleteAtOnce(place, id, some);
 }
 
 /** Of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteLaunchTemplateVersions.html */
 const versionsPerCall = 200;
+
+/** Versions in as many parts as it takes calls to delete them. */
+export function inCalls(versions: readonly number[]): number[][] {
+  const count = Math.ceil(versions.length / versionsPerCall);
+  return Array.from({ length: count }, (_, at) => versions.slice(at * versionsPerCall, (at + 1) * versionsPerCall));
+}
 
 async function deleteAtOnce(place: Place, id: string, versions: readonly number[]): Promise<void> {
   const isUndeleted = (error: unknown) => error instanceof UndeletedError;

@@ -78,19 +78,21 @@ const specificationOf = ({
 }) => named;
 
 async function versionsOf(
-  { ec2 }: Place,
+  place: Place,
   LaunchTemplateId: string,
   versions: readonly string[],
 ): Promise<readonly LaunchTemplateVersion[]> {
   try {
-    const { LaunchTemplateVersions = [] } = await ec2(
+    const { LaunchTemplateVersions = [] } = await place.ec2(
       new DescribeLaunchTemplateVersionsCommand({ LaunchTemplateId, Versions: [...versions] }),
     );
     return LaunchTemplateVersions;
   } catch (error) {
     // A group may name a template or a version that is gone: it launches nothing by that.
-    if (hasCode(error, 'InvalidLaunchTemplateId.NotFound', 'InvalidLaunchTemplateId.VersionNotFound')) return [];
-    throw error;
+    if (!hasCode(error, 'InvalidLaunchTemplateId.NotFound', 'InvalidLaunchTemplateId.VersionNotFound')) throw error;
+    // One that is gone hides the others.
+    const each = versions.length > 1 ? versions : [];
+    return (await joined(each.map((one) => versionsOf(place, LaunchTemplateId, [one])))).flat();
   }
 }
 

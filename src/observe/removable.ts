@@ -9,7 +9,7 @@ import type { Locks, Target, Users } from '../plan/facts.ts';
 import type { Earlier } from './earlier.ts';
 import { type Asked, readOrWarn, type Telling } from './telling.ts';
 import { usageReportsOn } from './usage-reports.ts';
-import { usersOf } from './users.ts';
+import { usersOf, whereKnown } from './users.ts';
 
 /* Of the AMIs that a run may remove: what keeps them. */
 
@@ -58,7 +58,11 @@ async function readUsers(
   const ids = imageIdsOf(retain === undefined ? named : made);
   const where = placeName(place);
   try {
-    return await usersOf(place, ids, (what) => findings.warn(where, what));
+    return await usersOf(
+      place,
+      ids,
+      whereKnown((what) => findings.warn(where, what)),
+    );
   } catch (error) {
     place.signal.throwIfAborted();
     // Which permission is lacking is asked beside this.

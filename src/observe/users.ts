@@ -15,20 +15,29 @@ import { type Note, noteGroups, noteVersions } from './groups.ts';
 /** How far back versions of a launch template are looked through: the most that AWS takes. */
 const templateVersions = '10000';
 
+/** Told which kind of use could not be read, and why. */
+export type Unread = (kind: string, error: unknown) => void;
+
+/** Not every partition tells of each kind; whatever else can't be read throws, so that nothing is taken for unused. */
+export function whereKnown(warn: (what: string) => void): Unread {
+  return (kind, error) => {
+    if (!isUnknownAction(error)) throw error;
+    warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+  };
+}
+
 /**
  * What uses each of `images` in the account and region: instances in any state, launch templates, Auto Scaling groups and
- * launch configurations, SSM parameters, Image Builder recipes; and who else may launch it.
+ * launch configurations, SSM parameters, Image Builder recipes; and who else may launch it. Of what can't be read, `unread`
+ * is told, and decides by throwing whether all else is of use.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-ami-references.html
- * @throws AwsCallError where it can't be told, so that nothing is taken for unused
  */
-export async function usersOf(place: Place, ids: readonly string[], warn: (what: string) => void): Promise<Users> {
-  /** Not every partition has each of these; instances are told everywhere. */
-  const whereKnown = async (kind: string, read: () => Promise<void>): Promise<void> => {
+export async function usersOf(place: Place, ids: readonly string[], unread: Unread): Promise<Users> {
+  const reading = async (kind: string, read: () => Promise<unknown>): Promise<void> => {
     try {
       await read();
     } catch (error) {
-      if (!isUnknownAction(error)) throw error;
-      warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
+      unread(kind, error);
     }
   };
   const users = new Map<string, Use[]>();
@@ -43,23 +52,25 @@ export async function usersOf(place: Place, ids: readonly string[], warn: (what:
   };
   if (ids.length === 0) return users;
   await joined([
-    noteInstances(place, ids, note),
-    whereKnown('which launch templates use an AMI', async () => {
+    reading('which instances use an AMI', () => noteInstances(place, ids, note)),
+    reading('which launch templates use an AMI', async () => {
       const versions = await pages(async (NextToken) => {
         const page = await place.ec2(templatesUsing(ids, NextToken));
         return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
       });
       await noteVersions(place, versions, note);
     }),
-    whereKnown('what Auto Scaling launches', () => noteGroups(place, note)),
-    joined(
-      ids.map(async (id) => {
-        const others = await othersOf(place, id);
-        const by = `others, who may launch it (${others.join(', ')})`;
-        if (others.length > 0) users.set(id, [...(users.get(id) ?? []), { by, launches: false, others }]);
-      }),
+    reading('what Auto Scaling launches', () => noteGroups(place, note)),
+    reading('who else may launch an AMI', () =>
+      joined(
+        ids.map(async (id) => {
+          const others = await othersOf(place, id);
+          const by = `others, who may launch it (${others.join(', ')})`;
+          if (others.length > 0) users.set(id, [...(users.get(id) ?? []), { by, launches: false, others }]);
+        }),
+      ),
     ),
-    whereKnown('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
+    reading('what else refers to an AMI (DescribeImageReferences)', () => noteReferences(place, ids, note)),
   ]);
   return users;
 }

@@ -3,7 +3,7 @@ import type { Place } from '../aws/clients.ts';
 import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { usageReportsOn } from '../observe/usage-reports.ts';
-import { usersOf } from '../observe/users.ts';
+import { usersOf, whereKnown } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import { isRejected } from '../plan/boot.ts';
 import type { Deregister } from '../plan/operation.ts';
@@ -125,7 +125,7 @@ async function isUnused({ image, report }: Deregister, { run, place }: In): Prom
   const sharing = { launchPermissions, retainShared: report === undefined ? 'keep' : retainShared } as const;
   const warn = (text: string) => run.log.warn(`${where}: ${text}`);
   try {
-    const used = lastingUses((await usersOf(place, [id], warn)).get(id) ?? [], sharing);
+    const used = lastingUses((await usersOf(place, [id], whereKnown(warn))).get(id) ?? [], sharing);
     const hasUse = report !== undefined && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
     if (used.length === 0 && !hasUse) return true;
     const by = [

@@ -1,6 +1,6 @@
 import { GetParametersCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { type TemplateVersionFacts, templateVersions } from '../aws/launch-template.ts';
+import { inCalls, type TemplateVersionFacts, templateVersions } from '../aws/launch-template.ts';
 
 /*
  * What whoever recalls an AMI has to type: for each use, the command of the AWS CLI that ends it. `REPLACEMENT` in it stands
@@ -69,13 +69,14 @@ async function commandForTemplate(place: Place, template: string, id: string): P
   const naming = all.filter(({ imageId }) => imageId === id);
   if (naming.length === 0) return commandForResolved(place, { template, id, all });
   const numbers = naming.map(({ number }) => number);
-  const gone = `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${numbers.join(' ')}`;
+  const gone = inCalls(numbers).map((some) =>
+    aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(' ')}`),
+  );
   const launching = naming.find(({ isDefault }) => isDefault);
-  if (launching !== undefined) return `${newDefault(place, template, launching.number)} && ${aws(place, gone)}`;
+  if (launching !== undefined) return [newDefault(place, template, launching.number), ...gone].join(' && ');
   const newest = Math.max(...all.map(({ number }) => number));
-  return numbers.includes(newest)
-    ? `${aws(place, newVersion(template, newest))} && ${aws(place, gone)}`
-    : aws(place, gone);
+  const first = numbers.includes(newest) ? [aws(place, newVersion(template, newest))] : [];
+  return [...first, ...gone].join(' && ');
 }
 
 function newVersion(template: string, source: number): string {

@@ -22,7 +22,7 @@ export type Copies = Readonly<{
    * What bears tags of ours, or is named by the inputs, and isn't proven to be this action's; with the reason. It is a
    * failure where the inputs name it, or where what may prove it can't be read.
    */
-  left: readonly Readonly<{ id: string; why: string; isFailure: boolean }>[];
+  left: readonly Readonly<{ id: string; sourceAmi: string | null; why: string; isFailure: boolean }>[];
   /** The AMI that takes the place of one that is meant; undefined where there is none. */
   replacementOf(copy: Copy): Copy | undefined;
 }>;
@@ -62,7 +62,8 @@ export async function findCopies(place: Place, meant: Meant): Promise<Copies> {
       if (tied.is === 'proven') return [];
       const id = image.ImageId ?? '';
       const unread = known.unread.get(id);
-      return [{ id, why: unread ?? tied.why, isFailure: isNamed(image) || unread !== undefined }];
+      const sourceAmi = sourceOf(image) || null;
+      return [{ id, sourceAmi, why: unread ?? tied.why, isFailure: isNamed(image) || unread !== undefined }];
     }),
     replacementOf({ image }) {
       const lineage = tagValue(image, tagKeys.lineage);

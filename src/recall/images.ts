@@ -1,5 +1,6 @@
 import type { Place } from '../aws/clients.ts';
-import { explainLine, placeName, StepError } from '../aws/errors.ts';
+import { explainLine, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
+import type { RecallWay } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
 import type { Users } from '../plan/facts.ts';
@@ -23,15 +24,22 @@ export type RecalledTarget = Readonly<{
 const settleMs = 10_000;
 
 /** Takes AMIs of an account and region back, and notes what still uses them. */
-export async function takeBack(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<RecalledTarget[]> {
-  const { request } = recalling;
+export async function takeBack(
+  recalling: Recalling,
+  place: Place,
+  { copies, how }: Readonly<{ copies: readonly Copy[]; how: RecallWay }>,
+): Promise<RecalledTarget[]> {
+  const request = { ...recalling.request, how };
   const act = ({ image }: Copy) => withdraw(place, image, request);
   // AWS tells what uses an AMI only while that is there.
-  const before = request.how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
-  const records = await each(recalling, { place, copies, doing: `Taking back (how: ${request.how})` }, act);
-  if (before === undefined) await place.sleep(settleMs);
-  const users = before ?? (await readUses(recalling, place, copies));
-  await noteUses(recalling, { place, copies, records, users });
+  const before = how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
+  const records = await each(recalling, { place, copies, doing: `Taking back (how: ${how})` }, act);
+  // What became of the AMIs is told, whatever ends this.
+  await attempt(recalling, { where: placeName(place), what: 'Looking for what still uses the AMIs' }, async () => {
+    if (before === undefined) await place.sleep(settleMs);
+    const users = before ?? (await readUses(recalling, place, copies));
+    await noteUses(recalling, { place, copies, records, users });
+  });
   return records;
 }
 
@@ -71,20 +79,22 @@ function each(
   );
 }
 
-/** What uses the AMIs; undefined after a note of why that isn't known. */
-export function readUses(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<Users | undefined> {
+/** What uses the AMIs, as far as it can be read; what can't is noted. */
+export function readUses(recalling: Recalling, place: Place, copies: readonly Copy[]): Promise<Users> {
   const where = placeName(place);
   const ids = copies.map(({ id }) => id);
-  return attempt(recalling, { where, what: `Looking for what uses ${ids.join(', ')}` }, () =>
-    usersOf(place, ids, (what) => recalling.findings.warn(where, what)),
-  );
+  return usersOf(place, ids, (kind, error) => {
+    recalling.findings.signal.throwIfAborted();
+    if (isUnknownAction(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+    else fail(recalling, where, explainLine(new StepError(`Looking for ${kind}`, error)));
+  });
 }
 
 type Used = Readonly<{
   place: Place;
   copies: readonly Copy[];
   records: readonly RecalledTarget[];
-  users: Users | undefined;
+  users: Users;
 }>;
 
 /** Notes what still uses the AMIs, now that they are taken back. */
@@ -92,7 +102,7 @@ async function noteUses(recalling: Recalling, { place, copies, records, users }:
   const gone = new Set(records.flatMap(({ amiId, status }) => (status === 'deregistered' ? (amiId ?? []) : [])));
   const where = placeName(place);
   const found = await joined(
-    looksAt(place, { copies, gone, users: users ?? new Map() }).map(({ what, read }) =>
+    looksAt(place, { copies, gone, users }).map(({ what, read }) =>
       attempt(recalling, { where, what: `Looking for ${what}` }, read),
     ),
   );

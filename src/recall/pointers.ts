@@ -27,7 +27,12 @@ import { recordsPath } from './record.ts';
  */
 
 /** What became of the pointers to the AMIs of a target, each in words. */
-export type Repointed = Readonly<{ moved: readonly string[]; failed: readonly string[] }>;
+export type Repointed = Readonly<{
+  moved: readonly string[];
+  failed: readonly string[];
+  /** Whether one is known that still names an AMI that is meant. */
+  isNamed: boolean;
+}>;
 
 export type Pointing = Readonly<{
   place: Place;
@@ -41,11 +46,11 @@ export type Pointing = Readonly<{
   templates: Readonly<{ named: readonly string[]; used: readonly string[] }>;
 }>;
 
-type Notes = { moved: string[]; failed: string[] };
+type Notes = { moved: string[]; failed: string[]; isNamed: boolean };
 
 /** Has what names AMIs that are meant name their replacements; what fails is told, and the rest goes on. */
 export async function repoint(pointing: Pointing): Promise<Repointed> {
-  const notes: Notes = { moved: [], failed: [] };
+  const notes: Notes = { moved: [], failed: [], isNamed: false };
   await joined([moveParameters(pointing, notes), moveTemplates(pointing, notes)]);
   return notes;
 }
@@ -56,6 +61,16 @@ async function noting(notes: Notes, doing: string, act: () => Promise<void>): Pr
     await act();
   } catch (error) {
     notes.failed.push(explainLine(new StepError(doing, error)));
+  }
+}
+
+/** Notes that what names an AMI that is meant still does, if `act` fails. */
+async function whileNamed<T>(notes: Notes, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    notes.isNamed = true;
+    throw error;
   }
 }
 
@@ -80,11 +95,12 @@ async function moveParameters(pointing: Pointing, notes: Notes): Promise<void> {
       if (found === undefined || copy === undefined) return;
       const replacement = copies.replacementOf(copy);
       if (replacement === undefined) {
+        notes.isNamed = true;
         notes.failed.push(noReplacement(pointing, `the SSM parameter ${name}`, copy));
         return;
       }
       const tags = provenance({ run }, replacement.sourceAmi);
-      await moveParameter(place, found, { amiId: replacement.id, tags });
+      await whileNamed(notes, () => moveParameter(place, found, { amiId: replacement.id, tags }));
       notes.moved.push(`the SSM parameter ${name} holds ${replacement.id} (before: ${copy.id})`);
     });
   await joined([...names].map(move));
@@ -133,6 +149,13 @@ async function moveTemplate(pointing: Pointing, id: string, notes: Notes): Promi
   const { place, copies } = pointing;
   const all = await templateVersions(place, id);
   const own = all.flatMap((version) => ownVersion(copies, version));
+  await whileNamed(notes, () => moveVersions(pointing, { id, all, own }, notes));
+}
+
+type Versions = Readonly<{ id: string; all: readonly TemplateVersionFacts[]; own: readonly OwnVersion[] }>;
+
+async function moveVersions(pointing: Pointing, { id, all, own }: Versions, notes: Notes): Promise<void> {
+  const { place, copies } = pointing;
   const newest = newestOf(all);
   const launching = own.find(({ isDefault }) => isDefault);
   const latest = own.find(({ number }) => number === newest);
@@ -145,6 +168,7 @@ async function moveTemplate(pointing: Pointing, id: string, notes: Notes): Promi
     if (replacement === undefined) {
       // Without another AMI to launch, what launches stays.
       kept.add(pointer);
+      notes.isNamed = true;
       notes.failed.push(noReplacement(pointing, `the launch template ${id}, by its ${role} version,`, pointer.copy));
       continue;
     }

@@ -30,9 +30,11 @@ export function note({ notes, log }: Recalling, where: string, what: string): vo
   log.line(where, what);
 }
 
-/** Adds what failed to the notes and the log. */
+/** Adds what failed to the notes and the log; what is read twice fails once. */
 export function fail({ notes, log }: Recalling, where: string, what: string): void {
-  notes.failed.push(`${where}: ${what}`);
+  const failure = `${where}: ${what}`;
+  if (notes.failed.includes(failure)) return;
+  notes.failed.push(failure);
   log.line(where, what);
 }
 

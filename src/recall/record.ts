@@ -26,6 +26,7 @@ export type RecallRecord = Readonly<{
   at: string;
   run: string;
   state: 'available' | 'disabled';
+  /** Those that a restore gives back; where the AMI is only deprecated, what an earlier recall dropped. */
   launchPermissions: readonly LaunchPermission[];
   /** Only where a recall deprecates it: the time before, null for none, and when it did so. */
   deprecation: Readonly<{ before: string | null; at: string }> | undefined;

@@ -69,6 +69,8 @@ async function giveBack(
       await unlessIn('available', { place, id: ImageId }, () => place.ec2(new EnableImageCommand({ ImageId })));
     done.push(...(await shareAgain(place, ImageId, record.launchPermissions)));
   } else if (isDisabled) done.push('no recall has disabled it, so it stays disabled');
+  // What an earlier restore still owed when the AMI was recalled once more.
+  else if (record.how === 'deprecate') done.push(...(await shareAgain(place, ImageId, record.launchPermissions)));
   if (isDeprecatedBy(image, record)) await deprecateAsBefore(place, ImageId, record);
   return done;
 }
@@ -83,17 +85,34 @@ async function shareAgain(place: Place, id: string, permissions: readonly Launch
   const { named = [], everybody = [] } = Object.groupBy(permissions, ({ Group }) =>
     Group === undefined ? 'named' : 'everybody',
   );
-  for (let start = 0; start < named.length; start += permissionsPerCall) {
-    const Add = named.slice(start, start + permissionsPerCall);
-    await onceEnabled(place, () =>
-      place.ec2(new ModifyImageAttributeCommand({ ImageId: id, LaunchPermission: { Add: [...Add] } })),
-    );
-  }
+  const refused: string[] = [];
+  for (let start = 0; start < named.length; start += permissionsPerCall)
+    refused.push(...(await addPermissions(place, id, named.slice(start, start + permissionsPerCall))));
+  const again = named.map(launcherName).filter((name) => !refused.includes(name));
   const command = `aws ec2 modify-image-attribute --region ${place.region} --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
   return [
-    ...(named.length === 0 ? [] : [`launched again by ${named.map(launcherName).join(', ')}`]),
+    ...(again.length === 0 ? [] : [`launched again by ${again.join(', ')}`]),
+    ...(refused.length === 0 ? [] : [`no more by ${refused.join(', ')}, which AWS does not know any more`]),
     ...(everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${command}`]),
   ];
+}
+
+/**
+ * Gives the names of those that AWS doesn't know, such as accounts that were closed since: one among many has it refuse all
+ * of them (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html, InvalidAMIAttributeItemValue).
+ */
+async function addPermissions(place: Place, ImageId: string, Add: LaunchPermission[]): Promise<string[]> {
+  try {
+    const command = new ModifyImageAttributeCommand({ ImageId, LaunchPermission: { Add } });
+    await onceEnabled(place, () => place.ec2(command));
+    return [];
+  } catch (error) {
+    if (!hasCode(error, 'InvalidAMIAttributeItemValue')) throw error;
+    if (Add.length === 1) return Add.map(launcherName);
+    const half = Math.ceil(Add.length / 2);
+    const first = await addPermissions(place, ImageId, Add.slice(0, half));
+    return [...first, ...(await addPermissions(place, ImageId, Add.slice(half)))];
+  }
 }
 
 function onceEnabled<T>(place: Place, act: () => Promise<T>): Promise<T> {

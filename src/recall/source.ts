@@ -17,7 +17,11 @@ import { markRecalled } from './withdraw.ts';
 export async function openSource(recalling: Recalling): Promise<Place | undefined> {
   const { accounts, request } = recalling;
   const marks = request.restore ? 'keep their marks' : 'get no mark, so that a share of them goes on';
-  const what = `Assuming the source role, without which the source AMIs ${marks}`;
+  const lost =
+    request.sourceImages.length > 0
+      ? `the source AMIs ${marks}`
+      : 'it is not known which source AMIs are recalled, whose copies replace nothing';
+  const what = `Assuming the source role, without which ${lost}`;
   const caller = await attempt(recalling, { where: 'source account', what }, () => accounts.openSource());
   return caller && accounts.source(request.source.region);
 }
@@ -108,5 +112,5 @@ export async function recallSources(
   if (copies.length === 0) return [];
   return recalling.request.restore
     ? giveAgain(recalling, source, { copies, keepsMark: true })
-    : takeBack(recalling, source, copies);
+    : takeBack(recalling, source, { copies, how: recalling.request.how });
 }

@@ -1,6 +1,6 @@
 import { problemLine } from '../alike.ts';
 import type { Place } from '../aws/clients.ts';
-import { placeName } from '../aws/errors.ts';
+import { explainLine, placeName } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import { fill, needsSourceImage } from '../template.ts';
@@ -12,19 +12,34 @@ import { fail, note, type Recalling } from './recalling.ts';
 /** What is meant, and the names of the source AMIs, by their IDs, as far as they are there. */
 type Asked = Meant & Readonly<{ names: ReadonlyMap<string, string> }>;
 
-/** Takes the AMIs of a target back, or gives them again. What fails is noted. */
+/** Takes the AMIs of a target back, or gives them again. What fails is noted; so is what ends the run, such as a cancel. */
 export async function recallTarget(
   recalling: Recalling,
   target: TargetRequest,
   meant: Asked,
 ): Promise<RecalledTarget[]> {
+  const { account, region } = target;
+  const failed = (error: string): RecalledTarget[] => {
+    fail(recalling, placeName(target), error);
+    return [{ account, region, amiId: null, sourceAmi: null, status: 'failed', error }];
+  };
+  try {
+    return await recallIn(recalling, target, { meant, failed });
+  } catch (error) {
+    return failed(explainLine(error));
+  }
+}
+
+type Within = Readonly<{ meant: Asked; failed: (error: string) => RecalledTarget[] }>;
+
+async function recallIn(
+  recalling: Recalling,
+  target: TargetRequest,
+  { meant, failed }: Within,
+): Promise<RecalledTarget[]> {
   const { accounts, findings, request } = recalling;
   const { account, region } = target;
   const where = placeName(target);
-  const failed = (error: string): RecalledTarget[] => {
-    fail(recalling, where, error);
-    return [{ account, region, amiId: null, sourceAmi: null, status: 'failed', error }];
-  };
   const own = findings.about([where]);
   const { problem } = target.everyRegion ?? {};
   if (problem !== undefined) return failed(problemLine([problem]));
@@ -32,26 +47,44 @@ export async function recallTarget(
   const place = accounts.target(target);
   const copies = await own.attempt(where, 'looking for the AMIs', () => findCopies(place, meant));
   if (copies === undefined) return failed(problemLine(own.of(where)));
-  for (const { id, why, isFailure } of copies.left) {
-    const told = `${id} is left alone: ${why}`;
-    recalling.notes.left.push(`${where}: ${told}`);
-    if (isFailure) fail(recalling, where, told);
-  }
-  if (copies.meant.length === 0) return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
-  if (request.restore) return giveAgain(recalling, place, { copies: copies.meant, keepsMark: false });
-  await movePointers(recalling, { place, target, copies, names: meant.names });
-  return takeBack(recalling, place, copies.meant);
+  const unproven = leaveAlone(recalling, target, copies);
+  if (copies.meant.length === 0 && unproven.length === 0)
+    return [{ account, region, amiId: null, sourceAmi: null, status: 'absent' }];
+  if (request.restore)
+    return [...unproven, ...(await giveAgain(recalling, place, { copies: copies.meant, keepsMark: false }))];
+  const isNamed = await movePointers(recalling, { place, target, copies, names: meant.names });
+  // No later recall finds what names an AMI that is gone.
+  const how = isNamed && request.how === 'deregister' ? 'disable' : request.how;
+  if (how !== request.how)
+    fail(
+      recalling,
+      where,
+      'the AMIs are only disabled, not deregistered, while something names them. What to do: mend that, and recall them again',
+    );
+  return [...unproven, ...(await takeBack(recalling, place, { copies: copies.meant, how }))];
+}
+
+/** Tells what isn't proven to be this action's; gives what failed of it. */
+function leaveAlone(recalling: Recalling, { account, region }: TargetRequest, { left }: Copies): RecalledTarget[] {
+  const where = placeName({ account, region });
+  return left.flatMap(({ id, sourceAmi, why, isFailure }): RecalledTarget[] => {
+    const error = `${id} is left alone: ${why}`;
+    recalling.notes.left.push(`${where}: ${error}`);
+    if (isFailure) fail(recalling, where, error);
+    else recalling.log.line(where, error);
+    return isFailure ? [{ account, region, amiId: id, sourceAmi, status: 'failed', error }] : [];
+  });
 }
 
 type InTarget = Readonly<{ place: Place; target: TargetRequest; copies: Copies; names: Asked['names'] }>;
 
-/** Has what names the AMIs name others. What fails there doesn't keep the AMIs from being taken back. */
-async function movePointers(recalling: Recalling, { place, target, copies, names }: InTarget): Promise<void> {
+/** Has what names the AMIs name others; whether any is known that still names one. */
+async function movePointers(recalling: Recalling, { place, target, copies, names }: InTarget): Promise<boolean> {
   const { request } = recalling;
   const where = placeName(place);
   const users = await readUses(recalling, place, copies.meant);
   const templates = copies.meant.flatMap(({ id }) =>
-    (users?.get(id) ?? []).flatMap(({ by }) => (/^lt-[0-9a-f]+$/.test(by) ? [by] : [])),
+    (users.get(id) ?? []).flatMap(({ by }) => (/^lt-[0-9a-f]+$/.test(by) ? [by] : [])),
   );
   const named = (input: string, template: string | undefined): string[] => {
     if (template === undefined) return [];
@@ -69,11 +102,12 @@ async function movePointers(recalling: Recalling, { place, target, copies, names
       );
     return [...new Set(filled)].filter((one) => !needsSourceImage(one));
   };
-  const { moved, failed } = await repoint({
+  const { moved, failed, isNamed } = await repoint({
     ...{ place, copies, run: request.run, asked: request.replacement },
     parameters: named('ssm-parameter', request.ssmParameter),
     templates: { used: [...new Set(templates)], named: named('launch-template', request.launchTemplate) },
   });
   for (const what of moved) note(recalling, where, what);
   for (const what of failed) fail(recalling, where, what);
+  return isNamed;
 }

@@ -16,8 +16,9 @@ import { tagsFrom } from '../operations/parameter.ts';
 import { liftProtection } from '../operations/protect.ts';
 import { deleteSnapshot, deregisterImage, isInUse } from '../operations/remove.ts';
 import { isOwnProtection, removalObstacle } from '../plan/removal.ts';
+import { launcherName } from '../plan/usage-report.ts';
 import { recalledTag, tagKeys } from '../tags.ts';
-import { deleteRecords, noteStep, type RecallRecord, readRecord, writeRecord } from './record.ts';
+import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecord, writeRecord } from './record.ts';
 
 /* How an AMI is taken back. All of it can be done twice without harm. */
 
@@ -36,11 +37,11 @@ export async function withdraw(place: Place, image: Image, request: RecallReques
   await markRecalled(place, id, request.reason);
   if (request.how === 'deregister') return deregister(place, image);
   const isDisabled = image.State === 'disabled';
-  const kept = await keepRecord(place, image, request);
+  const recordId = await keepRecord(place, image, request);
   if (request.how === 'deprecate' && !isDisabled) return deprecate(place, image);
   if (!isDisabled) await disable(place, id);
-  if (!isDisabled && kept !== undefined)
-    await noteStep(place, id, { id: kept, step: 'disabled', Tags: tagsOf(request) });
+  if (!isDisabled && recordId !== undefined)
+    await noteStep(place, id, { id: recordId, step: 'disabled', Tags: tagsOf(request) });
   return { status: 'disabled', done: `${id} is disabled${isDisabled ? ' already' : ''}: nobody launches it any more` };
 }
 
@@ -50,30 +51,49 @@ const atOnceMs = 10 * 60_000;
 /**
  * Writes down what the AMI loses, and gives the record's ID; undefined where the former one says it all. What this recall
  * doesn't see any more comes from the former record: the time of deprecation that it replaced, and the permissions that it
- * dropped, where it did so at the same time or where a restore was giving them back. Of one that a team enabled since, they
- * are no more than what it has.
+ * dropped. Deprecating drops none.
  */
 async function keepRecord(place: Place, image: Image, request: RecallRequest): Promise<string | undefined> {
   const id = image.ImageId ?? '';
   const { run, reason, how } = request;
   // In this order: what another recall has dropped by now is in the record that it wrote before.
   const seen = await launchPermissionsOf(place, id);
-  const { record: former, steps } = (await readRecord(place, id)) ?? {};
+  const kept = await readRecord(place, id);
+  const former = kept?.record;
   if (former !== undefined && isTold(image, former, how)) return undefined;
   const now = place.awsNow();
   const at = new Date(now).toISOString();
-  const isAtOnce = steps?.has('restoring') || now - Date.parse(former?.at ?? '') < atOnceMs;
-  const dropped = former?.how === 'disable' && former.state === 'available' && isAtOnce ? former.launchPermissions : [];
+  const dropped = droppedBy(kept, now);
+  const isNew = how === 'deprecate' && mayDeprecate(place, image) && !isNearRecall(image, former);
   const record: RecallRecord = {
     ...{ how, reason, at, run: run.runUrl, state: image.State === 'disabled' ? 'disabled' : 'available' },
-    launchPermissions: [...new Map([...dropped, ...seen].map((one) => [JSON.stringify(one), one])).values()],
-    deprecation: isDeprecatedBy(image, former)
-      ? former?.deprecation
-      : how === 'deprecate' && mayDeprecate(place, image)
-        ? { before: image.DeprecationTime ?? null, at }
+    launchPermissions: how === 'deprecate' ? without(dropped, seen) : [...without(dropped, seen), ...seen],
+    deprecation: isNew
+      ? { before: image.DeprecationTime ?? null, at }
+      : isDeprecatedBy(image, former)
+        ? former?.deprecation
         : undefined,
   };
   return writeRecord(place, id, { record, Tags: tagsOf(request) });
+}
+
+/**
+ * The permissions that a former recall dropped and that nobody has given back: those that a restore owed when the AMI was
+ * deprecated; or where it was disabled, at the same time as this, or as a restore was giving them back. Of one that a team
+ * enabled since, they are no more than what it has.
+ */
+function droppedBy(kept: Kept | undefined, now: number): readonly LaunchPermission[] {
+  if (kept === undefined) return [];
+  const { record, steps } = kept;
+  const { how, state, at, launchPermissions } = record;
+  if (how === 'deprecate') return launchPermissions;
+  const isAtOnce = steps.has('restoring') || now - Date.parse(at) < atOnceMs;
+  return state === 'available' && isAtOnce ? launchPermissions : [];
+}
+
+function without(all: readonly LaunchPermission[], others: readonly LaunchPermission[]): LaunchPermission[] {
+  const there = new Set(others.map(launcherName));
+  return all.filter((one) => !there.has(launcherName(one)));
 }
 
 /** The tags of what is kept of a recall. */
@@ -85,18 +105,21 @@ export function tagsOf({ run }: Pick<RecallRequest, 'run'>): Tag[] {
 function isTold(image: Image, former: RecallRecord, how: RecallWay): boolean {
   const isDisabled = image.State === 'disabled';
   if (isDisabled) return former.how === 'disable' || former.state === 'disabled';
-  return how === 'deprecate' && former.how === how && isDeprecatedBy(image, former);
+  return how === 'deprecate' && former.how === how && isNearRecall(image, former);
 }
 
 /** From asking for it until it is in force, and some more. */
 const deprecatingMs = 10 * 60_000;
 
-/** Whether a recall has set the AMI's time of deprecation, and nobody has given it another since. */
-export function isDeprecatedBy({ DeprecationTime = '' }: Image, record: RecallRecord | undefined): boolean {
+/** Whether a recall has set the AMI's time of deprecation, or was about to, and nobody has given it another since. */
+export function isDeprecatedBy(image: Image, record: RecallRecord | undefined): boolean {
   if (record?.deprecation === undefined) return false;
-  const { before, at } = record.deprecation;
-  const isNear = Math.abs(Date.parse(DeprecationTime) - Date.parse(at)) < deprecatingMs;
-  return DeprecationTime === (before ?? '') || isNear;
+  return (image.DeprecationTime ?? null) === record.deprecation.before || isNearRecall(image, record);
+}
+
+function isNearRecall({ DeprecationTime = '' }: Image, record: RecallRecord | undefined): boolean {
+  const since = Date.parse(DeprecationTime) - Date.parse(record?.deprecation?.at ?? '');
+  return Math.abs(since) < deprecatingMs;
 }
 
 async function launchPermissionsOf(place: Place, ImageId: string): Promise<LaunchPermission[]> {

@@ -3,7 +3,7 @@ import type { Recalled } from '../recall.ts';
 import { consoleUrl } from '../regions.ts';
 import { fitting, type Report } from './outputs.ts';
 import { failureText, problemList, section, within } from './summary.ts';
-import { markdown, markdownCell, outputText } from './text.ts';
+import { commandCell, markdown, markdownCell, outputText } from './text.ts';
 import { counted, spokenSeconds } from './words.ts';
 
 /** What a recall tells: what became of each AMI, and what still uses one; or the problems, or the failure, that ended it. */
@@ -41,7 +41,7 @@ export function recallSummary(report: RecallReport): string {
   const took = seconds > 0 ? ` It took ${spokenSeconds(seconds)}.` : '';
   const uses = inUse.map(
     ({ account, region, amiId, by, command }) =>
-      `| ${account} | ${region} | ${markdownCell(amiId)} | ${markdownCell(by)} | ${markdownCell(command)} |`,
+      `| ${account} | ${region} | ${markdownCell(amiId)} | ${markdownCell(by)} | ${commandCell(command)} |`,
   );
   const rows = targets.map(({ account, region, amiId, sourceAmi, status }) => {
     const link = amiId === null ? '' : `[${markdownCell(amiId)}](${consoleUrl(region, amiId)})`;

@@ -69,6 +69,11 @@ export function markdownCell(text: string): string {
   return markdown(text.replaceAll('\\|', '\\ |')).replaceAll('|', '\\|');
 }
 
+/** A command as one piece of code in a cell of a table, to be copied. */
+export function commandCell(text: string): string {
+  return code(oneLine(text).replaceAll('\\|', '\\ |')).replaceAll('|', '\\|');
+}
+
 /** A text as code, fenced by more backticks than it has in a row. https://github.github.com/gfm/#code-spans */
 function code(text: string): string {
   const longest = (text.match(/`+/g) ?? []).reduce((most, { length }) => Math.max(most, length), 0);
