@@ -51,7 +51,7 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
     const stay = replaced.length > 0 || !isLast;
     const halfMade = stay ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
     for (const image of halfMade) {
-      await removeImage(place, image);
+      await removeImage(place, image, (what) => notes.stays.push(what));
       notes.done.push(`removed ${image.ImageId} in ${where}`);
     }
     const isFree = (one: Snapshot) => {
