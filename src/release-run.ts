@@ -2,7 +2,7 @@ import { errorMessage, placeName } from './aws/errors.ts';
 import { joined } from './join.ts';
 import { readerOf } from './lease.ts';
 import type { Left, OpenRun } from './open-run.ts';
-import type { Outcomes } from './outcome.ts';
+import type { Outcome, Outcomes } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
 import { hasReference } from './plan/target-operations.ts';
 import { nothing, type ReleaseReport } from './release/notes.ts';
@@ -101,7 +101,7 @@ function releaseRun(
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
     ready: new Set(right.map(({ where }) => where)),
-    superseding: plan.operations.some((one) => one.kind === 'deregister' && one.reason === 'name'),
+    superseding: [...outcomes.values()].some(mayLeaveParts),
     patient: !run.signal.aborted,
     isLast: true,
   });
@@ -122,6 +122,11 @@ function statedIn(outcomes: Outcomes): string[] {
   return [...outcomes.values()].flatMap(({ operation, is }) =>
     operation.kind === 'allow' && operation.by === 'policy' && is !== 'not begun' ? [operation.key] : [],
   );
+}
+
+/** Whether an AMI may be gone of which snapshots are left. */
+function mayLeaveParts({ operation, is }: Outcome): boolean {
+  return operation.kind === 'deregister' && (operation.reason === 'name' || is === 'failed');
 }
 
 /** The AMIs that are right, whatever came after, and where each is. */

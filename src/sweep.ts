@@ -81,7 +81,7 @@ type Sweeping = Looking & Readonly<{ request: SweepRequest; account: string }>;
 type Made = Readonly<{ id: string; sourceAmi: string; lease: string; since: number; isAvailable: boolean }>;
 type Looked = Readonly<{ place: Place; made: readonly Made[] }>;
 
-/** What bears the lease of the run that began it, and the snapshots of AMIs that gave their name up to one. */
+/** What bears the lease of the run that began it, and the snapshots of AMIs that one deregistered. */
 function lookAtTargets(
   { request, accounts }: Sweeping,
   findings: Findings,

@@ -18,7 +18,7 @@ export const tagKeys = {
   protection: 'share-encrypted-ami:protection',
   /** On AMIs of a lineage: the ID of the next one, and since when that is published. */
   superseded: 'share-encrypted-ami:superseded',
-  /** On the snapshots of an AMI that gave its name to the one that replaces it: who took it (plan/replaced.ts). */
+  /** On the snapshots of an AMI that is being removed for a new one: by whom (plan/replaced.ts). */
   replacedBy: 'share-encrypted-ami:replaced-by',
   /** On target AMIs: what the boot test has shown. */
   bootTest: 'share-encrypted-ami:boot-test',

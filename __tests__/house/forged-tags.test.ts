@@ -46,6 +46,10 @@ const claims = fc.record(
     'kms-key': fc.oneof({ weight: 3, arbitrary: fc.constant('key') }, fc.constant('odd')),
     lease: holder,
     superseded: holder,
+    published: fc.constantFrom('2026-10-01T00:00:00.000Z', 'odd'),
+    protection: fc.constantFrom('on', 'on-with-cooldown'),
+    'boot-test': fc.constantFrom('passed ssm', 'failed status'),
+    'encrypted-copy': fc.constantFrom('golden', 'older', 'own'),
     'replaced-by': holder,
     intermediate: fc.constantFrom('true', 'dead', 'unknown', 'odd'),
     lineage: fc.constantFrom('golden', 'golden-image', 'odd'),
@@ -73,7 +77,10 @@ const foreign = fc.record({
   isOld: fc.boolean(),
   /** Whether its snapshot is described as a copy of ours: of this source on a volume's own, else of another. */
   isWordedAlike: fc.boolean(),
-  state: fc.oneof({ weight: 4, arbitrary: fc.constant('available' as const) }, fc.constant('failed' as const)),
+  state: fc.oneof(
+    { weight: 4, arbitrary: fc.constant('available' as const) },
+    fc.constantFrom('failed' as const, 'disabled' as const),
+  ),
   /** Whether the AMI is called as one of the lineage. */
   isNamedAlike: fc.boolean(),
   tags: claims,
@@ -202,6 +209,8 @@ async function amissAfter(given: Play): Promise<string[]> {
   const golden = goldenOf(simulator, amiId);
   const inputs = inputsOf({ ...given, retain: '' });
   const first = given.isAgain ? recordsOf((await runJob(house.run(inputs, { run_id: '1' }))).main)[0] : undefined;
+  // What a run took off a moment ago is still read.
+  await house.settle(1);
   for (const lease of given.leases) tag(golden, { [`${prefix}lease:${leaseIdOf(lease)}`]: leaseValues[lease] });
   const scene = { house, golden };
   const own = first && regionOf(simulator.world, ...target).images.get(first.amiId);

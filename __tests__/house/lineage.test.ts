@@ -106,6 +106,32 @@ describe('a lineage', () => {
     expect([last.told, namesIn(house)]).toEqual(['', ['golden-2']]);
   });
 
+  test('keeps what was gone back to until its own successor has been published for as long, and as the newest but one', async () => {
+    await using house = await openHouse(bakes(['golden-1', 'golden-2', 'golden-3', 'golden-4', 'golden-5']));
+    for (const name of ['golden-1', 'golden-2', 'golden-3', 'golden-1']) {
+      await bake(house, name);
+      await house.settle(10 * day);
+    }
+    // The successors that it had before count no more.
+    const early = await bake(house, 'golden-4', { retain: '1', 'retain-days': '5' });
+    expect(early.main.stdout).toMatch(/golden-1\) stays: its successor has been published for 0 of 5 days/);
+    expect(namesIn(house)).toEqual(['golden-1', 'golden-4']);
+    await house.settle(6 * day);
+    const last = await bake(house, 'golden-5', { retain: '2', 'retain-days': '5' });
+    expect([last.told, namesIn(house)]).toEqual(['', ['golden-4', 'golden-5']]);
+  });
+
+  test('of two, one that was gone back to is the former one, although another was made later', async () => {
+    await using house = await openHouse(bakes(['golden-1', 'golden-2', 'golden-3', 'golden-4']));
+    for (const name of ['golden-1', 'golden-2', 'golden-3', 'golden-1']) {
+      await bake(house, name);
+      await house.settle(10 * day);
+    }
+    await bake(house, 'golden-4', { retain: '2' });
+    // By AWS's time of making, golden-3 is.
+    expect(namesIn(house)).toEqual(['golden-1', 'golden-3', 'golden-4']);
+  });
+
   test('keeps what others may launch; a launch before the next one was published holds nothing', async () => {
     await using house = await openHouse(bakes(['web-3f9ac21', 'web-77b0c1d', 'web-9e1f002']));
     const shared = await bake(house, 'web-3f9ac21', { 'launch-permissions': '222222222222' });

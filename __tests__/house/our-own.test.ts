@@ -13,7 +13,7 @@ import { regionOf } from '../../simulator/world.ts';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { runAction, runJob } from '../in-process.ts';
 import { copied, diskOf, goldenOf, prefix, putImage, snapshotIdsOf, source, tag, target, untoldOf } from './foreign.ts';
-import { countOf, type House, killAt, openHouse, recordsOf, stockOf } from './house.ts';
+import { countOf, type House, killAt, messagesOf, openHouse, recordsOf, stockOf } from './house.ts';
 
 /* What the action made is somebody's by then: an AMI in use, a snapshot that another AMI has, whatever tags are on it. */
 
@@ -205,5 +205,44 @@ describe('a snapshot that another AMI has by now stays with it, is told, and fai
     expect(new Set(images.flatMap(snapshotIdsOf)).size).toBe(2);
     expect(snapshots).toHaveLength(2);
     expect(house.remains()).toEqual([]);
+  });
+});
+
+describe('what goes at the end, or with a sweep, and whose snapshot another AMI has by now', () => {
+  test('the encrypted copy goes, the snapshot stays and is told, and no run fails', async () => {
+    await using house = await openHouse(procedure({ timings: { baseSeconds: 60, secondsPerGiB: 0 } }));
+    const { simulator } = house;
+    const theirs = putImage(simulator, source, { name: 'theirs' });
+    const forget = simulator.onCall(({ action, account, mutating }) => {
+      if (action !== 'CopySnapshot' || account !== targetAccount || !mutating) return;
+      const { images } = stockOf(simulator, ...source);
+      const copy = images.find(({ data }) => data.Name.startsWith('share-encrypted-ami/'));
+      if (copy !== undefined) theirs.data.BlockDeviceMappings = structuredClone(copy.data.BlockDeviceMappings);
+    });
+    const { main } = await runJob(house.run());
+    forget();
+    const [kept = ''] = snapshotIdsOf(theirs);
+    expect([main.conclusion, messagesOf(main)]).toEqual(['success', '']);
+    expect(main.log).toMatch(new RegExp(`${kept} of \\S+ in \\S+ stays: ${theirs.data.ImageId} has it by now`));
+    const again = await runJob(house.run({}, { run_id: '2' }));
+    expect([again.main.conclusion, messagesOf(again.main)]).toEqual(['success', '']);
+    expect(house.remains().filter((line) => /share-encrypted-ami\/|shared with|grant/.test(line))).toEqual([]);
+  });
+
+  test('a half-made AMI goes, the snapshot stays and is told, and no sweep fails', async () => {
+    await using house = await openHouse(bakes());
+    const { simulator } = house;
+    await killAt(house, house.run(), ({ action, account, outcome, mutating }) =>
+      [action === 'RegisterImage', account === targetAccount, mutating, outcome === 'ok'].every(Boolean),
+    );
+    await house.settle(10);
+    const [halfMade] = stockOf(simulator, ...target).images;
+    const theirs = putImage(simulator, target, { name: 'theirs' });
+    theirs.data.BlockDeviceMappings = structuredClone(halfMade?.data.BlockDeviceMappings ?? []);
+    const swept = await runAction({ ...house.run({}, { run_id: '99' }), action: 'sweep' });
+    const [kept = ''] = snapshotIdsOf(theirs);
+    expect([swept.conclusion, messagesOf(swept), names(house)]).toEqual(['success', '', ['theirs']]);
+    expect(swept.log).toContain(`${kept} of ${halfMade?.data.ImageId} in ${target.join('/')} stays`);
+    expect(stockOf(simulator, ...target).snapshots.map(({ data }) => data.SnapshotId)).toContain(kept);
   });
 });

@@ -255,7 +255,7 @@ describe('the snapshots of an AMI that was replaced by a run that was killed bef
       const kept = await sweepOf(house);
       expect([kept.conclusion, messagesOf(kept)]).toEqual([
         'failure',
-        expect.stringMatching(/stay, of an AMI that gave its name up: the next run on ami-\w+ .* a sweep after /),
+        expect.stringMatching(/stay, of an AMI that was deregistered: the next run on ami-\w+ .* a sweep after /),
       ]);
       expect(formers()).toHaveLength(volumes.length);
       await house.settle(days * day);

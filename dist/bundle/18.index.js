@@ -23001,6 +23001,7 @@ function isSince(resource, since) {
 	return (madeAt(resource) ?? since) >= since - toleranceMs;
 }
 function tieToLease(resource, since = 0) {
+	if ("ImageId" in resource && resource.State === "disabled") return foreign("somebody has disabled it");
 	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
 	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
 }
@@ -37527,9 +37528,17 @@ function asksForUsers({ request, standIns }) {
 	return retain === void 0 ? [] : reads.map((of) => dryRun(of([standIns.image])));
 }
 // src/operations/remove.ts
-async function removeImage(place, image) {
+async function removeImage(place, image, tell) {
 	await deregisterImage(place, image);
-	await Promise.all((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map((id) => deleteSnapshot(place, id)));
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map(async (id) => {
+		try {
+			await deleteSnapshot(place, id);
+		} catch (error) {
+			const others = (isInUse(error) ? await imagesWith(place, [id]) : []).flatMap(({ ImageId = "" }) => ImageId === image.ImageId ? [] : [ImageId]);
+			if (others.length === 0) throw error;
+			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays: ${others.join(", ")} has it by now`);
+		}
+	}));
 }
 function deregisterImage(place, image) {
 	return patiently(place, async () => {
@@ -37661,7 +37670,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 		for (const id of removed) notes.gone.add(id);
 	};
 	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-		await removeImage(place, copy);
+		await removeImage(place, copy, (what) => notes.stays.push(what));
 		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copy)]);
 		return `removed the encrypted copy ${copy.ImageId}`;
 	})));
@@ -38449,7 +38458,7 @@ async function releaseTarget(place, owners, notes) {
 		const { found, spared } = await findBegun(place, owners, notes);
 		const halfMade = replaced.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
 		for (const image of halfMade) {
-			await removeImage(place, image);
+			await removeImage(place, image, (what) => notes.stays.push(what));
 			notes.done.push(`removed ${image.ImageId} in ${where}`);
 		}
 		const isFree = (one) => {
@@ -38595,8 +38604,8 @@ async function releaseReplaced(place, replaced, { images, isFree, notes }) {
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
 	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
-		const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join("");
-		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ids).join(", ")} in ${where} stay, of an AMI that gave its name up${made}: ${until}` });
+		const made = images.map(({ ImageId }) => `, with ${ImageId}, which replaces it`).join("");
+		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ids).join(", ")} in ${where} stay, of an AMI that was deregistered${made}: ${until}` });
 	}
 }
 function untilOf(snapshot) {
@@ -40995,7 +41004,14 @@ function asksToProtect(operation) {
 }
 async function protect(operation, { run, place }) {
 	const id = operation.image.ImageId ?? "";
-	await patiently(place, () => place.ec2(enabling(operation)));
+	try {
+		await patiently(place, () => place.ec2(enabling(operation)));
+	} catch (error) {
+		place.signal.throwIfAborted();
+		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${why}`);
+		return { undone: "not possible" };
+	}
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} is protected from deregistration again: it has come into use`);
 	return { id };
 }
@@ -41040,16 +41056,33 @@ async function lookAgain({ accounts, source, signal }) {
 	const recalled = image && recallOf(image);
 	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(recalled.what), recalled.remedy);
 }
-// src/operations/rejected.ts
-async function refuseFailed({ place }, { id = "", reused, cameUp }) {
-	if (reused !== true || cameUp === true) return;
+// src/operations/unfit.ts
+const looksSeconds$2 = [
+	0,
+	2,
+	4
+];
+async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
+	if (reused !== true) return;
 	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
-	const [image] = await describeImages(place, [id]).catch((error) => {
+	const look = async () => (await describeImages(place, [id]))[0];
+	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$2, look).catch((error) => {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error);
-	});
-	if (image === void 0 || !hasFailed(image)) return;
-	const { what, remedy } = failureOf$1(image);
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(what), remedy);
+	}), cameUp === true);
+	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(unfit.what), unfit.remedy);
+}
+function whyUnfit(id, image, cameUp) {
+	if (image === void 0 || image.State === "deregistered") return {
+		what: `${id} was deregistered since this run began`,
+		remedy: "run it again, and it makes the AMI anew"
+	};
+	const recalled = recallOf(image);
+	if (recalled !== void 0) return recalled;
+	if (image.State === "disabled") return {
+		what: `${id} was disabled since this run began`,
+		remedy: `enable it (aws ec2 enable-image --image-id ${id}), or share another AMI`
+	};
+	return hasFailed(image) && !cameUp ? failureOf$1(image) : void 0;
 }
 // src/operations/publish.ts
 function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
@@ -41138,7 +41171,7 @@ async function publish({ image: ref, settings }, scope) {
 	const made = "madeBy" in ref ? resultOf(ref.madeBy) : void 0;
 	if (made?.image === void 0) throw new Error("there is no image to publish");
 	const { image } = made;
-	await joined([refuseRecalled(run), refuseFailed(scope, made)]);
+	await joined([refuseRecalled(run), refuseUnfit(scope, made)]);
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
@@ -42427,7 +42460,7 @@ async function moveTemplate(pointing, id, notes) {
 }
 async function moveVersions(pointing, { id, all, own }, notes) {
 	const { place, copies } = pointing;
-	const newest = newestOf(all);
+	const newest = newestOf$1(all);
 	const launching = own.find(({ isDefault }) => isDefault);
 	const latest = own.find(({ number }) => number === newest);
 	const rest = all.filter((one) => !own.some(({ number }) => number === one.number));
@@ -42444,7 +42477,7 @@ async function moveVersions(pointing, { id, all, own }, notes) {
 		const there = rest.find((one) => isLike(one, {
 			pointer,
 			replacement,
-			newest: pointer === latest && newestOf(rest)
+			newest: pointer === latest && newestOf$1(rest)
 		}));
 		const version = there ?? await makeVersion(pointing, id, {
 			pointer,
@@ -42460,7 +42493,7 @@ async function moveVersions(pointing, { id, all, own }, notes) {
 	await deleteVersions(place, id, gone);
 	notes.moved.push(`of the launch template ${id}, version ${gone.join(", ")} with the recalled AMI is deleted`);
 }
-function newestOf(versions) {
+function newestOf$1(versions) {
 	return Math.max(...versions.map(({ number }) => number));
 }
 function isLike(version, { pointer, replacement, newest }) {
@@ -43670,7 +43703,8 @@ async function regainOne(id, scope) {
 		isOwn
 	}];
 }
-function copyRemedy(error, { key, crossAccount }) {
+function copyRemedy(error, { key, crossAccount, takesOver = false }) {
+	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
 	if (!(error instanceof CopyFailedError)) return void 0;
 	if (/key/i.test(error.reason)) {
 		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
@@ -43807,7 +43841,8 @@ async function copy(operation, scope) {
 		} catch (error) {
 			const remedy = copyRemedy(error, {
 				key: operation.key,
-				crossAccount: operation.regain.length > 0
+				crossAccount: operation.regain.length > 0,
+				takesOver: takeOver !== void 0
 			});
 			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedy);
 		}
@@ -44753,11 +44788,11 @@ function retiring({ request, source }, plan, after) {
 		}),
 		...replaced.length === 0 ? [] : [{
 			...told$1({
-				id: `delete what gave its name up in ${where}`,
+				id: `delete what was replaced in ${where}`,
 				place,
 				of: replaced,
 				after,
-				why: "a run that died took the name of their AMI, and the new one is there now"
+				why: "a run that died deregistered their AMI, and the new one is there now"
 			}),
 			kind: "delete",
 			snapshotIds: replaced
@@ -44948,7 +44983,7 @@ async function removeOwn(run, place, image) {
 	try {
 		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
 		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
-		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image);
+		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
 	} catch (failure) {
 		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
 	}
@@ -45138,7 +45173,7 @@ async function copyImage(operation, scope) {
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
+			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
 			throw error;
 		}
 	});
@@ -45166,9 +45201,9 @@ function refuseUnlike(source, copy) {
 async function begin$1(operation, scope, count) {
 	return (count === 1 ? await takeOver(operation, scope) : void 0) ?? startCopy(operation, scope, count);
 }
-async function removeFailed(place, id) {
+async function removeFailed(run, place, id) {
 	const [failed] = await describeImages(place, [id]);
-	if (failed !== void 0) await removeImage(place, failed);
+	if (failed !== void 0) await removeImage(place, failed, run.log.warn);
 }
 async function takeOver(operation, { run, place }) {
 	const { takeOver: id } = operation;
@@ -45473,7 +45508,7 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
 	const command = new CreateTagsCommand({
 		Resources,
-		Tags: [markOf(reason, {
+		Tags: [replacedByTag({
 			imageId: source.imageId,
 			lease: leaseId,
 			at: 0
@@ -45488,16 +45523,11 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 		...report === void 0 ? [] : [deletesReport(report)]
 	];
 }
-function markOf(reason, by) {
-	return reason === "name" ? replacedByTag(by) : {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
-		Value: by.lease
-	};
-}
 async function deregister(operation, { run, place }) {
 	const { image, reason, report, lifts } = operation;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
 	const what = `${image.ImageId} (${image.Name})`;
+	const isHalfMade = reason === "vain" || reason === "left";
 	if (!await mayGo(operation, {
 		run,
 		place
@@ -45507,16 +45537,18 @@ async function deregister(operation, { run, place }) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		const by = {
-			imageId: run.source.imageId,
-			lease: run.leaseId,
-			at: place.awsNow()
-		};
-		await mark(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), markOf(reason, by));
+		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), reason, {
+			run,
+			place
+		});
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
 		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
+			run,
+			place
+		});
 		return { undone: "not possible" };
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
@@ -45533,7 +45565,7 @@ async function deregister(operation, { run, place }) {
 	});
 	if (report !== void 0) await deleteReports(run, place, [report]);
 	const id = image.ImageId ?? "";
-	return reason === "vain" || reason === "left" ? { id } : {
+	return isHalfMade ? { id } : {
 		id,
 		removed: {
 			amiId: id,
@@ -45541,8 +45573,13 @@ async function deregister(operation, { run, place }) {
 		}
 	};
 }
-async function mark(place, Resources, tag) {
+async function mark(Resources, reason, { run, place }) {
 	if (Resources.length === 0) return;
+	const tag = replacedByTag({
+		imageId: run.source.imageId,
+		lease: run.leaseId,
+		at: place.awsNow()
+	});
 	try {
 		await place.ec2(new CreateTagsCommand({
 			Resources,
@@ -45550,18 +45587,40 @@ async function mark(place, Resources, tag) {
 		}));
 	} catch (error) {
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-		if (tag.Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
+		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
+	}
+}
+async function unmark(Resources, { run, place }) {
+	try {
+		await place.ec2(new DeleteTagsCommand({
+			Resources,
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+		}));
+	} catch (error) {
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 	}
 }
 async function mayGo(operation, { run, place }) {
 	const { image, reason } = operation;
-	const isForName = reason === "name" && isRejected(image);
-	if (reason !== "retain" && !isForName || await isUnused(operation, {
+	if (reason === "vain" || reason === "left") return true;
+	const what = `${image.ImageId} (${image.Name})`;
+	const changed = whyKept(image, await describeImages(place, [image.ImageId ?? ""]));
+	const asksUse = reason === "retain" || reason === "name" && isRejected(image);
+	if (changed === void 0 && (!asksUse || await isUnused(operation, {
 		run,
 		place
-	})) return true;
-	if (!isForName) return false;
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, new Error("that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	}))) return true;
+	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${what} stays: ${changed}`);
+	return false;
+}
+function whyKept(planned, [now]) {
+	if (now === void 0) return void 0;
+	const recalled = recallOf(now);
+	if (recalled !== void 0 && recallOf(planned) === void 0) return recalled.what;
+	if (now.State === "disabled" && planned.State !== "disabled") return "it was disabled meanwhile";
+	const published = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(now, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published);
+	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) ? "another run has published it meanwhile" : void 0;
 }
 async function isUnused({ image, report }, { run, place }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
@@ -45719,7 +45778,7 @@ async function findOrMake(run, place, wanted) {
 	for (const one of names) {
 		const there = named(one, ours);
 		if (there === void 0 && named(one, found) !== void 0) continue;
-		if (there !== void 0) await removeImage(place, there);
+		if (there !== void 0) await removeImage(place, there, run.log.warn);
 		const id = await make(run, place, {
 			...wanted,
 			name: one
@@ -45917,6 +45976,8 @@ function untagging(id) {
 async function markPublished({ image, former, isSaid, isBack }, scope) {
 	const { run, place } = scope;
 	const id = idOf(scope, image);
+	const made = "madeBy" in image ? scope.resultOf(image.madeBy) : void 0;
+	await joined([refuseRecalled(run), refuseUnfit(scope, made ?? {})]);
 	const now = new Date(place.awsNow()).toISOString();
 	const marks = [
 		...isBack ? [{
@@ -45971,7 +46032,7 @@ function isOf(one, place, name) {
 async function readReference(one, scope) {
 	const { run, place, resultOf } = scope;
 	const made = "madeBy" in one.image ? resultOf(one.image.madeBy) : void 0;
-	await refuseFailed({
+	await refuseUnfit({
 		...scope,
 		place: run.accounts.target(one.place).until(place.signal)
 	}, made ?? {});
@@ -47082,7 +47143,7 @@ function planRetention(facts) {
 	const { count, tie } = facts;
 	const { foreign = [], others = [] } = Object.groupBy(settledOf(facts), (image) => tie(image).is === "foreign" ? "foreign" : "others");
 	const counted = others.filter((image) => tie(image).is === "proven" && !isRejected(image));
-	const keep = counted.slice(0, count - 1);
+	const keep = newestOf(counted, facts, count - 1);
 	const beyond = others.filter((one) => !keep.includes(one)).map((image) => ({
 		image,
 		...verdictOn(image, facts, counted)
@@ -47102,6 +47163,10 @@ function planRetention(facts) {
 		reports: new Map(beyond.flatMap(({ image: { ImageId = "" }, id }) => id === void 0 ? [] : [[ImageId, id]])),
 		foreign
 	};
+}
+function newestOf(counted, facts, count) {
+	const byPublication = counted.toSorted((a, b) => sinceWhen(b, facts) - sinceWhen(a, facts));
+	return [...new Set([...counted.slice(0, count), ...byPublication.slice(0, count)])];
 }
 function isToProtect(image, { users, sharing, tie }) {
 	const isLifted = !(image.DeregistrationProtection ?? "disabled").startsWith("enabled");
@@ -47163,9 +47228,14 @@ function supersededBy(image) {
 	};
 }
 function successorOf(image, facts, counted) {
-	const since = publishedAt(image, facts) ?? madeAt(image) ?? 0;
+	const since = sinceWhen(image, facts);
 	const { id } = supersededBy(image);
-	return [...counted, facts.reused].find((other) => other?.ImageId === id && other !== image && (publishedAt(other, facts) ?? madeAt(other) ?? 0) >= since) ?? counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+	const named = [...counted, facts.reused ?? []].flat().filter((other) => other !== image).find((other) => other.ImageId === id && sinceWhen(other, facts) >= since);
+	const later = counted.filter((other) => sinceWhen(other, facts) > since);
+	return named ?? later.toSorted((a, b) => sinceWhen(a, facts) - sinceWhen(b, facts))[0] ?? facts.reused;
+}
+function sinceWhen(image, facts) {
+	return publishedAt(image, facts) ?? madeAt(image) ?? 0;
 }
 function publishedAfter(image, facts, successor) {
 	const { id, at } = supersededBy(image);
@@ -48182,7 +48252,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
 		ready: new Set(right.map(({ where }) => where)),
-		superseding: plan.operations.some((one) => one.kind === "deregister" && one.reason === "name"),
+		superseding: [...outcomes.values()].some(mayLeaveParts),
 		patient: !run.signal.aborted,
 		isLast: true
 	});
@@ -48201,6 +48271,9 @@ function grantsOf(outcomes) {
 }
 function statedIn(outcomes) {
 	return [...outcomes.values()].flatMap(({ operation, is }) => operation.kind === "allow" && operation.by === "policy" && is !== "not begun" ? [operation.key] : []);
+}
+function mayLeaveParts({ operation, is }) {
+	return operation.kind === "deregister" && (operation.reason === "name" || is === "failed");
 }
 function rightIn(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
@@ -48268,11 +48341,15 @@ function planned({ plan, record }, asked, log) {
 function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, pictures }, log) {
 	const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
 	const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+	const unpublished = [...outcomes.values()].filter((outcome) => outcome.operation.kind === "published" && outcome.is === "failed" && !outcome.ended);
 	const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
 	return {
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
-		targets: recordsOf(plan, asked, (target) => outcomeOf(target, byIsland.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place)) ?? [], start)),
+		targets: recordsOf(plan, asked, (target) => {
+			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place);
+			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(operation.place) === where)], start);
+		}),
 		failures,
 		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
 		cleanUp,

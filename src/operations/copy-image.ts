@@ -8,7 +8,7 @@ import type { Result } from '../outcome.ts';
 import type { Source, SourceSnapshot } from '../plan/facts.ts';
 import type { CopyImage } from '../plan/operation.ts';
 import { milestones } from '../report/progress.ts';
-import { idOf, type Scope } from '../run.ts';
+import { idOf, type Run, type Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { imageCopy } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
@@ -48,7 +48,7 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
         return { id, image, snapshots: await describeSnapshots(place, snapshotIdsOf(image)) };
       } catch (error) {
         if (!(error instanceof CopyFailedError)) throw error;
-        await removeFailed(place, id).catch((failure: unknown) =>
+        await removeFailed(run, place, id).catch((failure: unknown) =>
           run.leave(place, `${id} in ${where}, which came to nothing: ${errorMessage(failure)}`),
         );
         throw error;
@@ -82,9 +82,9 @@ async function begin(operation: CopyImage, scope: Scope, count: number): Promise
   return taken ?? startCopy(operation, scope, count);
 }
 
-async function removeFailed(place: Place, id: string): Promise<void> {
+async function removeFailed(run: Run, place: Place, id: string): Promise<void> {
   const [failed] = await describeImages(place, [id]);
-  if (failed !== undefined) await removeImage(place, failed);
+  if (failed !== undefined) await removeImage(place, failed, run.log.warn);
 }
 
 /** Takes over the image that an earlier run began. */

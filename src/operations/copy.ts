@@ -32,7 +32,11 @@ export async function copy(operation: Copy, scope: Scope): Promise<Result> {
       const copied = taken ?? (await copyNew(operation, scope, events));
       return { id: copied.SnapshotId ?? '', snapshots: [copied] };
     } catch (error) {
-      const remedy = copyRemedy(error, { key: operation.key, crossAccount: operation.regain.length > 0 });
+      const remedy = copyRemedy(error, {
+        key: operation.key,
+        crossAccount: operation.regain.length > 0,
+        takesOver: takeOver !== undefined,
+      });
       throw new StepError(`Copying ${snapshot.id} to ${placeName(place)}`, error, remedy);
     }
   });

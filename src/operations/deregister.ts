@@ -1,5 +1,5 @@
-import { CreateTagsCommand, type Tag } from '@aws-sdk/client-ec2';
-import type { Place } from '../aws/clients.ts';
+import { CreateTagsCommand, DeleteTagsCommand, type Image } from '@aws-sdk/client-ec2';
+import { describeImages } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { usageReportsOn } from '../observe/usage-reports.ts';
@@ -7,10 +7,11 @@ import { usersOf, whereKnown } from '../observe/users.ts';
 import type { Result } from '../outcome.ts';
 import { isRejected } from '../plan/boot.ts';
 import type { Deregister } from '../plan/operation.ts';
-import { type ReplacedBy, replacedByTag } from '../plan/replaced.ts';
+import { recallOf } from '../plan/recalled.ts';
+import { replacedByTag } from '../plan/replaced.ts';
 import { lastingUses, showsNoUse } from '../plan/usage-report.ts';
 import type { Scope } from '../run.ts';
-import { tagKeys } from '../tags.ts';
+import { tagKeys, tagValue } from '../tags.ts';
 import { lifting, liftProtection } from './protect.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 import { deleteOrTell, deletion, deregisterImage, deregistration, isInUse } from './remove.ts';
@@ -30,7 +31,7 @@ export function asksToDeregister(
   { leaseId, source }: Asking,
 ): Question[] {
   const Resources = snapshotIdsOf(image);
-  const tag = markOf(reason, { imageId: source.imageId, lease: leaseId, at: 0 });
+  const tag = replacedByTag({ imageId: source.imageId, lease: leaseId, at: 0 });
   const command = new CreateTagsCommand({ Resources, Tags: [tag] });
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
@@ -42,10 +43,6 @@ export function asksToDeregister(
   ];
 }
 
-function markOf(reason: Deregister['reason'], by: ReplacedBy): Tag {
-  return reason === 'name' ? replacedByTag(by) : { Key: tagKeys.lease, Value: by.lease };
-}
-
 /**
  * Deregisters an AMI of ours and deletes its snapshots. One whose name alone is wanted goes only when nothing is left to do
  * but to register the new one, and its snapshots stay until that one is right: AWS gives a name once in an account and region.
@@ -54,6 +51,7 @@ export async function deregister(operation: Deregister, { run, place }: Scope): 
   const { image, reason, report, lifts } = operation;
   const where = placeName(place);
   const what = `${image.ImageId} (${image.Name})`;
+  const isHalfMade = reason === 'vain' || reason === 'left';
   if (!(await mayGo(operation, { run, place }))) return { undone: 'not needed' };
   try {
     if (lifts && !(await liftProtection(place, image))) {
@@ -63,13 +61,13 @@ export async function deregister(operation: Deregister, { run, place }: Scope): 
       );
       return { undone: 'not possible' };
     }
-    const by = { imageId: run.source.imageId, lease: run.leaseId, at: place.awsNow() };
-    await mark(place, snapshotIdsOf(image), markOf(reason, by));
+    if (!isHalfMade) await mark(snapshotIdsOf(image), reason, { run, place });
     await deregisterImage(place, image);
   } catch (error) {
     if (reason !== 'retain') throw error;
     // A lock that could not be read, a rule of the organization: AWS's words say which. The target is none the worse.
     run.log.warn(`${where}: ${what} could not be removed: ${errorMessage(error)}`);
+    await unmark(snapshotIdsOf(image), { run, place });
     return { undone: 'not possible' };
   }
   run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
@@ -83,38 +81,69 @@ export async function deregister(operation: Deregister, { run, place }: Scope): 
         });
   if (report !== undefined) await deleteReports(run, place, [report]);
   const id = image.ImageId ?? '';
-  const isHalfMade = reason === 'vain' || reason === 'left';
   return isHalfMade ? { id } : { id, removed: { amiId: id, snapshotIds } };
-}
-
-/** Should the run be killed from here on, a later one knows by the mark that no AMI will need the snapshots. */
-async function mark(place: Place, Resources: string[], tag: Tag): Promise<void> {
-  if (Resources.length === 0) return;
-  try {
-    await place.ec2(new CreateTagsCommand({ Resources, Tags: [tag] }));
-  } catch (error) {
-    // Another run may have removed it meanwhile.
-    if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
-    if (tag.Key === tagKeys.replacedBy || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
-  }
 }
 
 type In = Pick<Scope, 'run' | 'place'>;
 
 /**
- * Whether an AMI may go by now. One beyond retain may stay. @throws StepError where one that goes for its name, since its tag
- * says that it failed its boot test, is used
+ * Should the run be killed from here on, a later one on the same source AMI knows by the mark what no AMI will need, whatever
+ * source it is of. What is half-made bears the lease of the run that made it.
+ */
+async function mark(Resources: string[], reason: Deregister['reason'], { run, place }: In): Promise<void> {
+  if (Resources.length === 0) return;
+  const tag = replacedByTag({ imageId: run.source.imageId, lease: run.leaseId, at: place.awsNow() });
+  try {
+    await place.ec2(new CreateTagsCommand({ Resources, Tags: [tag] }));
+  } catch (error) {
+    // Another run may have removed it meanwhile.
+    if (hasCode(error, 'InvalidSnapshot.NotFound')) return;
+    if (reason === 'name' || !(isDenied(error) || hasCode(error, 'TagLimitExceeded'))) throw error;
+  }
+}
+
+/** Takes the mark off an AMI that stays; where that fails, the next run does it. */
+async function unmark(Resources: string[], { run, place }: In): Promise<void> {
+  try {
+    await place.ec2(new DeleteTagsCommand({ Resources, Tags: [{ Key: tagKeys.replacedBy }] }));
+  } catch (error) {
+    run.log.line(
+      placeName(place),
+      `the tag ${tagKeys.replacedBy} stays on ${Resources.join(', ')}: ${errorMessage(error)}`,
+    );
+  }
+}
+
+/**
+ * Whether an AMI may go by now: hours may have passed since it was planned. One that gives its name must not stay.
+ * @throws StepError where that one does
  */
 async function mayGo(operation: Deregister, { run, place }: In): Promise<boolean> {
   const { image, reason } = operation;
-  const isForName = reason === 'name' && isRejected(image);
-  if ((reason !== 'retain' && !isForName) || (await isUnused(operation, { run, place }))) return true;
-  if (!isForName) return false;
-  throw new StepError(
-    `Taking the name ${image.Name} from ${image.ImageId} in ${placeName(place)}`,
-    new Error('that AMI is used, or what uses it is not known'),
-    'give the new AMI another target-ami-name',
-  );
+  if (reason === 'vain' || reason === 'left') return true;
+  const what = `${image.ImageId} (${image.Name})`;
+  const changed = whyKept(image, await describeImages(place, [image.ImageId ?? '']));
+  const asksUse = reason === 'retain' || (reason === 'name' && isRejected(image));
+  if (changed === undefined && (!asksUse || (await isUnused(operation, { run, place })))) return true;
+  if (reason === 'name')
+    throw new StepError(
+      `Taking the name ${image.Name} from ${image.ImageId} in ${placeName(place)}`,
+      new Error(changed ?? 'that AMI is used, or what uses it is not known'),
+      'give the new AMI another target-ami-name',
+    );
+  if (changed !== undefined) run.log.warn(`${placeName(place)}: ${what} stays: ${changed}`);
+  return false;
+}
+
+/** Why an AMI stays that others have seen to since it was planned; what is gone, AWS says. */
+function whyKept(planned: Image, [now]: readonly Image[]): string | undefined {
+  if (now === undefined) return undefined;
+  const recalled = recallOf(now);
+  if (recalled !== undefined && recallOf(planned) === undefined) return recalled.what;
+  if (now.State === 'disabled' && planned.State !== 'disabled') return 'it was disabled meanwhile';
+  const published = tagValue(now, tagKeys.published);
+  const isNews = published !== undefined && published !== tagValue(planned, tagKeys.published);
+  return isNews ? 'another run has published it meanwhile' : undefined;
 }
 
 /** Whether nothing uses an AMI that is to go, by now; where that can't be told, it stays. */

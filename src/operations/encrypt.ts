@@ -128,7 +128,7 @@ async function findOrMake(run: Run, place: Place, wanted: Wanted): Promise<strin
   for (const one of names) {
     const there = named(one, ours);
     if (there === undefined && named(one, found) !== undefined) continue;
-    if (there !== undefined) await removeImage(place, there);
+    if (there !== undefined) await removeImage(place, there, run.log.warn);
     const id = await make(run, place, { ...wanted, name: one });
     if (id !== undefined) return id;
   }

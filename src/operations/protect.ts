@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
-import { placeName } from '../aws/errors.ts';
+import { errorMessage, placeName } from '../aws/errors.ts';
 import type { Result } from '../outcome.ts';
 import type { Protect } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
@@ -28,10 +28,17 @@ export function asksToProtect(operation: Protect): Question[] {
   return [dryRun(enabling(operation))];
 }
 
-/** Protects an AMI again whose protection was lifted for retain, and which has come into use since. */
+/** Protects an AMI again whose protection was lifted for retain, and which has come into use since. Where AWS refuses, that is told. */
 export async function protect(operation: Protect, { run, place }: Scope): Promise<Result> {
   const id = operation.image.ImageId ?? '';
-  await patiently(place, () => place.ec2(enabling(operation)));
+  try {
+    await patiently(place, () => place.ec2(enabling(operation)));
+  } catch (error) {
+    place.signal.throwIfAborted();
+    const why = `${id} has come into use, and could not be protected from deregistration again: ${errorMessage(error)}`;
+    run.log.warn(`${placeName(place)}: ${why}`);
+    return { undone: 'not possible' };
+  }
   run.log.line(placeName(place), `${id} is protected from deregistration again: it has come into use`);
   return { id };
 }

@@ -23,7 +23,7 @@ import { onceSeen, patiently } from './patiently.ts';
 import { protectionMark } from './protect.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
 import { refuseRecalled } from './recalled.ts';
-import { refuseFailed } from './rejected.ts';
+import { refuseUnfit } from './unfit.ts';
 
 /** A call, what it is called while it is made, and what is told of it then. */
 type Step = Readonly<{ doing: string; command: Ec2Command; done: string }>;
@@ -89,7 +89,7 @@ export async function publish({ image: ref, settings }: Publish, scope: Scope): 
   const made = 'madeBy' in ref ? resultOf(ref.madeBy) : undefined;
   if (made?.image === undefined) throw new Error('there is no image to publish');
   const { image } = made;
-  await joined([refuseRecalled(run), refuseFailed(scope, made)]);
+  await joined([refuseRecalled(run), refuseUnfit(scope, made)]);
   const step = async (doing: string, done: string, act: () => Promise<unknown>): Promise<void> => {
     try {
       await patiently(place, () => onceSeen(place, act));

@@ -1,12 +1,15 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Tag } from '@aws-sdk/client-ec2';
 import { type Place, sendEc2 } from '../aws/clients.ts';
 import { errorMessage, isAbsent, placeName } from '../aws/errors.ts';
+import { joined } from '../join.ts';
 import type { Result } from '../outcome.ts';
 import type { Published } from '../plan/operation.ts';
 import { idOf, type Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { patiently } from './patiently.ts';
 import { type Asking, dryRun, idOr, type Question } from './question.ts';
+import { refuseRecalled } from './recalled.ts';
+import { refuseUnfit } from './unfit.ts';
 
 export function asksToMark({ of: [of], former, isBack }: Published, { standIns }: Asking): Question[] {
   const own = idOr(standIns.image, of);
@@ -28,11 +31,14 @@ function untagging(id: string): DeleteTagsCommand {
 
 /**
  * Says on an AMI since when it is published, and on those before it what came after them: AWS keeps no such time, and
- * `retain-days` counts from it. Where AWS takes no such tag, the AMIs stay longer, which is a warning.
+ * `retain-days` counts from it. Where AWS takes no such tag, the AMIs stay longer, which is a warning. @throws StepError where
+ * the AMI is not to be published any more
  */
 export async function markPublished({ image, former, isSaid, isBack }: Published, scope: Scope): Promise<Result> {
   const { run, place } = scope;
   const id = idOf(scope, image);
+  const made = 'madeBy' in image ? scope.resultOf(image.madeBy) : undefined;
+  await joined([refuseRecalled(run), refuseUnfit(scope, made ?? {})]);
   const now = new Date(place.awsNow()).toISOString();
   const marks = [
     ...(isBack ? [{ id, command: untagging(id) }] : []),

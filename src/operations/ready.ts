@@ -6,8 +6,8 @@ import type { Ready, Reference } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { readPromotion } from './parameter.ts';
 import { refuseRecalled } from './recalled.ts';
-import { refuseFailed } from './rejected.ts';
 import { readNewVersion } from './template-version.ts';
+import { refuseUnfit } from './unfit.ts';
 
 /*
  * Setting the SSM parameters and the launch templates is all or nothing: they are set only when every target is ready, and
@@ -50,7 +50,7 @@ async function readReference(
 ): Promise<Readonly<{ promotion?: Promotion | undefined; version?: NewVersion | undefined }>> {
   const { run, place, resultOf } = scope;
   const made = 'madeBy' in one.image ? resultOf(one.image.madeBy) : undefined;
-  await refuseFailed({ ...scope, place: run.accounts.target(one.place).until(place.signal) }, made ?? {});
+  await refuseUnfit({ ...scope, place: run.accounts.target(one.place).until(place.signal) }, made ?? {});
   return one.kind === 'parameter'
     ? { promotion: await readPromotion(one, scope) }
     : { version: await readNewVersion(one, scope) };

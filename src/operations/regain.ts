@@ -98,8 +98,9 @@ async function regainOne(id: string, scope: Scope): Promise<Regained[]> {
 /** What to do about a copy that came to nothing. */
 export function copyRemedy(
   error: unknown,
-  { key, crossAccount }: Readonly<{ key: string; crossAccount: boolean }>,
+  { key, crossAccount, takesOver = false }: Readonly<{ key: string; crossAccount: boolean; takesOver?: boolean }>,
 ): string | undefined {
+  if (takesOver && isUnseen(error)) return 'run it again: what an earlier run had begun was deleted meanwhile';
   if (!(error instanceof CopyFailedError)) return undefined;
   if (/key/i.test(error.reason)) {
     const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;

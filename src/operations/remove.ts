@@ -1,6 +1,6 @@
 import { DeleteSnapshotCommand, DeleteTagsCommand, DeregisterImageCommand, type Image } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { describeImages, describeSnapshots } from '../aws/describe.ts';
+import { describeImages, describeSnapshots, imagesWith } from '../aws/describe.ts';
 import { errorMessage, hasCode, isDenied, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
@@ -11,10 +11,24 @@ import { tagKeys } from '../tags.ts';
 import { patiently } from './patiently.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 
-/** Deregisters an image of ours and deletes its snapshots; what is gone already is no error. */
-export async function removeImage(place: Place, image: Image): Promise<void> {
+/**
+ * Deregisters an image of ours and deletes its snapshots; what is gone already is no error. A snapshot that somebody else's AMI
+ * has by now stays with that, and is told.
+ */
+export async function removeImage(place: Place, image: Image, tell: (what: string) => void): Promise<void> {
   await deregisterImage(place, image);
-  await Promise.all(snapshotIdsOf(image).map((id) => deleteSnapshot(place, id)));
+  await joined(
+    snapshotIdsOf(image).map(async (id) => {
+      try {
+        await deleteSnapshot(place, id);
+      } catch (error) {
+        const users = isInUse(error) ? await imagesWith(place, [id]) : [];
+        const others = users.flatMap(({ ImageId = '' }) => (ImageId === image.ImageId ? [] : [ImageId]));
+        if (others.length === 0) throw error;
+        tell(`${id} of ${image.ImageId} in ${placeName(place)} stays: ${others.join(', ')} has it by now`);
+      }
+    }),
+  );
 }
 
 /** Deregisters an image of ours; one that is gone already is no error. */

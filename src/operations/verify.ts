@@ -121,7 +121,7 @@ async function removeOwn(run: Run, place: Place, image: Image): Promise<void> {
   try {
     const [seen] = await describeImages(place, [image.ImageId ?? '']);
     const holder = seen && tagValue(seen, tagKeys.lease);
-    if (holder === undefined || holder === run.leaseId) await removeImage(place, image);
+    if (holder === undefined || holder === run.leaseId) await removeImage(place, image, run.log.warn);
   } catch (failure) {
     run.leave(place, `${image.ImageId} in ${placeName(place)}, which differs: ${errorMessage(failure)}`);
   }

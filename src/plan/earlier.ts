@@ -197,7 +197,7 @@ export function planCopies(
   };
 }
 
-/** The snapshots of AMIs that gave their name up to runs on this source AMI which are at work no more. */
+/** The snapshots of AMIs that runs on this source AMI deregistered which are at work no more. */
 export function findReplaced({ replaced, used, existing }: Target, holders: Holders): string[] {
   const inAmis = new Set([...used, ...existing.flatMap(snapshotIdsOf)]);
   const free = replaced.filter((one) => {

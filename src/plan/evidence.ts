@@ -16,7 +16,7 @@ import { endedLease, tagKeys, tagValue } from '../tags.ts';
  *   a copied AMI                                              SourceImageId; through an encrypted copy, AWS's ancestry too
  *   the encrypted copy of the AMI                             its fixed name, and SourceImageId
  *   the AMI of an instance                                    SourceInstanceId
- *   whatever bears a lease                                    it isn't older than the lease; no AMI bears `ended`
+ *   whatever bears a lease                                    it isn't older than the lease; no AMI bears `ended`, or is disabled
  *
  * It can't tell this action from a principal that may itself copy snapshots with any description, or that registers an AMI
  * from our snapshots with our tags.
@@ -186,6 +186,8 @@ export function isSince(resource: Image | Snapshot, since: number): boolean {
 
 /** Whether a resource may be of the run whose lease it bears, which began then, and unfinished. */
 export function tieToLease(resource: Image | Snapshot, since = 0): Tie {
+  // No run disables one: whoever did took it for finished, as a recall does, which can be undone.
+  if ('ImageId' in resource && resource.State === 'disabled') return foreign('somebody has disabled it');
   // A run removes an AMI that it has no time to verify; only copies of snapshots outlast it.
   if ('ImageId' in resource && tagValue(resource, tagKeys.lease) === endedLease)
     return foreign('no run marks an AMI as one that goes on being copied');

@@ -106,7 +106,7 @@ export type Target = Readonly<{
   locks: Locks;
   /** Copies of this source's snapshots that an earlier run left, in whatever state. */
   earlierCopies: readonly Snapshot[];
-  /** Snapshots of AMIs, of whatever source, that gave their name up to runs on this source AMI. */
+  /** Snapshots of AMIs, of whatever source, that runs on this source AMI deregistered. */
   replaced: readonly Snapshot[];
   /** Those of both that bear a run's mark and that an AMI has, whatever tags it bears. */
   used: ReadonlySet<string>;

@@ -4,22 +4,23 @@ import { tagKeys, tagValue } from '../tags.ts';
 import { madeAt } from './evidence.ts';
 
 /*
- * The snapshots of an AMI that was deregistered so that a new one could have its name. Should the run die before the new one
- * is right, they are all that there is. So they stay until it is; and where no run makes it, until a sweep finds that no job
- * can be at work on it any more, and that nobody has made an AMI of them.
+ * The snapshots of an AMI that was deregistered for a new one: so that this could have its name, as it is replaced, or as
+ * retain leaves no room for it. They may be of another source AMI than the new one, and older than the run. Should the run die
+ * before the new one is right, they are all that there is. So they stay until it is; and where no run makes it, until a sweep
+ * finds that no job can be at work on it any more, and that nobody has made an AMI of them.
  */
 
-/** Which run took the name, on which source AMI, and when, in ms since the epoch: a tag on the snapshots says so. */
+/** Which run deregistered the AMI, on which source AMI it was, and when, in ms since the epoch: a tag on the snapshots says so. */
 export type ReplacedBy = Readonly<{ imageId: string; lease: string; at: number }>;
 
 export function replacedByTag({ imageId, lease, at }: ReplacedBy): Tag {
   return { Key: tagKeys.replacedBy, Value: `${imageId} ${lease} ${new Date(at).toISOString()}` };
 }
 
-/** Finds what gave its name up, to runs on whatever AMI. */
+/** Finds what was replaced, by runs on whatever AMI. */
 export const replacedFilter = { Name: 'tag-key', Values: [tagKeys.replacedBy] };
 
-/** Those that gave their name up to runs on an AMI. */
+/** Those that runs on an AMI replaced. */
 export function replacedOn(imageId: string, snapshots: readonly Snapshot[]): Snapshot[] {
   return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
 }
@@ -33,7 +34,7 @@ export function replacedByOf(resource: Image | Snapshot): ReplacedBy | undefined
   return { imageId, lease, at: Math.max(at, madeAt(resource) ?? at) };
 }
 
-/** From when on nobody can be at work on the AMI that took the name. */
+/** From when on nobody can be at work on the new AMI. */
 export function isOver({ at }: Pick<ReplacedBy, 'at'>, now: number): boolean {
   return now - at > longestJobMs;
 }

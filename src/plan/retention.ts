@@ -64,7 +64,7 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
     tie(image).is === 'foreign' ? 'foreign' : 'others',
   );
   const counted = others.filter((image) => tie(image).is === 'proven' && !isRejected(image));
-  const keep = counted.slice(0, count - 1);
+  const keep = newestOf(counted, facts, count - 1);
   const beyond = others
     .filter((one) => !keep.includes(one))
     .map((image) => ({ image, ...verdictOn(image, facts, counted) }));
@@ -77,6 +77,15 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
     reports: new Map(beyond.flatMap(({ image: { ImageId = '' }, id }) => (id === undefined ? [] : [[ImageId, id]]))),
     foreign,
   };
+}
+
+/**
+ * The newest by AWS's times; and, as one that is published again is newer than what came after it, the newest by publication.
+ * That is told by a tag, which others may write: it keeps more, and takes the place of none.
+ */
+function newestOf(counted: readonly Image[], facts: RetentionFacts, count: number): Image[] {
+  const byPublication = counted.toSorted((a, b) => sinceWhen(b, facts) - sinceWhen(a, facts));
+  return [...new Set([...counted.slice(0, count), ...byPublication.slice(0, count)])];
 }
 
 function isToProtect(image: Image, { users, sharing, tie }: RetentionFacts): boolean {
@@ -162,17 +171,22 @@ function supersededBy(image: Image): Readonly<{ id: string; at: number | undefin
 }
 
 /**
- * What came after an AMI: the one that its tag names, where that is there and was published later; else the next newer one,
- * or the run's own, which is undefined where it is yet to be made. Whoever may tag can name a successor that is gone, so that
- * one says nothing.
+ * What came after an AMI: the one that its tag names, where that is there and was published later; else the first that was, or
+ * the run's own, which is undefined where it is yet to be made. Whoever may tag can name a successor that is gone, so that one
+ * says nothing.
  */
 function successorOf(image: Image, facts: RetentionFacts, counted: readonly Image[]): Image | undefined {
-  const since = publishedAt(image, facts) ?? madeAt(image) ?? 0;
+  const since = sinceWhen(image, facts);
   const { id } = supersededBy(image);
-  const named = [...counted, facts.reused].find(
-    (other) => other?.ImageId === id && other !== image && (publishedAt(other, facts) ?? madeAt(other) ?? 0) >= since,
-  );
-  return named ?? counted.findLast((other) => (madeAt(other) ?? 0) > (madeAt(image) ?? 0)) ?? facts.reused;
+  const others = [...counted, facts.reused ?? []].flat().filter((other) => other !== image);
+  const named = others.find((other) => other.ImageId === id && sinceWhen(other, facts) >= since);
+  const later = counted.filter((other) => sinceWhen(other, facts) > since);
+  return named ?? later.toSorted((a, b) => sinceWhen(a, facts) - sinceWhen(b, facts))[0] ?? facts.reused;
+}
+
+/** Since when an AMI is published, or where nothing tells, made. */
+function sinceWhen(image: Image, facts: RetentionFacts): number {
+  return publishedAt(image, facts) ?? madeAt(image) ?? 0;
 }
 
 /** Since when what came after an AMI has been published, by the tags of both; undefined where nothing tells. */

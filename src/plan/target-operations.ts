@@ -458,11 +458,11 @@ function retiring({ request, source }: Decided, plan: TargetPlan, after: readonl
       : [
           {
             ...told({
-              id: `delete what gave its name up in ${where}`,
+              id: `delete what was replaced in ${where}`,
               place,
               of: replaced,
               after,
-              why: 'a run that died took the name of their AMI, and the new one is there now',
+              why: 'a run that died deregistered their AMI, and the new one is there now',
             }),
             ...({ kind: 'delete', snapshotIds: replaced } as const),
           },

@@ -58,7 +58,7 @@ export async function releaseCopies(place: Place, { releasing, leases, notes, at
   await joined(
     found.images.map((copy) =>
       attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
-        await removeImage(place, copy);
+        await removeImage(place, copy, (what) => notes.stays.push(what));
         gone([copy.ImageId ?? '', ...snapshotIdsOf(copy)]);
         return `removed the encrypted copy ${copy.ImageId}`;
       }),

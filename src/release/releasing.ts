@@ -23,7 +23,7 @@ export type Releasing = Readonly<{
   stated: readonly string[] | undefined;
   keepIntermediates: boolean;
   reader: (now: number) => Reader;
-  /** Whether an AMI may have given its name up for one that did not come to be. */
+  /** Whether an AMI may be gone of which snapshots are left, by a run that replaced it. */
   superseding: boolean;
   /** The targets, as `account/region`, whose AMIs are there and right. */
   ready: ReadonlySet<string>;

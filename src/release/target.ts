@@ -19,7 +19,7 @@ export type Owners = Readonly<{
   gone: ReadonlyMap<string, number>;
   /** Whether others' runs live, which may wait for what a dead one was making. */
   othersLive: boolean;
-  /** Whether an AMI may have given its name up for one that did not come to be. */
+  /** Whether an AMI may be gone of which snapshots are left, by a run that replaced it. */
   superseding: boolean;
   /** Whether the target's AMI is there and right. */
   ready: boolean;
@@ -51,7 +51,7 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
     const stay = replaced.length > 0 || !isLast;
     const halfMade = stay ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
     for (const image of halfMade) {
-      await removeImage(place, image);
+      await removeImage(place, image, (what) => notes.stays.push(what));
       notes.done.push(`removed ${image.ImageId} in ${where}`);
     }
     const isFree = (one: Snapshot) => {
@@ -180,7 +180,7 @@ function unlessUntold(error: unknown): [] {
   throw error;
 }
 
-/** The snapshots of an AMI that gave its name up to a run of these leases, where no AMI has them any more. */
+/** The snapshots of AMIs that runs of these leases have deregistered, where no AMI has them any more. */
 async function findReplaced(place: Place, { state, gone }: Owners, notes: Notes): Promise<Snapshot[]> {
   const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) =>
     gone.has(replacedByOf(one)?.lease ?? ''),
@@ -188,13 +188,13 @@ async function findReplaced(place: Place, { state, gone }: Owners, notes: Notes)
   const isProven = provenIn(place, notes);
   const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
   const used = new Set((await imagesWith(place, idsOf(ours))).flatMap(snapshotIdsOf));
-  // An AMI that is there gives nothing up.
+  // Its AMI is still there.
   const kept = idsOf(ours).filter((id) => used.has(id));
   if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.replacedBy }] }));
   return ours.filter(({ SnapshotId = '' }) => !used.has(SnapshotId));
 }
 
-/** The snapshots of an AMI that gave its name up go where they are free to; else they are told, with the new AMI. */
+/** The snapshots of an AMI that was deregistered go where they are free to; else they are told, with the new AMI. */
 async function releaseReplaced(
   place: Place,
   replaced: readonly Snapshot[],
@@ -204,9 +204,9 @@ async function releaseReplaced(
   const { free = [], left = [] } = Object.groupBy(replaced, (one) => (isFree(one) ? 'free' : 'left'));
   await deleteAll(place, idsOf(free), notes);
   for (const [until, ids] of Map.groupBy(left, untilOf)) {
-    const made = images.map(({ ImageId }) => `, with ${ImageId}, which took it`).join('');
+    const made = images.map(({ ImageId }) => `, with ${ImageId}, which replaces it`).join('');
     notes.failed.push({
-      what: `${idsOf(ids).join(', ')} in ${where} stay, of an AMI that gave its name up${made}: ${until}`,
+      what: `${idsOf(ids).join(', ')} in ${where} stay, of an AMI that was deregistered${made}: ${until}`,
     });
   }
 }

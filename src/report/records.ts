@@ -44,13 +44,22 @@ export function reportOf(
 ): Report {
   const byIsland = Map.groupBy(outcomes.values(), ({ operation }) => operation.island);
   const start = Math.min(...[...outcomes.values()].map(({ from }) => from));
+  // It comes after what waits for all targets, and so is of no island.
+  const unpublished = [...outcomes.values()].filter(
+    (outcome) => outcome.operation.kind === 'published' && outcome.is === 'failed' && !outcome.ended,
+  );
   const failures = [...referenceFailures([...outcomes.values()], cleanUp, log), ...cleanUp.goesOn];
   return {
     sourceAmiId: record.source.amiId ?? '',
     plan: withOutcomes(record, new Map([...created, ...outcomes])),
-    targets: recordsOf(plan, asked, (target) =>
-      outcomeOf(target, byIsland.get(placeName(target.target.place)) ?? [], start),
-    ),
+    targets: recordsOf(plan, asked, (target) => {
+      const where = placeName(target.target.place);
+      const own = [
+        ...(byIsland.get(where) ?? []),
+        ...unpublished.filter(({ operation }) => placeName(operation.place) === where),
+      ];
+      return outcomeOf(target, own, start);
+    }),
     failures,
     // The plan has its own.
     warnings: log.warned().filter((one) => !record.warnings.includes(one)),
