@@ -2,6 +2,10 @@
 // Each is told by its file, how the line begins that it is in, the code that it changes, and what that becomes.
 
 const plan = 'src/plan/plan.ts';
+const planning = 'src/plan/planning.ts';
+const encryptedCopies = 'src/plan/encrypted-copies.ts';
+const target = 'src/plan/target.ts';
+const targetTags = 'src/plan/target-tags.ts';
 const approved = 'src/plan/approved.ts';
 const digest = 'src/digest.ts';
 const intermediates = 'src/plan/intermediates.ts';
@@ -67,8 +71,8 @@ export const harmless = [
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
       [earlier, 'const extras = target.', "''", text],
-      [plan, 'const keys = asIs.', '[]', list],
-      [plan, '? [...finished,', "''", text],
+      [encryptedCopies, 'const keys = asIs.', '[]', list],
+      [target, '? [...finished,', "''", text],
       [digest, 'const pieces = Object.', "''", text],
       [approved, 'reuses: !isMaking(', "''", text],
       [approved, 'deregisters: removed.', "''", text],
@@ -96,14 +100,14 @@ export const harmless = [
       [image, 'const { SupportedInstanceTypes', '[]', list],
       [lease, 'return (tags ??', '[]', list],
       [lease, 'for (const { Key,', '[]', list],
-      [plan, 'inherited: source.', '[]', list],
+      [targetTags, 'inherited: source.', '[]', list],
       [intermediates, 'const copy = oldestCopy(', '[]', list],
       [digest, 'const [, ...found]', '[]', list],
       [digest, 'const [, other]', '[]', list],
-      [plan, 'const { tags, dropped }', '[]', list],
+      [targetTags, 'const { tags, dropped }', '[]', list],
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
-      [plan, 'const copied =', '[]', list],
+      [encryptedCopies, 'const copied =', '[]', list],
     ],
   },
   {
@@ -132,21 +136,21 @@ export const harmless = [
   },
   {
     why: 'a list of one target is as little worth a hub as an empty one',
-    mutants: [[plan, 'const worth = [', '[]', list]],
+    mutants: [[encryptedCopies, 'const worth = [', '[]', list]],
   },
   {
     why: 'what is there already has no `crossAccount`, so nothing is supplied for it either way; the types want it told',
     mutants: [
       [plan, 'const abroad = drafts.', 'drafts.filter(isMakingDraft)', 'drafts'],
       [plan, 'if (!isMakingDraft(draft))', '!isMakingDraft(draft)', 'false'],
-      [plan, 'return draft.action ===', "draft.action === 'register' || draft.action === 'copy'", 'true'],
+      [planning, 'return draft.action ===', "draft.action === 'register' || draft.action === 'copy'", 'true'],
     ],
   },
   {
     why: 'the route depends on the AMI and on whether the account is another; these are all in other accounts',
     mutants: [
       [
-        plan,
+        encryptedCopies,
         'const some = unshareable.',
         "targets.every(({ route }) => route === 'register')",
         "targets.some(({ route }) => route === 'register')",

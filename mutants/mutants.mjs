@@ -22,7 +22,12 @@ const modules = [
   { mutate: 'src/plan/approved.ts', tests: 'plan/approved.test' },
   { mutate: 'src/plan/retention.ts', tests: 'plan/retention.test' },
   { mutate: 'src/plan/removal.ts', tests: 'plan/together' },
-  { mutate: 'src/plan/plan.ts', tests: 'plan/together' },
+  ...['plan', 'planning', 'encrypted-copies', 'target', 'target-tags', 'replacing', 'succession', 'naming'].map(
+    (name) => ({
+      mutate: `src/plan/${name}.ts`,
+      tests: 'plan/together',
+    }),
+  ),
   { mutate: 'src/plan/route.ts', tests: 'plan/route.test' },
   { mutate: 'src/plan/earlier.ts', tests: 'plan/together' },
   { mutate: 'src/plan/intermediates.ts', tests: 'plan/encrypted-copies.test' },

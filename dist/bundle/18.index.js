@@ -47111,6 +47111,57 @@ function heldBack({ replace, retained, marks, supersedes, target }, why) {
 		}
 	};
 }
+// src/plan/encrypted-copies.ts
+function planHubs({ request }, { source, hubs, intermediates }, toMake) {
+	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
+	const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
+	return new Map(worth.map(([region, hub]) => {
+		const tags = intermediateTags(request, source, hub.place);
+		return [region, wholeCopy(source, {
+			...hub,
+			tags
+		}, keptCopy(intermediates.get(region), source, hub))];
+	}));
+}
+function wholeCopy({ imageId, image }, to, there) {
+	const name = encryptedCopyName(imageId, to.kmsKeyArn);
+	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(image, there);
+	return {
+		...to,
+		name,
+		only: void 0,
+		there: there?.ImageId,
+		snapshotsThere
+	};
+}
+function keysOf({ snapshots }, from) {
+	const made = from === void 0 ? [] : [from.kmsKeyArn];
+	const copied = from === void 0 ? [] : from.only ?? snapshots;
+	const keys = snapshots.filter((snapshot) => !copied.includes(snapshot)).flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
+	return [...new Set([...made, ...keys])];
+}
+function planEncryptedCopy({ request, findings }, { source, intermediates }, targets) {
+	const { place, snapshots, kmsKeyArn } = source;
+	const unshareable = snapshots.filter(({ obstacle }) => obstacle !== void 0);
+	if (unshareable.length === 0) return void 0;
+	if (kmsKeyArn !== void 0) {
+		const hub = {
+			place,
+			kmsKeyArn,
+			tags: intermediateTags(request, source, place)
+		};
+		const there = intermediates.get(place.region);
+		return unshareable.length < snapshots.length && targets.every(({ route }) => route === "register") ? {
+			...wholeCopy(source, hub, void 0),
+			only: unshareable,
+			snapshotsThere: keptSnapshots(there, source, kmsKeyArn)
+		} : wholeCopy(source, hub, keptCopy(there, source, hub));
+	}
+	if (request.source.kmsKey === void 0) {
+		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
+	}
+}
 // src/plan/operations.ts
 function operationsOf(decided, othersLeft) {
 	const { source, targets } = decided;
@@ -47134,6 +47185,41 @@ function operationsOf(decided, othersLeft) {
 }
 function leaves({ discard, discardImages, untag }) {
 	return discard.length + discardImages.length + untag.length > 0;
+}
+// src/plan/planning.ts
+function isMakingDraft(draft) {
+	return draft.action === "register" || draft.action === "copy";
+}
+// src/plan/naming.ts
+function checkName(planning, target, discardImages) {
+	const { request, findings } = planning;
+	const { namesake } = target;
+	if (isSourceItself(planning.source, target)) {
+		tellSourceItself(planning, target);
+		return;
+	}
+	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
+	const remedy = "choose another target-ami-name, or deregister that AMI";
+	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
+	if (!target.existing.some(({ ImageId }) => ImageId === namesake.ImageId)) tell("", remedy);
+	else if (request.onExisting === "fail") return;
+	else if (namesake.State === "pending" || isHeld(namesake, planning.holders)) tell(", which is being made", "run it again when that AMI is available");
+	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, as an ssm-parameter or a launch-template names it, or as the new one may fail its boot-test)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
+	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
+}
+function isSourceItself({ place, account, image }, target) {
+	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && target.name === image.Name;
+}
+function tellSourceItself({ source, findings }, { place, name }) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const called = nameOfSource({ source });
+	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
+}
+function tellExisting({ findings }, { place }, others) {
+	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
@@ -47251,6 +47337,127 @@ function timeOf(text = "") {
 	const time = Date.parse(text);
 	return Number.isNaN(time) ? void 0 : time;
 }
+// src/plan/succession.ts
+function retentionOf({ request, holders, findings }, own, { reused, going }) {
+	const { retain, retainDays: days } = request.publication;
+	const { target, tie } = own;
+	const { place, made, users, reports, locks } = target;
+	if (retain === void 0) return void 0;
+	const gone = new Set(going.map(({ ImageId }) => ImageId));
+	const read = {
+		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
+		reused,
+		users,
+		reports,
+		locks,
+		tie: tieInLineage(own)
+	};
+	const { foreign, ...retention } = planRetention({
+		count: retain,
+		days,
+		sharing: request.publication,
+		mayLift: mayLift(request),
+		now: holders.now,
+		...read
+	});
+	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), whyLeft(one, tie));
+	return retention;
+}
+function marksOf({ findings }, own, { reused, going }) {
+	const { lineage, made } = own.target;
+	if (lineage === void 0) return void 0;
+	const gone = new Set(going.map(({ ImageId }) => ImageId));
+	const succession = {
+		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
+		reused,
+		tie: tieInLineage(own)
+	};
+	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
+	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
+	if (reused !== void 0 && !isOf(reused)) {
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		return;
+	}
+	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0 && !isPublishedAgain(succession);
+	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0;
+	return isSaid && former.length === 0 ? void 0 : {
+		former,
+		isSaid,
+		isBack
+	};
+}
+function tieInLineage({ target: { lineage = "", parts }, tie }) {
+	return (image) => {
+		const tied = tie(image);
+		return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
+	};
+}
+function whyLeft(image, tie) {
+	const tied = tie(image);
+	return {
+		id: image.ImageId,
+		why: tied.is === "proven" ? "" : tied.why
+	};
+}
+// src/plan/replacing.ts
+function planReplacing(planning, own, { others, registers }) {
+	const { request } = planning;
+	const replaced = request.onExisting === "replace" ? replaceable(planning, own, others) : [];
+	if (!registers) return {
+		replace: replaced,
+		supersedes: void 0
+	};
+	const former = formerNamesake(planning, own);
+	if (former === void 0) return {
+		replace: replaced,
+		supersedes: findSuperseded(request, own.target, replaced)
+	};
+	const wasRejected = isRejected(former);
+	if (wasRejected || !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnused(planning, own.target, former);
+	const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
+	return {
+		replace,
+		supersedes: wasRejected ? former : findSuperseded(request, own.target, replace)
+	};
+}
+function formerNamesake({ request, holders }, own) {
+	const { namesake, existing, lineage } = own.target;
+	if (namesake === void 0 || isHeld(namesake, holders)) return void 0;
+	const replaces = request.onExisting === "replace";
+	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
+	if (!replaces && (isOfSource || !isRejected(namesake))) return void 0;
+	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage;
+	const isProven = tieInLineage(own)(namesake).is === "proven";
+	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
+}
+function checkUnused({ findings }, { place, users }, image) {
+	const id = image.ImageId ?? "";
+	const isGood = !isRejected(image);
+	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
+	if (users !== void 0 && using.length === 0) return;
+	const by = using.map((one) => one.by).join(", ");
+	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+}
+function findSuperseded({ publication: { boot } }, target, replace) {
+	const { bootSite, namesake } = target;
+	if (hasReference(target) || boot !== void 0 && bootSite !== void 0) return void 0;
+	return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== "pending");
+}
+function replaceable({ holders, findings }, { target, tie }, images) {
+	const free = images.filter((one) => !isHeld(one, holders));
+	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
+	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), whyLeft(one, tie));
+	return proven;
+}
+function checkRemovable({ request, findings }, { place, locks }, image) {
+	const obstacle = removalObstacle(image, locks, {
+		mayWait: false,
+		mayLift: mayLift(request)
+	});
+	if (obstacle === void 0) return;
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
+}
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
 	return (UsageOperation ?? "RunInstances") !== "RunInstances" || (ProductCodes ?? []).length > 0 || Platform?.toLowerCase() === "windows";
@@ -47288,148 +47495,60 @@ function lostByRegistering({ image, account }, crossAccount) {
 	if (!crossAccount && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(image) && image.OwnerId !== account) return "the UEFI variables";
 	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
 }
-// src/plan/plan.ts
-function planOf(all, { request, leaseId, reader, leftOut }, findings) {
-	const out = new Set(leftOut.map(({ target }) => target));
-	const observed = {
-		...all,
-		targets: all.targets.filter((target) => !out.has(target.request))
-	};
-	const { source } = observed;
-	const holders = holdersOf(source, {
-		leaseId,
-		reader,
-		request
+// src/plan/target-tags.ts
+function expectedOf(planning, target, route) {
+	const { source, request } = planning;
+	const isProtected = request.publication.deregistrationProtection !== "off";
+	const tags = planTags(planning, target, {
+		of: "the source",
+		inherited: source.image.Tags ?? [],
+		ours: { [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: target.lineage ?? "" },
+		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2) - (isProtected ? 1 : 0)
 	});
-	tellUnreadable(source, reader, findings);
-	const planning = {
-		request,
-		source,
-		given: givenKeys(request, source),
-		leaseId,
-		holders,
-		findings
-	};
-	const intermediates = ownIntermediates(observed, findings);
-	const copies = copiesOf(source, intermediates);
-	const held = whyHeldBack(request, leftOut);
-	const drafts = observed.targets.map((target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place)]);
-		const draft = planTarget({
-			...planning,
-			findings: own
-		}, ownIn(target, copies, own));
-		return held === void 0 ? draft : {
-			...draft,
-			...heldBack(draft, held)
-		};
-	});
-	const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
-	const found = {
-		...observed,
-		intermediates
-	};
-	const hubs = planHubs(planning, found, abroad);
-	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
-	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(planning, found, direct);
-	const targets = drafts.map((draft) => {
-		if (!isMakingDraft(draft)) return draft;
-		const from = draft.crossAccount ? hubs.get(draft.target.request.region) ?? atSource : void 0;
-		return {
-			...draft,
-			from,
-			sourceKeys: draft.crossAccount ? keysOf(source, from) : []
-		};
-	});
-	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
-	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
-		findings,
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
-	});
-	const decided = {
-		source,
-		encryptedCopies,
-		targets,
-		leftOut,
-		keys: lentKeys(observed)
-	};
 	return {
-		...decided,
-		operations: operationsOf({
-			...decided,
-			request,
-			leaseId
-		}, holders.dead.size + holders.outdated.size > 0)
+		key: target.kmsKeyArn,
+		description: descriptionOf(source, target),
+		tags
 	};
 }
-function givenKeys(request, source) {
-	const isMadeHere = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(source.image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) ?? "") === request.run.runUrl && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(source.image, "share-encrypted-ami:source-instance") !== void 0;
-	return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
+function descriptionOf(source, { description }) {
+	return description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image);
 }
-function tellUnreadable({ place, image, imageId }, { now }, findings) {
-	const tags = unreadableLeases(image.Tags, now);
-	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+function planTags({ request, source, given, findings }, target, { of, inherited, ours, most }) {
+	const own = {
+		...provenance(request, source.imageId),
+		...ours
+	};
+	const sources = request.copyTags ? inherited.filter(({ Key = "" }) => !given.has(Key)) : [];
+	const { tags, dropped } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)(sources, {
+		users: target.tags,
+		ours: own
+	}, most);
+	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	return tags;
 }
-function isMakingDraft(draft) {
-	return draft.action === "register" || draft.action === "copy";
-}
-function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
-	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
-	return [...new Set([
-		...own,
-		kmsKeyArn ?? [],
-		[...hubs.values()].map((hub) => hub.kmsKeyArn)
-	].flat())];
-}
-function planHubs({ request }, { source, hubs, intermediates }, toMake) {
-	const byRegion = Map.groupBy(toMake, ({ target }) => target.request.region);
-	const worth = [...hubs].filter(([region]) => (byRegion.get(region) ?? []).length > 1);
-	return new Map(worth.map(([region, hub]) => {
-		const tags = intermediateTags(request, source, hub.place);
-		return [region, wholeCopy(source, {
-			...hub,
-			tags
-		}, keptCopy(intermediates.get(region), source, hub))];
+function planSnapshotTags(planning, target, route) {
+	const most = route === "copy" ? 49 : 50;
+	return new Map(planning.source.snapshots.map(({ id, tags }) => {
+		return [id, planTags(planning, target, {
+			of: id,
+			inherited: tags,
+			ours: {
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: id,
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: target.kmsKeyArn,
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: planning.leaseId
+			},
+			most
+		})];
 	}));
 }
-function wholeCopy({ imageId, image }, to, there) {
-	const name = encryptedCopyName(imageId, to.kmsKeyArn);
-	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(image, there);
-	return {
-		...to,
-		name,
-		only: void 0,
-		there: there?.ImageId,
-		snapshotsThere
-	};
-}
-function keysOf({ snapshots }, from) {
-	const made = from === void 0 ? [] : [from.kmsKeyArn];
-	const copied = from === void 0 ? [] : from.only ?? snapshots;
-	const keys = snapshots.filter((snapshot) => !copied.includes(snapshot)).flatMap(({ kmsKeyArn, obstacle }) => obstacle === void 0 ? kmsKeyArn ?? [] : []);
-	return [...new Set([...made, ...keys])];
-}
-function planEncryptedCopy({ request, findings }, { source, intermediates }, targets) {
-	const { place, snapshots, kmsKeyArn } = source;
-	const unshareable = snapshots.filter(({ obstacle }) => obstacle !== void 0);
-	if (unshareable.length === 0) return void 0;
-	if (kmsKeyArn !== void 0) {
-		const hub = {
-			place,
-			kmsKeyArn,
-			tags: intermediateTags(request, source, place)
-		};
-		const there = intermediates.get(place.region);
-		return unshareable.length < snapshots.length && targets.every(({ route }) => route === "register") ? {
-			...wholeCopy(source, hub, void 0),
-			only: unshareable,
-			snapshotsThere: keptSnapshots(there, source, kmsKeyArn)
-		} : wholeCopy(source, hub, keptCopy(there, source, hub));
-	}
-	if (request.source.kmsKey === void 0) {
-		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
-	}
+// src/plan/target.ts
+function planTarget(planning, own) {
+	tellRecalled(planning, own);
+	return planLasting(planning, {
+		...own,
+		target: withoutRecalled(own)
+	});
 }
 function tellRecalled({ findings }, { target: { place, name, existing, namesake }, tie }) {
 	const others = namesake === void 0 || existing.some(({ ImageId }) => ImageId === namesake.ImageId) ? [] : [namesake];
@@ -47439,13 +47558,6 @@ function tellRecalled({ findings }, { target: { place, name, existing, namesake 
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
 		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
-}
-function planTarget(planning, own) {
-	tellRecalled(planning, own);
-	return planLasting(planning, {
-		...own,
-		target: withoutRecalled(own)
-	});
 }
 function withoutRecalled({ target, tie }) {
 	const isKept = (image) => recallOf(image) === void 0;
@@ -47536,26 +47648,6 @@ function checkTested({ request: { publication }, findings }, target, image) {
 	const { what, remedy } = failureOf$1(image);
 	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), what, remedy);
 }
-function planReplacing(planning, own, { others, registers }) {
-	const { request } = planning;
-	const replaced = request.onExisting === "replace" ? replaceable(planning, own, others) : [];
-	if (!registers) return {
-		replace: replaced,
-		supersedes: void 0
-	};
-	const former = formerNamesake(planning, own);
-	if (former === void 0) return {
-		replace: replaced,
-		supersedes: findSuperseded(request, own.target, replaced)
-	};
-	const wasRejected = isRejected(former);
-	if (wasRejected || !own.target.existing.some(({ ImageId }) => ImageId === former.ImageId)) checkUnused(planning, own.target, former);
-	const replace = [...replaced.filter(({ ImageId }) => ImageId !== former.ImageId), former];
-	return {
-		replace,
-		supersedes: wasRejected ? former : findSuperseded(request, own.target, replace)
-	};
-}
 function findImage(planning, target, route) {
 	const reuse = findReusable(planning, target);
 	if (reuse !== void 0) return {
@@ -47570,183 +47662,98 @@ function findImage(planning, target, route) {
 		takeOver
 	};
 }
-function formerNamesake({ request, holders }, own) {
-	const { namesake, existing, lineage } = own.target;
-	if (namesake === void 0 || isHeld(namesake, holders)) return void 0;
-	const replaces = request.onExisting === "replace";
-	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
-	if (!replaces && (isOfSource || !isRejected(namesake))) return void 0;
-	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage;
-	const isProven = tieInLineage(own)(namesake).is === "proven";
-	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
-}
-function tieInLineage({ target: { lineage = "", parts }, tie }) {
-	return (image) => {
-		const tied = tie(image);
-		return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
-	};
-}
-function checkUnused({ findings }, { place, users }, image) {
-	const id = image.ImageId ?? "";
-	const isGood = !isRejected(image);
-	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
-	if (users !== void 0 && using.length === 0) return;
-	const by = using.map((one) => one.by).join(", ");
-	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
-}
-function findSuperseded({ publication: { boot } }, target, replace) {
-	const { bootSite, namesake } = target;
-	if (hasReference(target) || boot !== void 0 && bootSite !== void 0) return void 0;
-	return replace.find(({ ImageId, State }) => ImageId === namesake?.ImageId && State !== "pending");
-}
 function isLeft({ State }) {
 	return State === "deregistered" || State === "invalid";
 }
-function replaceable({ holders, findings }, { target, tie }, images) {
-	const free = images.filter((one) => !isHeld(one, holders));
-	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), whyLeft(one, tie));
-	return proven;
-}
-function whyLeft(image, tie) {
-	const tied = tie(image);
+// src/plan/plan.ts
+function planOf(all, { request, leaseId, reader, leftOut }, findings) {
+	const out = new Set(leftOut.map(({ target }) => target));
+	const observed = {
+		...all,
+		targets: all.targets.filter((target) => !out.has(target.request))
+	};
+	const { source } = observed;
+	const holders = holdersOf(source, {
+		leaseId,
+		reader,
+		request
+	});
+	tellUnreadable(source, reader, findings);
+	const planning = {
+		request,
+		source,
+		given: givenKeys(request, source),
+		leaseId,
+		holders,
+		findings
+	};
+	const intermediates = ownIntermediates(observed, findings);
+	const copies = copiesOf(source, intermediates);
+	const held = whyHeldBack(request, leftOut);
+	const drafts = observed.targets.map((target) => {
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place)]);
+		const draft = planTarget({
+			...planning,
+			findings: own
+		}, ownIn(target, copies, own));
+		return held === void 0 ? draft : {
+			...draft,
+			...heldBack(draft, held)
+		};
+	});
+	const abroad = drafts.filter(isMakingDraft).filter(({ crossAccount }) => crossAccount);
+	const found = {
+		...observed,
+		intermediates
+	};
+	const hubs = planHubs(planning, found, abroad);
+	const direct = abroad.filter(({ target }) => !hubs.has(target.request.region));
+	const atSource = direct.length === 0 ? void 0 : planEncryptedCopy(planning, found, direct);
+	const targets = drafts.map((draft) => {
+		if (!isMakingDraft(draft)) return draft;
+		const from = draft.crossAccount ? hubs.get(draft.target.request.region) ?? atSource : void 0;
+		return {
+			...draft,
+			from,
+			sourceKeys: draft.crossAccount ? keysOf(source, from) : []
+		};
+	});
+	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
+	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
+		findings,
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
+	});
+	const decided = {
+		source,
+		encryptedCopies,
+		targets,
+		leftOut,
+		keys: lentKeys(observed)
+	};
 	return {
-		id: image.ImageId,
-		why: tied.is === "proven" ? "" : tied.why
+		...decided,
+		operations: operationsOf({
+			...decided,
+			request,
+			leaseId
+		}, holders.dead.size + holders.outdated.size > 0)
 	};
 }
-function retentionOf({ request, holders, findings }, own, { reused, going }) {
-	const { retain, retainDays: days } = request.publication;
-	const { target, tie } = own;
-	const { place, made, users, reports, locks } = target;
-	if (retain === void 0) return void 0;
-	const gone = new Set(going.map(({ ImageId }) => ImageId));
-	const read = {
-		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
-		reused,
-		users,
-		reports,
-		locks,
-		tie: tieInLineage(own)
-	};
-	const { foreign, ...retention } = planRetention({
-		count: retain,
-		days,
-		sharing: request.publication,
-		mayLift: mayLift(request),
-		now: holders.now,
-		...read
-	});
-	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), whyLeft(one, tie));
-	return retention;
+function givenKeys(request, source) {
+	const isMadeHere = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(source.image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) ?? "") === request.run.runUrl && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(source.image, "share-encrypted-ami:source-instance") !== void 0;
+	return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
 }
-function marksOf({ findings }, own, { reused, going }) {
-	const { lineage, made } = own.target;
-	if (lineage === void 0) return void 0;
-	const gone = new Set(going.map(({ ImageId }) => ImageId));
-	const succession = {
-		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
-		reused,
-		tie: tieInLineage(own)
-	};
-	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
-	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
-	if (reused !== void 0 && !isOf(reused)) {
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
-		return;
-	}
-	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0 && !isPublishedAgain(succession);
-	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0;
-	return isSaid && former.length === 0 ? void 0 : {
-		former,
-		isSaid,
-		isBack
-	};
+function tellUnreadable({ place, image, imageId }, { now }, findings) {
+	const tags = unreadableLeases(image.Tags, now);
+	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
 }
-function expectedOf(planning, target, route) {
-	const { source, request } = planning;
-	const isProtected = request.publication.deregistrationProtection !== "off";
-	const tags = planTags(planning, target, {
-		of: "the source",
-		inherited: source.image.Tags ?? [],
-		ours: { [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: target.lineage ?? "" },
-		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2) - (isProtected ? 1 : 0)
-	});
-	return {
-		key: target.kmsKeyArn,
-		description: descriptionOf(source, target),
-		tags
-	};
-}
-function descriptionOf(source, { description }) {
-	return description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image);
-}
-function planTags({ request, source, given, findings }, target, { of, inherited, ours, most }) {
-	const own = {
-		...provenance(request, source.imageId),
-		...ours
-	};
-	const sources = request.copyTags ? inherited.filter(({ Key = "" }) => !given.has(Key)) : [];
-	const { tags, dropped } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)(sources, {
-		users: target.tags,
-		ours: own
-	}, most);
-	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
-	return tags;
-}
-function planSnapshotTags(planning, target, route) {
-	const most = route === "copy" ? 49 : 50;
-	return new Map(planning.source.snapshots.map(({ id, tags }) => {
-		return [id, planTags(planning, target, {
-			of: id,
-			inherited: tags,
-			ours: {
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: id,
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: target.kmsKeyArn,
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: planning.leaseId
-			},
-			most
-		})];
-	}));
-}
-function checkRemovable({ request, findings }, { place, locks }, image) {
-	const obstacle = removalObstacle(image, locks, {
-		mayWait: false,
-		mayLift: mayLift(request)
-	});
-	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
-}
-function tellExisting({ findings }, { place }, others) {
-	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
-}
-function checkName(planning, target, discardImages) {
-	const { request, findings } = planning;
-	const { namesake } = target;
-	if (isSourceItself(planning.source, target)) {
-		tellSourceItself(planning, target);
-		return;
-	}
-	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
-	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
-	const remedy = "choose another target-ami-name, or deregister that AMI";
-	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
-	if (!target.existing.some(({ ImageId }) => ImageId === namesake.ImageId)) tell("", remedy);
-	else if (request.onExisting === "fail") return;
-	else if (namesake.State === "pending" || isHeld(namesake, planning.holders)) tell(", which is being made", "run it again when that AMI is available");
-	else if (request.onExisting === "replace") tell(", which must stay until the new AMI is there (by route copy, as an ssm-parameter or a launch-template names it, or as the new one may fail its boot-test)", "give each AMI a name of its own, with {date} or {run-id} in target-ami-name");
-	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
-}
-function isSourceItself({ place, account, image }, target) {
-	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && target.name === image.Name;
-}
-function tellSourceItself({ source, findings }, { place, name }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const called = nameOfSource({ source });
-	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
+function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
+	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
+	return [...new Set([
+		...own,
+		kmsKeyArn ?? [],
+		[...hubs.values()].map((hub) => hub.kmsKeyArn)
+	].flat())];
 }
 // src/plan/estimate.ts
 const transferPerGiB = .02;
