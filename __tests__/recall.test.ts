@@ -256,8 +256,8 @@ test('inputs that a recall cannot have', async () => {
   for (const words of [
     /target-ami-ids: "ami-1" — expected the ID/,
     /reason: not set — is needed/,
-    /how: "deregister" — cannot be had with target-ami-ids/,
-    /include-source: "true" — cannot be had/,
+    /how: "deregister" — cannot be used with target-ami-ids/,
+    /include-source: "true" — cannot be used/,
     /replacement: "x" — expected the ID/,
     /restore: "no" — expected true or false/,
     /dry-run: "true" — is an input of the main action; recall does not take it/,

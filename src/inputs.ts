@@ -112,7 +112,7 @@ export function readRequest(
     pollSeconds: reader.whole('poll-interval', 1, 3600),
   };
   if (request.failFast && request.onProblem === 'skip')
-    reader.note('on-problem', 'skip', 'cannot be had with fail-fast, which stops all targets at the first failure');
+    reader.note('on-problem', 'skip', 'cannot be used with fail-fast, which stops all targets at the first failure');
   return request;
 }
 

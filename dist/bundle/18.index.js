@@ -36157,7 +36157,7 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	};
 }
 async function ambientCredentials({ options, host }) {
-	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("credentials is oidc, which takes none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
+	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {

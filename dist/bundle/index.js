@@ -2547,7 +2547,7 @@ function readRequest(reader, run, { readFile = readTextFile, enabled }) {
 		copyMinutes: readCopyMinutes(reader),
 		pollSeconds: reader.whole("poll-interval", 1, 3600)
 	};
-	if (request.failFast && request.onProblem === "skip") reader.note("on-problem", "skip", "cannot be had with fail-fast, which stops all targets at the first failure");
+	if (request.failFast && request.onProblem === "skip") reader.note("on-problem", "skip", "cannot be used with fail-fast, which stops all targets at the first failure");
 	return request;
 }
 function readDescription(reader, run) {
@@ -3516,9 +3516,9 @@ function noteContradictions(reader, request) {
 	const isByTarget = targetImages.length > 0;
 	if (isByTarget === sourceImages.length > 0) reader.note("ami-id, target-ami-ids", reader.text("ami-id"), "expected exactly one of these");
 	if (reason === "") reader.note("reason", "", "is needed: it stands on the AMI for whoever meets it, and in the summary");
-	if (isByTarget && how === "deregister" && !restore) reader.note("how", how, "cannot be had with target-ami-ids: an AMI is deregistered only with all copies of its source");
-	if (isByTarget && includeSource) reader.note("include-source", "true", "cannot be had with target-ami-ids, which leave the source AMI as it is");
-	if (includeSource && how === "deregister" && !restore) reader.note("include-source", "true", "cannot be had with how: deregister, which removes only what this action made");
+	if (isByTarget && how === "deregister" && !restore) reader.note("how", how, "cannot be used with target-ami-ids: an AMI is deregistered only with all copies of its source");
+	if (isByTarget && includeSource) reader.note("include-source", "true", "cannot be used with target-ami-ids, which leave the source AMI as it is");
+	if (includeSource && how === "deregister" && !restore) reader.note("include-source", "true", "cannot be used with how: deregister, which removes only what this action made");
 	if (replacement !== void 0 && (restore || sourceImages.includes(replacement))) reader.note("replacement", replacement, restore ? "has no effect with restore, which leaves what names an AMI" : "is recalled itself");
 }
 // src/report/recall.ts

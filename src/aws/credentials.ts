@@ -157,7 +157,7 @@ export function renewing(
 
 async function ambientCredentials({ options, host }: SessionSource): Promise<Identity> {
   if (options.from === 'oidc')
-    throw new CredentialsError('credentials is oidc, which takes none from the environment', {
+    throw new CredentialsError('credentials: oidc uses none from the environment', {
       remedy: 'give a role for every account, in target-role-arn or targets',
     });
   try {

@@ -80,15 +80,15 @@ function noteContradictions(reader: Reader, request: RecallRequest): void {
     reader.note(
       'how',
       how,
-      'cannot be had with target-ami-ids: an AMI is deregistered only with all copies of its source',
+      'cannot be used with target-ami-ids: an AMI is deregistered only with all copies of its source',
     );
   if (isByTarget && includeSource)
-    reader.note('include-source', 'true', 'cannot be had with target-ami-ids, which leave the source AMI as it is');
+    reader.note('include-source', 'true', 'cannot be used with target-ami-ids, which leave the source AMI as it is');
   if (includeSource && how === 'deregister' && !restore)
     reader.note(
       'include-source',
       'true',
-      'cannot be had with how: deregister, which removes only what this action made',
+      'cannot be used with how: deregister, which removes only what this action made',
     );
   if (replacement !== undefined && (restore || sourceImages.includes(replacement)))
     reader.note(
