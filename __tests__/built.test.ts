@@ -230,4 +230,37 @@ describe('the built action', () => {
       expect(told).toMatch(new RegExp(`${id} .*left alone`));
     expect(told).toMatch(/stays shared with 333333333333.* left alone/);
   });
+
+  test.concurrent('sweeps nothing that only bears its tags, whatever a lease on the source AMI says', async () => {
+    const { amiId } = procedure();
+    const mark = 'share-encrypted-ami:';
+    const dead = 'deadbeef0001';
+    const theirs = (alias: string, tags: Record<string, string>) => ({
+      ...{ name: 'web-server', tags, volumes: [{ device: '/dev/xvda', key: alias, tags }] },
+    });
+    const claimed = { [`${mark}source-ami`]: amiId };
+    const shared = procedure({
+      ami: { tags: { [`${mark}lease:${dead}`]: '1 1 4711 1 - - - no-where-0' } },
+      source: { amis: [theirs('cmkSource', { ...claimed, [`${mark}intermediate`]: 'true' })] },
+      target: { amis: [theirs('cmkTarget', { ...claimed, [`${mark}replaced-by`]: `${amiId} ${dead} 2020-01-01` })] },
+    });
+    const simulator = await startSimulator(shared.scenario);
+    const places = [[sourceAccount, 'us-east-1'] as const, ['999999999999', 'eu-west-1'] as const];
+    const there = () =>
+      places.map(([account, region]) => {
+        const { images, snapshots } = simulator.world.accounts[account]?.regions.get(region) ?? {};
+        const ofImages = [...(images?.values() ?? [])].map(({ data, deregisteredAt }) => [data.State, deregisteredAt]);
+        return [ofImages, [...(snapshots?.keys() ?? [])]];
+      });
+    const before = there();
+    const swept = await runAction({
+      ...{ inputs: shared.inputs, env: simulator.env, actionFolder: join(root, 'sweep') },
+    });
+    await simulator.close();
+    expect(there()).toEqual(before);
+    const told = `${swept.log}\n${swept.annotations.map(({ message }) => message).join('\n')}`;
+    const [, [, disks = []] = []] = before;
+    for (const id of [amiIdOf(sourceAccount, 'us-east-1', 'web-server'), ...disks])
+      expect(told).toMatch(new RegExp(`${id} .*left alone`));
+  });
 });
