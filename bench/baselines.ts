@@ -67,7 +67,7 @@ export async function measureBaseline(workload: Workload, style: Style): Promise
       workload,
       targets: count,
       style,
-      idealSeconds: idealSeconds(workload),
+      idealSeconds: round(idealSeconds(workload), 1),
       seconds: round(seconds, 1),
       ratio: round(seconds / idealSeconds(workload), 3),
       callsPerTarget: round(simulator.calls.length / count, 1),

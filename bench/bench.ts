@@ -157,7 +157,6 @@ const scripts = Promise.all([
   measureBaseline(one, 'sequential'),
   measureBaseline(one, 'promise-all'),
   measureBaseline({ ...ten, volumes: 4 }, 'promise-all'),
-  ...(quick ? [] : [measureBaseline({ accounts: 1, regions: 3, volumes: 2 }, 'sequential')]),
 ]);
 const processes = await inTurn(
   quick ? [one, ten] : [one, ...volumes(ten, 8), ...volumes(hundred, 8), ...volumes(thousand, 1, 8)],
