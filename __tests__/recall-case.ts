@@ -11,7 +11,7 @@ import {
 import { regionOf } from '../simulator/world.ts';
 import type { RecalledTarget } from '../src/recall/images.ts';
 import type { InUse } from '../src/recall/in-use.ts';
-import { runAction, runJob, type Simulator, settledMs, startSimulator } from './in-process.ts';
+import { runAction, runJob, type Simulator, settledMs, startAction, startSimulator } from './in-process.ts';
 import { deploy } from './stacks.ts';
 
 export const accounts = [targetAccount, '222222222222'];
@@ -123,4 +123,21 @@ export async function shared(inputs: Record<string, string> = {}, parameter?: st
     if (said !== '') throw new Error(said);
   }
   return { given, simulator };
+}
+
+/** A run of a recall that is killed at its nth call, and how many it made by then; without a number, none is. */
+export async function killedAtCall(
+  simulator: Simulator,
+  run: ReturnType<typeof runOf>,
+  nth = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const running = startAction(run);
+  let count = 0;
+  simulator.onCall(({ client }) => {
+    if (client !== running.client) return;
+    count += 1;
+    if (count === nth) running.kill();
+  });
+  await running.result.catch(() => undefined);
+  return count;
 }

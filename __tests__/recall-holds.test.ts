@@ -7,6 +7,7 @@ import {
   bake,
   both,
   first,
+  killedAtCall,
   lookAt,
   mark,
   markOf,
@@ -107,14 +108,7 @@ describe('a restore gives back only what a recall took', () => {
     const restoring = async (killAt = Number.POSITIVE_INFINITY) => {
       expect((await recall(given, simulator, one)).said).toBe('');
       await simulator.clock.sleep(86_400_000);
-      const running = startAction(runOf(given, simulator, { ...one, restore: 'true' }));
-      let count = 0;
-      simulator.onCall(({ client }) => {
-        if (client !== running.client) return;
-        count += 1;
-        if (count === killAt) running.kill();
-      });
-      await running.result.catch(() => undefined);
+      const count = await killedAtCall(simulator, runOf(given, simulator, { ...one, restore: 'true' }), killAt);
       expect((await recall(given, simulator, one)).said).toBe('');
       expect((await recall(given, simulator, { ...one, restore: 'true' })).said).toBe('');
       expect([killAt, image.data.State, [...image.launch]]).toEqual([killAt, 'available', [friend]]);
@@ -229,14 +223,7 @@ describe('a restore gives back only what a recall took', () => {
     const before = image.data.DeprecationTime;
     const disabling = async (killAt = Number.POSITIVE_INFINITY) => {
       expect((await recall(given, simulator, { ...one, how: 'deprecate' })).said).toBe('');
-      const running = startAction(runOf(given, simulator, one));
-      let count = 0;
-      simulator.onCall(({ client }) => {
-        if (client !== running.client) return;
-        count += 1;
-        if (count === killAt) running.kill();
-      });
-      await running.result.catch(() => undefined);
+      const count = await killedAtCall(simulator, runOf(given, simulator, one), killAt);
       expect((await recall(given, simulator, one)).said).toBe('');
       expect(image.data.State).toBe('disabled');
       expect((await recall(given, simulator, { ...one, restore: 'true' })).said).toBe('');

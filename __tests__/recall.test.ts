@@ -7,13 +7,14 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { type PolicyDocument, regionOf } from '../simulator/world.ts';
-import { type Simulator, settledMs, startAction, startSimulator } from './in-process.ts';
+import { type Simulator, settledMs, startSimulator } from './in-process.ts';
 import { type Statement, statementsIn } from './policy-cases.ts';
 import {
   bake,
   both,
   first,
   ids,
+  killedAtCall,
   lookAt,
   mark,
   markOf,
@@ -109,14 +110,7 @@ test('killed at any of its calls and run again, it ends as if it had not been', 
       if (template) Object.assign(template, { latest: number, defaultVersion: number });
     }
     await simulator.clock.sleep(settledMs);
-    const running = startAction(runOf(given, simulator, {}));
-    let count = 0;
-    simulator.onCall(({ client }) => {
-      if (client !== running.client) return;
-      count += 1;
-      if (count === killAt) running.kill();
-    });
-    await running.result.catch(() => undefined);
+    await killedAtCall(simulator, runOf(given, simulator, {}), killAt);
     return simulator.calls.length - from;
   };
   const all = await writes();

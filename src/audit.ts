@@ -1,6 +1,7 @@
 import type { Image, Instance } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
 import { type Found, type Lying, leftAtSource, lyingAbout } from './audit/lying.ts';
+import { changedMs } from './aws/describe.ts';
 import { placeName, type Where } from './aws/errors.ts';
 import type { Host } from './host.ts';
 import type { AuditRequest } from './inputs/audit.ts';
@@ -42,7 +43,8 @@ export async function audit(host: Host, request: AuditRequest, signal: AbortSign
   return log.group('Comparing every target with the source AMI', async () => {
     let looked = await look({ host, request, log }, signal);
     if (looked.found.length > 0) {
-      await host.clock.sleep(settleMs, signal);
+      // A share may just have ended.
+      await host.clock.sleep(changedMs, signal);
       looked = await look({ host, request, log }, signal);
     }
     const { source, found, warnings } = looked;
@@ -51,12 +53,6 @@ export async function audit(host: Host, request: AuditRequest, signal: AbortSign
     return { source, findings: found, seconds: log.elapsedSeconds() };
   });
 }
-
-/**
- * What is found is looked at again so much later: a share that has just ended is seen late
- * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
- */
-const settleMs = 10_000;
 
 type Asked = Readonly<{ host: Host; request: AuditRequest; log: Log }>;
 type Looked = Readonly<{ source: Source; found: readonly AuditFinding[]; warnings: readonly string[] }>;

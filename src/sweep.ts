@@ -1,4 +1,4 @@
-import type { Image, Snapshot } from '@aws-sdk/client-ec2';
+import type { Image, Instance, Snapshot } from '@aws-sdk/client-ec2';
 import { problemLine } from './alike.ts';
 import type { Place } from './aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, visibleImages } from './aws/describe.ts';
@@ -105,14 +105,18 @@ function lookAtTargets(
 
 /** The instances with a lease. */
 async function launchedIn(place: Place): Promise<Made[]> {
-  const found = await leasedInstancesIfAny(place, 'any');
-  return found.map((one) => ({
+  return (await leasedInstancesIfAny(place, 'any')).map((one) => launchOf(one, place.awsNow()));
+}
+
+/** What an instance claims by its lease, and since when as far as AWS says. */
+export function launchOf(one: Instance, now: number): Made {
+  return {
     id: one.InstanceId ?? '',
     sourceAmi: tagValue(one, tagKeys.sourceAmi) ?? '',
     lease: tagValue(one, tagKeys.lease) ?? '',
-    since: one.LaunchTime?.getTime() ?? place.awsNow(),
+    since: one.LaunchTime?.getTime() ?? now,
     isAvailable: false,
-  }));
+  };
 }
 
 /** The account's images and snapshots with the mark of a run. */

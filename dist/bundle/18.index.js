@@ -22510,6 +22510,7 @@ async function joined(promises) {
 	return Promise.all(promises);
 }
 // src/aws/describe.ts
+const changedMs = 1e4;
 const idsPerCall$1 = 200;
 async function describeSnapshots(place, ids) {
 	return byIds(ids, async (SnapshotIds) => {
@@ -23024,23 +23025,31 @@ function originDifferences(source, image, snapshots) {
 	});
 }
 // src/plan/lineage.ts
-function tieInLineage$1(image, lineage, known) {
-	const tied = tieOfImage(image, known);
-	return tied.is === "proven" ? tieToLineage(image, lineage, known) : tied;
+function tieInLineage(image, lineage, known) {
+	return heldToLineage(image, tieOfImage(image, known), {
+		lineage,
+		snapshots: known.snapshots
+	});
+}
+function heldToLineage(image, tied, { lineage, snapshots }) {
+	return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots }) : tied;
 }
 function claimsLineage(image, lineage) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && !isEncryptedCopy(image);
 }
 function membersOf(lineage, images, known) {
-	return images.filter((image) => claimsLineage(image, lineage) && tieInLineage$1(image, lineage, known).is === "proven").toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
+	return images.filter((image) => claimsLineage(image, lineage) && tieInLineage(image, lineage, known).is === "proven").toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
 }
-function whyUnpublished(image) {
+function whyUnfit$1(image) {
 	const recalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.P);
 	if (recalled !== void 0) return `was recalled: ${recalled}`;
 	if (image.State !== "available") return `is ${image.State}`;
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== void 0) return "bears the lease of a run";
-	if (hasFailed(image)) return "failed its boot test";
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) === void 0 ? "was never published" : void 0;
+	return hasFailed(image) ? "failed its boot test" : void 0;
+}
+function whyUnpublished(image) {
+	const isPublished = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0;
+	return whyUnfit$1(image) ?? (isPublished ? void 0 : "was never published");
 }
 function newestSource(published, sources) {
 	const bySource = Map.groupBy(published, (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "");
@@ -37142,7 +37151,7 @@ function sharesQuery(id) {
 		Attribute: "createVolumePermission"
 	});
 }
-async function launchPermissionsOf$1({ ec2 }, ImageId) {
+async function launchPermissionsOf({ ec2 }, ImageId) {
 	return (await ec2(launchPermissionsQuery(ImageId))).LaunchPermissions ?? [];
 }
 async function readShares(place, id) {
@@ -37438,7 +37447,7 @@ async function noteInstances(place, ids, note) {
 	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
 }
 async function othersOf(place, ImageId) {
-	return (await launchPermissionsOf$1(place, ImageId).catch((error) => {
+	return (await launchPermissionsOf(place, ImageId).catch((error) => {
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return [];
 		throw error;
 	})).map(launcherName).filter((name) => name !== place.account);
@@ -37568,22 +37577,27 @@ function deleteSnapshot(place, id) {
 function isInUse(error) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse");
 }
-async function deleteOrTell(ids, { of, mayStay }, { run, place }) {
+async function deleteEach(place, ids, failed) {
 	return (await joined(ids.map(async (id) => {
 		try {
 			await deleteSnapshot(place, id);
 			return [id];
 		} catch (error) {
-			if (!mayStay(error)) throw error;
-			run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-			const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy].map((Key) => ({ Key }));
-			await place.ec2(new DeleteTagsCommand({
-				Resources: [id],
-				Tags
-			}));
+			await failed(id, error);
 			return [];
 		}
 	}))).flat();
+}
+function deleteOrTell(ids, { of, mayStay }, { run, place }) {
+	return deleteEach(place, ids, (id, error) => {
+		if (!mayStay(error)) throw error;
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy].map((Key) => ({ Key }));
+		return place.ec2(new DeleteTagsCommand({
+			Resources: [id],
+			Tags
+		}));
+	});
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
@@ -38514,7 +38528,7 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	}, notes);
 	return reportOf$1(notes);
 }
-const settleMs$2 = 3e4;
+const settleMs = 3e4;
 async function findBegun(place, owners, notes) {
 	const { state, gone, othersLive, mayWait } = owners;
 	const leaseOf = (one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "";
@@ -38524,7 +38538,7 @@ async function findBegun(place, owners, notes) {
 	const ofDead = [...images, ...snapshots].some((one) => !isOwn(one) && gone.has(leaseOf(one)));
 	const spared = mayServe || ofDead && !mayWait;
 	if (ofDead && !spared) {
-		await place.sleep(settleMs$2);
+		await place.sleep(settleMs);
 		({images, snapshots} = await leased(place, owners));
 	}
 	const isProven = provenIn(place, notes);
@@ -38614,16 +38628,10 @@ function untilOf(snapshot) {
 }
 async function deleteAll(place, ids, notes) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const gone = await joined(ids.map(async (id) => {
-		try {
-			await deleteSnapshot(place, id);
-			return [id];
-		} catch (error) {
-			notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
-			return [];
-		}
-	}));
-	if (gone.flat().length > 0) notes.done.push(`deleted ${gone.flat().join(", ")} in ${where}`);
+	const gone = await deleteEach(place, ids, (id, error) => {
+		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+	});
+	if (gone.length > 0) notes.done.push(`deleted ${gone.join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
@@ -38942,13 +38950,16 @@ function lookAtTargets({ request, accounts }, findings) {
 	})));
 }
 async function launchedIn(place) {
-	return (await leasedInstancesIfAny(place, "any")).map((one) => ({
+	return (await leasedInstancesIfAny(place, "any")).map((one) => launchOf(one, place.awsNow()));
+}
+function launchOf(one, now) {
+	return {
 		id: one.InstanceId ?? "",
 		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "",
 		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "",
-		since: one.LaunchTime?.getTime() ?? place.awsNow(),
+		since: one.LaunchTime?.getTime() ?? now,
 		isAvailable: false
-	}));
+	};
 }
 async function madeIn(place) {
 	const [images, snapshots] = await joined([ownImages(place, {
@@ -39107,7 +39118,7 @@ function lyingAbout(judging, lying) {
 }
 function imageTie({ isByLineage }, { known, lineage }, image) {
 	if (lineage === void 0 || !claimsLineage(image, lineage)) return tieOfImage(image, known);
-	const tied = tieInLineage$1(image, lineage, known);
+	const tied = tieInLineage(image, lineage, known);
 	const isJudged = isByLineage || !isOfEncryptedCopy(image);
 	return tied.is === "claimed" && isJudged ? {
 		...tied,
@@ -39128,19 +39139,12 @@ function judge$1({ owners }, { place }, { one, id = "", tie }) {
 	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
 }
 function judgeInstance({ owners }, { place }, one) {
-	const { InstanceId: id = "", LaunchTime } = one;
-	const [lease = "", sourceAmi = ""] = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi].map((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, key));
-	const made = {
-		id,
-		lease,
-		sourceAmi,
-		since: LaunchTime?.getTime() ?? place.awsNow(),
-		isAvailable: false
-	};
-	return told$2(id, isLaunchedBy(one, lease, place) ? { is: "proven" } : {
+	const made = launchOf(one, place.awsNow());
+	const tie = isLaunchedBy(one, made.lease, place) ? { is: "proven" } : {
 		is: "foreign",
 		why: "the run whose lease it bears did not launch it"
-	}, owners?.endedSince(made));
+	};
+	return told$2(made.id, tie, owners?.endedSince(made));
 }
 function told$2(id, tie, since) {
 	if (tie.is === "foreign") return [{
@@ -39345,7 +39349,7 @@ async function deleteAtOnce(place, id, versions) {
 // src/observe/published.ts
 async function readPublished(place, image, looked) {
 	const [launchPermissions, fastZones, grants, parameter, template] = await joined([
-		launchPermissionsOf$1(place, image.ImageId ?? ""),
+		launchPermissionsOf(place, image.ImageId ?? ""),
 		readFastZones(place, image),
 		readGrants(place, looked),
 		readValue(place, looked),
@@ -40583,7 +40587,7 @@ async function audit(host, request, signal) {
 			log
 		}, signal);
 		if (looked.found.length > 0) {
-			await host.clock.sleep(settleMs$1, signal);
+			await host.clock.sleep(changedMs, signal);
 			looked = await look$1({
 				host,
 				request,
@@ -40603,7 +40607,6 @@ async function audit(host, request, signal) {
 		};
 	});
 }
-const settleMs$1 = 1e4;
 async function look$1({ host, request, log }, signal) {
 	const findings = openFindings(signal);
 	const accounts = openAccounts(host, request, findings);
@@ -41780,13 +41783,6 @@ function isNearRecall({ DeprecationTime = "" }, record) {
 	const since = Date.parse(DeprecationTime) - Date.parse(record?.deprecation?.at ?? "");
 	return Math.abs(since) < deprecatingMs;
 }
-async function launchPermissionsOf(place, ImageId) {
-	const command = new DescribeImageAttributeCommand({
-		ImageId,
-		Attribute: "launchPermission"
-	});
-	return (await place.ec2(command)).LaunchPermissions ?? [];
-}
 async function disable(place, ImageId) {
 	await unlessIn("disabled", {
 		place,
@@ -41815,15 +41811,11 @@ async function deregister$1(place, image) {
 	if (isOwnProtection(image) && !await liftProtection(place, image)) throw new Error("its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable");
 	await deregisterImage(place, image);
 	await deleteRecords(place, id);
-	const left = (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map(async (one) => {
-		try {
-			await deleteSnapshot(place, one);
-			return [];
-		} catch (error) {
-			if (!isInUse(error)) throw error;
-			return [one];
-		}
-	}))).flat();
+	const left = [];
+	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), (one, error) => {
+		if (!isInUse(error)) throw error;
+		left.push(one);
+	});
 	return {
 		status: "deregistered",
 		done: `${id} is deregistered${left.length === 0 ? " with its snapshots" : `; ${left.join(", ")} stays, which another AMI has`}`
@@ -41848,7 +41840,7 @@ async function restore$1(place, image, request) {
 	const id = image.ImageId ?? "";
 	const kept = await readRecord(place, id);
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
-	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (aws ec2 enable-image --region ${place.region} --image-id ${id}), share it again, and restore it once more`);
+	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`);
 	const done = kept === void 0 ? [] : await giveBack$1(place, image, {
 		kept,
 		Tags: tagsOf(request)
@@ -41894,11 +41886,11 @@ async function shareAgain(place, id, permissions) {
 	const refused = [];
 	for (let start = 0; start < named.length; start += permissionsPerCall) refused.push(...await addPermissions(place, id, named.slice(start, start + permissionsPerCall)));
 	const again = named.map(launcherName).filter((name) => !refused.includes(name));
-	const command = `aws ec2 modify-image-attribute --region ${place.region} --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
+	const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
 	return [
 		...again.length === 0 ? [] : [`launched again by ${again.join(", ")}`],
 		...refused.length === 0 ? [] : [`no more by ${refused.join(", ")}, which AWS does not know any more`],
-		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${command}`]
+		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]
 	];
 }
 async function addPermissions(place, ImageId, Add) {
@@ -41939,7 +41931,6 @@ async function deprecateAsBefore(place, ImageId, { deprecation }) {
 	})));
 }
 // src/recall/images.ts
-const settleMs = 1e4;
 async function takeBack$1(recalling, place, { copies, how }) {
 	const request = {
 		...recalling.request,
@@ -41956,7 +41947,7 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place),
 		what: "Looking for what still uses the AMIs"
 	}, async () => {
-		if (before === void 0) await place.sleep(settleMs);
+		if (before === void 0) await place.sleep(changedMs);
 		const users = before ?? await readUses(recalling, place, copies);
 		await noteUses(recalling, {
 			place,
@@ -42173,11 +42164,8 @@ function copyOf(image, { snapshots }) {
 	};
 }
 function mayReplace(image, { replacement, recalledSources }, lineages) {
-	const isFinished = image.State === "available" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === void 0;
-	const isRecalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "share-encrypted-ami:recalled") !== void 0 || recalledSources.has(sourceOf(image));
-	if (!isFinished || isRecalled || hasFailed(image)) return false;
 	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
-	if (lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) === void 0) return false;
+	if ((lineage === void 0 ? whyUnfit$1(image) : whyUnpublished(image)) !== void 0 || recalledSources.has(sourceOf(image))) return false;
 	return replacement === void 0 ? lineages.has(lineage ?? "") : sourceOf(image) === replacement;
 }
 async function readKnown(place, images, parents) {
@@ -47350,7 +47338,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		users,
 		reports,
 		locks,
-		tie: tieInLineage(own)
+		tie: lineageTieOf(own)
 	};
 	const { foreign, ...retention } = planRetention({
 		count: retain,
@@ -47370,7 +47358,7 @@ function marksOf({ findings }, own, { reused, going }) {
 	const succession = {
 		existing: made.filter(({ ImageId }) => !gone.has(ImageId)),
 		reused,
-		tie: tieInLineage(own)
+		tie: lineageTieOf(own)
 	};
 	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
 	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
@@ -47386,11 +47374,11 @@ function marksOf({ findings }, own, { reused, going }) {
 		isBack
 	};
 }
-function tieInLineage({ target: { lineage = "", parts }, tie }) {
-	return (image) => {
-		const tied = tie(image);
-		return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
-	};
+function lineageTieOf({ target: { lineage = "", parts }, tie }) {
+	return (image) => heldToLineage(image, tie(image), {
+		lineage,
+		snapshots: parts
+	});
 }
 function whyLeft(image, tie) {
 	const tied = tie(image);
@@ -47427,7 +47415,7 @@ function formerNamesake({ request, holders }, own) {
 	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
 	if (!replaces && (isOfSource || !isRejected(namesake))) return void 0;
 	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage;
-	const isProven = tieInLineage(own)(namesake).is === "proven";
+	const isProven = lineageTieOf(own)(namesake).is === "proven";
 	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
 }
 function checkUnused({ findings }, { place, users }, image) {

@@ -7,7 +7,7 @@ import { isLaunchedBy } from '../operations/instances.ts';
 import type { AuditFinding } from '../plan/audit.ts';
 import { isOfEncryptedCopy, type Known, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { claimsLineage, tieInLineage } from '../plan/lineage.ts';
-import { madeOf, type Owners } from '../sweep.ts';
+import { launchOf, madeOf, type Owners } from '../sweep.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 
 /* What bears tags of ours and is no target's AMI: left over by a run that died, or not ours. */
@@ -71,13 +71,11 @@ function judge({ owners }: Judging, { place }: Lying, { one, id = '', tie }: Tie
 
 /** A sweep ends what a run launched, by the client token. */
 function judgeInstance({ owners }: Judging, { place }: Lying, one: Instance): Found[] {
-  const { InstanceId: id = '', LaunchTime } = one;
-  const [lease = '', sourceAmi = ''] = [tagKeys.lease, tagKeys.sourceAmi].map((key) => tagValue(one, key));
-  const made = { id, lease, sourceAmi, since: LaunchTime?.getTime() ?? place.awsNow(), isAvailable: false };
-  const tie: Tie = isLaunchedBy(one, lease, place)
+  const made = launchOf(one, place.awsNow());
+  const tie: Tie = isLaunchedBy(one, made.lease, place)
     ? { is: 'proven' }
     : { is: 'foreign', why: 'the run whose lease it bears did not launch it' };
-  return told(id, tie, owners?.endedSince(made));
+  return told(made.id, tie, owners?.endedSince(made));
 }
 
 function told(id: string, tie: Tie, since: number | undefined): Found[] {

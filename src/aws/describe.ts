@@ -15,6 +15,12 @@ import { joined } from '../join.ts';
 import type { Place } from './clients.ts';
 import { errorMessage, isAbsent } from './errors.ts';
 
+/**
+ * So long after a change, what reads it may still see it as it was, and so looks again
+ * (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html).
+ */
+export const changedMs = 10_000;
+
 /** So many IDs go into one call. */
 const idsPerCall = 200;
 

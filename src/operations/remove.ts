@@ -67,16 +67,14 @@ export function isInUse(error: unknown): boolean {
   return hasCode(error, 'InvalidSnapshot.InUse');
 }
 
-type Kept = Readonly<{ of: string; mayStay: (error: unknown) => boolean }>;
-
 /**
- * Deletes the snapshots of an AMI that is gone, and gives those that went. Those that AWS lets not go, where they may stay,
- * are the user's from then on.
+ * Deletes snapshots, each whatever becomes of the others, and gives those that went. A failure is for `failed` to tell, or to
+ * throw.
  */
-export async function deleteOrTell(
+export async function deleteEach(
+  place: Place,
   ids: readonly string[],
-  { of, mayStay }: Kept,
-  { run, place }: Pick<Scope, 'run' | 'place'>,
+  failed: (id: string, error: unknown) => unknown,
 ): Promise<string[]> {
   const gone = await joined(
     ids.map(async (id) => {
@@ -84,15 +82,31 @@ export async function deleteOrTell(
         await deleteSnapshot(place, id);
         return [id];
       } catch (error) {
-        if (!mayStay(error)) throw error;
-        run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
-        const Tags = [tagKeys.lease, tagKeys.replacedBy].map((Key) => ({ Key }));
-        await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags }));
+        await failed(id, error);
         return [];
       }
     }),
   );
   return gone.flat();
+}
+
+type Kept = Readonly<{ of: string; mayStay: (error: unknown) => boolean }>;
+
+/**
+ * Deletes the snapshots of an AMI that is gone, and gives those that went. Those that AWS lets not go, where they may stay,
+ * are the user's from then on.
+ */
+export function deleteOrTell(
+  ids: readonly string[],
+  { of, mayStay }: Kept,
+  { run, place }: Pick<Scope, 'run' | 'place'>,
+): Promise<string[]> {
+  return deleteEach(place, ids, (id, error) => {
+    if (!mayStay(error)) throw error;
+    run.log.warn(`${placeName(place)}: ${id} of ${of} could not be deleted: ${errorMessage(error)}`);
+    const Tags = [tagKeys.lease, tagKeys.replacedBy].map((Key) => ({ Key }));
+    return place.ec2(new DeleteTagsCommand({ Resources: [id], Tags }));
+  });
 }
 
 /**

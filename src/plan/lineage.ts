@@ -8,8 +8,16 @@ import { type Known, madeAt, type Tie, tieOfImage, tieToLineage } from './eviden
 
 /** Whether an AMI was made by this action, and as one of the lineage. */
 export function tieInLineage(image: Image, lineage: string, known: Known): Tie {
-  const tied = tieOfImage(image, known);
-  return tied.is === 'proven' ? tieToLineage(image, lineage, known) : tied;
+  return heldToLineage(image, tieOfImage(image, known), { lineage, snapshots: known.snapshots });
+}
+
+/** What is tied to this action, held to the lineage as well. */
+export function heldToLineage(
+  image: Image,
+  tied: Tie,
+  { lineage, snapshots }: Pick<Known, 'snapshots'> & Readonly<{ lineage: string }>,
+): Tie {
+  return tied.is === 'proven' ? tieToLineage(image, lineage, { snapshots }) : tied;
 }
 
 /** Whether an AMI says that it is of the lineage. */
@@ -24,14 +32,19 @@ export function membersOf(lineage: string, images: readonly Image[], known: Know
     .toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
 }
 
-/** Why an AMI of a lineage isn't published, in words that follow its ID; undefined where it is. */
-export function whyUnpublished(image: Image): string | undefined {
+/** Why an AMI is nothing to launch by, in words that follow its ID; undefined where it is. */
+export function whyUnfit(image: Image): string | undefined {
   const recalled = tagValue(image, recalledTag);
   if (recalled !== undefined) return `was recalled: ${recalled}`;
   if (image.State !== 'available') return `is ${image.State}`;
   if (tagValue(image, tagKeys.lease) !== undefined) return 'bears the lease of a run';
-  if (hasFailed(image)) return 'failed its boot test';
-  return tagValue(image, tagKeys.published) === undefined ? 'was never published' : undefined;
+  return hasFailed(image) ? 'failed its boot test' : undefined;
+}
+
+/** The same of an AMI of a lineage, which is published, too. */
+export function whyUnpublished(image: Image): string | undefined {
+  const isPublished = tagValue(image, tagKeys.published) !== undefined;
+  return whyUnfit(image) ?? (isPublished ? undefined : 'was never published');
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Target } from './facts.ts';
 import { leave, type Own } from './ours.ts';
 import type { Planning } from './planning.ts';
 import { mayLift, removalObstacle } from './removal.ts';
-import { tieInLineage, whyLeft } from './succession.ts';
+import { lineageTieOf, whyLeft } from './succession.ts';
 import { hasReference } from './target-operations.ts';
 
 /* Which AMIs the new one replaces, and which of them gives it its name. */
@@ -42,7 +42,7 @@ function formerNamesake({ request, holders }: Planning, own: Own): Image | undef
   const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
   if (!replaces && (isOfSource || !isRejected(namesake))) return undefined;
   const isOfLineage = lineage !== undefined && tagValue(namesake, tagKeys.lineage) === lineage;
-  const isProven = tieInLineage(own)(namesake).is === 'proven';
+  const isProven = lineageTieOf(own)(namesake).is === 'proven';
   return isOfLineage && namesake.State === 'available' && isProven ? namesake : undefined;
 }
 

@@ -4,6 +4,7 @@ import { imageIdsOf } from '../image.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import type { Common } from './decided.ts';
 import { tieToLineage } from './evidence.ts';
+import { heldToLineage } from './lineage.ts';
 import { leave, type Own } from './ours.ts';
 import type { Planning } from './planning.ts';
 import { mayLift } from './removal.ts';
@@ -22,7 +23,7 @@ export function retentionOf(
   if (retain === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const read = { existing, reused, users, reports, locks, tie: tieInLineage(own) };
+  const read = { existing, reused, users, reports, locks, tie: lineageTieOf(own) };
   const asked = { count: retain, days, sharing: request.publication, mayLift: mayLift(request) };
   const facts = { ...asked, now: holders.now, ...read };
   const { foreign, ...retention } = planRetention(facts);
@@ -40,7 +41,7 @@ export function marksOf(
   if (lineage === undefined) return undefined;
   const gone = new Set(going.map(({ ImageId }) => ImageId));
   const existing = made.filter(({ ImageId }) => !gone.has(ImageId));
-  const succession = { existing, reused, tie: tieInLineage(own) };
+  const succession = { existing, reused, tie: lineageTieOf(own) };
   const former = imageIdsOf(formerOf(succession));
   const isOf = (image: Image) =>
     tagValue(image, tagKeys.lineage) === lineage &&
@@ -59,11 +60,8 @@ export function marksOf(
 }
 
 /** How sure it is that an AMI was made by this action, and as one of the lineage. */
-export function tieInLineage({ target: { lineage = '', parts }, tie }: Own): Own['tie'] {
-  return (image) => {
-    const tied = tie(image);
-    return tied.is === 'proven' ? tieToLineage(image, lineage, { snapshots: parts }) : tied;
-  };
+export function lineageTieOf({ target: { lineage = '', parts }, tie }: Own): Own['tie'] {
+  return (image) => heldToLineage(image, tie(image), { lineage, snapshots: parts });
 }
 
 export function whyLeft(image: Image, tie: Own['tie']): { id: string | undefined; why: string } {

@@ -6,9 +6,9 @@ import { isEncryptedCopy } from '../encrypted-copy.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
-import { hasFailed } from '../plan/boot.ts';
 import { isOfEncryptedCopy, type Known, tieOfImage, tieToLineage } from '../plan/evidence.ts';
-import { recalledTag, tagKeys, tagValue } from '../tags.ts';
+import { whyUnfit, whyUnpublished } from '../plan/lineage.ts';
+import { tagKeys, tagValue } from '../tags.ts';
 
 /* Which AMIs of a target are meant, and which take their place. */
 
@@ -89,11 +89,9 @@ function copyOf(image: Image, { snapshots }: Pick<Known, 'snapshots'>): Copy {
  * neither failed its boot test nor is recalled.
  */
 function mayReplace(image: Image, { replacement, recalledSources }: Meant, lineages: ReadonlySet<string>): boolean {
-  const isFinished = image.State === 'available' && tagValue(image, tagKeys.lease) === undefined;
-  const isRecalled = tagValue(image, recalledTag) !== undefined || recalledSources.has(sourceOf(image));
-  if (!isFinished || isRecalled || hasFailed(image)) return false;
   const lineage = tagValue(image, tagKeys.lineage);
-  if (lineage !== undefined && tagValue(image, tagKeys.published) === undefined) return false;
+  const why = lineage === undefined ? whyUnfit(image) : whyUnpublished(image);
+  if (why !== undefined || recalledSources.has(sourceOf(image))) return false;
   return replacement === undefined ? lineages.has(lineage ?? '') : sourceOf(image) === replacement;
 }
 

@@ -1,4 +1,5 @@
 import type { Place } from '../aws/clients.ts';
+import { changedMs } from '../aws/describe.ts';
 import { explainLine, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
 import type { RecallWay } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
@@ -20,9 +21,6 @@ export type RecalledTarget = Readonly<{
   error?: string;
 }>;
 
-/** What was taken back a moment ago reads as it was: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
-const settleMs = 10_000;
-
 /** Takes AMIs of an account and region back, and notes what still uses them. */
 export async function takeBack(
   recalling: Recalling,
@@ -36,7 +34,7 @@ export async function takeBack(
   const records = await each(recalling, { place, copies, doing: `Taking back (how: ${how})` }, act);
   // What became of the AMIs is told, whatever ends this.
   await attempt(recalling, { where: placeName(place), what: 'Looking for what still uses the AMIs' }, async () => {
-    if (before === undefined) await place.sleep(settleMs);
+    if (before === undefined) await place.sleep(changedMs);
     const users = before ?? (await readUses(recalling, place, copies));
     await noteUses(recalling, { place, copies, records, users });
   });

@@ -14,6 +14,7 @@ import type { RecallRequest } from '../inputs/recall.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
+import { aws } from './commands.ts';
 import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecord, recordsPath } from './record.ts';
 import { isDeprecatedBy, tagsOf, unlessIn, type Withdrawn } from './withdraw.ts';
 
@@ -36,7 +37,7 @@ export async function restore(place: Place, image: Image, request: RecallRequest
   // A record is whole before the AMI is disabled: without one, another has disabled it, or somebody has deleted the record.
   if (isDisabled && kept === undefined)
     throw new Error(
-      `it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (aws ec2 enable-image --region ${place.region} --image-id ${id}), share it again, and restore it once more`,
+      `it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`,
     );
   const done = kept === undefined ? [] : await giveBack(place, image, { kept, Tags: tagsOf(request) });
   await deleteRecords(place, id);
@@ -89,11 +90,11 @@ async function shareAgain(place: Place, id: string, permissions: readonly Launch
   for (let start = 0; start < named.length; start += permissionsPerCall)
     refused.push(...(await addPermissions(place, id, named.slice(start, start + permissionsPerCall))));
   const again = named.map(launcherName).filter((name) => !refused.includes(name));
-  const command = `aws ec2 modify-image-attribute --region ${place.region} --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
+  const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
   return [
     ...(again.length === 0 ? [] : [`launched again by ${again.join(', ')}`]),
     ...(refused.length === 0 ? [] : [`no more by ${refused.join(', ')}, which AWS does not know any more`]),
-    ...(everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${command}`]),
+    ...(everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]),
   ];
 }
 

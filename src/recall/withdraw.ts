@@ -1,6 +1,5 @@
 import {
   CreateTagsCommand,
-  DescribeImageAttributeCommand,
   DisableImageCommand,
   EnableImageDeprecationCommand,
   type Image,
@@ -9,12 +8,12 @@ import {
 import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
+import { launchPermissionsOf } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { RecallRequest, RecallWay } from '../inputs/recall.ts';
-import { joined } from '../join.ts';
 import { tagsFrom } from '../operations/parameter.ts';
 import { liftProtection } from '../operations/protect.ts';
-import { deleteSnapshot, deregisterImage, isInUse } from '../operations/remove.ts';
+import { deleteEach, deregisterImage, isInUse } from '../operations/remove.ts';
 import { isOwnProtection, removalObstacle } from '../plan/removal.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { recalledTag, tagKeys } from '../tags.ts';
@@ -122,11 +121,6 @@ function isNearRecall({ DeprecationTime = '' }: Image, record: RecallRecord | un
   return Math.abs(since) < deprecatingMs;
 }
 
-async function launchPermissionsOf(place: Place, ImageId: string): Promise<LaunchPermission[]> {
-  const command = new DescribeImageAttributeCommand({ ImageId, Attribute: 'launchPermission' });
-  return (await place.ec2(command)).LaunchPermissions ?? [];
-}
-
 async function disable(place: Place, ImageId: string): Promise<void> {
   await unlessIn('disabled', { place, id: ImageId }, () => place.ec2(new DisableImageCommand({ ImageId })));
 }
@@ -157,19 +151,12 @@ async function deregister(place: Place, image: Image): Promise<Withdrawn> {
   await deregisterImage(place, image);
   // What an earlier recall kept is of no more use, and nothing finds it by an AMI that is gone.
   await deleteRecords(place, id);
-  const stay = await joined(
-    snapshotIdsOf(image).map(async (one) => {
-      try {
-        await deleteSnapshot(place, one);
-        return [];
-      } catch (error) {
-        // Another AMI of somebody's has it.
-        if (!isInUse(error)) throw error;
-        return [one];
-      }
-    }),
-  );
-  const left = stay.flat();
+  const left: string[] = [];
+  await deleteEach(place, snapshotIdsOf(image), (one, error) => {
+    // Another AMI of somebody's has it.
+    if (!isInUse(error)) throw error;
+    left.push(one);
+  });
   const rest = left.length === 0 ? ' with its snapshots' : `; ${left.join(', ')} stays, which another AMI has`;
   return { status: 'deregistered', done: `${id} is deregistered${rest}` };
 }

@@ -6,7 +6,7 @@ import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { LedgerState } from '../ledger.ts';
 import { isLaunchedBy, leasedInstances, leasedInstancesIfAny, terminate } from '../operations/instances.ts';
-import { deleteSnapshot, removeImage } from '../operations/remove.ts';
+import { deleteEach, removeImage } from '../operations/remove.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { isOver, replacedByOf, replacedFilter, replacedOn, staysUntil } from '../plan/replaced.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
@@ -219,18 +219,10 @@ function untilOf(snapshot: Snapshot): string {
 /** Deletes snapshots; one that can't be is told, and hides none of the others. */
 async function deleteAll(place: Place, ids: readonly string[], notes: Notes): Promise<void> {
   const where = placeName(place);
-  const gone = await joined(
-    ids.map(async (id) => {
-      try {
-        await deleteSnapshot(place, id);
-        return [id];
-      } catch (error) {
-        notes.failed.push({ what: `Deleting ${id} in ${where}: ${errorMessage(error)}` });
-        return [];
-      }
-    }),
-  );
-  if (gone.flat().length > 0) notes.done.push(`deleted ${gone.flat().join(', ')} in ${where}`);
+  const gone = await deleteEach(place, ids, (id, error) => {
+    notes.failed.push({ what: `Deleting ${id} in ${where}: ${errorMessage(error)}` });
+  });
+  if (gone.length > 0) notes.done.push(`deleted ${gone.join(', ')} in ${where}`);
 }
 
 /** Deletes copies that no AMI has; those that go on after a time-out are marked for a run that takes them over. */
