@@ -13,6 +13,7 @@ import { leaseTagKey, shareTagKey } from '../src/lease.ts';
 import {
   endedLease,
   instanceTag,
+  isMarked,
   joinIds,
   maxTags,
   mergeTags,
@@ -157,6 +158,27 @@ describe('a list of IDs as a tag', () => {
     const full = ['a'.repeat(127), 'b'.repeat(128)];
     expect(joinIds(full)).toBe(full.join(' '));
     expect(joinIds(['a'.repeat(128), 'b'.repeat(128)])).toBe('a'.repeat(128));
+  });
+});
+
+describe('a copy is marked as one of a run at work', () => {
+  const { lease, replacedBy, intermediate, sourceSnapshot } = tagKeys;
+
+  test.each([
+    [[lease], true],
+    [[replacedBy], true],
+    [[sourceSnapshot, lease, replacedBy], true],
+    [[sourceSnapshot], false],
+    [[], false],
+    [[lease, intermediate], false],
+    [[replacedBy, intermediate], false],
+  ])('%j: %s', (keys, marked) => {
+    expect(isMarked({ Tags: keys.map((Key) => ({ Key, Value: 'x' })) })).toBe(marked);
+  });
+
+  test('and one without tags is not', () => {
+    expect(isMarked({})).toBe(false);
+    expect(isMarked({ Tags: undefined })).toBe(false);
   });
 });
 
