@@ -234,7 +234,7 @@ describe('an AMI to be replaced that AWS lets not go', () => {
     [
       'a snapshot locked in governance mode',
       withOld({}, { lock: 'governance' }),
-      /its snapshot snap-\w+ is locked \(governance until 2036-11-01T00:00:00\.000Z\)\n.+unlock it: aws ec2 unlock-snapshot --snapshot-id snap-\w+; or set on-existing to reuse/,
+      /its snapshot snap-\w+ is locked \(governance until 2036-11-01T00:00:00\.000Z\)\n.+unlock it: aws ec2 unlock-snapshot --region [a-z0-9-]+ --snapshot-id snap-\w+; or set on-existing to reuse/,
     ],
     [
       'one in the cooling-off period',

@@ -118,7 +118,7 @@ describe('what fails leaves nothing of what was under way beside it', () => {
     const region = house.simulator.world.accounts[sourceAccount]?.regions.get(sourceRegion);
     for (const key of region?.keys.values() ?? []) key.grantQuota = quota;
     const { main } = await runJob(house.run());
-    expect(messagesOf(main)).toMatch(/LimitExceededException/);
+    expect(messagesOf(main)).toMatch(/LimitExceededException.+a key takes 50,000 grants/s);
     await house.settle();
     expect(house.remains()).toEqual([]);
     const stock = ['999999999999', '222222222222'].map((id) => stockOf(house.simulator, id, targetRegion));

@@ -225,8 +225,7 @@ describe('an AMI of this source that is there already', () => {
       {
         where,
         what: 'ami-on is to be replaced, but it is protected from deregistration (enabled-without-cooldown)',
-        remedy:
-          'take the protection off: aws ec2 disable-image-deregistration-protection --image-id ami-on; or set on-existing to reuse',
+        remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --region ${targetRegion} --image-id ami-on; or set on-existing to reuse`,
       },
     ]);
   });

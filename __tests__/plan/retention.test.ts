@@ -353,6 +353,10 @@ describe('which AMIs of a lineage stay', () => {
 
 describe('what AWS lets not be removed', () => {
   const soon = { mayWait: false };
+  const told = (image: Image, locks: Parameters<typeof removalObstacle>[1] = new Map()) => {
+    const { why, remedy } = removalObstacle(image, locks, soon) ?? {};
+    return { why, remedy: remedy?.('eu-west-1') };
+  };
   const volume = (id: string) => ({ DeviceName: `/dev/${id}`, Ebs: { SnapshotId: id } });
   const ami: Image = { ImageId: 'ami-1', BlockDeviceMappings: [volume('snap-1'), volume('snap-2')] };
 
@@ -363,9 +367,10 @@ describe('what AWS lets not be removed', () => {
   });
 
   test('is a protected AMI', () => {
-    expect(removalObstacle({ ...ami, DeregistrationProtection: 'enabled-with-cooldown' }, new Map(), soon)).toEqual({
+    expect(told({ ...ami, DeregistrationProtection: 'enabled-with-cooldown' })).toEqual({
       why: 'it is protected from deregistration (enabled-with-cooldown)',
-      remedy: 'take the protection off: aws ec2 disable-image-deregistration-protection --image-id ami-1',
+      remedy:
+        'take the protection off: aws ec2 disable-image-deregistration-protection --region eu-west-1 --image-id ami-1',
     });
   });
 
@@ -384,9 +389,7 @@ describe('what AWS lets not be removed', () => {
     // One of another kind than the tag says is somebody else's.
     const other = own('enabled-without-cooldown', 'on-with-cooldown');
     expect(removalObstacle(other, new Map(), soon)?.why).toMatch(/^it is protected from deregistration/);
-    expect(removalObstacle(own('disabled-with-cooldown'), new Map(), soon)?.remedy).toBe(
-      'wait until that is over, a day at most',
-    );
+    expect(told(own('disabled-with-cooldown')).remedy).toBe('wait until that is over, a day at most');
     expect(why('disabled-with-cooldown', true)).toMatch(
       /^its protection from deregistration is lifted, and in its cooldown/,
     );
@@ -394,7 +397,7 @@ describe('what AWS lets not be removed', () => {
 
   test('is one that AWS Backup manages', () => {
     const Tags = [{ Key: 'aws:backup:source-resource', Value: 'i-1' }];
-    expect(removalObstacle({ ...ami, Tags }, new Map(), soon)).toEqual({
+    expect(told({ ...ami, Tags })).toEqual({
       why: 'it is managed by AWS Backup, and EC2 deregisters no such AMI',
       remedy: 'delete its recovery point in the backup vault',
     });
@@ -402,12 +405,12 @@ describe('what AWS lets not be removed', () => {
 
   test('is one with a locked snapshot, for good or until somebody unlocks it', () => {
     const lock = { SnapshotId: 'snap-2', LockState: 'governance' as const };
-    expect(removalObstacle(ami, new Map([['snap-2', lock]]), soon)).toEqual({
+    expect(told(ami, new Map([['snap-2', lock]]))).toEqual({
       why: 'its snapshot snap-2 is locked (governance)',
-      remedy: 'unlock it: aws ec2 unlock-snapshot --snapshot-id snap-2',
+      remedy: 'unlock it: aws ec2 unlock-snapshot --region eu-west-1 --snapshot-id snap-2',
     });
     const compliance = { ...lock, LockState: 'compliance' as const, LockExpiresOn: new Date('2027-01-01T00:00:00Z') };
-    expect(removalObstacle(ami, new Map([['snap-2', compliance]]), soon)).toEqual({
+    expect(told(ami, new Map([['snap-2', compliance]]))).toEqual({
       why: 'its snapshot snap-2 is locked (compliance until 2027-01-01T00:00:00.000Z)',
       remedy: 'wait until the lock expires: in compliance mode nobody can take it off',
     });

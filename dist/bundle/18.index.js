@@ -40352,22 +40352,22 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
 	if (blocks && !protection.startsWith("enabled")) return {
 		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-		remedy: "wait until that is over, a day at most"
+		remedy: () => "wait until that is over, a day at most"
 	};
 	if (blocks) return {
 		why: `it is protected from deregistration (${protection})`,
-		remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`
+		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
 	};
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
 		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: `delete its recovery point in the backup vault`
+		remedy: () => "delete its recovery point in the backup vault"
 	};
 	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
 	if (lock === void 0) return void 0;
 	const { SnapshotId, LockState, LockExpiresOn } = lock;
 	return {
 		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`
+		remedy: (region) => LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --region ${region} --snapshot-id ${SnapshotId}`
 	};
 }
 function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
@@ -41807,7 +41807,7 @@ async function deprecate(place, image) {
 async function deregister$1(place, image) {
 	const id = image.ImageId ?? "";
 	const obstacle = removalObstacle(image, new Map(), { mayWait: false });
-	if (obstacle !== void 0) throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy}; or recall it with how: disable`);
+	if (obstacle !== void 0) throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy(place.region)}; or recall it with how: disable`);
 	if (isOwnProtection(image) && !await liftProtection(place, image)) throw new Error("its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable");
 	await deregisterImage(place, image);
 	await deleteRecords(place, id);
@@ -47444,7 +47444,7 @@ function checkRemovable({ request, findings }, { place, locks }, image) {
 		mayLift: mayLift(request)
 	});
 	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy}; or set on-existing to reuse`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {

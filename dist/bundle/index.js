@@ -893,6 +893,10 @@ const remedies = [
 		remedy: () => "set source-key-access to grant, or shorten the policy of the key"
 	},
 	{
+		fits: ({ action, code }) => action === "CreateGrant" && code === "LimitExceededException",
+		remedy: ({ where }) => `a key takes 50,000 grants: revoke those that nothing needs any more (aws kms list-grants --region ${where.region}), or give another key`
+	},
+	{
 		fits: ({ code }) => code === tagPolicyCode,
 		remedy: () => tagPolicyRemedy
 	},

@@ -431,6 +431,12 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     fits: ({ action, code }) => action === 'PutKeyPolicy' && code === 'LimitExceededException',
     remedy: () => 'set source-key-access to grant, or shorten the policy of the key',
   },
+  {
+    // https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html#grants-per-key
+    fits: ({ action, code }) => action === 'CreateGrant' && code === 'LimitExceededException',
+    remedy: ({ where }) =>
+      `a key takes 50,000 grants: revoke those that nothing needs any more (aws kms list-grants --region ${where.region}), or give another key`,
+  },
   { fits: ({ code }) => code === tagPolicyCode, remedy: () => tagPolicyRemedy },
   {
     fits: ({ code }) => code === 'InvalidAMIName.Duplicate',

@@ -7,14 +7,15 @@ import type { Locks } from './facts.ts';
 import { type Deregister, type Operation, told } from './operation.ts';
 
 /**
- * Why AWS lets an AMI of ours not be deregistered, now or, where it `mayWait`, in some later run, or its snapshots not be deleted, and what ends that. It must be known
- * beforehand: the AMI goes first, and a locked snapshot would then be left without it.
+ * Why AWS lets an AMI of ours not be deregistered, now or, where it `mayWait`, in some later run, or its snapshots not be
+ * deleted, and what ends that in its region. It must be known beforehand: the AMI goes first, and a locked snapshot would
+ * then be left without it.
  */
 export function removalObstacle(
   image: Image,
   locks: Locks,
   { mayWait, mayLift = true }: Readonly<{ mayWait: boolean; mayLift?: boolean }>,
-): { why: string; remedy: string } | undefined {
+): { why: string; remedy(region: string): string } | undefined {
   const { ImageId, DeregistrationProtection: protection = 'disabled' } = image;
   const isLiftable = mayLift && isOwnProtection(image);
   // What has a cooldown goes a day later at best.
@@ -22,18 +23,19 @@ export function removalObstacle(
   if (blocks && !protection.startsWith('enabled'))
     return {
       why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-      remedy: 'wait until that is over, a day at most',
+      remedy: () => 'wait until that is over, a day at most',
     };
   if (blocks)
     return {
       why: `it is protected from deregistration (${protection})`,
-      remedy: `take the protection off: aws ec2 disable-image-deregistration-protection --image-id ${ImageId}`,
+      remedy: (region) =>
+        `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`,
     };
   // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/deregister-ami.html
   if (tagValue(image, 'aws:backup:source-resource') !== undefined)
     return {
       why: 'it is managed by AWS Backup, and EC2 deregisters no such AMI',
-      remedy: `delete its recovery point in the backup vault`,
+      remedy: () => 'delete its recovery point in the backup vault',
     };
   const lock = snapshotIdsOf(image).flatMap((id) => locks.get(id) ?? [])[0];
   if (lock === undefined) return undefined;
@@ -42,10 +44,10 @@ export function removalObstacle(
   return {
     why: `its snapshot ${SnapshotId} is locked (${LockState}${until})`,
     // https://docs.aws.amazon.com/ebs/latest/userguide/snapshot-lock-concepts.html
-    remedy:
+    remedy: (region) =>
       LockState === 'compliance'
         ? 'wait until the lock expires: in compliance mode nobody can take it off'
-        : `unlock it: aws ec2 unlock-snapshot --snapshot-id ${SnapshotId}`,
+        : `unlock it: aws ec2 unlock-snapshot --region ${region} --snapshot-id ${SnapshotId}`,
   };
 }
 

@@ -93,6 +93,6 @@ export function checkRemovable({ request, findings }: Planning, { place, locks }
   findings.add(
     placeName(place),
     `${image.ImageId} is to be replaced, but ${obstacle.why}`,
-    `${obstacle.remedy}; or set on-existing to reuse`,
+    `${obstacle.remedy(place.region)}; or set on-existing to reuse`,
   );
 }

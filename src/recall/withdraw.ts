@@ -143,7 +143,7 @@ async function deregister(place: Place, image: Image): Promise<Withdrawn> {
   const id = image.ImageId ?? '';
   const obstacle = removalObstacle(image, new Map(), { mayWait: false });
   if (obstacle !== undefined)
-    throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy}; or recall it with how: disable`);
+    throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy(place.region)}; or recall it with how: disable`);
   if (isOwnProtection(image) && !(await liftProtection(place, image)))
     throw new Error(
       'its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable',
