@@ -174,7 +174,7 @@ describe('the outputs follow the published schemas, and the summary has diagrams
 describe('outputs that are too long', () => {
   const bytesOf = (outputs: Record<string, string>) =>
     Object.values(outputs).reduce((sum, value) => sum + Buffer.byteLength(value), 0);
-  const files = { planFile: '/temp/plan.json', targetsFile: '/temp/targets.json' };
+  const files = { 'plan-file': '/temp/plan.json', 'targets-file': '/temp/targets.json' };
   const record = (index: number, failing: boolean, error: string): TargetRecord => ({
     account: String(100_000_000_000 + index),
     region: 'ap-southeast-2',
@@ -188,7 +188,11 @@ describe('outputs that are too long', () => {
   });
   const outputsFor = (count: number, failing = 0, error = 'denied') => {
     const targets = Array.from({ length: count }, (_, index) => record(index, index < failing, error));
-    return { targets, outputs: outputsOf({ sourceAmiId: 'ami-00000001', plan: undefined, targets }, files) };
+    const whole = {
+      plan: { text: '', path: files['plan-file'] },
+      targets: { text: JSON.stringify(targets), path: files['targets-file'] },
+    };
+    return { targets, outputs: outputsOf({ sourceAmiId: 'ami-00000001', plan: undefined, targets }, whole) };
   };
 
   test('are cut until they fit, and stay of their kind', () => {
@@ -201,7 +205,7 @@ describe('outputs that are too long', () => {
         for (const name of ['targets', 'failed-targets'] as const) expectValid('targets', outputs[name]);
         for (const name of ['ami-ids', 'ami-ids-by-region'] as const)
           expect(JSON.parse(outputs[name] ?? '')).toEqual(expect.objectContaining({}));
-        expect(outputs).toMatchObject({ 'plan-file': files.planFile, 'targets-file': files.targetsFile });
+        expect(outputs).toMatchObject(files);
       }),
       { numRuns: process.env.NIGHTLY === 'true' ? 60 : 20 },
     );

@@ -147,7 +147,7 @@ export function ledgerProblem(
   const references = parameters * charactersPerParameter + templates * charactersPerTemplate;
   const problem = roomProblem(targets * charactersPerTarget + references, files);
   if (problem === undefined) return undefined;
-  return `what has to be undone of ${targets} targets and ${parameters} SSM parameters${templates > 0 ? ` and ${templates} launch templates` : ''}, should the run be killed, is more than saved state holds, and ${problem}`;
+  return `what has to be undone of ${targets} targets, ${parameters} SSM parameters and ${templates} launch templates, should the run be killed, is more than saved state holds, and ${problem}`;
 }
 
 /** What main left for post: undefined where there is nothing to undo, or nothing could be read of it. */

@@ -35781,7 +35781,7 @@ function lingering(signal, clock, action) {
 		end: () => signal.removeEventListener("abort", stop)
 	};
 }
-async function send({ inFlight, pacer, clock }, call) {
+async function sendAs({ inFlight, pacer, clock }, call) {
 	const { client, command, session, signal } = call;
 	const paced = pacedOf(call);
 	const tries = {
@@ -35798,7 +35798,7 @@ async function send({ inFlight, pacer, clock }, call) {
 			return await inFlight(() => {
 				tries.used = session.current();
 				const patience = lingering(signal, clock, actionOf(command));
-				return client.send(command, { abortSignal: patience.signal }).finally(patience.end);
+				return client().send(command, { abortSignal: patience.signal }).finally(patience.end);
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
@@ -35861,8 +35861,8 @@ function openPlace(clients, { account, session, signal, side }, region) {
 	};
 	const open = (service, make) => {
 		const client = clients.pooled(make);
-		return (signal) => (command) => send(clients, {
-			client: client(),
+		const send = (signal) => (command) => sendAs(clients, {
+			client,
 			command,
 			where: {
 				account,
@@ -35873,48 +35873,80 @@ function openPlace(clients, { account, session, signal, side }, region) {
 			signal,
 			side
 		});
+		return send;
 	};
-	const ec2 = open("ec2", (settings) => new EC2Client({
-		...config,
-		...settings
-	}));
-	const kms = open("kms", (settings) => new KMSClient({
-		...config,
-		...settings
-	}));
-	const sts = open("sts", (settings) => new STSClient({
-		...config,
-		...settings
-	}));
-	const ssm = open("ssm", (settings) => new SSMClient({
-		...config,
-		...settings
-	}));
-	const autoScaling = open("autoscaling", (settings) => new AutoScalingClient({
-		...config,
-		...settings
-	}));
-	const iam = open("iam", (settings) => new IAMClient({
-		...config,
-		...settings
-	}));
-	const until = (signal) => ({
+	return new OpenPlace(signal, {
 		account,
 		region,
-		signal,
-		until,
-		clock: clients.clock,
-		awsNow: clients.awsNow,
-		sleep: (ms) => clients.clock.sleep(ms, signal),
-		ec2: ec2(signal),
-		kms: kms(signal),
-		sts: sts(signal),
-		ssm: ssm(signal),
-		autoScaling: autoScaling(signal),
-		iam: iam(signal)
+		clients,
+		ec2: open("ec2", (settings) => new EC2Client({
+			...config,
+			...settings
+		})),
+		kms: open("kms", (settings) => new KMSClient({
+			...config,
+			...settings
+		})),
+		sts: open("sts", (settings) => new STSClient({
+			...config,
+			...settings
+		})),
+		ssm: open("ssm", (settings) => new SSMClient({
+			...config,
+			...settings
+		})),
+		autoScaling: open("autoscaling", (settings) => new AutoScalingClient({
+			...config,
+			...settings
+		})),
+		iam: open("iam", (settings) => new IAMClient({
+			...config,
+			...settings
+		}))
 	});
-	return until(signal);
 }
+var OpenPlace = class OpenPlace {
+	account;
+	region;
+	signal;
+	#opened;
+	constructor(signal, opened) {
+		this.account = opened.account;
+		this.region = opened.region;
+		this.signal = signal;
+		this.#opened = opened;
+	}
+	get ec2() {
+		return this.#opened.ec2(this.signal);
+	}
+	get kms() {
+		return this.#opened.kms(this.signal);
+	}
+	get sts() {
+		return this.#opened.sts(this.signal);
+	}
+	get ssm() {
+		return this.#opened.ssm(this.signal);
+	}
+	get autoScaling() {
+		return this.#opened.autoScaling(this.signal);
+	}
+	get iam() {
+		return this.#opened.iam(this.signal);
+	}
+	get clock() {
+		return this.#opened.clients.clock;
+	}
+	get awsNow() {
+		return this.#opened.clients.awsNow;
+	}
+	sleep(ms) {
+		return this.clock.sleep(ms, this.signal);
+	}
+	until(signal) {
+		return new OpenPlace(signal, this.#opened);
+	}
+};
 const maxClients = 64;
 function openClients({ clock, http }) {
 	const aws = openAwsClock(clock);

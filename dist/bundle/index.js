@@ -2890,27 +2890,22 @@ function countsOf(words) {
 // src/report/outputs.ts
 const isLost = ({ status, optional }) => status === "failed" && optional !== true;
 const isReady = ({ amiId, status }) => amiId !== null && status !== "failed";
-function writeWhole(files, { plan, targets }) {
-	const problems = [];
-	const keep = (what, value) => {
-		const { path, problem } = writeJson(files, what, value);
-		if (problem !== void 0) problems.push(problem);
-		return path;
-	};
-	return {
-		planFile: keep("plan", plan),
-		targetsFile: keep("targets", targets),
-		problems
-	};
-}
 function writeJson(files, what, value) {
-	if (files.temp === void 0 || value === void 0) return { path: "" };
+	const text = value === void 0 ? "" : outputText(value);
+	if (files.temp === void 0 || text === "") return {
+		text,
+		path: ""
+	};
 	const path = (0,external_node_path_.join)(files.temp, ownName(`${what}.json`));
 	try {
-		files.write(path, `${outputText(value)}\n`);
-		return { path };
+		files.write(path, `${text}\n`);
+		return {
+			text,
+			path
+		};
 	} catch (error) {
 		return {
+			text,
 			path: "",
 			problem: `the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`
 		};
@@ -2925,7 +2920,7 @@ function brief({ snapshotIds: _, error, ...record }) {
 		error: error.length > errorCharacters$2 ? `${error.slice(0, errorCharacters$2)}…` : error
 	};
 }
-function outputsOf(report, { planFile, targetsFile }) {
+function outputsOf(report, whole) {
 	const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {}, removed = [] } = report;
 	const made = targets.filter(isReady);
 	const failed = targets.filter(({ status }) => status === "failed");
@@ -2942,13 +2937,13 @@ function outputsOf(report, { planFile, targetsFile }) {
 		"ami-id": targets.length === 1 ? made[0]?.amiId ?? "" : "",
 		"ami-ids": outputText(ids),
 		"ami-ids-by-region": outputText(byRegion),
-		targets: outputText(targets),
+		targets: whole.targets.text,
 		"failed-targets": outputText(failed),
 		"source-ami-id": sourceAmiId,
-		plan: plan === void 0 ? "" : outputText(plan),
+		plan: whole.plan.text,
 		"plan-digest": plan === void 0 ? "" : digestOf(plan.approved),
-		"plan-file": planFile,
-		"targets-file": targetsFile,
+		"plan-file": whole.plan.path,
+		"targets-file": whole.targets.path,
 		"launch-templates": outputText(launchTemplates),
 		"removed-amis": outputText(removed),
 		"boot-screenshots": outputText(pictures)
@@ -2987,7 +2982,7 @@ function fitting$1(all, shorter) {
 	return outputs;
 }
 function bytesOf(outputs) {
-	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
+	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
 }
 // src/report/words.ts
 function spokenSeconds(seconds) {
@@ -3651,12 +3646,17 @@ const shareAction = {
 	stopped: (host, request, error) => told(host, unfinished(request, error), [{ message: sentenceOf(error) }])
 };
 function told({ files }, report, failures) {
-	const { problems, ...whole } = writeWhole(files, report);
+	const plan = writeJson(files, "plan", report.plan);
+	const targets = writeJson(files, "targets", report.targets);
+	const warnings = [plan, targets].flatMap(({ problem = [] }) => problem);
 	return {
-		outputs: outputsOf(report, whole),
+		outputs: outputsOf(report, {
+			plan,
+			targets
+		}),
 		summary: summaryText(report),
 		failures,
-		warnings: problems
+		warnings
 	};
 }
 function unfinished(request, error) {
@@ -4560,7 +4560,7 @@ function ledgerProblem({ targets, parameters, templates = 0 }, files) {
 	const references = parameters * charactersPerParameter + templates * charactersPerTemplate;
 	const problem = roomProblem(targets * charactersPerTarget + references, files);
 	if (problem === void 0) return void 0;
-	return `what has to be undone of ${targets} targets and ${parameters} SSM parameters${templates > 0 ? ` and ${templates} launch templates` : ""}, should the run be killed, is more than saved state holds, and ${problem}`;
+	return `what has to be undone of ${targets} targets, ${parameters} SSM parameters and ${templates} launch templates, should the run be killed, is more than saved state holds, and ${problem}`;
 }
 const readers = new Map([
 	["run", (value) => isRunPart(value) ? value : void 0],

@@ -3,7 +3,7 @@ import { together } from '../alike.ts';
 import { placeName } from '../aws/errors.ts';
 import type { Host } from '../host.ts';
 import { type Request, readInputs } from '../inputs.ts';
-import { outputsOf, type Report, writeWhole } from '../report/outputs.ts';
+import { outputsOf, type Report, writeJson } from '../report/outputs.ts';
 import { failedRecord, ProblemsError, problemsOf, StoppedError, sentenceOf } from '../report/stopped.ts';
 import { summaryText } from '../report/summary.ts';
 
@@ -19,8 +19,10 @@ export const shareAction: Action<Request> = {
 };
 
 function told({ files }: Host, report: Report, failures: readonly Failure[]): Told {
-  const { problems, ...whole } = writeWhole(files, report);
-  return { outputs: outputsOf(report, whole), summary: summaryText(report), failures, warnings: problems };
+  const plan = writeJson(files, 'plan', report.plan);
+  const targets = writeJson(files, 'targets', report.targets);
+  const warnings = [plan, targets].flatMap(({ problem = [] }) => problem);
+  return { outputs: outputsOf(report, { plan, targets }), summary: summaryText(report), failures, warnings };
 }
 
 /** The report of a run that came to no end of its own: every target failed, for the same reason. */

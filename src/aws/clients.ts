@@ -61,7 +61,7 @@ export function sendEc2({ ec2 }: Place, command: Ec2Command): Promise<object> {
   return ec2(command as never);
 }
 
-/** What every client is made with. Retrying is done in `send` below, which knows what may be repeated. */
+/** What every client is made with. Retrying is done in `sendAs` below, which knows what may be repeated. */
 export const clientDefaults = { maxAttempts: 1, customUserAgent: 'share-encrypted-ami' };
 
 // These make a new resource each time and take no client token: after a lost answer only a look can tell.
@@ -115,7 +115,8 @@ export type Session = Readonly<{
 }>;
 
 type Call = Readonly<{
-  client: Sender;
+  /** Asked for when the call can be sent: thousands may wait for their turn, and a client takes 70 KB. */
+  client: () => Sender;
   command: Sendable;
   where: Where;
   session: Session;
@@ -134,7 +135,7 @@ type Tries = {
   used: Identity | undefined;
 };
 
-async function send({ inFlight, pacer, clock }: Clients, call: Call): Promise<unknown> {
+async function sendAs({ inFlight, pacer, clock }: Clients, call: Call): Promise<unknown> {
   const { client, command, session, signal } = call;
   const paced = pacedOf(call);
   const tries: Tries = { corrections: 0, throttles: 0, transients: 0, refusals: 0, used: undefined };
@@ -145,7 +146,9 @@ async function send({ inFlight, pacer, clock }: Clients, call: Call): Promise<un
       return await inFlight(() => {
         tries.used = session.current();
         const patience = lingering(signal, clock, actionOf(command));
-        return client.send(command as never, { abortSignal: patience.signal }).finally(patience.end);
+        return client()
+          .send(command as never, { abortSignal: patience.signal })
+          .finally(patience.end);
       });
     } catch (error) {
       if (signal.aborted) throw signal.reason;
@@ -206,31 +209,75 @@ function openPlace(clients: Clients, { account, session, signal, side }: Access,
   const config = { ...clientDefaults, requestHandler: clients.http, region, credentials: session.credentials };
   const open = <T extends Client>(service: string, make: (settings: Partial<Settings>) => T) => {
     const client = clients.pooled(make);
-    return (signal: AbortSignal) => (command: Sendable) =>
-      send(clients, { client: client(), command, where: { account, region }, session, service, signal, side });
+    const send = (signal: AbortSignal) => (command: Sendable) =>
+      sendAs(clients, { client, command, where: { account, region }, session, service, signal, side });
+    return send as (signal: AbortSignal) => T['send'];
   };
-  const ec2 = open('ec2', (settings) => new EC2Client({ ...config, ...settings }));
-  const kms = open('kms', (settings) => new KMSClient({ ...config, ...settings }));
-  const sts = open('sts', (settings) => new STSClient({ ...config, ...settings }));
-  const ssm = open('ssm', (settings) => new SSMClient({ ...config, ...settings }));
-  const autoScaling = open('autoscaling', (settings) => new AutoScalingClient({ ...config, ...settings }));
-  const iam = open('iam', (settings) => new IAMClient({ ...config, ...settings }));
-  const until = (signal: AbortSignal): Place => ({
-    account,
-    region,
-    signal,
-    until,
-    clock: clients.clock,
-    awsNow: clients.awsNow,
-    sleep: (ms) => clients.clock.sleep(ms, signal),
-    ec2: ec2(signal) as EC2Client['send'],
-    kms: kms(signal) as KMSClient['send'],
-    sts: sts(signal) as STSClient['send'],
-    ssm: ssm(signal) as SSMClient['send'],
-    autoScaling: autoScaling(signal) as AutoScalingClient['send'],
-    iam: iam(signal) as IAMClient['send'],
+  return new OpenPlace(signal, {
+    ...{ account, region, clients },
+    ec2: open('ec2', (settings) => new EC2Client({ ...config, ...settings })),
+    kms: open('kms', (settings) => new KMSClient({ ...config, ...settings })),
+    sts: open('sts', (settings) => new STSClient({ ...config, ...settings })),
+    ssm: open('ssm', (settings) => new SSMClient({ ...config, ...settings })),
+    autoScaling: open('autoscaling', (settings) => new AutoScalingClient({ ...config, ...settings })),
+    iam: open('iam', (settings) => new IAMClient({ ...config, ...settings })),
   });
-  return until(signal);
+}
+
+/** What the places of one account and region have in common: how each service is called until a signal. */
+type Opened = Where &
+  Readonly<
+    { clients: Clients } & {
+      [service in 'ec2' | 'kms' | 'sts' | 'ssm' | 'autoScaling' | 'iam']: (signal: AbortSignal) => Place[service];
+    }
+  >;
+
+/** Every operation has a place of its own, by its signal: of thousands, each holds no more than that. */
+class OpenPlace implements Place {
+  readonly account: string;
+  readonly region: string;
+  readonly signal: AbortSignal;
+  readonly #opened: Opened;
+
+  constructor(signal: AbortSignal, opened: Opened) {
+    this.account = opened.account;
+    this.region = opened.region;
+    this.signal = signal;
+    this.#opened = opened;
+  }
+
+  get ec2() {
+    return this.#opened.ec2(this.signal);
+  }
+  get kms() {
+    return this.#opened.kms(this.signal);
+  }
+  get sts() {
+    return this.#opened.sts(this.signal);
+  }
+  get ssm() {
+    return this.#opened.ssm(this.signal);
+  }
+  get autoScaling() {
+    return this.#opened.autoScaling(this.signal);
+  }
+  get iam() {
+    return this.#opened.iam(this.signal);
+  }
+  get clock() {
+    return this.#opened.clients.clock;
+  }
+  get awsNow() {
+    return this.#opened.clients.awsNow;
+  }
+
+  sleep(ms: number): Promise<void> {
+    return this.clock.sleep(ms, this.signal);
+  }
+
+  until(signal: AbortSignal): Place {
+    return new OpenPlace(signal, this.#opened);
+  }
 }
 
 type Client = Sender & { readonly config: Settings };

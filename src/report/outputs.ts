@@ -61,32 +61,23 @@ export const isLost = ({ status, optional }: TargetRecord): boolean => status ==
 /** Whether the record's AMI is there and right. */
 export const isReady = ({ amiId, status }: TargetRecord): boolean => amiId !== null && status !== 'failed';
 
-/** The files that hold the whole of what an output may hold only in part; '' where there is none. */
-type WholeFiles = Readonly<{ planFile: string; targetsFile: string }>;
+/**
+ * A value as JSON, and the file that holds it, however long it is: an output may hold it only in part. '' where there is
+ * none. The text is made once: of a thousand targets, a plan has some megabytes.
+ */
+type Whole = Readonly<{ text: string; path: string; problem?: string }>;
 
-/** Writes the plan and the records as files, however long they are; what of it could not be written is a problem. */
-export function writeWhole(
-  files: Files,
-  { plan, targets }: Pick<Report, 'plan' | 'targets'>,
-): WholeFiles & Readonly<{ problems: readonly string[] }> {
-  const problems: string[] = [];
-  const keep = (what: string, value: unknown): string => {
-    const { path, problem } = writeJson(files, what, value);
-    if (problem !== undefined) problems.push(problem);
-    return path;
-  };
-  return { planFile: keep('plan', plan), targetsFile: keep('targets', targets), problems };
-}
-
-/** Writes a value as the file that the output `<what>-file` names; its path, or '' and why there is none. */
-export function writeJson(files: Files, what: string, value: unknown): Readonly<{ path: string; problem?: string }> {
-  if (files.temp === undefined || value === undefined) return { path: '' };
+/** Writes a value as the file that the output `<what>-file` names; where it can't be written, the problem says why. */
+export function writeJson(files: Files, what: string, value: unknown): Whole {
+  const text = value === undefined ? '' : outputText(value);
+  if (files.temp === undefined || text === '') return { text, path: '' };
   const path = join(files.temp, ownName(`${what}.json`));
   try {
-    files.write(path, `${outputText(value)}\n`);
-    return { path };
+    files.write(path, `${text}\n`);
+    return { text, path };
   } catch (error) {
-    return { path: '', problem: `the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}` };
+    const problem = `the file for ${what}-file (${path}) could not be written: ${errorMessage(error)}`;
+    return { text, path: '', problem };
   }
 }
 
@@ -112,7 +103,7 @@ function brief({ snapshotIds: _, error, ...record }: TargetRecord): object {
  */
 export function outputsOf(
   report: Pick<Report, 'sourceAmiId' | 'targets' | 'plan' | 'pictures' | 'launchTemplates' | 'removed'>,
-  { planFile, targetsFile }: WholeFiles,
+  whole: Readonly<{ plan: Whole; targets: Whole }>,
 ): Record<string, string> {
   const { sourceAmiId, targets, plan, pictures = {}, launchTemplates = {}, removed = [] } = report;
   const made = targets.filter(isReady);
@@ -127,13 +118,13 @@ export function outputsOf(
     'ami-id': targets.length === 1 ? (made[0]?.amiId ?? '') : '',
     'ami-ids': outputText(ids),
     'ami-ids-by-region': outputText(byRegion),
-    targets: outputText(targets),
+    targets: whole.targets.text,
     'failed-targets': outputText(failed),
     'source-ami-id': sourceAmiId,
-    plan: plan === undefined ? '' : outputText(plan),
+    plan: whole.plan.text,
     'plan-digest': plan === undefined ? '' : digestOf(plan.approved),
-    'plan-file': planFile,
-    'targets-file': targetsFile,
+    'plan-file': whole.plan.path,
+    'targets-file': whole.targets.path,
     'launch-templates': outputText(launchTemplates),
     'removed-amis': outputText(removed),
     'boot-screenshots': outputText(pictures),
@@ -162,5 +153,8 @@ export function fitting(
 }
 
 function bytesOf(outputs: Readonly<Record<string, string>>): number {
-  return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name + value), 0);
+  return Object.entries(outputs).reduce(
+    (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),
+    0,
+  );
 }
