@@ -129,7 +129,7 @@ test('what one target has of its own stays its own, and encrypted copies in hubs
   expect(others.error).toBe('');
   expect(givenBy(others)).toEqual(hub.map((on) => ({ on, Name: `temporary of ${shared.amiId}` })));
   const none = await share(shared, { ...inputs, 'intermediate-tags': '{}', 'dry-run': 'true' });
-  expect(none.main.stdout).toMatch(/the encrypted copy bears no tags but the action’s own, until the end/);
+  expect(none.main.stdout).toMatch(/the encrypted copy bears no tags but the action's own, until the end/);
   expect(JSON.parse(none.main.outputs.plan ?? '').intermediates).toEqual([
     { account: sourceAccount, region: 'eu-west-1', tags: {}, stays: false },
   ]);

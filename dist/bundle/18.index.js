@@ -36532,6 +36532,14 @@ function keyProblem(metadata, place, input) {
 	};
 }
 // src/observe/intermediates.ts
+async function observeSupplies(observing, source) {
+	const hubs = await observeHubs(observing, source);
+	const intermediates = await joined([...new Set([source.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, source, region)));
+	return {
+		hubs,
+		intermediates: new Map(intermediates)
+	};
+}
 async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
 	const place = accounts.source(region);
 	const ofSource = {
@@ -36548,9 +36556,10 @@ async function readIntermediates({ accounts, findings }, { imageId, instanceId }
 	};
 	if (instanceId !== void 0) return [region, none];
 	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for encrypted copies", async () => {
+		const [images, snapshots] = await joined([ownImages(place, ofSource, mark), ownSnapshots(place, ofSource, mark)]);
 		return {
-			images: await ownImages(place, ofSource, mark),
-			snapshots: await ownSnapshots(place, ofSource, mark)
+			images,
+			snapshots
 		};
 	}) ?? none];
 }
@@ -38536,7 +38545,7 @@ async function endInstances(place, { state, gone }, notes) {
 		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "", place)) {
 			await terminate(place, InstanceId);
 			notes.done.push(`ended ${InstanceId} in ${where}`);
-		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
+		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
 	}
 }
 async function releaseFrom(place, { imageId, gone, finished, parents }) {
@@ -39785,10 +39794,15 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
 		Values: [imageId]
 	};
-	const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, {
-		Name: "name",
-		Values: [name]
-	})]);
+	const look = () => joined([
+		ownImages(place, ofSource),
+		ownImages(place, {
+			Name: "name",
+			Values: [name]
+		}),
+		ownSnapshots(place, ofSource),
+		ownSnapshots(place, replacedFilter)
+	]);
 	const ours = {
 		Name: "tag-key",
 		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
@@ -39799,13 +39813,12 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	}, ours)]);
 	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
 	if (untagged) await place.sleep(lateTagsMs);
-	const [tagged, namesakes] = untagged ? await look() : first;
+	const [tagged, namesakes, earlierCopies, marked] = untagged ? await look() : first;
 	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
 	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
 	const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-	const [earlierCopies, marked] = await joined([ownSnapshots(place, ofSource), ownSnapshots(place, replacedFilter)]);
 	const replaced = replacedOn(imageId, marked);
 	const mayGo = lineage !== void 0 || request.onExisting === "replace" ? [...existing, ...made] : [];
 	return {
@@ -44469,7 +44482,7 @@ function registering(decided, supply, plan) {
 		until: verifyId(island),
 		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
 	})];
-	const why = "the AMI of the copies, with every attribute of the source’s";
+	const why = "the AMI of the copies, with every attribute of the source's";
 	return [
 		...copies,
 		...freed,
@@ -45766,7 +45779,8 @@ async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
 		return copied;
 	};
 	const copied = matched(await watcher.named(id));
-	return underKey(await watcher.snapshot(copied).catch(async (error) => {
+	const isUrgent = () => run.source.snapshots.length > run.request.maxParallel;
+	return underKey(await watcher.snapshot(copied, { isUrgent }).catch(async (error) => {
 		if (!(error instanceof CopyFailedError)) throw error;
 		return watcher.snapshot(matched(await watcher.image(id)));
 	}), key);
@@ -47048,16 +47062,16 @@ async function observe(request, accounts, findings) {
 		at = accounts.source(request.source.region).awsNow();
 		return resolveScanned(observing);
 	});
-	const [found, targets] = await joined([source, observeTargets(observing, source)]);
-	if (found === void 0) return void 0;
-	const hubs = await observeHubs(observing, found);
-	const intermediates = await joined([...new Set([found.place.region, ...hubs.keys()])].map((region) => readIntermediates(observing, found, region)));
-	return {
+	const [found, supplied, there] = await joined([
+		source,
+		source.then((found) => found && observeSupplies(observing, found)),
+		observeTargets(observing, source)
+	]);
+	return found && supplied && {
 		at,
 		source: found,
-		targets,
-		hubs,
-		intermediates: new Map(intermediates)
+		targets: there,
+		...supplied
 	};
 }
 async function resolveScanned(observing) {
@@ -48028,7 +48042,7 @@ function planLines(record) {
 }
 function tagList(tags) {
 	const pairs = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
-	return pairs.length === 0 ? "no tags but the action’s own" : `the tags ${pairs.join(", ")}`;
+	return pairs.length === 0 ? "no tags but the action's own" : `the tags ${pairs.join(", ")}`;
 }
 function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const { image, snapshots } = source;

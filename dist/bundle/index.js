@@ -514,7 +514,7 @@ function lacksIn(words, kind) {
 	return policy?.kind === kind && !policy.explicit;
 }
 const tagPolicyCode = "TagPolicyViolation";
-const tagPolicyRemedy = "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
+const tagPolicyRemedy = "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source's own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
 const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;
 const guarded = /^ec2:(DeregisterImage|DeleteSnapshot|DeleteTags|CreateTags|Modify\w+|Enable\w+|Disable\w+)$/;
 function denialRemedy(denial) {

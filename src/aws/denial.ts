@@ -65,7 +65,7 @@ export const tagPolicyCode = 'TagPolicyViolation';
 
 /** What to do about it; AWS names the tag's key. */
 export const tagPolicyRemedy =
-  'give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source’s own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account';
+  "give that key the spelling and a value that the policy allows, in tags or intermediate-tags; a tag of the source's own is overridden by one of tags, and left out with copy-tags: false. What is allowed: aws organizations describe-effective-policy --policy-type TAG_POLICY, in that account";
 
 /** These make what organizations demand tags of. */
 const creating = /^ec2:(CopyImage|CopySnapshot|CreateImage|RegisterImage|CreateTags)$/;

@@ -30,9 +30,15 @@ export async function findEarlier(
   { name, lineage, request, ...telling }: Asked & Readonly<{ name: string; lineage: string | undefined; role: string }>,
 ): Promise<Earlier> {
   const ofSource = { Name: `tag:${tagKeys.sourceAmi}`, Values: [imageId] };
-  const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, { Name: 'name', Values: [name] })]);
+  const look = () =>
+    joined<[Image[], Image[], Snapshot[], Snapshot[]]>([
+      ownImages(place, ofSource),
+      ownImages(place, { Name: 'name', Values: [name] }),
+      ownSnapshots(place, ofSource),
+      ownSnapshots(place, replacedFilter),
+    ]);
   const ours = { Name: 'tag-key', Values: [tagKeys.sourceAmi] };
-  const [first, made] = await joined<[[Image[], Image[]], Image[]]>([
+  const [first, made] = await joined<[Awaited<ReturnType<typeof look>>, Image[]]>([
     look(),
     lineage === undefined
       ? Promise.resolve([])
@@ -41,7 +47,7 @@ export async function findEarlier(
   // An AMI that was made a moment ago may show its name before its tags.
   const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== 'disabled');
   if (untagged) await place.sleep(lateTagsMs);
-  const [tagged, namesakes] = untagged ? await look() : first;
+  const [tagged, namesakes, earlierCopies, marked] = untagged ? await look() : first;
   // One of the two reads may be a moment older than the other: what either saw is there.
   const own = namesakes.filter((image) => tagValue(image, tagKeys.sourceAmi) === imageId);
   const found = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()];
@@ -53,10 +59,6 @@ export async function findEarlier(
   const isFormer = (image: Image) =>
     isRejected(image) || (request.onExisting === 'replace' && made.some(isSame(image)));
   const former = namesakes.filter((image) => isFormer(image) && !existing.some(isSame(image)));
-  const [earlierCopies, marked] = await joined<[Snapshot[], Snapshot[]]>([
-    ownSnapshots(place, ofSource),
-    ownSnapshots(place, replacedFilter),
-  ]);
   const replaced = replacedOn(imageId, marked);
   const mayGo = lineage !== undefined || request.onExisting === 'replace' ? [...existing, ...made] : [];
   return {

@@ -1,14 +1,26 @@
+import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { ownImages, ownSnapshots } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { Request } from '../inputs.ts';
-import type { Hub, Intermediates, Source } from '../plan/facts.ts';
+import { joined } from '../join.ts';
+import type { Hub, Intermediates, Observed, Source } from '../plan/facts.ts';
 import { tagKeys } from '../tags.ts';
 import { fill } from '../template.ts';
 import { resolveKey } from './key.ts';
 import type { Observing } from './source.ts';
 
 /* What is made in the source account on the way: encrypted copies, and the hubs that they are made in. */
+
+/** The hubs, and what encrypted copies there are in them and in the source's region. */
+export type Supplies = Pick<Observed, 'hubs' | 'intermediates'>;
+
+export async function observeSupplies(observing: Observing, source: Source): Promise<Supplies> {
+  const hubs = await observeHubs(observing, source);
+  const regions = new Set([source.place.region, ...hubs.keys()]);
+  const intermediates = await joined([...regions].map((region) => readIntermediates(observing, source, region)));
+  return { hubs, intermediates: new Map(intermediates) };
+}
 
 /** Encrypted copies that are kept, or that another run makes, are used again. */
 export async function readIntermediates(
@@ -22,8 +34,11 @@ export async function readIntermediates(
   const none: Intermediates = { images: [], snapshots: [] };
   if (instanceId !== undefined) return [region, none];
   const found = await findings.attempt(placeName(place), 'looking for encrypted copies', async () => {
-    const images = await ownImages(place, ofSource, mark);
-    return { images, snapshots: await ownSnapshots(place, ofSource, mark) };
+    const [images, snapshots] = await joined<[Image[], Snapshot[]]>([
+      ownImages(place, ofSource, mark),
+      ownSnapshots(place, ofSource, mark),
+    ]);
+    return { images, snapshots };
   });
   return [region, found ?? none];
 }
@@ -32,10 +47,7 @@ export async function readIntermediates(
  * The hubs of topology `regional-hub`: one in each region that has several targets of other accounts. Where there is one
  * target alone, or the source itself, a hub would save no transfer.
  */
-export async function observeHubs(
-  { request, accounts, findings }: Observing,
-  source: Source,
-): Promise<Map<string, Hub>> {
+async function observeHubs({ request, accounts, findings }: Observing, source: Source): Promise<Map<string, Hub>> {
   if (request.topology !== 'regional-hub') return new Map();
   const abroad = request.targets.filter(
     ({ account, region }) => account !== source.account && region !== source.place.region,

@@ -3,7 +3,7 @@ import { joined } from '../join.ts';
 import type { Observed, Source, Target } from '../plan/facts.ts';
 import type { Findings } from '../plan/problem.ts';
 import type { Accounts } from './accounts.ts';
-import { observeHubs, readIntermediates } from './intermediates.ts';
+import { observeSupplies, type Supplies } from './intermediates.ts';
 import { checkScan } from './scan.ts';
 import { type Observing, resolveSource } from './source.ts';
 import { observeTargets } from './target.ts';
@@ -22,13 +22,15 @@ export async function observe(request: Request, accounts: Accounts, findings: Fi
       at = accounts.source(request.source.region).awsNow();
       return resolveScanned(observing);
     });
+  const supplies = source.then((found) => found && observeSupplies(observing, found));
   // Targets don't wait for the source unless their own values name it.
-  const [found, targets] = await joined<[Source | undefined, Target[]]>([source, observeTargets(observing, source)]);
-  if (found === undefined) return undefined;
-  const hubs = await observeHubs(observing, found);
-  const regions = new Set([found.place.region, ...hubs.keys()]);
-  const intermediates = await joined([...regions].map((region) => readIntermediates(observing, found, region)));
-  return { at, source: found, targets, hubs, intermediates: new Map(intermediates) };
+  const targets = observeTargets(observing, source);
+  const [found, supplied, there] = await joined<[Source | undefined, Supplies | undefined, Target[]]>([
+    source,
+    supplies,
+    targets,
+  ]);
+  return found && supplied && { at, source: found, targets: there, ...supplied };
 }
 
 /** The source AMI, judged by its scan; what an instance holds is scanned once there is an AMI of it. */

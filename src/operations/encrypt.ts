@@ -84,7 +84,9 @@ async function awaitSnapshot({ id, snapshotId, key }: Awaited, { run, place }: S
     return copied;
   };
   const copied = matched(await watcher.named(id));
-  const snapshot = await watcher.snapshot(copied).catch(async (error: unknown) => {
+  // Where each copy has its slot, the volume that takes longest here takes longest in the targets, too.
+  const isUrgent = () => run.source.snapshots.length > run.request.maxParallel;
+  const snapshot = await watcher.snapshot(copied, { isUrgent }).catch(async (error: unknown) => {
     if (!(error instanceof CopyFailedError)) throw error;
     // The image's own end tells more.
     return watcher.snapshot(matched(await watcher.image(id)));

@@ -172,7 +172,7 @@ function registering(decided: Decided, supply: Supply, plan: MakingPlan & { acti
             why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`,
           }),
         ];
-  const why = 'the AMI of the copies, with every attribute of the source’s';
+  const why = "the AMI of the copies, with every attribute of the source's";
   return [
     ...copies,
     ...freed,

@@ -84,7 +84,7 @@ async function endInstances(place: Place, { state, gone }: Owners, notes: Notes)
     if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? '', place)) {
       await terminate(place, InstanceId);
       notes.done.push(`ended ${InstanceId} in ${where}`);
-    } else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
+    } else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
   }
 }
 

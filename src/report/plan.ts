@@ -208,7 +208,7 @@ export function planLines(record: PlanRecord): { where: string; what: string }[]
 
 function tagList(tags: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
-  return pairs.length === 0 ? 'no tags but the action’s own' : `the tags ${pairs.join(', ')}`;
+  return pairs.length === 0 ? "no tags but the action's own" : `the tags ${pairs.join(', ')}`;
 }
 
 /** The plan in a line. */
