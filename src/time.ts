@@ -20,6 +20,12 @@ export class TimeOutError extends Error {
   override name = 'TimeOutError';
 }
 
+/** What was read wasn't answered in the time that it may take, and is given up. */
+export class LateError extends Error {
+  override name = 'LateError';
+  readonly remedy = 'run it again, with a larger timeout-minutes or without what does not answer';
+}
+
 /** The machine's own. */
 export const systemClock: Clock = {
   now: Date.now,

@@ -105,126 +105,127 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  $: () => (/* binding */ imageIdsOf),
-  A: () => (/* binding */ isMarked),
-  At: () => (/* binding */ isWithoutEffect),
-  B: () => (/* binding */ isLineage),
-  Bt: () => (/* binding */ tagPolicyCode),
-  C: () => (/* binding */ ownName),
-  Ct: () => (/* binding */ isLimit),
-  D: () => (/* binding */ severities),
-  Dt: () => (/* binding */ isTransient),
-  E: () => (/* binding */ sha256),
-  Et: () => (/* binding */ isThrottling),
-  F: () => (/* binding */ tagKeys),
-  Ft: () => (/* binding */ deniedIn),
-  G: () => (/* binding */ filledByAnyRun),
-  Gt: () => (/* binding */ partitionOf),
-  H: () => (/* binding */ parameterNameProblem),
-  Ht: () => (/* binding */ sourceKeyParameter),
-  I: () => (/* binding */ tagPrefix),
-  It: () => (/* binding */ lackOf),
-  J: () => (/* binding */ differenceText),
-  K: () => (/* binding */ needsSourceImage),
-  Kt: () => (/* binding */ problemLine),
-  L: () => (/* binding */ tagValue),
-  Lt: () => (/* binding */ lacksIn),
-  M: () => (/* binding */ mergeTags),
-  Mt: () => (/* binding */ rootCode),
-  N: () => (/* binding */ ownTagCount),
-  Nt: () => (/* binding */ triesAfter),
-  O: () => (/* binding */ endedLease),
-  Ot: () => (/* binding */ isUnknownAction),
-  P: () => (/* binding */ recalledTag),
-  Pt: () => (/* binding */ denialRemedy),
-  Q: () => (/* binding */ idsOf),
-  R: () => (/* binding */ toTags),
-  Rt: () => (/* binding */ policyIn),
-  S: () => (/* binding */ oneLine),
-  St: () => (/* binding */ isExpired),
-  T: () => (/* binding */ planDifferences),
-  Tt: () => (/* binding */ isServerError),
-  U: () => (/* binding */ runValues),
-  Ut: () => (/* binding */ templateFirst),
-  V: () => (/* binding */ launchTemplateForm),
-  Vt: () => (/* binding */ parametersFor),
-  W: () => (/* binding */ fill),
-  Wt: () => (/* binding */ isRegionName),
-  X: () => (/* binding */ extrasDifferences),
-  Y: () => (/* binding */ differences$1),
-  Z: () => (/* binding */ hasUefi),
-  _: () => (/* binding */ copyingTime),
-  _t: () => (/* binding */ isAbsent),
-  a: () => (/* binding */ TimeOutError),
-  at: () => (/* binding */ snapshotDifferences),
+  $: () => (/* binding */ isImageDescription),
+  A: () => (/* binding */ mergeTags),
+  At: () => (/* binding */ rootCode),
+  B: () => (/* binding */ parameterNameProblem),
+  Bt: () => (/* binding */ sourceKeyParameter),
+  C: () => (/* binding */ planDifferences),
+  Ct: () => (/* binding */ isServerError),
+  D: () => (/* binding */ instanceTag),
+  Dt: () => (/* binding */ isUnseen),
+  E: () => (/* binding */ endedLease),
+  Et: () => (/* binding */ isUnknownAction),
+  F: () => (/* binding */ tagValue),
+  Ft: () => (/* binding */ lacksIn),
+  G: () => (/* binding */ describedAs),
+  Gt: () => (/* binding */ isRegionName),
+  H: () => (/* binding */ fill),
+  Ht: () => (/* binding */ CancelError),
+  I: () => (/* binding */ toTags),
+  It: () => (/* binding */ policyIn),
+  J: () => (/* binding */ extrasDifferences),
+  Jt: () => (/* binding */ together),
+  K: () => (/* binding */ differenceText),
+  Kt: () => (/* binding */ partitionOf),
+  L: () => (/* binding */ isLaunchTemplate),
+  Lt: () => (/* binding */ statement),
+  M: () => (/* binding */ recalledTag),
+  Mt: () => (/* binding */ denialRemedy),
+  N: () => (/* binding */ tagKeys),
+  Nt: () => (/* binding */ deniedIn),
+  O: () => (/* binding */ isMarked),
+  Ot: () => (/* binding */ isWithoutEffect),
+  P: () => (/* binding */ tagPrefix),
+  Pt: () => (/* binding */ lackOf),
+  Q: () => (/* binding */ instanceTypesOf),
+  R: () => (/* binding */ isLineage),
+  Rt: () => (/* binding */ tagPolicyCode),
+  S: () => (/* binding */ digestOf),
+  St: () => (/* binding */ isRefusalOfCredentials),
+  T: () => (/* binding */ severities),
+  Tt: () => (/* binding */ isTransient),
+  U: () => (/* binding */ filledByAnyRun),
+  Ut: () => (/* binding */ LateError),
+  V: () => (/* binding */ runValues),
+  Vt: () => (/* binding */ templateFirst),
+  W: () => (/* binding */ needsSourceImage),
+  Wt: () => (/* binding */ TimeOutError),
+  X: () => (/* binding */ idsOf),
+  Y: () => (/* binding */ hasUefi),
+  Z: () => (/* binding */ imageIdsOf),
+  _: () => (/* binding */ counted),
+  _t: () => (/* binding */ isDenialCode),
+  a: () => (/* binding */ usesAssumeRole),
+  at: () => (/* binding */ tagDifferences),
   sb: () => (/* binding */ audit),
-  b: () => (/* binding */ spokenSeconds),
-  bt: () => (/* binding */ isDenied),
-  c: () => (/* binding */ usesToken),
-  ct: () => (/* binding */ totalGiB),
-  d: () => (/* binding */ tokenRemedy),
-  dt: () => (/* binding */ StepError),
-  et: () => (/* binding */ instanceTypesOf),
-  f: () => (/* binding */ tokensEndAt),
-  ft: () => (/* binding */ errorCode),
-  g: () => (/* binding */ failedRecord),
-  gt: () => (/* binding */ hasCode),
-  h: () => (/* binding */ StoppedError),
-  ht: () => (/* binding */ explainLine),
-  i: () => (/* binding */ CancelError),
-  it: () => (/* binding */ registrationOf),
-  j: () => (/* binding */ joinIds),
-  jt: () => (/* binding */ placeName),
-  k: () => (/* binding */ instanceTag),
-  kt: () => (/* binding */ isUnseen),
-  l: () => (/* binding */ offersToken),
-  lt: () => (/* binding */ AwsCallError),
-  m: () => (/* binding */ ProblemsError),
-  mt: () => (/* binding */ explain),
+  b: () => (/* binding */ oneLine),
+  bt: () => (/* binding */ isExpired),
+  c: () => (/* binding */ payloadOf),
+  ct: () => (/* binding */ CredentialsError),
+  d: () => (/* binding */ recallWays),
+  dt: () => (/* binding */ errorMessage),
+  et: () => (/* binding */ isImageName),
+  f: () => (/* binding */ ProblemsError),
+  ft: () => (/* binding */ explain),
+  g: () => (/* binding */ costsOf),
+  gt: () => (/* binding */ isClockCorrected),
+  h: () => (/* binding */ copyingTime),
+  ht: () => (/* binding */ isAbsent),
+  i: () => (/* binding */ maxChainedSeconds),
+  it: () => (/* binding */ snapshotIdsOf),
+  j: () => (/* binding */ ownTagCount),
+  jt: () => (/* binding */ triesAfter),
+  k: () => (/* binding */ joinIds),
+  kt: () => (/* binding */ placeName),
+  l: () => (/* binding */ tokenRemedy),
+  lt: () => (/* binding */ StepError),
+  m: () => (/* binding */ failedRecord),
+  mt: () => (/* binding */ hasCode),
   n: () => (/* binding */ ledgerProblem),
-  nt: () => (/* binding */ isImageName),
-  o: () => (/* binding */ maxChainedSeconds),
-  ot: () => (/* binding */ snapshotIdsOf),
-  p: () => (/* binding */ recallWays),
+  nt: () => (/* binding */ registrationOf),
+  o: () => (/* binding */ usesToken),
+  ot: () => (/* binding */ totalGiB),
+  p: () => (/* binding */ StoppedError),
   bE: () => (/* binding */ post),
-  pt: () => (/* binding */ errorMessage),
-  q: () => (/* binding */ describedAs),
-  qt: () => (/* binding */ together),
+  pt: () => (/* binding */ explainLine),
+  q: () => (/* binding */ differences$1),
+  qt: () => (/* binding */ problemLine),
   r: () => (/* binding */ openLedger),
   I9: () => (/* binding */ recall),
-  rt: () => (/* binding */ matchSnapshots),
-  s: () => (/* binding */ usesAssumeRole),
+  rt: () => (/* binding */ snapshotDifferences),
+  s: () => (/* binding */ offersToken),
   uM: () => (/* binding */ share),
-  st: () => (/* binding */ tagDifferences),
+  st: () => (/* binding */ AwsCallError),
   X0: () => (/* binding */ sweep),
   t: () => (/* binding */ emptyLedger),
-  tt: () => (/* binding */ isImageDescription),
-  u: () => (/* binding */ payloadOf),
-  ut: () => (/* binding */ CredentialsError),
-  v: () => (/* binding */ costsOf),
-  vt: () => (/* binding */ isClockCorrected),
-  w: () => (/* binding */ digestOf),
-  wt: () => (/* binding */ isRefusalOfCredentials),
-  x: () => (/* binding */ logText),
-  xt: () => (/* binding */ isDisabledRegion),
-  y: () => (/* binding */ counted),
-  yt: () => (/* binding */ isDenialCode),
-  z: () => (/* binding */ isLaunchTemplate),
-  zt: () => (/* binding */ statement)
+  tt: () => (/* binding */ matchSnapshots),
+  u: () => (/* binding */ tokensEndAt),
+  ut: () => (/* binding */ errorCode),
+  v: () => (/* binding */ spokenSeconds),
+  vt: () => (/* binding */ isDenied),
+  w: () => (/* binding */ sha256),
+  wt: () => (/* binding */ isThrottling),
+  x: () => (/* binding */ ownName),
+  xt: () => (/* binding */ isLimit),
+  y: () => (/* binding */ logText),
+  yt: () => (/* binding */ isDisabledRegion),
+  z: () => (/* binding */ launchTemplateForm),
+  zt: () => (/* binding */ parametersFor)
 });
 
 // EXTERNAL MODULE: ./rolldown-runtime.js + 1 modules
 var rolldown_runtime = __nccwpck_require__(254);
 ;// CONCATENATED MODULE: external "node:v8"
 const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
+;// CONCATENATED MODULE: external "node:timers/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(24);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(760);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(598);
-;// CONCATENATED MODULE: external "node:timers/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
 ;// CONCATENATED MODULE: external "crypto"
@@ -335,6 +336,32 @@ function consoleUrl(region, amiId) {
 		"aws-us-gov": "console.amazonaws-us-gov.com"
 	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
 }
+// src/time.ts
+var CancelError = class extends Error {
+	name = "CancelError";
+};
+var TimeOutError = class extends Error {
+	name = "TimeOutError";
+};
+var LateError = class extends Error {
+	name = "LateError";
+	remedy = "run it again, with a larger timeout-minutes or without what does not answer";
+};
+const systemClock = {
+	now: Date.now,
+	async sleep(ms, signal) {
+		try {
+			await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
+		} catch (error) {
+			throw signal.aborted ? signal.reason : error;
+		}
+	},
+	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(reason), ms).unref();
+		return controller.signal;
+	}
+};
 // src/aws/template-parameters.ts
 const readingUsers = [
 	"ec2:DescribeInstances",
@@ -907,7 +934,7 @@ const remedies = [
 ];
 function remedyOf(error) {
 	for (let at = error; at instanceof Error; at = at.cause) {
-		if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
+		if (at instanceof StepError || at instanceof CredentialsError || at instanceof LateError) return at.remedy;
 		if (at instanceof AwsCallError) {
 			const call = at;
 			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
@@ -3857,28 +3884,6 @@ async function yamlFor(get) {
 		visit
 	};
 }
-// src/time.ts
-var CancelError = class extends Error {
-	name = "CancelError";
-};
-var TimeOutError = class extends Error {
-	name = "TimeOutError";
-};
-const systemClock = {
-	now: Date.now,
-	async sleep(ms, signal) {
-		try {
-			await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-		} catch (error) {
-			throw signal.aborted ? signal.reason : error;
-		}
-	},
-	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
-		const controller = new AbortController();
-		setTimeout(() => controller.abort(reason), ms).unref();
-		return controller.signal;
-	}
-};
 // src/main.ts
 async function main(host, cancelled, action) {
 	const told = await outcomeOf(host, cancelled, action);
@@ -4944,6 +4949,7 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__I = __webpack_exports__.I;
 /******/ var __webpack_exports__It = __webpack_exports__.It;
 /******/ var __webpack_exports__J = __webpack_exports__.J;
+/******/ var __webpack_exports__Jt = __webpack_exports__.Jt;
 /******/ var __webpack_exports__K = __webpack_exports__.K;
 /******/ var __webpack_exports__Kt = __webpack_exports__.Kt;
 /******/ var __webpack_exports__L = __webpack_exports__.L;
@@ -5030,5 +5036,5 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__yt = __webpack_exports__.yt;
 /******/ var __webpack_exports__z = __webpack_exports__.z;
 /******/ var __webpack_exports__zt = __webpack_exports__.zt;
-/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
+/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
 /******/ 

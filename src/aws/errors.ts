@@ -1,4 +1,5 @@
 import { isOptIn } from '../regions.ts';
+import { LateError } from '../time.ts';
 import { denialRemedy, deniedIn, tagPolicyCode, tagPolicyRemedy } from './denial.ts';
 import { type Side, templateFirst } from './template-parameters.ts';
 
@@ -446,7 +447,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
 
 function remedyOf(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
+    if (at instanceof StepError || at instanceof CredentialsError || at instanceof LateError) return at.remedy;
     if (at instanceof AwsCallError) {
       const call = at;
       return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
