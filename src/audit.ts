@@ -88,7 +88,7 @@ function look({ host, request, log }: Asked, whole: AbortSignal): Promise<Looked
     };
     const open = () => openFindings(signal, { late: () => stage });
     const findings = open();
-    const accounts = openAccounts(host, request, findings);
+    const accounts = openAccounts(host, { ...request, sides: { source: 'source', target: 'target-audit' } }, findings);
     const warnings: string[] = [];
     const untold: Log = { ...log, warn: (text) => warnings.push(text) };
     // With the lineage alone, what can't be read at the source keeps nothing else from being compared.

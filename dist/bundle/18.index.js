@@ -40705,7 +40705,13 @@ function look$1({ host, request, log }, whole) {
 		};
 		const open = () => openFindings(signal, { late: () => stage });
 		const findings = open();
-		const accounts = openAccounts(host, request, findings);
+		const accounts = openAccounts(host, {
+			...request,
+			sides: {
+				source: "source",
+				target: "target-audit"
+			}
+		}, findings);
 		const warnings = [];
 		const untold = {
 			...log,

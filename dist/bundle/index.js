@@ -425,15 +425,6 @@ const features = {
 			"ec2:DisableImageDeregistrationProtection"
 		],
 		"RetainShared=true": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
-		"Audit=true": [
-			"ec2:DescribeInstances",
-			"ec2:DescribeFastSnapshotRestores",
-			"ec2:DescribeLaunchTemplateVersions",
-			"ec2:DescribeAvailabilityZones",
-			"ec2:GetImageAncestry",
-			"kms:ListGrants",
-			"ssm:GetParameter"
-		],
 		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
 		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"],
 		"BootTest=true": [
@@ -451,6 +442,17 @@ const features = {
 			"iam:GetInstanceProfile"
 		],
 		"BootRoleArns=<arn>": ["iam:PassRole"]
+	},
+	"target-audit": {
+		"Audit=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeFastSnapshotRestores",
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeAvailabilityZones",
+			"ec2:GetImageAncestry",
+			"kms:ListGrants"
+		],
+		"Audit=true and Parameter=<parameter>": ["ssm:GetParameter"]
 	},
 	"source-recall": { "IncludeSource=true": [
 		...readingUsers,
@@ -486,10 +488,8 @@ function parametersFor({ side, action, resources }) {
 	if (side === void 0) return void 0;
 	const list = lists[side]?.[action];
 	if (list !== void 0) return list;
-	const found = Object.entries(features[side]).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []);
-	if (found.length === 0) return void 0;
-	const others = found.filter((parameter) => parameter !== "Audit=true");
-	const parameters = others.length > 0 ? others : found;
+	const parameters = Object.entries(features[side]).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []);
+	if (parameters.length === 0) return void 0;
 	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
 	return `set ${parameters.join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
 }
