@@ -13,7 +13,8 @@ const places = ['999999999999', other].flatMap((account) =>
   ['ap-southeast-2', 'eu-west-1', 'us-west-2'].map((region) => `${account}/${region}`),
 );
 const ofOther = places.filter((place) => place.startsWith(other));
-const inTime = /not all was answered in time \(.*: no answer within \d.*\)\. What to do: run it again, with a larger/;
+const inTime =
+  /not all was answered in time \(.*: no answer within \d.*\)\. What to do: see whether AWS has trouble there/;
 
 async function estate() {
   const shared = standard();

@@ -23,7 +23,12 @@ export class TimeOutError extends Error {
 /** What was read wasn't answered in the time that it may take, and is given up. */
 export class LateError extends Error {
   override name = 'LateError';
-  readonly remedy = 'run it again, with a larger timeout-minutes or without what does not answer';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
 }
 
 /** The machine's own. */

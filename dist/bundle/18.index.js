@@ -40339,17 +40339,24 @@ async function readCopies({ accounts, aside }, source) {
 	}, openFindings(aside.signal)));
 }
 // src/patience.ts
-function lateAfter({ clock }, ms) {
+const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
+function lateSignal(clock, ms, remedy = troubled) {
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(ms / 1e3)}`, remedy));
+}
+function lateAfter({ clock }, ms, remedy) {
 	const late = new Promise((_, reject) => {
-		const limit = clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(ms / 1e3)}`));
+		const limit = lateSignal(clock, ms, remedy);
 		limit.addEventListener("abort", () => reject(limit.reason), { once: true });
 	});
 	late.catch(() => void 0);
 	return late;
 }
+function brief(place, ms) {
+	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
+}
 function afterHalf(host, { run, timeout }) {
 	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
-	return lateAfter(host, Math.max(0, leftMs / 2));
+	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
 }
 async function ending(signal, act) {
 	const over = new AbortController();
@@ -40951,6 +40958,7 @@ async function readEnabled(host, request, signal) {
 	return new Map(await joined(read));
 }
 // src/recall/recalling.ts
+const readingMs = 6e4;
 function note({ notes, log }, where, what) {
 	notes.done.push(`${where}: ${what}`);
 	log.line(where, what);
@@ -42048,7 +42056,7 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		how
 	};
 	const act = ({ image }) => withdraw(place, image, request);
-	const before = how === "deregister" ? await readUses(recalling, place, copies) : void 0;
+	const before = how === "deregister" ? await readUses(recalling, brief(place, readingMs), copies) : void 0;
 	const records = await each(recalling, {
 		place,
 		copies,
@@ -42131,20 +42139,20 @@ async function noteUses(recalling, { place, copies, records, users }) {
 }
 // src/recall/source.ts
 async function openSource(recalling) {
-	const { accounts, request } = recalling;
+	const { accounts, request, host } = recalling;
 	const marks = request.restore ? "keep their marks" : "get no mark, so that a share of them goes on";
 	return await attempt(recalling, {
 		where: "source account",
 		what: `Assuming the source role, without which ${request.sourceImages.length > 0 ? `the source AMIs ${marks}` : "it is not known which source AMIs are recalled, whose copies replace nothing"}`
-	}, () => accounts.openSource()) && accounts.source(request.source.region);
+	}, () => Promise.race([accounts.openSource(), lateAfter(host, 6e4)])) && accounts.source(request.source.region);
 }
 async function markSources(recalling, source) {
 	const { request } = recalling;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
 	const images = await readSources(recalling, source);
-	const there = new Set(images.map(({ ImageId }) => ImageId));
+	const isGone = (id) => images?.every(({ ImageId }) => ImageId !== id) === true;
 	const mark = async (id) => {
-		if (!there.has(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
+		if (isGone(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
 		await attempt(recalling, {
 			where,
 			what: `Marking the source AMI ${id} as recalled`
@@ -42156,11 +42164,11 @@ async function markSources(recalling, source) {
 	if (!request.restore) await joined(request.sourceImages.map(mark));
 	return images;
 }
-async function readSources(recalling, source) {
-	return await attempt(recalling, {
+function readSources(recalling, source) {
+	return attempt(recalling, {
 		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source),
 		what: "Reading the source AMIs"
-	}, () => describeImages(source, recalling.request.sourceImages)) ?? [];
+	}, () => describeImages(source, recalling.request.sourceImages));
 }
 async function unmarkSources(recalling, source) {
 	const { request, findings } = recalling;
@@ -42178,7 +42186,7 @@ async function unmarkSources(recalling, source) {
 			note(recalling, where, `the source AMI ${id} can be shared again`);
 		});
 	};
-	await joined((await readSources(recalling, source)).map(unmark));
+	await joined((await readSources(recalling, source) ?? []).map(unmark));
 }
 async function readMeant(recalling, source, images) {
 	const { sourceImages, targetImages, replacement } = recalling.request;
@@ -42621,7 +42629,16 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 	};
 }
 // src/recall/target.ts
-async function recallTarget(recalling, target, meant) {
+async function reach(recalling, target) {
+	const { accounts, findings } = recalling;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const { problem } = target.everyRegion ?? {};
+	if (problem === void 0 && await accounts.openTarget(target, target.roleArn) !== void 0) return void 0;
+	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problem === void 0 ? findings.of(where) : [problem]);
+	fail(recalling, where, error);
+	return error;
+}
+async function recallTarget(recalling, { target, unreached }, meant) {
 	const { account, region } = target;
 	const failed = (error) => {
 		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), error);
@@ -42635,10 +42652,11 @@ async function recallTarget(recalling, target, meant) {
 		}];
 	};
 	try {
-		return await recallIn(recalling, target, {
+		const error = await unreached;
+		return error === void 0 ? await recallIn(recalling, target, {
 			meant,
 			failed
-		});
+		}) : failed(error);
 	} catch (error) {
 		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
 	}
@@ -42648,9 +42666,6 @@ async function recallIn(recalling, target, { meant, failed }) {
 	const { account, region } = target;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
 	const own = findings.about([where]);
-	const { problem } = target.everyRegion ?? {};
-	if (problem !== void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)([problem]));
-	if (await accounts.openTarget(target, target.roleArn) === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(own.of(where)));
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
 	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(own.of(where)));
@@ -42701,7 +42716,7 @@ function leaveAlone(recalling, { account, region }, { left }) {
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
-	const users = await readUses(recalling, place, copies.meant);
+	const users = await readUses(recalling, brief(place, readingMs), copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
 		if (template === void 0) return [];
@@ -42739,7 +42754,11 @@ async function movePointers(recalling, { place, target, copies, names }) {
 }
 // src/recall.ts
 var recall_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ recall: () => recall });
-async function recall(host, request, signal) {
+const reachingMs = 1e4;
+function recall(host, request, whole) {
+	return ending(whole, (signal) => recallUntil(host, request, signal));
+}
+async function recallUntil(host, request, signal) {
 	const log = openLog(host);
 	const findings = openFindings(signal);
 	const sides = {
@@ -42757,20 +42776,28 @@ async function recall(host, request, signal) {
 		inUse: []
 	};
 	const recalling = {
+		host,
 		request,
 		accounts,
 		findings,
 		log,
 		notes
 	};
+	const reaching = request.targets.map((target) => ({
+		target,
+		unreached: reach(recalling, target)
+	}));
 	const source = await openSource(recalling);
-	const images = source === void 0 ? [] : await markSources(recalling, source);
-	const meant = await readMeant(recalling, source, images);
-	const [own, ...others] = await joined([source !== void 0 && request.includeSource ? recallSources(recalling, source, images) : Promise.resolve([]), ...request.targets.map((target) => recallTarget(recalling, target, meant))]);
+	const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+	await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => void 0);
+	const early = source && brief(source, 6e4);
+	const images = early && await markSources(recalling, early);
+	const meant = await readMeant(recalling, early, images ?? []);
+	const [own, ...others] = await joined([source !== void 0 && request.includeSource ? recallSources(recalling, source, images ?? []) : Promise.resolve([]), ...reaching.map((one) => recallTarget(recalling, one, meant))]);
 	const targets = [...own ?? [], ...others.flat()];
 	noteUnfound(recalling, {
 		targets,
-		isThere: (id) => source === void 0 || meant.names.has(id)
+		isThere: (id) => images === void 0 || meant.names.has(id)
 	});
 	const isWhole = targets.every(({ status }) => status !== "failed");
 	if (request.restore && isWhole && source !== void 0) await unmarkSources(recalling, source);

@@ -345,7 +345,11 @@ var TimeOutError = class extends Error {
 };
 var LateError = class extends Error {
 	name = "LateError";
-	remedy = "run it again, with a larger timeout-minutes or without what does not answer";
+	remedy;
+	constructor(message, remedy) {
+		super(message);
+		this.remedy = remedy;
+	}
 };
 const systemClock = {
 	now: Date.now,
