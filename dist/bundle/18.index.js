@@ -41827,7 +41827,23 @@ function markRecalled(place, id, reason) {
 async function withdraw(place, image, request) {
 	const id = image.ImageId ?? "";
 	if (image.State === "pending") throw new Error("it is still being made: recall it again when it is available");
-	await markRecalled(place, id, request.reason);
+	const lacks = await whyUnmarked(place, id, request.reason);
+	return {
+		...await withdrawn(place, image, request),
+		...request.how !== "deregister" && { lacks }
+	};
+}
+async function whyUnmarked(place, id, reason) {
+	try {
+		await markRecalled(place, id, reason);
+		return;
+	} catch (error) {
+		const step = `${id} bears no mark of the recall, without which no restore gives it again (recall it again when it can have one)`;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(step, error));
+	}
+}
+async function withdrawn(place, image, request) {
+	const id = image.ImageId ?? "";
 	if (request.how === "deregister") return deregister$1(place, image);
 	const isDisabled = image.State === "disabled";
 	const recordId = await keepRecord(place, image, request);
@@ -41971,7 +41987,7 @@ async function restore$1(place, image, request) {
 	};
 }
 function unmarked(id, kept) {
-	if (kept !== void 0) throw new Error(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; else delete that record`);
+	if (kept !== void 0) throw new Error(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; recall it again first, if it could not be marked; else delete that record`);
 	return {
 		status: "restored",
 		done: `${id} is not recalled: nothing had to be restored`
@@ -42099,11 +42115,13 @@ function each(recalling, { place, copies, doing }, act) {
 			sourceAmi: copy.sourceAmi
 		};
 		try {
-			const { status, done } = await act(copy);
+			const { status, done, lacks } = await act(copy);
 			note(recalling, where, done);
+			if (lacks !== void 0) fail(recalling, where, lacks);
 			return {
 				...base,
-				status
+				status,
+				...lacks !== void 0 && { error: lacks }
 			};
 		} catch (error) {
 			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${copy.id}`, error));

@@ -928,6 +928,10 @@ const remedies = [
 		remedy: ({ where }) => `a key takes 50,000 grants: revoke those that nothing needs any more (aws kms list-grants --region ${where.region}), or give another key`
 	},
 	{
+		fits: ({ code }) => code === "TagLimitExceeded",
+		remedy: () => "take a tag off it: a resource has 50 at most"
+	},
+	{
 		fits: ({ code }) => code === tagPolicyCode,
 		remedy: () => tagPolicyRemedy
 	},

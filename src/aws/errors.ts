@@ -438,6 +438,11 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     remedy: ({ where }) =>
       `a key takes 50,000 grants: revoke those that nothing needs any more (aws kms list-grants --region ${where.region}), or give another key`,
   },
+  {
+    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+    fits: ({ code }) => code === 'TagLimitExceeded',
+    remedy: () => 'take a tag off it: a resource has 50 at most',
+  },
   { fits: ({ code }) => code === tagPolicyCode, remedy: () => tagPolicyRemedy },
   {
     fits: ({ code }) => code === 'InvalidAMIName.Duplicate',

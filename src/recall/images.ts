@@ -66,9 +66,10 @@ function each(
     copies.map(async (copy): Promise<RecalledTarget> => {
       const base = { account, region, amiId: copy.id, sourceAmi: copy.sourceAmi };
       try {
-        const { status, done } = await act(copy);
+        const { status, done, lacks } = await act(copy);
         note(recalling, where, done);
-        return { ...base, status };
+        if (lacks !== undefined) fail(recalling, where, lacks);
+        return { ...base, status, ...(lacks !== undefined && { error: lacks }) };
       } catch (error) {
         const told = explainLine(new StepError(`${doing} ${copy.id}`, error));
         fail(recalling, where, told);

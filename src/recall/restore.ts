@@ -48,7 +48,7 @@ export async function restore(place: Place, image: Image, request: RecallRequest
 function unmarked(id: string, kept: Kept | undefined): Withdrawn {
   if (kept !== undefined)
     throw new Error(
-      `it bears no tag ${recalledTag}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; else delete that record`,
+      `it bears no tag ${recalledTag}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; recall it again first, if it could not be marked; else delete that record`,
     );
   return { status: 'restored', done: `${id} is not recalled: nothing had to be restored` };
 }
