@@ -451,6 +451,44 @@ describe('what names an AMI', () => {
     await simulator.close();
   });
 
+  test('of more AMIs than AWS takes in a filter', async () => {
+    const { given, simulator } = await shared();
+    const place = [accounts[0] ?? '', targetRegion] as const;
+    const { here, of } = lookAt(simulator, place);
+    const image = of(second);
+    const [snapshot] = [...here.snapshots.values()].filter(({ data }) =>
+      image?.data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === data.SnapshotId),
+    );
+    const parameter = here.parameters.get('/golden/latest');
+    if (image === undefined || snapshot === undefined || parameter === undefined) throw new Error('no copy');
+    const sources = Array.from({ length: 205 }, (_, index) => `ami-0${String(index).padStart(16, 'a')}`);
+    for (const [index, source] of sources.entries()) {
+      const by = (text: string) =>
+        text
+          .replaceAll(second, source)
+          .replaceAll(image.data.ImageId, source.replace('ami-0', 'ami-1'))
+          .replaceAll(snapshot.data.SnapshotId, source.replace('ami-0', 'snap-1'))
+          .replaceAll('golden-2', `golden-${index + 10}`);
+      const copy = <T>(data: T): T => JSON.parse(by(JSON.stringify(data)));
+      const { StartTime } = snapshot.data;
+      const own = { ...image, data: copy(image.data), launch: new Set<string>() };
+      here.images.set(own.data.ImageId, own);
+      const part = { ...snapshot, data: { ...copy(snapshot.data), StartTime } };
+      here.snapshots.set(part.data.SnapshotId, part);
+      const name = `/golden/${index}`;
+      here.parameters.set(name, { ...copy(parameter), name, value: own.data.ImageId });
+    }
+    const { said, targets } = await recall(given, simulator, {
+      'ami-id': sources.join('\n'),
+      'target-accounts': place[0],
+    });
+    expect(said).toBe('');
+    expect(targets.filter(({ status }) => status === 'disabled')).toHaveLength(205);
+    const former = [of(first), of(second)].map((one) => one?.data.ImageId);
+    for (const index of sources.keys()) expect(former).toContain(here.parameters.get(`/golden/${index}`)?.value);
+    await simulator.close();
+  });
+
   test('names that hold the source AMI are filled in', async () => {
     const { given, simulator } = await shared();
     const { id } = copyIn(simulator);

@@ -22509,6 +22509,11 @@ async function joined(promises) {
 	await Promise.allSettled(promises);
 	return Promise.all(promises);
 }
+// src/parts.ts
+function partsOf$1(all, most) {
+	const count = Math.ceil(all.length / most);
+	return Array.from({ length: count }, (_, at) => all.slice(at * most, (at + 1) * most));
+}
 // src/aws/describe.ts
 const changedMs = 1e4;
 const idsPerCall$1 = 200;
@@ -22547,7 +22552,7 @@ async function areThere(place, ids) {
 }
 async function byIds(ids, describe) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall$1) found.push(...await withThoseThere(ids.slice(start, start + idsPerCall$1), describe));
+	for (const some of partsOf$1(ids, idsPerCall$1)) found.push(...await withThoseThere(some, describe));
 	return found;
 }
 async function withThoseThere(ids, act) {
@@ -22608,14 +22613,13 @@ async function listImages(place, whose, Filters) {
 	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
 	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
 }
-const valuesPerFilter = 200;
 async function byFilters(filters, read) {
-	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+	const long = filters.find(({ Values = [] }) => Values.length > 200);
 	if (long === void 0) return pages((token) => read(filters, token));
 	const { Name, Values = [] } = long;
 	const others = filters.filter((one) => one !== long);
 	const found = [];
-	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
+	for (const part of partsOf$1(Values, 200)) found.push(...await byFilters([...others, {
 		Name,
 		Values: part
 	}], read));
@@ -23267,13 +23271,10 @@ const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.P}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
 const accountsPerTag = 32;
 function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
+	return partsOf$1(accounts.map((account) => Number(account).toString(36).padStart(8, "0")), accountsPerTag).map((some, index) => ({
+		Key: shareTagKey(id, index),
+		Value: some.join("")
+	}));
 }
 function sharesOf$1(tags) {
 	const shares = new Map();
@@ -37147,8 +37148,7 @@ function entriesOn(ids, NextToken) {
 }
 async function usageReportsOn(place, ids) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		const some = ids.slice(start, start + idsPerCall);
+	for (const some of partsOf$1(ids, idsPerCall)) {
 		const reports = await pages(async (NextToken) => {
 			const page = await place.ec2(reportsOn(some, NextToken));
 			return {
@@ -37210,16 +37210,13 @@ function sharing(id, change) {
 async function changeShares(place, id, change) {
 	const accounts = "Add" in change ? change.Add : change.Remove;
 	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
-	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const some = accounts.slice(start, start + accountsPerCall);
-		try {
-			await send(some);
-		} catch (error) {
-			const [first = "", ...others] = some;
-			if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
-			await send([first]);
-			await joined(others.map((account) => send([account])));
-		}
+	for (const some of partsOf$1(accounts, accountsPerCall)) try {
+		await send(some);
+	} catch (error) {
+		const [first = "", ...others] = some;
+		if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		await send([first]);
+		await joined(others.map((account) => send([account])));
 	}
 }
 async function readTags(place, ids) {
@@ -37368,8 +37365,8 @@ async function noteVersions({ ssm }, versions, note) {
 		else byParameter.set(parameter, [...byParameter.get(parameter) ?? [], LaunchTemplateId]);
 	}
 	const names = [...byParameter.keys()];
-	for (let start = 0; start < names.length; start += 10) {
-		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
+	for (const Names of partsOf$1(names, 10)) {
+		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names }));
 		for (const parameter of Parameters) {
 			const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
 			for (const template of templates) note(parameter.Value, template);
@@ -37412,8 +37409,8 @@ async function usersOf(place, ids, unread) {
 	await joined([
 		reading("which instances use an AMI", () => noteInstances(place, ids, note)),
 		reading("which launch templates use an AMI", async () => {
-			await noteVersions(place, await pages(async (NextToken) => {
-				const page = await place.ec2(templatesUsing(ids, NextToken));
+			for (const some of partsOf$1(ids, idsPerFilter)) await noteVersions(place, await pages(async (NextToken) => {
+				const page = await place.ec2(templatesUsing(some, NextToken));
 				return {
 					items: page.LaunchTemplateVersions ?? [],
 					next: page.NextToken
@@ -37434,6 +37431,7 @@ async function usersOf(place, ids, unread) {
 	]);
 	return users;
 }
+const idsPerFilter = 199;
 function instancesOf(ids, NextToken) {
 	return new DescribeInstancesCommand({
 		Filters: [{
@@ -37473,14 +37471,16 @@ function referencesTo(ImageIds, NextToken) {
 	});
 }
 async function noteInstances(place, ids, note) {
-	const reservations = await pages(async (NextToken) => {
-		const page = await place.ec2(instancesOf(ids, NextToken));
-		return {
-			items: page.Reservations ?? [],
-			next: page.NextToken
-		};
-	});
-	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+	for (const some of partsOf$1(ids, idsPerFilter)) {
+		const reservations = await pages(async (NextToken) => {
+			const page = await place.ec2(instancesOf(some, NextToken));
+			return {
+				items: page.Reservations ?? [],
+				next: page.NextToken
+			};
+		});
+		for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+	}
 }
 async function othersOf(place, ImageId) {
 	return (await launchPermissionsOf(place, ImageId).catch((error) => {
@@ -37489,9 +37489,9 @@ async function othersOf(place, ImageId) {
 	})).map(launcherName).filter((name) => name !== place.account);
 }
 async function noteReferences(place, ids, note) {
-	for (let start = 0; start < ids.length; start += 10) {
+	for (const some of partsOf$1(ids, 10)) {
 		const references = await pages(async (NextToken) => {
-			const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
+			const page = await place.ec2(referencesTo(some, NextToken));
 			return {
 				items: page.ImageReferences ?? [],
 				next: page.NextToken
@@ -39359,12 +39359,7 @@ var UndeletedError = class extends Error {
 };
 const undeletedMs = 15e3;
 async function deleteVersions(place, id, versions) {
-	for (const some of inCalls(versions)) await deleteAtOnce(place, id, some);
-}
-const versionsPerCall = 200;
-function inCalls(versions) {
-	const count = Math.ceil(versions.length / versionsPerCall);
-	return Array.from({ length: count }, (_, at) => versions.slice(at * versionsPerCall, (at + 1) * versionsPerCall));
+	for (const some of partsOf$1(versions, 200)) await deleteAtOnce(place, id, some);
 }
 async function deleteAtOnce(place, id, versions) {
 	const isUndeleted = (error) => error instanceof UndeletedError;
@@ -41364,7 +41359,7 @@ async function commandForTemplate(place, template, id) {
 		all
 	});
 	const numbers = naming.map(({ number }) => number);
-	const gone = inCalls(numbers).map((some) => aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(" ")}`));
+	const gone = partsOf$1(numbers, 200).map((some) => aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(" ")}`));
 	const launching = naming.find(({ isDefault }) => isDefault);
 	if (launching !== void 0) return [newDefault(place, template, launching.number), ...gone].join(" && ");
 	const newest = Math.max(...all.map(({ number }) => number));
@@ -41489,12 +41484,9 @@ function textOf(record) {
 async function writeRecord(place, amiId, { record, Tags }) {
 	const text = textOf(record);
 	const id = newLeaseId();
-	const count = Math.ceil(text.length / partCharacters);
+	const parts = partsOf$1([...text], partCharacters).map((part) => part.join(""));
 	await write$1(place, amiId, {
-		values: Array.from({ length: count }, (_, index) => {
-			const part = text.slice(index * partCharacters, (index + 1) * partCharacters);
-			return `${id} ${index + 1}/${count} ${part}`;
-		}),
+		values: parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`),
 		Tags
 	});
 	return id;
@@ -41602,7 +41594,7 @@ function isPermission(value) {
 }
 async function deleteRecords(place, amiId) {
 	const names = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
-	for (let start = 0; start < names.length; start += 10) await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
+	for (const Names of partsOf$1(names, 10)) await place.ssm(new DeleteParametersCommand({ Names }));
 }
 // src/plan/decided.ts
 function isMaking(plan) {
@@ -42019,7 +42011,7 @@ const permissionsPerCall = 200;
 async function shareAgain(place, id, permissions) {
 	const { named = [], everybody = [] } = Object.groupBy(permissions, ({ Group }) => Group === void 0 ? "named" : "everybody");
 	const refused = [];
-	for (let start = 0; start < named.length; start += permissionsPerCall) refused.push(...await addPermissions(place, id, named.slice(start, start + permissionsPerCall)));
+	for (const some of partsOf$1(named, permissionsPerCall)) refused.push(...await addPermissions(place, id, some));
 	const again = named.map(launcherName).filter((name) => !refused.includes(name));
 	const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
 	return [
@@ -42039,8 +42031,9 @@ async function addPermissions(place, ImageId, Add) {
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIAttributeItemValue")) throw error;
 		if (Add.length === 1) return Add.map(launcherName);
-		const half = Math.ceil(Add.length / 2);
-		return [...await addPermissions(place, ImageId, Add.slice(0, half)), ...await addPermissions(place, ImageId, Add.slice(half))];
+		const unknown = [];
+		for (const half of partsOf$1(Add, Math.ceil(Add.length / 2))) unknown.push(...await addPermissions(place, ImageId, half));
+		return unknown;
 	}
 }
 function onceEnabled(place, act) {
@@ -42539,24 +42532,30 @@ async function moveParameters(pointing, notes) {
 	});
 	await joined([...names].map(move));
 }
+const valuesPerFilter = 50;
 async function ownParameters(place, copies) {
-	const Values = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
-	const ParameterFilters = [{
-		Key: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
-		Option: "Equals",
-		Values
-	}];
-	return (await pages(async (NextToken) => {
-		const page = await place.ssm(new DescribeParametersCommand({
-			ParameterFilters,
-			MaxResults: 50,
-			NextToken
-		}));
-		return {
-			items: page.Parameters ?? [],
-			next: page.NextToken
-		};
-	})).flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/recalled/") ? [] : [Name]);
+	const sources = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
+	const found = [];
+	for (const Values of partsOf$1(sources, valuesPerFilter)) {
+		const ParameterFilters = [{
+			Key: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+			Option: "Equals",
+			Values
+		}];
+		const some = await pages(async (NextToken) => {
+			const page = await place.ssm(new DescribeParametersCommand({
+				ParameterFilters,
+				MaxResults: 50,
+				NextToken
+			}));
+			return {
+				items: page.Parameters ?? [],
+				next: page.NextToken
+			};
+		});
+		found.push(...some);
+	}
+	return found.flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/recalled/") ? [] : [Name]);
 }
 async function moveTemplates(pointing, notes) {
 	const { place, templates } = pointing;

@@ -4,10 +4,11 @@ import {
   DescribeLaunchTemplateVersionsCommand,
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { pages } from '../aws/describe.ts';
+import { pages, valuesPerFilter } from '../aws/describe.ts';
 import { isAbsent, isUnknownAction } from '../aws/errors.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { joined } from '../join.ts';
+import { partsOf } from '../parts.ts';
 import type { Use, Users } from '../plan/facts.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { type Note, noteGroups, noteVersions } from './groups.ts';
@@ -54,11 +55,13 @@ export async function usersOf(place: Place, ids: readonly string[], unread: Unre
   await joined([
     reading('which instances use an AMI', () => noteInstances(place, ids, note)),
     reading('which launch templates use an AMI', async () => {
-      const versions = await pages(async (NextToken) => {
-        const page = await place.ec2(templatesUsing(ids, NextToken));
-        return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
-      });
-      await noteVersions(place, versions, note);
+      for (const some of partsOf(ids, idsPerFilter)) {
+        const versions = await pages(async (NextToken) => {
+          const page = await place.ec2(templatesUsing(some, NextToken));
+          return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
+        });
+        await noteVersions(place, versions, note);
+      }
     }),
     reading('what Auto Scaling launches', () => noteGroups(place, note)),
     reading('who else may launch an AMI', () =>
@@ -75,7 +78,10 @@ export async function usersOf(place: Place, ids: readonly string[], unread: Unre
   return users;
 }
 
-/** Asks which instances are of images. */
+/** With room for one value more. */
+const idsPerFilter = valuesPerFilter - 1;
+
+/** Asks which instances are of images, fewer than a filter takes. */
 export function instancesOf(ids: readonly string[], NextToken?: string): DescribeInstancesCommand {
   return new DescribeInstancesCommand({ Filters: [{ Name: 'image-id', Values: [...ids] }], NextToken });
 }
@@ -106,12 +112,14 @@ export function referencesTo(ImageIds: readonly string[], NextToken?: string): D
 }
 
 async function noteInstances(place: Place, ids: readonly string[], note: Note): Promise<void> {
-  const reservations = await pages(async (NextToken) => {
-    const page = await place.ec2(instancesOf(ids, NextToken));
-    return { items: page.Reservations ?? [], next: page.NextToken };
-  });
-  for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
-    if (State?.Name !== 'terminated') note(ImageId, InstanceId);
+  for (const some of partsOf(ids, idsPerFilter)) {
+    const reservations = await pages(async (NextToken) => {
+      const page = await place.ec2(instancesOf(some, NextToken));
+      return { items: page.Reservations ?? [], next: page.NextToken };
+    });
+    for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
+      if (State?.Name !== 'terminated') note(ImageId, InstanceId);
+  }
 }
 
 /** Whom else an AMI is shared with: what they launch of it is not seen from here. */
@@ -125,9 +133,9 @@ async function othersOf(place: Place, ImageId: string): Promise<string[]> {
 }
 
 async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {
-  for (let start = 0; start < ids.length; start += 10) {
+  for (const some of partsOf(ids, 10)) {
     const references = await pages(async (NextToken) => {
-      const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
+      const page = await place.ec2(referencesTo(some, NextToken));
       return { items: page.ImageReferences ?? [], next: page.NextToken };
     });
     for (const { ImageId, Arn } of references) note(ImageId, Arn);

@@ -11,6 +11,7 @@ import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { hasCode } from '../aws/errors.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
+import { partsOf } from '../parts.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
@@ -87,8 +88,7 @@ async function shareAgain(place: Place, id: string, permissions: readonly Launch
     Group === undefined ? 'named' : 'everybody',
   );
   const refused: string[] = [];
-  for (let start = 0; start < named.length; start += permissionsPerCall)
-    refused.push(...(await addPermissions(place, id, named.slice(start, start + permissionsPerCall))));
+  for (const some of partsOf(named, permissionsPerCall)) refused.push(...(await addPermissions(place, id, some)));
   const again = named.map(launcherName).filter((name) => !refused.includes(name));
   const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
   return [
@@ -110,9 +110,10 @@ async function addPermissions(place: Place, ImageId: string, Add: LaunchPermissi
   } catch (error) {
     if (!hasCode(error, 'InvalidAMIAttributeItemValue')) throw error;
     if (Add.length === 1) return Add.map(launcherName);
-    const half = Math.ceil(Add.length / 2);
-    const first = await addPermissions(place, ImageId, Add.slice(0, half));
-    return [...first, ...(await addPermissions(place, ImageId, Add.slice(half)))];
+    const unknown: string[] = [];
+    for (const half of partsOf(Add, Math.ceil(Add.length / 2)))
+      unknown.push(...(await addPermissions(place, ImageId, half)));
+    return unknown;
   }
 }
 
