@@ -9532,7 +9532,7 @@ var event_streams_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__
 // src/encrypted-copy.ts
 const prefix = "share-encrypted-ami/";
 function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.w)(kmsKeyArn).slice(0, 12)}`;
+	return `${prefix}${imageId}/${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(kmsKeyArn).slice(0, 12)}`;
 }
 function isNamedEncryptedCopy({ Name = "" }, imageId) {
 	return Name.startsWith(`${prefix}${imageId}/`);
@@ -22559,8 +22559,8 @@ async function withThoseThere(ids, act) {
 	for (let rest = [...ids]; rest.length > 0;) try {
 		return await act(rest);
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) throw error;
-		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error).includes(id));
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) throw error;
+		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes(id));
 		rest = known.length < rest.length ? known : [];
 	}
 	return [];
@@ -22731,31 +22731,31 @@ function bySize(a, b) {
 }
 function testTag(is, test) {
 	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest,
 		Value: `${is} ${test}`
 	};
 }
 function hasPassed(image, test) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest);
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest);
 	return told === "passed ssm" || told === `passed ${test}`;
 }
 function isRejected(image) {
-	const isTagged = [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded].some((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, key) !== void 0);
+	const isTagged = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded].some((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, key) !== void 0);
 	const isSet = Boolean(image.DeprecationTime) || image.DeregistrationProtection?.startsWith("enabled") === true;
 	return hasFailed(image) && !isTagged && !isSet;
 }
 function hasFailed(image) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest)?.startsWith("failed") === true;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest)?.startsWith("failed") === true;
 }
 function failureOf$1(image) {
 	return {
-		what: `${image.ImageId} failed its boot test (the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest} says ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest)}), and is not published untested`,
+		what: `${image.ImageId} failed its boot test (the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest} says ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest)}), and is not published untested`,
 		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
 	};
 }
 // src/operations/client-token.ts
 function clientToken(leaseId, ...parts) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.w)([leaseId, ...parts].join(" "));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)([leaseId, ...parts].join(" "));
 }
 // src/retry.ts
 async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
@@ -22781,7 +22781,7 @@ const unseenMs$3 = 3e5;
 function onceSeen(place, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Dt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
 		forMs: unseenMs$3,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
@@ -22791,7 +22791,7 @@ async function patiently(place, act) {
 	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
 		return await act();
 	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
 		await place.sleep(wait).catch(() => {
 			throw error;
 		});
@@ -22799,7 +22799,7 @@ async function patiently(place, act) {
 }
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), String(count));
+	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count));
 }
 function isLaunchedBy(instance, leaseId, place) {
 	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
@@ -22814,13 +22814,13 @@ async function leasedInstances(place, leases, imageId) {
 	const Filters = [
 		leases === "any" ? {
 			Name: "tag-key",
-			Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease]
+			Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]
 		} : {
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease}`,
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}`,
 			Values: [...leases]
 		},
 		...imageId === void 0 ? [] : [{
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 			Values: [imageId]
 		}],
 		{
@@ -22838,7 +22838,7 @@ async function leasedInstances(place, leases, imageId) {
 			next: page.NextToken
 		};
 	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
-		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease);
+		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
 	});
 }
@@ -22846,7 +22846,7 @@ async function leasedInstancesIfAny(...look) {
 	try {
 		return await leasedInstances(...look);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
 		throw error;
 	}
 }
@@ -22860,14 +22860,14 @@ async function describeInstance(place, id) {
 	}
 }
 function isAbsentInstance(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
 }
 async function terminate(place, id) {
 	try {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which may run on`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which may run on`, error);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -22876,7 +22876,7 @@ async function terminateOnceSeen(place, id) {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
 		} catch (error) {
 			if (isAbsentInstance(error)) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && hasEnded(await describeInstance(place, id))) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && hasEnded(await describeInstance(place, id))) return;
 			throw error;
 		}
 	});
@@ -22891,7 +22891,7 @@ function hasEnded(instance) {
 // src/plan/evidence.ts
 function copyDescription(snapshotId, imageId, { lineage, ...source }) {
 	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source)})${of}`;
+	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source)})${of}`;
 }
 function encryptedDescription(snapshotId, imageId) {
 	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
@@ -22925,14 +22925,14 @@ const foreign = (why) => ({
 	why
 });
 function tieOfImage(image, known) {
-	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi);
-	if (claimed === void 0) return foreign(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`);
+	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`);
 	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
 	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
 	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
 }
 function isOfEncryptedCopy(image) {
-	return Boolean(image.SourceImageId) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.encryptedCopy) === image.SourceImageId;
+	return Boolean(image.SourceImageId) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.encryptedCopy) === image.SourceImageId;
 }
 function tieOfCopy(image, claimed, { parents }) {
 	const { SourceImageId = "" } = image;
@@ -22945,7 +22945,7 @@ function tieOfCopy(image, claimed, { parents }) {
 	};
 }
 function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	if (parts.length === 0 && image.State === "pending") return {
 		is: "unknown",
 		why: "it names no snapshots yet"
@@ -22962,20 +22962,20 @@ function tieToLineage(image, lineage, { snapshots }) {
 	if (image.SourceImageId) return proven$1;
 	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
 	const why = `only a tag says that it is of the lineage ${lineage}`;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).some(isOther) ? {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).some(isOther) ? {
 		is: "claimed",
 		why
 	} : proven$1;
 }
 function tieOfSnapshot(snapshot, { parents }) {
-	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "";
+	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 	const origin = originOf(snapshot);
 	if (origin === void 0) return foreign("its description is not that of a copy by this action");
 	const { by, image } = origin;
 	if (by === "encrypted") return foreign("it is a copy in the source account");
-	if (by === "copy" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (by === "copy" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
 	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
-	if (by === "image" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.encryptedCopy) === image) return {
+	if (by === "image" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.encryptedCopy) === image) return {
 		is: "claimed",
 		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
 	};
@@ -23007,7 +23007,7 @@ function isSince(resource, since) {
 }
 function tieToLease(resource, since = 0) {
 	if ("ImageId" in resource && resource.State === "disabled") return foreign("somebody has disabled it");
-	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
+	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
 	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
 }
 function originDifferences(source, image, snapshots) {
@@ -23039,31 +23039,31 @@ function heldToLineage(image, tied, { lineage, snapshots }) {
 	return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots }) : tied;
 }
 function claimsLineage(image, lineage) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage) === lineage && !isEncryptedCopy(image);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && !isEncryptedCopy(image);
 }
 function membersOf(lineage, images, known) {
 	return images.filter((image) => claimsLineage(image, lineage) && tieInLineage(image, lineage, known).is === "proven").toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
 }
 function whyUnfit$1(image) {
-	const recalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.M);
+	const recalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.A);
 	if (recalled !== void 0) return `was recalled: ${recalled}`;
 	if (image.State !== "available") return `is ${image.State}`;
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) !== void 0) return "bears the lease of a run";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== void 0) return "bears the lease of a run";
 	return hasFailed(image) ? "failed its boot test" : void 0;
 }
 function whyUnpublished(image) {
-	const isPublished = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published) !== void 0;
+	const isPublished = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0;
 	return whyUnfit$1(image) ?? (isPublished ? void 0 : "was never published");
 }
 function newestSource(published, sources) {
-	const bySource = Map.groupBy(published, (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "");
+	const bySource = Map.groupBy(published, (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "");
 	const made = ([id, copies]) => madeAt(sources.get(id) ?? {}) ?? Math.min(...copies.map((copy) => madeAt(copy) ?? 0));
-	const isRecalled = (id) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(sources.get(id) ?? {}, _index_js__WEBPACK_IMPORTED_MODULE_1__.M) !== void 0;
+	const isRecalled = (id) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(sources.get(id) ?? {}, _index_js__WEBPACK_IMPORTED_MODULE_1__.A) !== void 0;
 	const [newest] = [...bySource].filter(([id]) => !isRecalled(id)).toSorted((a, b) => made(b) - made(a));
 	return newest?.[0];
 }
 // src/lease.ts
-const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease}:`;
+const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}:`;
 const leaseTagKeys = `${leasePrefix}*`;
 const leaseTagKey = (id) => leasePrefix + id;
 const longestJobMs = 432e6;
@@ -23097,7 +23097,7 @@ function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
 	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)) return void 0;
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
 	const text = (field) => field === "-" ? "" : field;
 	return {
@@ -23122,7 +23122,7 @@ function unreadableLeases(tags, now) {
 		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
 	});
 }
-const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.w)(text).slice(0, digits);
+const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(text).slice(0, digits);
 const markDigits = 4;
 const mostMarks = 24;
 function targetMarks(targets) {
@@ -23206,9 +23206,9 @@ async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	}
 }
 function refusalOf$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded")) return void 0;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded")) return void 0;
 	throw error;
 }
 async function renewUntil(stopped, { clock }, write) {
@@ -23225,7 +23225,7 @@ async function mayDeleteTags(place, imageId, id) {
 			DryRun: true
 		}));
 	} catch (error) {
-		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error);
+		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error);
 	}
 	return true;
 }
@@ -23253,7 +23253,7 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
@@ -23264,10 +23264,10 @@ async function dropLeases(place, imageId, ids) {
 			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
 	}
 }
-const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.P}shares:`;
+const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
 const accountsPerTag = 32;
 function shareTags(id, accounts) {
@@ -35568,7 +35568,7 @@ function readingAnswers(http) {
 	answered.set(http, known);
 	return handledBy(async (request, options) => {
 		const { response } = await http.handle(request, options).catch((error) => {
-			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
 			throw error;
 		});
 		known.add(request.hostname);
@@ -35773,7 +35773,7 @@ function lingering(signal, clock, action) {
 	};
 	const late = new AbortController();
 	const stop = () => {
-		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) return;
+		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)) return;
 		clock.after(lingerMs).addEventListener("abort", () => late.abort(signal.reason), { once: true });
 	};
 	signal.addEventListener("abort", stop, { once: true });
@@ -35825,19 +35825,19 @@ function pacedOf({ command, where, service, signal }) {
 }
 async function makeReady({ call, tries, clock, hold }, error) {
 	const { command, where, session, signal, side } = call;
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ct) throw error;
-	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
-	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) && tries.throttles < maxThrottles) {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ot) throw error;
+	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
+	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && tries.refusals < maxRefusals) {
+	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && tries.refusals < maxRefusals) {
 		tries.refusals += 1;
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
-	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, maxTransients)) {
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
+	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
-	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st({
+	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.at({
 		action: actionOf(command),
 		where,
 		side
@@ -36055,7 +36055,7 @@ async function fetchToken(audience, host, signal) {
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`, {
+		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`, {
 			cause: error,
 			remedy: final ? remedyOf(error.status) : "run it again: GitHub, or what is before it, fails"
 		});
@@ -36123,11 +36123,11 @@ function openSessions(from) {
 	const assume = (roleArn, where, by) => {
 		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
 			Key,
-			Value: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(value, where)
+			Value: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(value, where)
 		}));
 		const role = {
 			roleArn,
-			sessionName: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(options.sessionName, where),
+			sessionName: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(options.sessionName, where),
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
@@ -36199,7 +36199,7 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	};
 }
 async function ambientCredentials({ options, host }) {
-	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
+	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
@@ -36208,9 +36208,9 @@ async function ambientCredentials({ options, host }) {
 }
 const configure = "run aws-actions/configure-aws-credentials before";
 function noCredentials(cause, options, host) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(cause);
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(cause);
 	const [what, remedy] = options.from === "environment" ? ["credentials is environment, and the environment has none", `${configure}; or, ${byToken(options, host)}`] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host) ? ["no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials", `give the role, which is then assumed by OIDC; or ${configure}`] : ["the runner offers no ID token, and the environment has no AWS credentials", `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)}; or ${configure}`];
-	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`${what} (${words})`, {
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`${what} (${words})`, {
 		remedy,
 		cause
 	});
@@ -36230,7 +36230,7 @@ function roleWhere({ roleArn }, region) {
 }
 async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) });
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) });
 	const sts = new STSClient({
 		...clientDefaults,
 		requestHandler: readingAnswers(host.http),
@@ -36238,8 +36238,8 @@ async function assumeByToken(role, tokens, from) {
 	});
 	let claims;
 	const remedy = (error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied", ...tokenCodes)) return void 0;
-		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied", ...tokenCodes)) return void 0;
+		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
 		return remedies.length > 0 ? remedies.join("; or ") : void 0;
 	};
 	const assumeBy = ({ token }) => {
@@ -36262,7 +36262,7 @@ async function assumeByToken(role, tokens, from) {
 		try {
 			return await assumeBy(token);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, ...tokenCodes)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, ...tokenCodes)) throw error;
 			return assumeBy(await tokens.fresh(token));
 		}
 	});
@@ -36292,7 +36292,7 @@ async function assumeFrom(by, role, from) {
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
 	});
-	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
+	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
 	return retrySts({
 		action: "AssumeRole",
 		role,
@@ -36301,7 +36301,7 @@ async function assumeFrom(by, role, from) {
 		try {
 			return await sts.send(command(), { abortSignal: signal });
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) by.renew(by.current());
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) by.renew(by.current());
 			throw error;
 		}
 	});
@@ -36319,7 +36319,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 		} }
 	};
 	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
-	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(`name ${sub} in Subject`, letIn)}`;
+	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -36338,11 +36338,11 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ct || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) throw error;
+			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ot || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) throw error;
 			const passing = passingAs(error, action, tries);
 			if (passing === void 0) {
 				const where = roleWhere(role, options.stsRegion);
-				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st({
+				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.at({
 					action,
 					where,
 					resource: role.roleArn,
@@ -36355,18 +36355,18 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 	}
 }
 function passingAs(error, action, tries) {
-	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, maxFailures)) : void 0;
+	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, maxFailures)) : void 0;
 }
 function leftOf(tries, kind, most) {
 	return tries[kind] < most ? kind : void 0;
 }
 function isKeyLookup(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error).includes("Couldn't retrieve verification key");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes("Couldn't retrieve verification key");
 }
 function toIdentity(credentials, { seconds, now }) {
 	const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
-	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct("STS answered without credentials");
+	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("STS answered without credentials");
 	const leftMs = (Expiration?.getTime() ?? 0) - now;
 	const lifeMs = leftMs > 0 ? Math.min(leftMs, seconds * 1e3) : seconds * 1e3;
 	return {
@@ -36391,7 +36391,7 @@ const ofSource = new Set([
 ]);
 function isOfSource(operation) {
 	const { place, kind, island } = operation;
-	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 }
 function placeOf(accounts, operation) {
 	const { place } = operation;
@@ -36470,7 +36470,7 @@ function openAccounts(host, settings, findings) {
 			return caller;
 		},
 		async openTarget(where, roleArn) {
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where);
 			const own = findings.about([name]);
 			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
@@ -36488,7 +36488,7 @@ function openAccounts(host, settings, findings) {
 			} };
 		},
 		source: (region) => known("source").at(region),
-		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)).at(region)
+		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)).at(region)
 	};
 }
 // src/observe/key.ts
@@ -36498,7 +36498,7 @@ async function describeKey(place, id) {
 	return KeyMetadata;
 }
 async function resolveKey(place, { key, input }, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
 	if (metadata === void 0) return void 0;
 	const problem = keyProblem(metadata, place, input);
@@ -36536,19 +36536,19 @@ function keyProblem(metadata, place, input) {
 async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
 	const place = accounts.source(region);
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const mark = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]
 	};
 	const none = {
 		images: [],
 		snapshots: []
 	};
 	if (instanceId !== void 0) return [region, none];
-	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "looking for encrypted copies", async () => {
+	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "looking for encrypted copies", async () => {
 		return {
 			images: await ownImages(place, ofSource, mark),
 			snapshots: await ownSnapshots(place, ofSource, mark)
@@ -36563,7 +36563,7 @@ async function observeHubs({ request, accounts, findings }, source) {
 		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, {
@@ -36581,10 +36581,10 @@ async function observeHubs({ request, accounts, findings }, source) {
 	return new Map(hubs.flat());
 }
 function hubKey({ hubKmsKey, source, run }, account, region) {
-	if (hubKmsKey !== void 0) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(hubKmsKey, {
+	if (hubKmsKey !== void 0) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(hubKmsKey, {
 		region,
 		account,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(run)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(run)
 	});
 	const key = source.kmsKey ?? "";
 	if (/^mrk-|^alias\//.test(key)) return key;
@@ -36593,7 +36593,7 @@ function hubKey({ hubKmsKey, source, run }, account, region) {
 }
 // src/plan/recalled.ts
 function recallOf(image) {
-	const reason = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.M);
+	const reason = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.A);
 	if (reason === void 0) return void 0;
 	return {
 		what: `${image.ImageId} was recalled: ${reason}`,
@@ -36602,15 +36602,15 @@ function recallOf(image) {
 }
 // src/observe/instance.ts
 function createdImageName(request, instanceId) {
-	const { date, "run-id": runId } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(request.run);
+	const { date, "run-id": runId } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run);
 	return `${instanceId} ${runId || date}`;
 }
 function creationOf(request, { instanceId, noReboot, tags }) {
-	const Tags = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.I)({
+	const Tags = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 		...tags,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.D]: instanceId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.run]: request.run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.commit]: request.run.sha
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.T]: instanceId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: request.run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: request.run.sha
 	});
 	return {
 		InstanceId: instanceId,
@@ -36626,7 +36626,7 @@ function creationOf(request, { instanceId, noReboot, tags }) {
 	};
 }
 function isFailedTry(image, instanceId) {
-	return image.SourceInstanceId === instanceId && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, "share-encrypted-ami:source-instance") === instanceId && (image.State === "failed" || image.State === "error");
+	return image.SourceInstanceId === instanceId && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "share-encrypted-ami:source-instance") === instanceId && (image.State === "failed" || image.State === "error");
 }
 const imageableStates = [
 	"running",
@@ -36634,7 +36634,7 @@ const imageableStates = [
 	"stopped"
 ];
 async function foreseeImage(place, { request, findings }, instanceId) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const instance = await findInstance(place, instanceId);
 	if (instance === void 0) {
 		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
@@ -36671,7 +36671,7 @@ async function findInstance(place, instanceId) {
 		const { Reservations } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
 		return Reservations?.[0]?.Instances?.[0];
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidInstanceID.NotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceID.NotFound")) return void 0;
 		throw error;
 	}
 }
@@ -36729,7 +36729,7 @@ function imageOf(instance, volumes, own) {
 // src/observe/source.ts
 async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { kmsKey } = request.source;
 	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
 		key: kmsKey,
@@ -36785,7 +36785,7 @@ async function findImage$1(place, request, findings) {
 				id,
 				check: `put the ID of such an AMI into ${source.name}`
 			}, findings);
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
 			return null;
 		}
 		case "instance": {
@@ -36794,7 +36794,7 @@ async function findImage$1(place, request, findings) {
 				Values: [createdImageName(request, source.id)]
 			});
 			if (made !== void 0 && made.SourceInstanceId !== source.id) {
-				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
+				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
 				return null;
 			}
 			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
@@ -36812,7 +36812,7 @@ async function findImage$1(place, request, findings) {
 async function byId(place, { id, check }, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName$1(place, { pattern, owners }, findings) {
@@ -36821,9 +36821,9 @@ async function byName$1(place, { pattern, owners }, findings) {
 		Values: [pattern]
 	});
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
-	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi)));
+	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) {
 		tellNewer(own, newest, (what) => findings.warn(where, what));
 		return { image: newest };
@@ -36853,11 +36853,11 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 	];
 	if (owners.some((one) => names.includes(one))) return true;
 	const alias = ImageOwnerAlias === void 0 ? "" : `, alias ${ImageOwnerAlias}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
 	return false;
 }
 function isShareable(image, place, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { ImageId, State, RootDeviceType } = image;
 	const recalled = recallOf(image);
 	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
@@ -36870,7 +36870,7 @@ function isShareable(image, place, findings) {
 	return false;
 }
 async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	const known = snapshots ?? await describeSnapshots(place, ids);
 	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
@@ -36878,7 +36878,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
 	return ids.flatMap((id) => {
 		const snapshot = found.get(id);
-		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
 		if (snapshot === void 0) {
 			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
@@ -36906,12 +36906,12 @@ async function keyObstacle(place, keyArn) {
 		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
 		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
 		throw error;
 	}
 }
 async function readExtras(place, image) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
 	const { UefiData } = await place.ec2(new DescribeImageAttributeCommand({
 		ImageId: image.ImageId,
 		Attribute: "uefiData"
@@ -36921,19 +36921,19 @@ async function readExtras(place, image) {
 // src/plan/replaced.ts
 function replacedByTag({ imageId, lease, at }) {
 	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy,
 		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
 	};
 }
 const replacedFilter = {
 	Name: "tag-key",
-	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy]
+	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 };
 function replacedOn(imageId, snapshots) {
 	return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
 }
 function replacedByOf(resource) {
-	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy) ?? "";
+	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy) ?? "";
 	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
 	const at = Date.parse(time);
 	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
@@ -36963,14 +36963,14 @@ function holdersOf({ image }, { leaseId, reader, request: { run } }) {
 	};
 }
 function isOrphan(resource, { living, outdated, dead, now, reruns }) {
-	const holder = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease);
+	const holder = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 	if (holder === void 0 || living.has(holder)) return false;
 	const since = outdated.get(holder) ?? dead.get(holder);
 	if (since !== void 0) return isSince(resource, since);
-	return holder === "ended" || reruns !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
+	return holder === "ended" || reruns !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
 }
 function isHeld(resource, holders) {
-	return isAtWork((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease), holders);
+	return isAtWork((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease), holders);
 }
 function isAtWork(lease = "", { living, outdated }) {
 	return living.has(lease) || outdated.has(lease);
@@ -36982,12 +36982,12 @@ function findReusable(comparing, target) {
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
 		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
 	}
 	return named ?? candidates[0];
 }
 function isOwn({ run: { runUrl } }, image) {
-	return runUrl !== "" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.run) === runUrl;
+	return runUrl !== "" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.run) === runUrl;
 }
 function findMaking({ request }, { namesake, existing }) {
 	const making = existing.find(({ ImageId, State }) => State === "pending" && ImageId === namesake?.ImageId);
@@ -36998,16 +36998,16 @@ function mayUse(request, image) {
 }
 function whyUnlike(comparing, target, image) {
 	if (image.State !== "available") return `it is ${image.State}`;
-	return unlikeness(comparing, target, image).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.K).join("; ");
+	return unlikeness(comparing, target, image).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ");
 }
 function unlikeness({ request, source }, target, image) {
 	const allowed = allowancesOf(request, source, target.place);
 	const extras = target.existingExtras.get(image.ImageId ?? "");
 	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image, image, allowed),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowed),
 		...originDifferences(source.image, image, target.parts.values()),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(target.kmsKeyArn, image, target.parts.values()),
-		...extras === void 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(source.extras, extras)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(target.kmsKeyArn, image, target.parts.values()),
+		...extras === void 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, extras)
 	];
 }
 function allowancesOf(request, source, { region }) {
@@ -37026,52 +37026,52 @@ function findFailed(target, holders) {
 }
 function planCopies({ source, holders }, target, needed) {
 	const { now } = holders;
-	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it)]);
+	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)]);
 	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
 	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
 	const free = orphans.filter((copy) => !isUsed(copy));
 	const taken = new Set();
 	const copies = (needed ? source.snapshots : []).map((snapshot) => {
-		const [best] = free.filter((copy) => isUsable(copy, target) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
+		const [best] = free.filter((copy) => isUsable(copy, target) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
 		if (best?.SnapshotId !== void 0) taken.add(best.SnapshotId);
 		return {
 			source: snapshot,
 			takeOver: best?.SnapshotId
 		};
 	});
-	const useless = (target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5));
+	const useless = (target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5));
 	return {
 		copies,
-		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(useless).filter((id) => !taken.has(id)),
-		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(orphans.filter(isUsed))
+		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(useless).filter((id) => !taken.has(id)),
+		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(orphans.filter(isUsed))
 	};
 }
 function findReplaced$1({ replaced, used, existing }, holders) {
-	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it)]);
+	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)]);
 	const free = replaced.filter((one) => {
 		const by = replacedByOf(one);
 		if (by === void 0 || isAtWork(by.lease, holders)) return false;
 		return holders.dead.has(by.lease) || isOver(by, holders.now);
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(free).filter((id) => !inAmis.has(id));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(free).filter((id) => !inAmis.has(id));
 }
 function shareLeft({ earlierCopies }, id) {
 	const { State, Progress = "" } = earlierCopies.find(({ SnapshotId }) => SnapshotId === id) ?? {};
 	return State === "completed" ? 0 : 1 - (Number.parseInt(Progress, 10) || 0) / 100;
 }
 function isUsable(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.kmsKey) === target.kmsKeyArn && originOf(copy)?.lineage === target.lineage;
+	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey) === target.kmsKeyArn && originOf(copy)?.lineage === target.lineage;
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
 }
 // src/plan/problem.ts
 function ofPlace(error, message) {
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut) return {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt) return {
 		what: "not all was answered in time",
 		words: ` (${message})`
 	};
-	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error)) return void 0;
+	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return void 0;
 	const { code, awsMessage, where } = error;
 	return {
 		what: `region ${where.region} is not enabled in account ${where.account}`,
@@ -37117,13 +37117,13 @@ function openFindings(signal, { mendsTarget = () => void 0, late } = {}) {
 					remedy: ""
 				});
 			},
-			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
 			async attempt(where, doing, read) {
 				try {
 					return await (late === void 0 ? read() : Promise.race([read(), late()]));
 				} catch (error) {
 					signal.throwIfAborted();
-					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error));
+					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error));
 					note(where, ofPlace(error, message) ?? { what: message }, remedy);
 					return;
 				}
@@ -37214,7 +37214,7 @@ async function changeShares(place, id, change) {
 		await send(some);
 	} catch (error) {
 		const [first = "", ...others] = some;
-		if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 		await send([first]);
 		await joined(others.map((account) => send([account])));
 	}
@@ -37250,7 +37250,7 @@ function lastingUses(uses, { retainShared, launchPermissions }) {
 		const strangers = use.others.filter((one) => !named.includes(one));
 		return strangers.length === 0 ? [] : [{
 			...use,
-			by: `others, whom launch-permissions doesn't name (${strangers.join(", ")})`
+			by: `others, whom launch-permissions doesn't name (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(strangers)})`
 		}];
 	});
 }
@@ -37260,7 +37260,7 @@ function judgeReports({ since, now, reports }) {
 	if (now < due) return { why: `others may launch it, and a usage report is asked for ${lateDays} days after its successor was published` };
 	if (reports === void 0) return { why: "others may launch it, and usage reports could not be read" };
 	if (reports.some(({ report }) => report.State !== "available" && report.State !== "error")) return { why: "others may launch it, and AWS is still making the usage report, which a later run reads" };
-	const ours = reports.filter(({ report }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(report, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) !== void 0);
+	const ours = reports.filter(({ report }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(report, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) !== void 0);
 	const replaces = ours.flatMap(({ report }) => report.ReportId ?? []);
 	const newest = ours.filter(({ report }) => isComplete(report) && askedAt(report) >= due).toSorted((a, b) => askedAt(b.report) - askedAt(a.report))[0];
 	const asking = "another usage report is asked for, which a later run reads";
@@ -37273,7 +37273,7 @@ function judgeReports({ since, now, reports }) {
 	}
 	const { report, usedBy } = newest;
 	if (usedBy.length > 0) return {
-		why: `it is used in ${usedBy.join(", ")}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+		why: `it is used in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
 		replaces
 	};
 	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
@@ -37352,7 +37352,7 @@ async function versionsOf(place, LaunchTemplateId, versions) {
 		}));
 		return LaunchTemplateVersions;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
 		return (await joined((versions.length > 1 ? versions : []).map((one) => versionsOf(place, LaunchTemplateId, [one])))).flat();
 	}
 }
@@ -37382,7 +37382,7 @@ function askedFor({ Name, ARN, Selector = "" }, names) {
 const templateVersions$1 = "10000";
 function whereKnown(warn) {
 	return (kind, error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
 		warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
 	};
 }
@@ -37420,7 +37420,7 @@ async function usersOf(place, ids, unread) {
 		reading("what Auto Scaling launches", () => noteGroups(place, note)),
 		reading("who else may launch an AMI", () => joined(ids.map(async (id) => {
 			const others = await othersOf(place, id);
-			const by = `others, who may launch it (${others.join(", ")})`;
+			const by = `others, who may launch it (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(others)})`;
 			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
 				by,
 				launches: false,
@@ -37484,7 +37484,7 @@ async function noteInstances(place, ids, note) {
 }
 async function othersOf(place, ImageId) {
 	return (await launchPermissionsOf(place, ImageId).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) return [];
 		throw error;
 	})).map(launcherName).filter((name) => name !== place.account);
 }
@@ -37575,13 +37575,13 @@ function asksForUsers({ request, standIns }) {
 // src/operations/remove.ts
 async function removeImage(place, image, tell) {
 	await deregisterImage(place, image);
-	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).map(async (id) => {
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).map(async (id) => {
 		try {
 			await deleteSnapshot(place, id);
 		} catch (error) {
 			const others = (isInUse(error) ? await imagesWith(place, [id]) : []).flatMap(({ ImageId = "" }) => ImageId === image.ImageId ? [] : [ImageId]);
 			if (others.length === 0) throw error;
-			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays: ${others.join(", ")} has it by now`);
+			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays: ${others.join(", ")} has it by now`);
 		}
 	}));
 }
@@ -37590,8 +37590,8 @@ function deregisterImage(place, image) {
 		try {
 			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || await isImageThere(place, image)) throw error;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || await isImageThere(place, image)) throw error;
 		}
 	});
 }
@@ -37604,14 +37604,14 @@ function deleteSnapshot(place, id) {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.NotFound")) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.NotFound")) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
 			throw error;
 		}
 	});
 }
 function isInUse(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.InUse");
 }
 async function deleteEach(place, ids, failed) {
 	return (await joined(ids.map(async (id) => {
@@ -37627,8 +37627,8 @@ async function deleteEach(place, ids, failed) {
 function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 	return deleteEach(place, ids, (id, error) => {
 		if (!mayStay(error)) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
-		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy].map((Key) => ({ Key }));
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy].map((Key) => ({ Key }));
 		return place.ec2(new DeleteTagsCommand({
 			Resources: [id],
 			Tags
@@ -37637,7 +37637,7 @@ function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -37648,12 +37648,12 @@ function deregistration(ImageId, without) {
 	return dryRun(new DeregisterImageCommand({ ImageId }), without);
 }
 function asksToUntag({ resources }, { standIns }) {
-	return [dryRun(untagCommand(resources.length > 0 ? [...resources] : Object.values(standIns)), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease} stays on the copies`)];
+	return [dryRun(untagCommand(resources.length > 0 ? [...resources] : Object.values(standIns)), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on the copies`)];
 }
 function untagCommand(Resources) {
 	return new DeleteTagsCommand({
 		Resources,
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease }]
 	});
 }
 async function remove({ snapshotIds, superseded, why }, { run, place }) {
@@ -37664,7 +37664,7 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 		run,
 		place
 	});
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `deleted ${gone.join(", ")}: ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -37672,14 +37672,14 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 }
 async function untag({ resources, finishes }, { run, place, resultOf }) {
 	const made = finishes === void 0 ? void 0 : resultOf(finishes);
-	const finished = made === void 0 ? [] : [made.id ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(made.snapshots ?? [])];
+	const finished = made === void 0 ? [] : [made.id ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(made.snapshots ?? [])];
 	const Resources = [...resources, ...finished].filter(Boolean);
 	if (Resources.length === 0) return { undone: "not needed" };
 	try {
 		await place.ec2(untagCommand(Resources));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
-		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ...Resources] });
 		return { undone: "not possible" };
 	}
@@ -37688,12 +37688,12 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 // src/release/encrypted-copies.ts
 async function findEncryptedCopies(place, imageId) {
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const intermediate = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]
 	};
 	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
 	return {
@@ -37705,9 +37705,9 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	const { state, keepIntermediates } = releasing;
 	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
 	if (found === void 0) return false;
-	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(found.snapshots)];
+	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots)];
 	if (keepIntermediates || ids.length === 0) return true;
-	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays`;
+	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays`;
 	if (leases.live.length > 0) {
 		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
 		return true;
@@ -37721,16 +37721,16 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	};
 	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
 		await removeImage(place, copy, (what) => notes.stays.push(what));
-		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copy)]);
+		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(copy)]);
 		return `removed the encrypted copy ${copy.ImageId}`;
 	})));
-	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
-	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(found.snapshots).filter((id) => !removed.has(id));
+	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots).filter((id) => !removed.has(id));
 	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
 	return true;
 }
 async function deleteLoose(place, ids, gone) {
-	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
+	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
 	const loose = ids.filter((id) => !used.has(id));
 	await joined(loose.map((id) => deleteSnapshot(place, id)));
 	gone(loose);
@@ -37775,7 +37775,7 @@ function noting$1(notes, account) {
 			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` };
+			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` };
 			notes.failed.push(resource === void 0 ? failure : {
 				...failure,
 				resource
@@ -38054,7 +38054,7 @@ function granting(command, absent) {
 		try {
 			return await place.kms(command);
 		} catch (error) {
-			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidArnException")) return [absent];
+			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidArnException")) return [absent];
 			throw error;
 		}
 	};
@@ -38109,11 +38109,11 @@ const minutesForKept = 5;
 function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.xt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.yt,
 		forMs: minutes * 6e4,
 		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
 		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)})`);
 		}
 	}, act);
 }
@@ -38148,15 +38148,15 @@ async function addStatements(run, place, operation) {
 	const { key } = operation;
 	try {
 		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
-		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `added statements to the policy of ${key}`);
+		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Adding statements to the policy of ${key}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Adding statements to the policy of ${key}`, error);
 	}
 }
 const principalTries = 6;
 function oncePrincipalIsThere(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidArnException");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidArnException");
 	return retried({
 		place,
 		on,
@@ -38189,8 +38189,8 @@ async function grantKey$1(run, place, operation) {
 			what: `grant the use of ${key}`
 		}, grant)).GrantId;
 	} catch (error) {
-		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Granting ${principalArn} the use of ${key}`, error, remedy);
+		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Granting ${principalArn} the use of ${key}`, error, remedy);
 	}
 }
 const settleSeconds = 300;
@@ -38208,12 +38208,12 @@ async function access({ key, target, allowedBy }, scope) {
 		const isLate = waited > patienceSeconds;
 		const denied = await describes(place, key);
 		if (denied === void 0 && (isLate || !await awaitsUse(place, key, await cipherText))) return {};
-		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(denied) || lacksPolicy(denied))) {
+		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(denied) || lacksPolicy(denied))) {
 			const remedy = accessRemedy(key, denied, {
 				run,
 				account: place.account
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Using the source key ${key} from account ${place.account}`, denied, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Using the source key ${key} from account ${place.account}`, denied, remedy);
 		}
 		if (waited > lostSeconds) await giveAgain$1(allowedBy, scope);
 		await place.sleep(wait);
@@ -38225,8 +38225,8 @@ async function awaitsUse(place, key, cipherText) {
 		await askToDecrypt(place, key, cipherText);
 		return false;
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error), "resource-based policy");
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error), "resource-based policy");
 	}
 }
 async function describes(place, key) {
@@ -38250,17 +38250,17 @@ async function giveAgain$1(id, { run, place, resultOf }) {
 	return await grantKey$1(run, source, operation) === resultOf(operation.id)?.grantId ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 function lacksPolicy(denied) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "resource-based policy");
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(denied);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied), "identity-based policy")) return void 0;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		const why = "a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same";
-		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(keyArn, run.request.source.region);
-		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
+		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(keyArn, run.request.source.region);
+		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
 	}
 	if (keyAccess !== "existing") return void 0;
 	const statements = useStatements({
@@ -38302,7 +38302,7 @@ async function tellForeignGrants({ keys, found }, used) {
 			const grants = await listGrants(brief, keyArn);
 			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$3(place, keyArn, one)));
 		} catch (error) {
-			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		}
 	}));
 }
@@ -38334,7 +38334,7 @@ function accountOf$2(issuer = "") {
 function told$3(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${command}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${command}`;
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
@@ -38357,7 +38357,7 @@ async function releaseAccess(place, releasing, noted) {
 		shares,
 		...[...Map.groupBy(found, ({ keyArn }) => keyArn)].map(([keyArn, ofKey]) => attempt(`Revoking grants on ${keyArn}`, async () => {
 			for (const { grantId } of ofKey) await revoke(place, keyArn, grantId);
-			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
+			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
 		})),
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
 			gone: leases.gone,
@@ -38378,7 +38378,7 @@ async function revokeKnown(source, grants) {
 		grantId
 	}]);
 	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
-	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(known.length, "grant")}`;
 }
 async function statedBy(place, keys, { releasing, leases, attempt }) {
 	if (releasing.keyAccess !== "policy") return [];
@@ -38399,7 +38399,7 @@ async function revoke(place, keyArn, grantId) {
 			GrantId: grantId
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
 async function unshareAll(place, unsharing) {
@@ -38408,7 +38408,7 @@ async function unshareAll(place, unsharing) {
 	const written = state.shares.filter(({ region }) => region === place.region);
 	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
 		const copies = await findEncryptedCopies(place, state.imageId);
-		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(copies.snapshots)]);
+		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies.snapshots)]);
 		const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
 		return {
 			own,
@@ -38433,15 +38433,15 @@ async function unshareAll(place, unsharing) {
 			keys
 		}), id);
 	}))).reduce((sum, one) => sum + (one ?? 0), 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(count, "share")}`);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(count, "share")}`);
 }
 async function sourceResources(place, imageId) {
 	const [image] = await describeImages(place, [imageId]);
-	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)];
+	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)];
 }
 async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
 	const byLease = sharesOf$1(tags);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
 	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
@@ -38469,7 +38469,7 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (accounts.length === 0) return;
 	const shared = await readShares(place, id).catch(() => new Set(accounts));
 	const still = [...new Set(accounts)].filter((account) => shared.has(account));
-	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
+	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
@@ -38479,7 +38479,7 @@ async function unshare(place, id, { accounts, keys }) {
 			Tags: keys
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) throw error;
 	}
 	return accounts.length;
 }
@@ -38488,7 +38488,7 @@ function knownLeft({ state, grants, stated = [] }) {
 	const { account, shares, grantKeys, regions, targets, boots, leaseId } = state;
 	const keys = grants === void 0 ? grantKeys : stated;
 	const places = Object.values(targets).flat();
-	const lease = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease}=${leaseId}`;
+	const lease = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}=${leaseId}`;
 	return [
 		...shares.map(({ region, resources, accounts }) => `${resources.join(", ")} in ${account}/${region} may still be shared with ${accounts.join(", ")}`),
 		...keys.map((key) => `access by the lease ${leaseId} may still be on ${key}`),
@@ -38499,7 +38499,7 @@ function knownLeft({ state, grants, stated = [] }) {
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
 	const { state, gone, superseding, isLast, ready, isSweep } = owners;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
@@ -38521,23 +38521,23 @@ async function releaseTarget(place, owners, notes) {
 			notes
 		});
 		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
-		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
+		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
 		await releaseCopies(place, found.snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !isFinished(SnapshotId)), {
 			keepPending: state.keepPending,
 			notes
 		});
 		return !spared;
 	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` });
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}` });
 		return false;
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
-		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) ?? "", place)) {
+		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "", place)) {
 			await terminate(place, InstanceId);
 			notes.done.push(`ended ${InstanceId} in ${where}`);
 		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action’s`);
@@ -38567,7 +38567,7 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 const settleMs = 3e4;
 async function findBegun(place, owners, notes) {
 	const { state, gone, othersLive, mayWait } = owners;
-	const leaseOf = (one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) ?? "";
+	const leaseOf = (one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "";
 	const isOwn = (one) => leaseOf(one) === state.leaseId;
 	let { images, snapshots } = await leased(place, owners);
 	const mayServe = othersLive && !images.every(isOwn);
@@ -38592,11 +38592,11 @@ async function findBegun(place, owners, notes) {
 }
 async function leased(place, { state: { imageId, keepPending }, gone }) {
 	const ofLease = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease}`,
-		Values: [...gone.keys(), ...keepPending ? [_index_js__WEBPACK_IMPORTED_MODULE_1__.E] : []]
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}`,
+		Values: [...gone.keys(), ...keepPending ? [_index_js__WEBPACK_IMPORTED_MODULE_1__.w] : []]
 	};
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
@@ -38608,7 +38608,7 @@ async function leased(place, { state: { imageId, keepPending }, gone }) {
 function provenIn(place, notes) {
 	return (id, tied) => {
 		if (tied.is === "proven") return true;
-		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} is left alone: ${tied.why}`;
+		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} is left alone: ${tied.why}`;
 		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
 		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
 		return false;
@@ -38620,7 +38620,7 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 		snapshots
 	};
 	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it).filter((id) => !known.has(id));
+	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt).filter((id) => !known.has(id));
 	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
 	const parents = new Map(await owners.parents());
 	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
@@ -38634,28 +38634,28 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 	};
 }
 function unlessUntold(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound")) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
 async function findReplaced(place, { state, gone }, notes) {
 	const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) => gone.has(replacedByOf(one)?.lease ?? ""));
 	const isProven = provenIn(place, notes);
 	const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
-	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
-	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(ours).filter((id) => used.has(id));
+	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours).filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 	}));
 	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
-	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(free), notes);
+	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
 		const made = images.map(({ ImageId }) => `, with ${ImageId}, which replaces it`).join("");
-		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(ids).join(", ")} in ${where} stay, of an AMI that was deregistered${made}: ${until}` });
+		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ids).join(", ")} in ${where} stay, of an AMI that was deregistered${made}: ${until}` });
 	}
 }
 function untilOf(snapshot) {
@@ -38663,23 +38663,23 @@ function untilOf(snapshot) {
 	return by === void 0 ? "" : staysUntil(by);
 }
 async function deleteAll(place, ids, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const gone = await deleteEach(place, ids, (id, error) => {
-		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` });
+		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}` });
 	});
 	if (gone.length > 0) notes.done.push(`deleted ${gone.join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
-	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(copies));
-	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(user).includes(SnapshotId));
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies));
+	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
 	const going = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
 	const Tags = [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease,
-		Value: _index_js__WEBPACK_IMPORTED_MODULE_1__.E
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
+		Value: _index_js__WEBPACK_IMPORTED_MODULE_1__.w
 	}];
-	const there = await withThoseThere((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(going), async (Resources) => {
+	const there = await withThoseThere((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(going), async (Resources) => {
 		await place.ec2(new CreateTagsCommand({
 			Resources,
 			Tags
@@ -38691,21 +38691,21 @@ async function releaseCopies(place, copies, { keepPending, notes }) {
 		const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
 		notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 	}
-	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(loose.filter((one) => !going.includes(one))), notes);
+	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(loose.filter((one) => !going.includes(one))), notes);
 	const isFinished = (copy) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
-	await untagFinished(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(copies.filter(isFinished)));
+	await untagFinished(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies.filter(isFinished)));
 }
 async function untagFinished(place, Resources) {
 	try {
 		await withThoseThere(Resources, async (some) => {
 			await place.ec2(new DeleteTagsCommand({
 				Resources: some,
-				Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease }]
+				Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease }]
 			}));
 			return some;
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 	}
 }
 // src/release/release.ts
@@ -38771,7 +38771,7 @@ async function releaseBlindly(releasing, revokeOwn, notes) {
 	return reportOf$1(notes);
 }
 function sharesSource({ shares, imageId }, image) {
-	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)]);
+	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function settled({ reached, source, sourceRegion }, { dead }, unseen) {
@@ -38832,7 +38832,7 @@ function inTargets(releasing, leases, notes) {
 		parents
 	};
 	return joined(targets.map(async (target) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 		const own = optional?.has(where) ? noNotes() : notes;
 		const isGone = await releaseTarget(target, {
 			...owners,
@@ -38873,15 +38873,15 @@ function openLog({ runner, clock }) {
 	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
-		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(what)}`)),
+		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(what)}`)),
 		warn: (message) => {
 			warned.add(message);
-			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(message)));
+			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(message)));
 		},
 		warned: () => [...warned],
 		mask: runner.mask,
 		async group(title, work) {
-			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(title));
+			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(title));
 			try {
 				return await work();
 			} finally {
@@ -38914,7 +38914,7 @@ function milestones({ totalGiB, stepPercent, now }, tell) {
 }
 function paceOf(totalGiB, percent, perSecond) {
 	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)((100 - percent) / perSecond)} left`;
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)((100 - percent) / perSecond)} left`;
 }
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
@@ -38934,8 +38934,8 @@ async function sweep(host, request, signal) {
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
 	const reports = (await joined(targets.map(async ({ target, looked }) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
-		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)([problem])}`);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)([problem])}`);
 		const all = [...looked === void 0 ? [] : await sweepTarget(looked, owners), {
 			...nothing$1,
 			failed
@@ -38957,7 +38957,7 @@ async function sweep(host, request, signal) {
 		...owners.foreign
 	]) log.line("sweep", what);
 	for (const what of all("warned")) log.warn(what);
-	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(sweeping.source)} and ${request.targets.length} targets`);
+	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
 		failed: all("failed"),
@@ -38966,7 +38966,7 @@ async function sweep(host, request, signal) {
 }
 function lookAtTargets({ request, accounts }, findings) {
 	const look = async (target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)]);
 		const problem = target.everyRegion?.problem;
 		if (problem !== void 0) {
 			own.add(problem.where, problem.what, problem.remedy);
@@ -38974,7 +38974,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -38991,8 +38991,8 @@ async function launchedIn(place) {
 function launchOf(one, now) {
 	return {
 		id: one.InstanceId ?? "",
-		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "",
-		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) ?? "",
+		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "",
+		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "",
 		since: one.LaunchTime?.getTime() ?? now,
 		isAvailable: false
 	};
@@ -39000,21 +39000,21 @@ function launchOf(one, now) {
 async function madeIn(place) {
 	const [images, snapshots] = await joined([ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]
 	}), ownSnapshots(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 	})]);
 	return [...images, ...snapshots].flatMap((one) => madeOf(one, place.awsNow()));
 }
 function madeOf(one, now) {
-	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease);
+	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 	const replaced = isImage(one) ? void 0 : replacedByOf(one);
 	const base = {
 		id: idOf$1(one),
 		isAvailable: isImage(one) && one.State === "available"
 	};
-	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "";
+	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 	return [...lease === void 0 ? [] : [{
 		...base,
 		sourceAmi,
@@ -39032,10 +39032,10 @@ const idOf$1 = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
 async function readOwners({ host, request, accounts, source, log }) {
 	const marked = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]
 	};
 	const copies = [...await ownImages(source, marked), ...await ownSnapshots(source, marked)].map((one) => {
-		const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "";
+		const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 		const tie = isImage(one) ? tieOfEncryptedCopy(one, sourceAmi) : tieOfEncryptedSnapshot(one, sourceAmi);
 		return {
 			id: idOf$1(one),
@@ -39071,7 +39071,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 			const images = (await joined([source, ...[...new Set(regions)].map(accounts.source)].map((place) => findEncryptedCopies(place, imageId).catch(() => void 0)))).flatMap((copies) => copies?.images ?? []);
 			return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 		},
-		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source)} is left alone: ${tie.why}`])
+		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source)} is left alone: ${tie.why}`])
 	};
 }
 function sweepTarget({ place, made }, { endedSince, parents }) {
@@ -39093,7 +39093,7 @@ async function sweepSource(sweeping, image, isLast) {
 		source: accounts.source,
 		sourceRegion: request.source.region,
 		targets: [],
-		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt),
+		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt),
 		state: {
 			..._index_js__WEBPACK_IMPORTED_MODULE_1__.t,
 			account,
@@ -39113,7 +39113,7 @@ async function sweepSource(sweeping, image, isLast) {
 	});
 }
 async function keysOf$1({ request, account, accounts, source, log }, image, regions) {
-	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image));
+	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image));
 	const usable = await joined([...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))].map(async (arn) => await keyObstacle(source, arn) === void 0 ? [arn] : []));
 	const given = request.source.kmsKey;
 	const named = given === void 0 ? [] : [(await describeKey(source, given)).Arn ?? []];
@@ -39123,7 +39123,7 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 		try {
 			return (await describeKey(accounts.source(region), key)).Arn ?? [];
 		} catch (error) {
-			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 			return [];
 		}
 	}));
@@ -39137,7 +39137,7 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 function lyingAbout(judging, lying) {
 	const { around, instances } = lying;
 	const images = around.images.filter((one) => one.ImageId !== judging.source.imageId && !isEncryptedCopy(one));
-	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate) === void 0);
+	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate) === void 0);
 	return [
 		...images.flatMap((one) => judge$1(judging, lying, {
 			one,
@@ -39172,7 +39172,7 @@ function judge$1({ owners }, { place }, { one, id = "", tie }) {
 			since
 		}];
 	});
-	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
+	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
 }
 function judgeInstance({ owners }, { place }, one) {
 	const made = launchOf(one, place.awsNow());
@@ -39221,16 +39221,16 @@ function ownIn(target, copies, findings) {
 	};
 	const tie = (image) => tieOfImage(image, known);
 	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), {
+		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), {
 			id,
 			why: "why" in tied ? tied.why : ""
 		});
 		return is !== "foreign";
 	};
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.O).filter((copy) => {
+	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), {
+		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), {
 			id: copy.SnapshotId,
 			why: tied.why
 		});
@@ -39254,7 +39254,7 @@ function leave$1(findings, where, { id = "", why }) {
 }
 function ownIntermediates({ source, intermediates }, findings) {
 	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account: source.account,
 			region
 		});
@@ -39345,7 +39345,7 @@ async function setDefaultVersion(place, id, version) {
 		LaunchTemplateId: id,
 		DefaultVersion: String(version)
 	};
-	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidLaunchTemplateId.VersionNotFound");
 	const wait = (count) => Math.min(500 * count, 5e3);
 	await retried({
 		place,
@@ -39397,7 +39397,7 @@ async function readPublished(place, image, looked) {
 async function readFastZones(place, image) {
 	const Filters = [{
 		Name: "snapshot-id",
-		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)
+		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)
 	}, {
 		Name: "state",
 		Values: [
@@ -39431,7 +39431,7 @@ async function readValue(place, { parameter }) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -39441,20 +39441,20 @@ async function readLaunches(place, { template }) {
 	try {
 		return await readTemplate(place, template, "$Latest");
 	} catch (error) {
-		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, code))) return void 0;
+		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, code))) return void 0;
 		throw error;
 	}
 }
 async function readAround(place, known) {
 	const [images, snapshots] = await joined([ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]
 	}), ownSnapshots(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 	})]);
 	const parts = new Map(known);
-	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it))].filter((id) => !parts.has(id));
+	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))].filter((id) => !parts.has(id));
 	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
 	return {
 		images,
@@ -39465,11 +39465,11 @@ async function readAround(place, known) {
 // src/observe/lineage.ts
 async function readLineage(reading) {
 	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
-	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(held.place), held]]));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(held.place), held]]));
 }
 async function readHeld({ request: { publication }, accounts, findings }, target) {
 	const { account, region, roleArn, everyRegion } = target;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 	const own = findings.about([name]);
 	if (everyRegion?.problem !== void 0) {
 		const { where, what, remedy } = everyRegion.problem;
@@ -39478,7 +39478,7 @@ async function readHeld({ request: { publication }, accounts, findings }, target
 	}
 	if (await accounts.openTarget(target, roleArn) === void 0) return void 0;
 	const place = accounts.target(target);
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(publication.lineage ?? "", {
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(publication.lineage ?? "", {
 		account,
 		region
 	});
@@ -39502,8 +39502,8 @@ function heldMembers({ lineage, around, ancestry }) {
 }
 async function readNewest(held, source, findings) {
 	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
-	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? []))];
-	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? []))];
+	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
 }
 // src/plan/creation-tags.ts
@@ -39533,12 +39533,12 @@ function filled(templates, { request, source, place }) {
 	const { imageId, image } = source;
 	const values = {
 		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(request.run),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
 		name: image.Name ?? "",
 		"source-ami": imageId
 	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.j);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(template, values)]));
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.k);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, values)]));
 }
 function checkFilled(tags, input, { findings, where }) {
 	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
@@ -39559,22 +39559,22 @@ async function readProfile(place, name, findings) {
 		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return;
 	}
 }
 // src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	try {
 		return await siteOf(place, asked);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error);
+		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error);
 		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
 		const what = `the AMI cannot be tested (boot-test): ${message}`;
 		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
@@ -39585,7 +39585,7 @@ async function readBootSite(place, asked) {
 async function siteOf(place, { boot, image, values, findings }) {
 	const never = untestable(image);
 	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
-	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(text, values));
+	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(text, values));
 	const subnets = await readSubnets(place, filled(boot.subnets));
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
@@ -39600,7 +39600,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 		}];
 	});
 	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
-	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(boot.instanceType, values);
+	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(boot.instanceType, values);
 	const types = await readTypes(place, image, named);
 	const offered = await readOfferings(place, named);
 	const sizes = launchesOf(image, types, {
@@ -39612,7 +39612,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 		types,
 		zones
 	});
-	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(boot.instanceProfile, values);
+	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(boot.instanceProfile, values);
 	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
 	return {
 		sizes,
@@ -39705,7 +39705,7 @@ async function readTypes(place, image, named) {
 			};
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidInstanceType")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceType")) throw error;
 		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
 	}
 }
@@ -39742,18 +39742,18 @@ async function ask(call, dry) {
 			words: ""
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		return verdictOf(error);
 	}
 }
 function verdictOf(error) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error.cause);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "DryRunOperation", "DryRunOperationException")) return {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error.cause);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "DryRunOperation", "DryRunOperationException")) return {
 		is: "may",
 		words
 	};
 	return {
-		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
+		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
 		words: `${error.code}: ${words}`
 	};
 }
@@ -39762,9 +39762,9 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 	try {
 		return await read();
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		const { is, words } = verdictOf(error);
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 			role,
 			side: "target",
 			action,
@@ -39773,7 +39773,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 		});
 		const failed = is === "may not" ? what : `${action} failed (${words})`;
 		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${failed}: ${without}${mending}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${failed}: ${without}${mending}`);
 		return;
 	}
 }
@@ -39781,7 +39781,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 const lateTagsMs = 3e3;
 async function findEarlier(place, { imageId, extras }, { name, lineage, request, ...telling }) {
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const look = () => Promise.all([ownImages(place, ofSource), ownImages(place, {
@@ -39790,16 +39790,16 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	})]);
 	const ours = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]
 	};
 	const [first, made] = await joined([look(), lineage === void 0 ? Promise.resolve([]) : ownImages(place, {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage}`,
 		Values: [lineage]
 	}, ours)]);
 	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
 	if (untagged) await place.sleep(lateTagsMs);
 	const [tagged, namesakes] = untagged ? await look() : first;
-	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) === imageId);
+	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
 	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
@@ -39814,7 +39814,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
 		replaced,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.O)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it)),
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)),
 		parts: await readParts$2(place, [
 			...existing,
 			...made,
@@ -39826,7 +39826,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
 async function readParts$2(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it))].filter((id) => !byId.has(id));
+	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))].filter((id) => !byId.has(id));
 	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
 	return byId;
 }
@@ -39834,7 +39834,7 @@ async function readAncestry(place, telling, images) {
 	const copied = images.filter(isOfEncryptedCopy);
 	const pairs = await readOrWarn(place, telling, {
 		action: "ec2:GetImageAncestry",
-		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(place.region)}:ec2:*::image/*`],
+		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(place.region)}:ec2:*::image/*`],
 		without: "AMIs that were copied through an encrypted copy stay",
 		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
 	});
@@ -39845,7 +39845,7 @@ async function readAllExtras(place, images) {
 		try {
 			return [[image.ImageId ?? "", await readExtras(place, image)]];
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return [];
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
 			throw error;
 		}
 	});
@@ -39854,9 +39854,9 @@ async function readAllExtras(place, images) {
 // src/observe/launch-template.ts
 const maxVersions = 1e4;
 async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(template)) {
-		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.z}`, "correct launch-template");
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(template)) {
+		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.L}`, "correct launch-template");
 		return;
 	}
 	try {
@@ -39882,7 +39882,7 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 			formerDefault
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		tellUnread({
 			where,
 			template,
@@ -39902,9 +39902,9 @@ function tellResolved({ where, template, resolved, parameter, other }, findings)
 	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
 }
 function tellUnread({ where, template, sourceVersion, role }, error, findings) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) {
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) {
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 			role,
 			side: "target",
 			action: "ec2:DescribeLaunchTemplateVersions",
@@ -39925,8 +39925,8 @@ const settingActions = [...[
 ], "ssm:AddTagsToResource"];
 const keptVersions = 100;
 async function checkParameter(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
-	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(name);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(name);
 	if (problem !== void 0) {
 		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
 		return;
@@ -39936,26 +39936,26 @@ async function checkParameter(place, name, findings) {
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
 		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return;
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.add(where, what, remedy);
 	}
 }
 function lackOfRead(place, name, error) {
 	const { account, region } = place;
-	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
 	return {
 		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)({
+		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)({
 			side: "target",
 			action: `ssm:${error.action}`,
 			resources: [resource]
-		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(settingActions, [resource])}`)
+		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(settingActions, [resource])}`)
 	};
 }
 async function checkRoomIn(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	let versions;
 	try {
 		versions = await pages(async (NextToken) => {
@@ -39970,7 +39970,7 @@ async function checkRoomIn(place, name, findings) {
 			};
 		});
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error))) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error))) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
@@ -39982,7 +39982,7 @@ async function checkRoomIn(place, name, findings) {
 }
 // src/observe/removable.ts
 async function readKeepers(place, earlier, { role, ...asked }) {
-	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it);
+	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt);
 	const locks = await readLocks(place, {
 		role,
 		findings: asked.findings
@@ -40014,13 +40014,13 @@ async function readLocks(place, telling, ids) {
 async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
 	const { retain } = publication;
 	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(retain === void 0 ? named : made);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(retain === void 0 ? named : made);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	try {
 		return await usersOf(place, ids, whereKnown((what) => findings.warn(where, what)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return;
 	}
 }
@@ -40031,8 +40031,8 @@ async function readReports(place, users, { request: { publication }, findings })
 		return await usageReportsOn(place, shared);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), why);
+		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), why);
 		return;
 	}
 }
@@ -40042,7 +40042,7 @@ async function observeTargets(observing, source) {
 }
 async function observeTarget(all, target, source) {
 	const { request, accounts } = all;
-	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)]);
+	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)]);
 	const observing = {
 		request,
 		accounts,
@@ -40057,9 +40057,9 @@ async function observeTarget(all, target, source) {
 	let values = {
 		account,
 		region,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(request.run)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run)
 	};
-	if ([target.roleArn ?? "", target.kmsKey].some(_index_js__WEBPACK_IMPORTED_MODULE_1__.W)) {
+	if ([target.roleArn ?? "", target.kmsKey].some(_index_js__WEBPACK_IMPORTED_MODULE_1__.H)) {
 		const image = (await source)?.image;
 		if (image === void 0) return void 0;
 		values = {
@@ -40068,7 +40068,7 @@ async function observeTarget(all, target, source) {
 			"source-ami": image.ImageId ?? ""
 		};
 	}
-	const roleArn = target.roleArn === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(target.roleArn, values);
+	const roleArn = target.roleArn === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(target.roleArn, values);
 	const caller = await accounts.openTarget({
 		account,
 		region
@@ -40079,7 +40079,7 @@ async function observeTarget(all, target, source) {
 		region
 	});
 	const [kmsKeyArn, read] = await joined([resolveKey(place, {
-		key: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(target.kmsKey, values),
+		key: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(target.kmsKey, values),
 		input: "target-kms-key"
 	}, findings), source.then((found) => found && readTarget(observing, {
 		target,
@@ -40104,27 +40104,27 @@ async function observeTarget(all, target, source) {
 async function readTarget({ request, findings }, origin) {
 	const { target, place, roleArn, source } = origin;
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { account, region } = target;
 	const values = {
 		account,
 		region,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(request.run),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
 		name: image.Name ?? "",
 		"source-ami": image.ImageId ?? ""
 	};
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(target.amiName, values);
-	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
-	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(request.description, values);
-	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(target.amiName, values);
+	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
+	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(request.description, values);
+	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const role = roleOf(place, roleArn);
-	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(value, values)]));
+	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(value, values)]));
 	checkFilled(tags, "tags", {
 		findings,
 		where
 	});
-	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(request.publication.lineage, values);
-	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.R.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.R.expected}`);
+	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(request.publication.lineage, values);
+	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.I.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.I.expected}`);
 	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
 		name,
 		lineage,
@@ -40158,7 +40158,7 @@ async function readTarget({ request, findings }, origin) {
 		name,
 		description,
 		tags,
-		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(principal, values)),
+		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(principal, values)),
 		lineage,
 		...references,
 		bootSite,
@@ -40168,9 +40168,9 @@ async function readTarget({ request, findings }, origin) {
 	};
 }
 async function readReferences$1(place, values, { request: { publication }, role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { ssmParameter: named, launchTemplate: asked } = publication;
-	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(named, values);
+	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(named, values);
 	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
 	if (asked === void 0) return {
 		ssmParameter,
@@ -40178,7 +40178,7 @@ async function readReferences$1(place, values, { request: { publication }, role,
 	};
 	const template = {
 		...asked,
-		template: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(asked.template, values),
+		template: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(asked.template, values),
 		parameter: ssmParameter
 	};
 	return {
@@ -40193,7 +40193,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	const { fastSnapshotRestore: asked } = publication;
 	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
 	if (here.length === 0) return [];
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const there = await findings.attempt(where, "reading the availability zones", async () => {
 		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
 			Name: "state",
@@ -40283,7 +40283,7 @@ async function byLineage(comparing) {
 		findings: aside
 	}, "compare");
 	next();
-	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(aside.problems));
+	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(aside.problems));
 	return {
 		source,
 		targets: await observeTargets(observing, Promise.resolve(source)),
@@ -40294,7 +40294,7 @@ const toldImages = 5;
 function noteNone({ request, findings }, held) {
 	const { lineage = "" } = request.publication;
 	const there = [...held].flatMap(([name, one]) => heldMembers(one).map((image) => {
-		const why = whyUnpublished(image) ?? `is of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi)}, which was recalled`;
+		const why = whyUnpublished(image) ?? `is of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi)}, which was recalled`;
 		return `${image.ImageId} in ${name} ${why}`;
 	}));
 	const told = there.slice(0, toldImages).join("; ");
@@ -40336,7 +40336,7 @@ async function readCopies({ accounts, aside }, source) {
 // src/patience.ts
 const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
 function lateSignal(clock, ms, remedy = troubled) {
-	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(ms / 1e3)}`, remedy));
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ms / 1e3)}`, remedy));
 }
 function lateAfter({ clock }, ms, remedy) {
 	const late = new Promise((_, reject) => {
@@ -40422,11 +40422,11 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 		why: `it is protected from deregistration (${protection})`,
 		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
 	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, "aws:backup:source-resource") !== void 0) return {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "aws:backup:source-resource") !== void 0) return {
 		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
 		remedy: () => "delete its recovery point in the backup vault"
 	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => locks.get(id) ?? [])[0];
 	if (lock === void 0) return void 0;
 	const { SnapshotId, LockState, LockExpiresOn } = lock;
 	return {
@@ -40435,7 +40435,7 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 	};
 }
 function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)];
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)];
 	return {
 		...told$1({
 			...removal,
@@ -40457,18 +40457,18 @@ const protectionStates = {
 	"on-with-cooldown": "enabled-with-cooldown"
 };
 function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.protection);
+	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection);
 	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
 }
 function mayLift({ publication }) {
 	return publication.deregistrationProtection !== "off";
 }
 function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 }
 // src/plan/audit.ts
 function auditedImage({ request, source, target }) {
-	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) === void 0);
+	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === void 0);
 	const alike = (image) => whyUnlike({
 		request,
 		source
@@ -40491,12 +40491,12 @@ function templateOf(auditing) {
 	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
 }
 function nameOfAnyRun(auditing, template) {
-	const name = template && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(template, valuesOf(auditing));
+	const name = template && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, valuesOf(auditing));
 	return name === void 0 || /\{(date|sha|run-id|name)\}/.test(name) ? void 0 : name;
 }
 function whyRecalled({ source }, image) {
-	const marked = [source.image, image].find((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.M) !== void 0);
-	return marked && `${marked.ImageId} was recalled: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(marked, "share-encrypted-ami:recalled")}`;
+	const marked = [source.image, image].find((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.A) !== void 0);
+	return marked && `${marked.ImageId} was recalled: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(marked, "share-encrypted-ami:recalled")}`;
 }
 function auditDifferences(auditing, image, published) {
 	const { request, source, target } = auditing;
@@ -40505,7 +40505,7 @@ function auditDifferences(auditing, image, published) {
 		...source.unread === void 0 ? unlikeness({
 			request,
 			source
-		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(target.kmsKeyArn, image, target.parts.values()),
+		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(target.kmsKeyArn, image, target.parts.values()),
 		...descriptionDifferences$1(auditing, image),
 		...tagsDifferences(auditing, image),
 		...standingDifferences(request, image),
@@ -40529,28 +40529,28 @@ function asked(field, expected, actual) {
 function descriptionDifferences$1(auditing, image) {
 	const { description } = auditing.request;
 	if (description === void 0 && auditing.source.unread !== void 0) return [];
-	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(auditing.source.image) ?? "";
+	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(auditing.source.image) ?? "";
 	const values = description === void 0 ? {} : valuesOf(auditing);
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(image) ?? "";
-	return (description === void 0 ? here === template : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(template, values).test(here)) ? [] : [{
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(image) ?? "";
+	return (description === void 0 ? here === template : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(template, values).test(here)) ? [] : [{
 		field: "Description",
-		source: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(template, values) || "none",
+		source: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, values) || "none",
 		target: here || "not set",
 		asked: true
 	}];
 }
-const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.commit];
+const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
 function tagsDifferences(auditing, image) {
 	const { request, source, target } = auditing;
 	const { lineage = "" } = request.publication;
 	const ours = {
 		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi]: source.imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(lineage, valuesOf(auditing))
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: source.imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(lineage, valuesOf(auditing))
 	};
 	const inherited = request.copyTags ? source.image.Tags ?? [] : [];
 	const users = target.request.tags;
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.A)(inherited, {
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)(inherited, {
 		users,
 		ours
 	}, 46);
@@ -40562,22 +40562,22 @@ function tagsDifferences(auditing, image) {
 	return [...tagDifferences(auditing, {
 		wanted,
 		of: ""
-	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => tagDifferences(auditing, {
+	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => tagDifferences(auditing, {
 		wanted: usersTags,
 		of: ` of ${id}`
 	}, target.parts.get(id) ?? {}))];
 }
 function standingDifferences({ publication: { lineage } }, image) {
-	const isPublished = lineage === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published) !== void 0;
-	return [...asked("the boot test", "passed", hasFailed(image) ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest) : "passed"), ...asked(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.published}`, "set", isPublished ? "set" : void 0)];
+	const isPublished = lineage === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0;
+	return [...asked("the boot test", "passed", hasFailed(image) ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest) : "passed"), ...asked(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.published}`, "set", isPublished ? "set" : void 0)];
 }
 function tagDifferences(auditing, { wanted, of }, resource) {
 	const values = valuesOf(auditing);
 	return wanted.flatMap(({ Key = "", Value = "" }) => {
-		const actual = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(resource, Key);
+		const actual = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, Key);
 		const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
-		const fits = isTemplate ? actual !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(Value, values).test(actual) : actual === Value;
-		const expected = isTemplate ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(Value, values) : Value;
+		const fits = isTemplate ? actual !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(Value, values).test(actual) : actual === Value;
+		const expected = isTemplate ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(Value, values) : Value;
 		return fits ? [] : [{
 			field: `the tag ${Key}${of}`,
 			source: expected,
@@ -40597,7 +40597,7 @@ function permissionDifferences(wanted, actual) {
 	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
 }
 function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
-	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(one));
+	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(one));
 	const lets = (principal) => grants.some((one) => one.principal === principal && takenByLaunch.every((needed) => one.operations.includes(needed)));
 	return own.filter((principal) => !lets(principal)).map((principal) => ({
 		field: `the grant for ${principal} on ${kmsKeyArn}`,
@@ -40620,7 +40620,7 @@ function protectionDifferences({ publication }, image) {
 	return asked("DeregistrationProtection", expected, actual);
 }
 function restoreDifferences({ zones }, image, { fastZones }) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => {
 		const list = (names) => names.toSorted().join(", ") || "off";
 		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
 	});
@@ -40656,7 +40656,7 @@ async function audit(host, request, signal) {
 			log
 		}, first, signal) : first;
 		for (const warning of warnings) log.warn(warning);
-		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}), `${kind}: ${why}`);
@@ -40673,7 +40673,7 @@ async function lookAgain$1(asked, first, signal) {
 		const again = await look$1(asked, signal);
 		const before = unknownIn(first);
 		const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
-		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one));
+		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one));
 		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
 		return {
 			...again,
@@ -40681,7 +40681,7 @@ async function lookAgain$1(asked, first, signal) {
 			warnings: [...again.warnings, ...seenOnce([...lost])]
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) throw error;
 		return {
 			...first,
 			warnings: [...first.warnings, ...seenOnce(["all targets"])]
@@ -40689,11 +40689,11 @@ async function lookAgain$1(asked, first, signal) {
 	}
 }
 function unknownIn({ found }) {
-	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one)] : []));
+	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one)] : []));
 }
 function seenOnce(places) {
 	const what = "could not be read again, as it is done lest a share has just ended; what is told was seen once";
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(places.map((where) => ({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(places.map((where) => ({
 		where,
 		what,
 		remedy: ""
@@ -40731,7 +40731,7 @@ function look$1({ host, request, log }, whole) {
 		};
 		const compared = await observeCompared(comparing);
 		next();
-		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source), "looking for what runs left", () => readOwners({
+		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source), "looking for what runs left", () => readOwners({
 			host,
 			request,
 			accounts,
@@ -40741,7 +40741,7 @@ function look$1({ host, request, log }, whole) {
 		const parents = compared && await readCopies(comparing, compared.source);
 		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(findings.problems, void 0);
 		next();
-		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(aside.problems);
+		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(aside.problems);
 		const looking = {
 			...compared,
 			request,
@@ -40767,7 +40767,7 @@ function look$1({ host, request, log }, whole) {
 }
 async function auditTarget(looking, asked, observed) {
 	const { accounts, source, held } = looking;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asked);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
@@ -40817,7 +40817,7 @@ async function auditTarget(looking, asked, observed) {
 	const all = await found();
 	return [...isRead() ? [] : [{
 		kind: "unknown",
-		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(findings.of(name))
+		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(findings.of(name))
 	}], ...all].map(({ kind, ...one }) => ({
 		kind,
 		account,
@@ -40835,7 +40835,7 @@ function uncompared({ unread }, own) {
 }
 function lineageOf({ request, source: { image } }, { account, region }) {
 	const { lineage } = request.publication;
-	return lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(lineage, {
+	return lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(lineage, {
 		account,
 		region,
 		name: image.Name ?? ""
@@ -40853,7 +40853,7 @@ async function auditImage(auditing, lying, findings) {
 		id,
 		why: recalled
 	}];
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : void 0;
 	const published = await findings.attempt(name, `reading how ${id} is published`, () => readPublished(place, image, {
 		grantsOn,
@@ -40879,7 +40879,7 @@ async function auditImage(auditing, lying, findings) {
 function missing({ source, target: { existing } }, { around, known, lineage }) {
 	const ids = existing.filter(({ State }) => State === "pending" || State === "available").map(({ ImageId }) => ImageId).join(", ");
 	const why = ids === "" ? `there is no AMI of ${source.imageId}` : `no AMI of ${source.imageId} is finished; ${ids} bears the lease of a run`;
-	const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "";
+	const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 	const others = (lineage === void 0 ? [] : membersOf(lineage, around.images, known)).filter((image) => sourceOf(image) !== source.imageId);
 	const instead = others.find((image) => whyUnpublished(image) === void 0) ?? others[0];
 	if (instead === void 0) return {
@@ -40929,7 +40929,7 @@ async function readEnabled(host, request, signal) {
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 		return findings.about([where]).attempt(where, "reading the regions that the account has enabled", async () => {
 			const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
 			return Regions.filter(({ OptInStatus }) => OptInStatus !== "not-opted-in").flatMap(({ RegionName }) => RegionName ?? []);
@@ -40938,10 +40938,10 @@ async function readEnabled(host, request, signal) {
 	const read = request.targets.filter(({ everyRegion }) => everyRegion !== void 0).map(async (target) => {
 		const regions = await enabledIn(target);
 		const [problem = {
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target),
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target),
 			what: "its regions could not be read",
 			remedy: ""
-		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target));
+		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target));
 		if (regions !== void 0) return [target.account, { regions }];
 		const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
 		const remedy = [problem.remedy, why].filter(Boolean).join("; ");
@@ -40968,7 +40968,7 @@ async function attempt(recalling, doing, act) {
 	try {
 		return await act();
 	} catch (error) {
-		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing.what, error)));
+		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing.what, error)));
 		return;
 	}
 }
@@ -41025,7 +41025,7 @@ async function outBy(place, launchers, read) {
 		place.signal.throwIfAborted();
 		return {
 			out: launchers,
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st ? error.cause : error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at ? error.cause : error)
 		};
 	}
 }
@@ -41082,7 +41082,7 @@ function addTo(key) {
 	return `add to the policy of ${key}`;
 }
 function rootOf(account, key) {
-	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(regionOfKey(key))}:iam::${account}:root`;
+	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(regionOfKey(key))}:iam::${account}:root`;
 }
 function launchStatements({ Condition = {}, ...whom }) {
 	const allow = (Sid, actions, condition) => JSON.stringify({
@@ -41105,7 +41105,7 @@ function protectionMark(ImageId, protection) {
 	return new CreateTagsCommand({
 		Resources: [ImageId],
 		Tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.protection,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection,
 			Value: protection
 		}]
 	});
@@ -41125,11 +41125,11 @@ async function protect(operation, { run, place }) {
 		await patiently(place, () => place.ec2(enabling(operation)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${why}`);
+		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${why}`);
 		return { undone: "not possible" };
 	}
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} is protected from deregistration again: it has come into use`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} is protected from deregistration again: it has come into use`);
 	return { id };
 }
 function lifting(ImageId) {
@@ -41166,12 +41166,12 @@ function refuseRecalled(run) {
 }
 async function lookAgain({ accounts, source, signal }) {
 	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error);
 	});
 	const recalled = image && recallOf(image);
-	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(recalled.what), recalled.remedy);
+	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(recalled.what), recalled.remedy);
 }
 // src/operations/unfit.ts
 const looksSeconds$2 = [
@@ -41181,12 +41181,12 @@ const looksSeconds$2 = [
 ];
 async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
 	if (reused !== true) return;
-	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	const look = async () => (await describeImages(place, [id]))[0];
 	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$2, look).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error);
 	}), cameUp === true);
-	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(unfit.what), unfit.remedy);
+	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(unfit.what), unfit.remedy);
 }
 function whyUnfit(id, image, cameUp) {
 	if (image === void 0 || image.State === "deregistered") return {
@@ -41249,7 +41249,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 		});
 	}
 	if (zones.length > 0) {
-		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 		const command = new EnableFastSnapshotRestoresCommand({
 			AvailabilityZones: [...zones],
 			SourceSnapshotIds
@@ -41292,9 +41292,9 @@ async function publish({ image: ref, settings }, scope) {
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 		}
 	};
 	const { key, grantKeyTo } = settings;
@@ -41440,20 +41440,20 @@ function looksAt(place, { copies, gone, users }) {
 	}));
 }
 async function sharesOf(place, { image }) {
-	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).map(async (SnapshotId) => {
+	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).map(async (SnapshotId) => {
 		const command = new DescribeSnapshotAttributeCommand({
 			SnapshotId,
 			Attribute: "createVolumePermission"
 		});
 		const { CreateVolumePermissions = [] } = await place.ec2(command).catch((error) => {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) return { CreateVolumePermissions: [] };
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) return { CreateVolumePermissions: [] };
 			throw error;
 		});
 		const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
 		if (names.length === 0) return [];
 		const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
 		return [{
-			by: `${SnapshotId}, which is shared with ${names.join(", ")}`,
+			by: `${SnapshotId}, which is shared with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(names)}`,
 			command: aws(place, reset)
 		}];
 	}))).flat();
@@ -41510,7 +41510,7 @@ async function write$1(place, amiId, { values, Tags }) {
 			}));
 			isWritten = true;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterAlreadyExists")) throw error;
 		}
 	}
 }
@@ -41606,9 +41606,9 @@ function accountsUsing(targets, keyArn) {
 }
 function provenance(request, imageId) {
 	return {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi]: imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.run]: request.run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.commit]: request.run.sha
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: request.run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: request.run.sha
 	};
 }
 // src/run.ts
@@ -41625,17 +41625,17 @@ async function readPromotion({ place: where, name, image }, scope) {
 		const before = found === void 0 ? null : formerOf$1(found);
 		const amiId = idOf(scope, image);
 		return before?.value === amiId ? void 0 : {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
 			name,
 			before,
 			amiId
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)}`, error);
 	}
 }
 function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && one.name === name);
+	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && one.name === name);
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
@@ -41648,9 +41648,9 @@ async function setParameter(operation, scope) {
 	};
 	try {
 		const version = await write(scope, promotion, operation.tags);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 	}
 	return { id: amiId };
 }
@@ -41660,10 +41660,10 @@ async function putBack(operation, scope) {
 	if (promotion === void 0) return false;
 	try {
 		const done = await putBackParameter(place, promotion, true);
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
 		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
@@ -41679,7 +41679,7 @@ async function readParameter(place, name) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -41689,7 +41689,7 @@ function dataTypeOver(before) {
 }
 function tagsFrom(record) {
 	const isTaken = (text) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.I)(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
 		Key,
 		Value
 	}] : []);
@@ -41753,7 +41753,7 @@ async function put(place, request) {
 	try {
 		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
 		const there = await readParameter(place, request.Name ?? "");
 		if (there?.Value !== request.Value) throw error;
 		return there?.Version ?? 1;
@@ -41782,22 +41782,22 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 			...dataTypeOver({ dataType }),
 			Overwrite: true
 		}, stands === value)) return void 0;
-		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} back to ${value}`;
+		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
 	try {
 		await place.ssm(new DeleteParameterCommand({ Name: name }));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) throw error;
 	}
-	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} again`;
+	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} again`;
 }
 async function overwrite(place, request, stands) {
 	try {
 		await place.ssm(new PutParameterCommand(request));
 		return true;
 	} catch (error) {
-		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) return false;
+		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) return false;
 		throw error;
 	}
 }
@@ -41811,7 +41811,7 @@ function markRecalled(place, id, reason) {
 	return place.ec2(new CreateTagsCommand({
 		Resources: [id],
 		Tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.M,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.A,
 			Value: reason
 		}]
 	}));
@@ -41831,7 +41831,7 @@ async function whyUnmarked(place, id, reason) {
 		return;
 	} catch (error) {
 		const step = `${id} bears no mark of the recall, without which no restore gives it again (recall it again when it can have one)`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(step, error));
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(step, error));
 	}
 }
 async function withdrawn(place, image, request) {
@@ -41893,8 +41893,8 @@ function without(all, others) {
 }
 function tagsOf({ run }) {
 	return tagsFrom({
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.run]: run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.commit]: run.sha
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: run.sha
 	});
 }
 function isTold(image, former, how) {
@@ -41939,7 +41939,7 @@ async function deregister$1(place, image) {
 	await deregisterImage(place, image);
 	await deleteRecords(place, id);
 	const left = [];
-	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), (one, error) => {
+	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), (one, error) => {
 		if (!isInUse(error)) throw error;
 		left.push(one);
 	});
@@ -41960,13 +41960,13 @@ async function unlessIn(state, { place, id }, act) {
 function unmarkRecalled(place, id) {
 	return place.ec2(new DeleteTagsCommand({
 		Resources: [id],
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.M }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.A }]
 	}));
 }
 async function restore$1(place, image, request) {
 	const id = image.ImageId ?? "";
 	const kept = await readRecord(place, id);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
 	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`);
 	const done = kept === void 0 ? [] : await giveBack$1(place, image, {
 		kept,
@@ -41979,7 +41979,7 @@ async function restore$1(place, image, request) {
 	};
 }
 function unmarked(id, kept) {
-	if (kept !== void 0) throw new Error(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; recall it again first, if it could not be marked; else delete that record`);
+	if (kept !== void 0) throw new Error(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.A}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; recall it again first, if it could not be marked; else delete that record`);
 	return {
 		status: "restored",
 		done: `${id} is not recalled: nothing had to be restored`
@@ -42015,7 +42015,7 @@ async function shareAgain(place, id, permissions) {
 	const again = named.map(launcherName).filter((name) => !refused.includes(name));
 	const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
 	return [
-		...again.length === 0 ? [] : [`launched again by ${again.join(", ")}`],
+		...again.length === 0 ? [] : [`launched again by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(again)}`],
 		...refused.length === 0 ? [] : [`no more by ${refused.join(", ")}, which AWS does not know any more`],
 		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]
 	];
@@ -42029,7 +42029,7 @@ async function addPermissions(place, ImageId, Add) {
 		await onceEnabled(place, () => place.ec2(command));
 		return [];
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIAttributeItemValue")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIAttributeItemValue")) throw error;
 		if (Add.length === 1) return Add.map(launcherName);
 		const unknown = [];
 		for (const half of partsOf$1(Add, Math.ceil(Add.length / 2))) unknown.push(...await addPermissions(place, ImageId, half));
@@ -42037,7 +42037,7 @@ async function addPermissions(place, ImageId, Add) {
 	}
 }
 function onceEnabled(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "IncorrectState", "InvalidAMIID.Unavailable");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "IncorrectState", "InvalidAMIID.Unavailable");
 	return retried({
 		place,
 		on,
@@ -42072,7 +42072,7 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		doing: `Taking back (how: ${how})`
 	}, act);
 	await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place),
 		what: "Looking for what still uses the AMIs"
 	}, async () => {
 		if (before === void 0) await place.sleep(changedMs);
@@ -42099,7 +42099,7 @@ function giveAgain(recalling, place, { copies, keepsMark }) {
 }
 function each(recalling, { place, copies, doing }, act) {
 	const { account, region } = place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	return joined(copies.map(async (copy) => {
 		const base = {
 			account,
@@ -42117,7 +42117,7 @@ function each(recalling, { place, copies, doing }, act) {
 				...lacks !== void 0 && { error: lacks }
 			};
 		} catch (error) {
-			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${copy.id}`, error));
+			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${doing} ${copy.id}`, error));
 			fail(recalling, where, told);
 			return {
 				...base,
@@ -42128,16 +42128,16 @@ function each(recalling, { place, copies, doing }, act) {
 	}));
 }
 function readUses(recalling, place, copies) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	return usersOf(place, copies.map(({ id }) => id), (kind, error) => {
 		recalling.findings.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
-		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Looking for ${kind}`, error)));
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Looking for ${kind}`, error)));
 	});
 }
 async function noteUses(recalling, { place, copies, records, users }) {
 	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const found = await joined(looksAt(place, {
 		copies,
 		gone,
@@ -42159,7 +42159,7 @@ async function openSource(recalling) {
 }
 async function markSources(recalling, source) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const images = await readSources(recalling, source);
 	const isGone = (id) => images?.every(({ ImageId }) => ImageId !== id) === true;
 	const mark = async (id) => {
@@ -42177,13 +42177,13 @@ async function markSources(recalling, source) {
 }
 function readSources(recalling, source) {
 	return attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source),
 		what: "Reading the source AMIs"
 	}, () => describeImages(source, recalling.request.sourceImages));
 }
 async function unmarkSources(recalling, source) {
 	const { request, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const unmark = async ({ ImageId: id = "", State }) => {
 		if (State === "disabled" && !request.includeSource) {
 			findings.warn(where, `the source AMI ${id} is disabled, and stays marked as recalled. What to do: restore it with include-source: true; or, if no recall has disabled it, take its tag off`);
@@ -42201,14 +42201,14 @@ async function unmarkSources(recalling, source) {
 }
 async function readMeant(recalling, source, images) {
 	const { sourceImages, targetImages, replacement } = recalling.request;
-	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const look = async (what, read) => source && attempt(recalling, {
 		where,
 		what
 	}, () => read(source));
 	const [recalled, copies] = await joined([look("Looking for AMIs that are recalled", (place) => ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.M]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.A]
 	})), look("Looking for encrypted copies", (place) => joined(sourceImages.map(async (id) => ({
 		id,
 		...await findEncryptedCopies(place, id)
@@ -42227,7 +42227,7 @@ async function readMeant(recalling, source, images) {
 	};
 }
 async function recallSources(recalling, source, images) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const { own = [], others = [] } = Object.groupBy(images, ({ OwnerId }) => OwnerId === source.account ? "own" : "others");
 	for (const { ImageId, OwnerId } of others) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
 	const copies = own.map((image) => ({
@@ -42249,14 +42249,14 @@ async function recallSources(recalling, source, images) {
 async function findCopies(place, meant) {
 	const tagged = await ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]
 	});
 	const named = (await describeImages(place, meant.targetImages)).filter(({ OwnerId }) => OwnerId === place.account);
 	const all = [...new Map([...tagged, ...named].map((image) => [image.ImageId, image])).values()].filter((image) => !isEncryptedCopy(image) && image.State !== "deregistered" && image.State !== "failed");
 	const isNamed = ({ ImageId = "" }) => meant.targetImages.includes(ImageId);
 	const isMeant = (image) => isNamed(image) || !meant.sourceImages.includes(image.ImageId ?? "") && meant.sourceImages.includes(sourceOf(image));
 	const { chosen = [], others = [] } = Object.groupBy(all, (image) => isMeant(image) ? "chosen" : "others");
-	const lineages = new Set(chosen.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage) ?? []));
+	const lineages = new Set(chosen.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) ?? []));
 	const candidates = others.filter((image) => mayReplace(image, meant, lineages));
 	const known = await readKnown(place, [...chosen, ...candidates], meant.parents);
 	const isProven = (image) => tieOfImage(image, known).is === "proven";
@@ -42276,16 +42276,16 @@ async function findCopies(place, meant) {
 			}];
 		}),
 		replacementOf({ image }) {
-			const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage);
-			const isOfLineage = (one) => lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
+			const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
+			const isOfLineage = (one) => lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
 			const found = good.find((one) => meant.replacement !== void 0 || isOfLineage(one));
 			return found && copyOf(found, known);
 		}
 	};
 }
-const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) ?? "";
+const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 function copyOf(image, { snapshots }) {
-	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
+	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
 	return {
 		image,
 		id: image.ImageId ?? "",
@@ -42294,20 +42294,20 @@ function copyOf(image, { snapshots }) {
 	};
 }
 function mayReplace(image, { replacement, recalledSources }, lineages) {
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage);
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
 	if ((lineage === void 0 ? whyUnfit$1(image) : whyUnpublished(image)) !== void 0 || recalledSources.has(sourceOf(image))) return false;
 	return replacement === void 0 ? lineages.has(lineage ?? "") : sourceOf(image) === replacement;
 }
 async function readKnown(place, images, parents) {
-	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it))]);
+	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))]);
 	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
 	const unread = new Map();
 	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
 		try {
 			return await ancestryOf(place, ImageId);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
-			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
+			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 			return [];
 		}
 	}));
@@ -42365,7 +42365,7 @@ async function readNewVersion(operation, scope) {
 		const { latest, defaultVersion } = facts;
 		const existing = launching(facts);
 		const change = {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
 			template: template.id,
 			amiId,
 			latest,
@@ -42376,7 +42376,7 @@ async function readNewVersion(operation, scope) {
 			existing
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)}`, error);
 	}
 }
 function launchingVersion(run, { template: { makesDefault } }, { facts, amiId }) {
@@ -42386,12 +42386,12 @@ function launchingVersion(run, { template: { makesDefault } }, { facts, amiId })
 	return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : void 0;
 }
 function changeOf({ template }, { run, place }) {
-	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && one.template === template.id);
+	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && one.template === template.id);
 }
 async function makeVersion$1(operation, scope) {
 	const { run, place } = scope;
 	const { id } = operation.template;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const change = changeOf(operation, scope);
 	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
 	const { amiId, existing, formerDefault } = change;
@@ -42401,7 +42401,7 @@ async function makeVersion$1(operation, scope) {
 		try {
 			await setDefaultVersion(place, id, version);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
 		}
 		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
 	}
@@ -42425,7 +42425,7 @@ function isNeeded$1(operation, change) {
 	return change.existing === void 0 || movesDefault(operation, change.existing, change);
 }
 async function create$2({ template }, { run, place }, { amiId }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	try {
 		const { source } = await readTemplate(place, template.id, template.sourceVersion);
 		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
@@ -42442,7 +42442,7 @@ async function create$2({ template }, { run, place }, { amiId }) {
 		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
 		return version;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
 	}
 }
 async function undoVersion(operation, scope) {
@@ -42457,10 +42457,10 @@ async function undoVersion(operation, scope) {
 			2,
 			4
 		], () => takeVersionBack(place, change, description));
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
 		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
@@ -42474,7 +42474,7 @@ async function takeVersionBack(place, { template, amiId, existing, latest, forme
 	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
 	if (moved) await setDefaultVersion(place, template, formerDefault);
 	if (existing === void 0) await deleteVersions(place, template, numbers);
-	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
 	return done.length === 0 ? void 0 : done.join("; ");
 }
@@ -42492,7 +42492,7 @@ async function noting(notes, doing, act) {
 	try {
 		await act();
 	} catch (error) {
-		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error)));
+		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error)));
 	}
 }
 async function whileNamed(notes, act) {
@@ -42538,7 +42538,7 @@ async function ownParameters(place, copies) {
 	const found = [];
 	for (const Values of partsOf$1(sources, valuesPerFilter)) {
 		const ParameterFilters = [{
-			Key: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+			Key: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 			Option: "Equals",
 			Values
 		}];
@@ -42648,17 +42648,17 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 // src/recall/target.ts
 async function reach(recalling, target) {
 	const { accounts, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 	const { problem } = target.everyRegion ?? {};
 	if (problem === void 0 && await accounts.openTarget(target, target.roleArn) !== void 0) return void 0;
-	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problem === void 0 ? findings.of(where) : [problem]);
+	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(problem === void 0 ? findings.of(where) : [problem]);
 	fail(recalling, where, error);
 	return error;
 }
 async function recallTarget(recalling, { target, unreached }, meant) {
 	const { account, region } = target;
 	const failed = (error) => {
-		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), error);
+		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), error);
 		return [{
 			account,
 			region,
@@ -42675,17 +42675,17 @@ async function recallTarget(recalling, { target, unreached }, meant) {
 			failed
 		}) : failed(error);
 	} catch (error) {
-		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
+		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 	}
 }
 async function recallIn(recalling, target, { meant, failed }) {
 	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 	const own = findings.about([where]);
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
-	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(own.of(where)));
+	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(own.of(where)));
 	const unproven = leaveAlone(recalling, target, copies);
 	if (copies.meant.length === 0 && unproven.length === 0) return [{
 		account,
@@ -42711,7 +42711,7 @@ async function recallIn(recalling, target, { meant, failed }) {
 	})];
 }
 function leaveAlone(recalling, { account, region }, { left }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 		account,
 		region
 	});
@@ -42732,7 +42732,7 @@ function leaveAlone(recalling, { account, region }, { left }) {
 }
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const users = await readUses(recalling, brief(place, readingMs), copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
@@ -42744,15 +42744,15 @@ async function movePointers(recalling, { place, target, copies, names }) {
 				"source-ami": sourceAmi,
 				...name !== void 0 && { name }
 			};
-			return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(template, {
+			return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, {
 				account,
 				region,
-				...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(request.run),
+				...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
 				...source
 			});
 		});
-		if (filled.some(_index_js__WEBPACK_IMPORTED_MODULE_1__.W)) fail(recalling, where, `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`);
-		return [...new Set(filled)].filter((one) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(one));
+		if (filled.some(_index_js__WEBPACK_IMPORTED_MODULE_1__.H)) fail(recalling, where, `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`);
+		return [...new Set(filled)].filter((one) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(one));
 	};
 	const { moved, failed, isNamed } = await repoint({
 		place,
@@ -42844,8 +42844,8 @@ const standing = [
 ];
 const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 function refusalVerdict(error) {
-	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error).replace(/^(Client|Server)\./, "");
-	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error);
+	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(error).replace(/^(Client|Server)\./, "");
+	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error);
 	if (ofKey.test(code) || ofKey.test(why) && !standing.includes(code)) return {
 		is: "failed",
 		why,
@@ -42862,7 +42862,7 @@ function refusalVerdict(error) {
 	} : neverBy(error);
 }
 function neverBy(error) {
-	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error);
+	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error);
 	return {
 		is: "never",
 		why: message,
@@ -42899,7 +42899,7 @@ function endVerdict({ StateReason, StateTransitionReason = "", State }) {
 	};
 }
 function keyRemedy(role, keyArn) {
-	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)([
+	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)([
 		"Decrypt",
 		"DescribeKey",
 		"GenerateDataKeyWithoutPlaintext",
@@ -42927,7 +42927,7 @@ async function watch(operation, { run, place }, id) {
 		await place.sleep(lookMs);
 		let failed;
 		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 			failed = error;
 		});
 		const at = place.clock.now();
@@ -43073,7 +43073,7 @@ async function screenshot(place, InstanceId) {
 function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 	const { profile } = site;
 	const Tags = [...settings.tags, {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 		Value: leaseId
 	}];
 	return new RunInstancesCommand({
@@ -43126,7 +43126,7 @@ function asksToBoot(operation, asking) {
 		dryRun(new DescribeInstanceStatusCommand({})),
 		dryRun(new GetConsoleOutputCommand({ InstanceId }), lost),
 		dryRun(new GetConsoleScreenshotCommand({ InstanceId }), lost),
-		dryRun(verdictTag(known, settings, "passed"), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest} does not tell what the test has shown`)
+		dryRun(verdictTag(known, settings, "passed"), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest} does not tell what the test has shown`)
 	].map((question) => question.ids.includes(InstanceId) ? {
 		...question,
 		standsIn: true
@@ -43175,7 +43175,7 @@ async function boot(operation, scope) {
 	const { image } = made ?? {};
 	if (made === void 0 || image === void 0) throw new Error("there is no image to test");
 	const { ImageId = "" } = image;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const told = await tryAll(operation, scope, image);
 	if (told.is === "up") {
 		await mark$1(scope, image, {
@@ -43194,12 +43194,12 @@ async function boot(operation, scope) {
 			is: "failed"
 		});
 		const key = operation.kmsKeyArn ?? "";
-		const look = `${ImageId} stays for a look, unpublished, with the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest}; mend the image and bake it anew`;
+		const look = `${ImageId} stays for a look, unpublished, with the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest}; mend the image and bake it anew`;
 		const remedy = told.byKey ? keyRemedy(settings.principal, key) : look;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
 	}
 	const remedy = told.remedy ?? "run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass";
-	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
 	run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === void 0 ? "" : `. What to do: ${told.remedy}`}`);
 	return {
 		...made,
@@ -43207,7 +43207,7 @@ async function boot(operation, scope) {
 	};
 }
 async function tellLaunchers({ settings }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
@@ -43267,7 +43267,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			as,
 			why
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `not tested as ${as}: ${why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
 			untold
@@ -43302,13 +43302,13 @@ async function tryOne(operation, scope, launching) {
 		id = await launched(operation, scope, launching);
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? {
 			is: "elsewhere",
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)
 		} : refusalVerdict(error);
 	}
 	const as = `${launch.type} in ${launch.zone}`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
 		const verdict = await watch(operation, scope, id).catch((error) => {
 			if (place.signal.aborted) throw error;
@@ -43316,11 +43316,11 @@ async function tryOne(operation, scope, launching) {
 		});
 		if (verdict.is === "up") {
 			const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), shown);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), shown);
 			return verdict;
 		}
 		if (verdict.is !== "failed") return verdict;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} did not come up: ${verdict.why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
 			why: `${verdict.why}${await look(scope, id, launch)}`
@@ -43342,15 +43342,15 @@ async function end$1({ run, place }, id) {
 		await terminate(last, id);
 		if (!aborted) await ended(last, id);
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 const endMs = 3e5;
 const endInHasteMs = 3e3;
 async function look({ run, place }, id, { isNitro }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const reading = (what) => (error) => {
-		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	};
 	const picture = await screenshot(place, id).catch(reading("the screen"));
 	if (picture !== void 0) run.picture(place, picture);
@@ -43360,13 +43360,13 @@ async function look({ run, place }, id, { isNitro }) {
 	return `. The last lines of its console: ${lines.join(" | ")}`;
 }
 async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, is }) {
-	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.N.bootTest);
+	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest);
 	try {
 		if (isFull) throw new Error("it bears 50 tags");
 		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 // src/aws/wait.ts
@@ -43407,7 +43407,7 @@ function nextLookAtAll(waiters, ceiling, now) {
 function openWatchers(pollSeconds) {
 	const watchers = new Map();
 	return (place) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
 		const watcher = watcherOf(place, pollSeconds);
@@ -43518,7 +43518,7 @@ async function lookAt(kind, place, waiters) {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return;
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -43542,7 +43542,7 @@ function settle$1(waiter, state, place) {
 	if (state === void 0) {
 		waiter.missed += 1;
 		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, "has vanished"));
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, "has vanished"));
 		return gone;
 	}
 	waiter.seen = true;
@@ -43560,10 +43560,10 @@ function settle$1(waiter, state, place) {
 	return done || failure !== void 0 || isNamed(waiter, state);
 }
 function isNamed({ untilNamed }, state) {
-	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(state).length > 0;
+	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(state).length > 0;
 }
 function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).length === 0) return [];
+	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).length === 0) return [];
 	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
 		if (Ebs?.SnapshotId === void 0) continue;
 		const part = newWaiter({
@@ -43585,7 +43585,7 @@ function partsOf(waiter, image) {
 	return waiter.parts;
 }
 function percentOf(parts) {
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(parts);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(parts);
 	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 function snapshotState({ State, StateMessage, Progress }) {
@@ -43658,13 +43658,13 @@ const failedLooks = 4;
 const brokenMs = 6e5;
 async function beginCopy(place, command, { mark, sourceId }) {
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot}`,
 		Values: [sourceId]
 	};
 	const look = async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId;
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Ct,
 		forMs: brokenMs,
 		wait: () => 0
 	}, async () => {
@@ -43673,8 +43673,8 @@ async function beginCopy(place, command, { mark, sourceId }) {
 			if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
 			return SnapshotId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
-			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) throw error;
+			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
 			if (found === void 0) throw error;
 			return found;
 		}
@@ -43693,10 +43693,10 @@ async function share$1({ resource, accounts }, scope) {
 			id,
 			accounts: toAdd
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `shared ${id} with ${accounts.join(", ")}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)}`);
 		return { id };
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Sharing ${id} with ${accounts.join(", ")}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Sharing ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)}`, error);
 	}
 }
 async function addShares(run, place, { id, accounts }) {
@@ -43730,7 +43730,7 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 }
 async function newShares(run, place, { id, accounts }) {
 	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) return new Set();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) return new Set();
 		throw error;
 	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
@@ -43766,7 +43766,7 @@ async function provenShares({ source, request, ledger }, place, { id, claimed })
 	return proven;
 }
 function unlessDenied$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
 	throw error;
 }
 async function writeOnResource(run, place, { id, accounts }) {
@@ -43777,8 +43777,8 @@ async function writeOnResource(run, place, { id, accounts }) {
 			Tags: shareTags(run.leaseId, accounts)
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
 	}
 }
 // src/operations/regain.ts
@@ -43795,7 +43795,7 @@ async function regaining(operation, scope, act) {
 		const gone = await regained(operation.regain, scope);
 		if (gone.length === 0 && !lacksAccess(error)) throw error;
 		for (const one of gone) tell$1(one, scope);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
 }
@@ -43806,19 +43806,19 @@ const shareLooksSeconds = [
 ];
 function lacksAccess(error) {
 	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
-	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${told}`);
-	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), told);
+	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${told}`);
+	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), told);
 }
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
 		gone.push(...await regainOne(id, scope));
 	} catch (error) {
-		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 	return gone;
 }
@@ -43847,7 +43847,7 @@ async function regainOne(id, scope) {
 	}];
 }
 function copyRemedy(error, { key, crossAccount, takesOver = false }) {
-	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
+	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
 	if (!(error instanceof CopyFailedError)) return void 0;
 	if (/key/i.test(error.reason)) {
 		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
@@ -43987,7 +43987,7 @@ async function copy(operation, scope) {
 				crossAccount: operation.regain.length > 0,
 				takesOver: takeOver !== void 0
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error, remedy);
 		}
 	});
 }
@@ -43999,7 +43999,7 @@ async function completed(operation, { run, place }, { id, events }) {
 async function takeOverCopy(operation, scope, begun) {
 	const { id } = begun;
 	const { run, place } = scope;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand$1(id, run));
 	try {
 		return await completed(operation, scope, begun);
@@ -44041,7 +44041,7 @@ function takeOverCommand$1(id, { leaseId }) {
 	return new CreateTagsCommand({
 		Resources: [id],
 		Tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 			Value: leaseId
 		}]
 	});
@@ -44049,7 +44049,7 @@ function takeOverCommand$1(id, { leaseId }) {
 function asksToCopy(operation, asking) {
 	const { of, key, snapshot, takeOver, regain } = operation;
 	const copy = takeOver ?? asking.standIns.snapshot;
-	const without = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease} stays on the copies`;
+	const without = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on the copies`;
 	return [
 		takeOver === void 0 ? dryRun(commandOf$2(operation, asking, idOr(asking.standIns.snapshot, of[0]))) : dryRun(takeOverCommand$1(takeOver, asking)),
 		dryRun(takeOverCommand$1(copy, asking), without),
@@ -44063,7 +44063,7 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	const { snapshot } = operation;
 	const command = commandOf$2(operation, run, sourceId);
 	const mark = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}`,
 		Values: [run.leaseId]
 	};
 	const id = await retryCopyOnLimit(run, {
@@ -44074,7 +44074,7 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		sourceId: snapshot.id
 	}));
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
 }
 // src/plan/supply-operations.ts
@@ -44269,7 +44269,7 @@ function openSupply(decided) {
 		const region = from?.place.region ?? place.region;
 		const { resource, name, after } = supply(from, snapshotId);
 		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${accounts.join(", ")} copy it; taken back at the end`;
+		const why = `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)} copy it; taken back at the end`;
 		const id = `share ${snapshotId ?? sourceName} in ${region}`;
 		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
 		const what = {
@@ -44410,7 +44410,7 @@ function targetOperations(decided, supply, plan) {
 	}));
 	const left = all.filter((one) => !isLate(one));
 	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.target.place))] : late.map(({ id }) => id);
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.target.place))] : late.map(({ id }) => id);
 	return {
 		operations: [
 			...left,
@@ -44424,7 +44424,7 @@ function targetOperations(decided, supply, plan) {
 	};
 }
 function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	return [
 		...discardImages.map((image) => deregistering(image, "left", {
 			place,
@@ -44457,7 +44457,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 	];
 }
 function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const id = image.ImageId ?? "";
 	const base = {
 		place,
@@ -44496,7 +44496,7 @@ function using({ action, image, expected, target: { place } }) {
 }
 function making(decided, supply, plan) {
 	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 	const base = {
 		place: target.place,
 		of: [target.name]
@@ -44543,14 +44543,14 @@ function making(decided, supply, plan) {
 		last: id
 	};
 }
-const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.commit];
+const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
 const verifyId = (island) => `verify ${island}`;
 const finishId = (island) => `finish ${island}`;
 function registering(decided, supply, plan) {
 	const { target, supersedes, expected, from } = plan;
 	const { place, kmsKeyArn: key, name } = target;
 	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
 		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
 		const id = `copy ${snapshot.id} to ${island}`;
@@ -44619,15 +44619,15 @@ function copyingImage(decided, supply, plan) {
 	const { target, takeOver, expected, snapshotTags } = plan;
 	const { source, request, leaseId } = decided;
 	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const image = supply.supplied(plan, void 0);
 	const ids = source.snapshots.map(({ id }) => id);
 	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
 	const own = {
 		...provenance(request, source.imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.kmsKey]: key,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease]: leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.k)(ids)
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: key,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]: leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)(ids)
 	};
 	const id = `copy ${nameOfSource(decided)} to ${island}`;
 	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
@@ -44651,12 +44651,12 @@ function copyingImage(decided, supply, plan) {
 		expected,
 		description: expected.description,
 		snapshotTags,
-		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.A)([], {
+		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 			users: target.tags,
 			ours: own
 		}).tags,
 		imageTags: [...expected.tags, {
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 			Value: leaseId
 		}],
 		regain: plan.crossAccount ? after : []
@@ -44673,8 +44673,8 @@ function booting({ request, source }, supply, { plan, last }) {
 	const { boot } = request.publication;
 	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
 	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.A)([], {
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 		users: target.tags,
 		ours: provenance(request, source.imageId)
 	}, 49);
@@ -44710,7 +44710,7 @@ function booting({ request, source }, supply, { plan, last }) {
 		}
 	}];
 }
-const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 function isTested({ publication: { boot } }, plan) {
 	if (boot === void 0 || plan.target.bootSite === void 0) return false;
 	return isMaking(plan) || !hasPassed(plan.image, boot.test);
@@ -44754,7 +44754,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		launchPermissions,
 		zones
 	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
 	return [{
 		...told$1({
@@ -44779,7 +44779,7 @@ function isOthersServiceRole(principal, account) {
 }
 const referencesIsland = "SSM parameters and launch templates";
 function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}` : referencesIsland;
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}` : referencesIsland;
 }
 function hasReference({ ssmParameter, launchTemplate }) {
 	return ssmParameter !== void 0 || launchTemplate !== void 0;
@@ -44798,7 +44798,7 @@ function concluding(decided, parts) {
 		...needed.flatMap((part) => finishing(decided, part, set)),
 		...optional.flatMap((one) => {
 			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 			const own = hasReference(target) ? settingAll(place, [one], {
 				name,
 				after: set
@@ -44854,7 +44854,7 @@ function setting({ target: { target }, last }, after) {
 		island: referenceIsland(request),
 		after
 	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const image = { madeBy: last };
 	return [...name === void 0 ? [] : [{
 		...told$1({
@@ -44883,7 +44883,7 @@ function finishing(decided, { target: plan, last }, after) {
 	const { marks, target } = plan;
 	if (marks === void 0) return retiring(decided, plan, after);
 	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	return [{
 		...told$1({
 			id,
@@ -44900,7 +44900,7 @@ function finishing(decided, { target: plan, last }, after) {
 function retiring({ request, source }, plan, after) {
 	const { target, replace, replaced, retained } = plan;
 	const { place } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const gone = {
 		place,
 		after,
@@ -44913,7 +44913,7 @@ function retiring({ request, source }, plan, after) {
 				...gone,
 				why: "the new AMI replaces it"
 			});
-			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
 			const verified = [verifyId(where), finishId(where)];
 			return {
@@ -44942,7 +44942,7 @@ function retiring({ request, source }, plan, after) {
 		}],
 		...(retained?.protect ?? []).map((image) => {
 			const id = `protect ${image.ImageId} in ${where}`;
-			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.protection) === "on-with-cooldown";
+			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) === "on-with-cooldown";
 			return {
 				...told$1({
 					id,
@@ -44967,7 +44967,7 @@ function retiring({ request, source }, plan, after) {
 		...(retained?.ask ?? []).map(({ image, replaces }) => {
 			const id = `ask who uses ${image.ImageId} in ${where}`;
 			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
-			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.A)([], {
+			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 				users: target.tags,
 				ours: provenance(request, source.imageId)
 			}, 50);
@@ -44989,14 +44989,14 @@ function retiring({ request, source }, plan, after) {
 }
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(key, image, snapshots)];
+	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(key, image, snapshots)];
 }
 // src/operations/carry-over.ts
 async function carryOver(place, source, image) {
 	const { ImageId = "" } = image;
 	const due = [[
 		"Setting the instance types",
-		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(source),
+		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source),
 		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
 	], [
 		"Setting IMDSv2",
@@ -45006,13 +45006,13 @@ async function carryOver(place, source, image) {
 	for (const [what, , act] of due) try {
 		await onceSeen(place, act);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
 }
 function unlessDenied(error) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 }
 function imdsCommand(ImageId) {
 	return new ModifyImageAttributeCommand({
@@ -45045,7 +45045,7 @@ async function verify({ image: ref, expected }, scope) {
 			expected
 		});
 		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${image.ImageId} is available and verified`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${image.ImageId} is available and verified`);
 		return {
 			id: image.ImageId ?? "",
 			...verified
@@ -45055,12 +45055,12 @@ async function verify({ image: ref, expected }, scope) {
 		throw error;
 	}
 }
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.lt {
+var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.st {
 	name = "UnreadError";
 };
 async function leave(run, place, { ImageId = "" }) {
 	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
 }
 const looksSeconds = [
 	0,
@@ -45072,7 +45072,7 @@ const looksSeconds = [
 	30
 ];
 async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} with ${run.source.imageId}`;
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} with ${run.source.imageId}`;
 	let found;
 	const look = async () => {
 		const isFirst = found === void 0;
@@ -45092,10 +45092,10 @@ async function compareAgain(run, place, { image, snapshots, expected }) {
 		throw place.signal.aborted ? error : new UnreadError(doing, error);
 	});
 	if (verified !== void 0) return verified;
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.K).join("; ")));
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")));
 }
 async function readParts(place, image) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	const look = async () => {
 		const found = await describeSnapshots(place, ids);
 		return found.length === ids.length ? found : void 0;
@@ -45115,7 +45115,7 @@ function asksToVerify({ image: ref, expected }, asking) {
 		Attribute: "uefiData"
 	});
 	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
 		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
 		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
 		...defaultEncryption(source.image, expected.key),
@@ -45125,10 +45125,10 @@ function asksToVerify({ image: ref, expected }, asking) {
 async function removeOwn(run, place, image) {
 	try {
 		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease);
+		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
 	} catch (failure) {
-		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}`);
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}`);
 	}
 }
 async function unlike(run, place, { image, snapshots, expected }) {
@@ -45140,21 +45140,21 @@ async function unlike(run, place, { image, snapshots, expected }) {
 		}),
 		...await uefiDifferences(run, place, image),
 		...descriptionDifferences(expected, image),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(expected.tags, image)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(expected.tags, image)
 	];
 }
 async function uefiDifferences({ source, log }, place, image) {
 	if (source.extras.uefiData === void 0) return [];
 	try {
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(source.extras, await onceSeen(place, () => readExtras(place, image)));
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, await onceSeen(place, () => readExtras(place, image)));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
 		return [];
 	}
 }
 function descriptionDifferences({ description }, image) {
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(image) ?? "";
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(image) ?? "";
 	return description === void 0 || here === description || image.Description === description ? [] : [{
 		field: "Description",
 		source: description || "none",
@@ -45165,7 +45165,7 @@ function descriptionDifferences({ description }, image) {
 // src/operations/reuse.ts
 async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
 	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	if (!waits) {
 		run.log.line(where, `${id} is there already`);
 		return {
@@ -45179,7 +45179,7 @@ async function reuse({ image, waits, expected, after }, { run, place, resultOf }
 		image: made,
 		key: expected.key
 	});
-	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
 	run.log.line(where, `${id} is available and right`);
 	return {
 		id,
@@ -45189,7 +45189,7 @@ async function reuse({ image, waits, expected, after }, { run, place, resultOf }
 	};
 }
 async function judge(run, place, { image, key }) {
-	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image));
+	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image));
 	const tied = tieOfImage(image, {
 		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
 		parents: new Map()
@@ -45198,7 +45198,7 @@ async function judge(run, place, { image, key }) {
 		snapshots,
 		why: tied.why
 	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) !== run.source.imageId) return {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) !== run.source.imageId) return {
 		snapshots,
 		why: `it is not of ${run.source.imageId}`
 	};
@@ -45217,7 +45217,7 @@ async function judge(run, place, { image, key }) {
 	];
 	return {
 		snapshots,
-		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.K).join("; ")}`
+		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")}`
 	};
 }
 // src/operations/rival.ts
@@ -45249,29 +45249,29 @@ async function usingRival(operation, scope, make) {
 	try {
 		return await make();
 	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) !== "InvalidAMIName.Duplicate") throw error;
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) !== "InvalidAMIName.Duplicate") throw error;
 		const rival = await findRival(operation, scope, error);
 		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `another run made ${rival.id} meanwhile`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `another run made ${rival.id} meanwhile`);
 		return rival;
 	}
 }
 function whyNotOfLineage(image, { tags }, snapshots) {
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage);
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
 	if (lineage === void 0) return "";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
 	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
 	return tied.is === "proven" ? "" : tied.why;
 }
 async function findRival({ name, expected }, { run, place }, taken) {
 	const named = await lookedFor(place, namedLooksSeconds, async () => {
 		const image = await imageNamed(place, name);
-		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi) === run.source.imageId ? image : void 0;
+		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) === run.source.imageId ? image : void 0;
 	});
 	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
 	if (named === void 0) return void 0;
 	const id = named.ImageId ?? "";
-	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
+	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
 	const image = await run.watcher(place).image(id);
 	const judged = await judge(run, place, {
 		image,
@@ -45285,15 +45285,15 @@ async function findRival({ name, expected }, { run, place }, taken) {
 		snapshots,
 		reused: true
 	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/copy-image.ts
 async function copyImage(operation, scope) {
 	const { run, place } = scope;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { imageId, snapshots } = run.source;
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots),
 		stepPercent: run.stepPercent,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `copying: ${progress}`));
@@ -45312,18 +45312,18 @@ async function copyImage(operation, scope) {
 			return {
 				id,
 				image,
-				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image))
+				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image))
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}`));
+			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}`));
 			throw error;
 		}
 	});
 	try {
 		return await usingRival(operation, scope, make);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
 			key: operation.key,
 			crossAccount
 		}));
@@ -45351,14 +45351,14 @@ async function removeFailed(run, place, id) {
 async function takeOver(operation, { run, place }) {
 	const { takeOver: id } = operation;
 	if (id === void 0) return void 0;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand(operation, id));
 	return id;
 }
 function commandOf$1(operation, job, from) {
 	const { fromRegion: region, imageTags, anyTags } = operation;
 	const via = from.id === job.source.imageId ? [] : [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.encryptedCopy,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.encryptedCopy,
 		Value: from.id
 	}];
 	const marked = {
@@ -45399,7 +45399,7 @@ async function startCopy(operation, scope, count) {
 	const sourceImageId = idOf(scope, operation.from);
 	const command = commandOf$1(operation, run, {
 		id: sourceImageId,
-		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), String(count))
+		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count))
 	});
 	const id = await retryCopyOnLimit(run, {
 		place,
@@ -45410,21 +45410,21 @@ async function startCopy(operation, scope, count) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate")) throw error;
 			const own = (await ownImages(place, {
 				Name: "name",
 				Values: [name]
-			})).find((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) === run.leaseId && image.SourceImageId === sourceImageId);
+			})).find((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === run.leaseId && image.SourceImageId === sourceImageId);
 			if (own?.ImageId === void 0) throw error;
 			return own.ImageId;
 		}
 	});
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying ${sourceImageId} as ${id} (${name})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying ${sourceImageId} as ${id} (${name})`);
 	return id;
 }
 async function tagSnapshots(operation, { run, place }, image) {
 	const { source } = run;
-	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(source.image, image);
+	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(source.image, image);
 	for (const snapshot of source.snapshots) {
 		const copy = matched.get(snapshot.id);
 		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
@@ -45444,7 +45444,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 	return [
 		dryRun(new CreateImageCommand(creationOf(request, operation))),
 		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
 			ImageId: standIns.image,
 			Attribute: "uefiData"
 		}))] : []
@@ -45452,7 +45452,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 }
 async function create$1(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const named = async () => (await ownImages(place, {
 		Name: "name",
 		Values: [name]
@@ -45470,10 +45470,10 @@ async function create$1(operation, { run, place }) {
 			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making an AMI of ${instanceId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making an AMI of ${instanceId} in ${where}`, error);
 	}
 	function make() {
-		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
+		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate");
 		return retried({
 			place,
 			on,
@@ -45510,14 +45510,14 @@ async function restore(operation, scope) {
 	const { image, reason, until } = operation;
 	const { run, place, resultOf } = scope;
 	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} had to give up its name`;
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} had to give up its name`;
 	try {
 		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
 		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
 		await place.ec2(new DeleteTagsCommand({
 			Resources: snapshots,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy }]
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 		}));
 		return true;
 	} catch (failure) {
@@ -45525,7 +45525,7 @@ async function restore(operation, scope) {
 			imageId: run.source.imageId,
 			at: place.awsNow()
 		});
-		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
+		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
 		return false;
 	}
 }
@@ -45538,7 +45538,7 @@ async function giveBack(operation, scope) {
 	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
 }
 function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error);
 }
 async function fromBin({ image: { ImageId } }, { run, place }) {
 	try {
@@ -45552,21 +45552,21 @@ async function fromBin({ image: { ImageId } }, { run, place }) {
 		return true;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return false;
 	}
 }
 async function isNew(named, { run, place }) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) !== run.leaseId) return false;
-	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(named));
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== run.leaseId) return false;
+	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(named));
 	return tieOfImage(named, {
 		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
 		parents: new Map()
 	}).is === "proven";
 }
 async function registerAgain({ image, extras }, { run, place }) {
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
-	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)({
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)({
 		source: image,
 		extras,
 		name: image.Name ?? "",
@@ -45583,7 +45583,7 @@ async function registerAgain({ image, extras }, { run, place }) {
 			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
 		} catch (error) {
 			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(there).every((id) => snapshots.includes(id))) throw error;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(there).every((id) => snapshots.includes(id))) throw error;
 			return there.ImageId ?? "";
 		}
 	});
@@ -45614,7 +45614,7 @@ function deletion(ReportId) {
 	return new DeleteImageUsageReportCommand({ ReportId });
 }
 async function askUsage(operation, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { image, replaces } = operation;
 	try {
 		await deleteReports(run, place, replaces);
@@ -45623,7 +45623,7 @@ async function askUsage(operation, { run, place }) {
 		return { id: ReportId ?? "" };
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return { undone: "not possible" };
 	}
 }
@@ -45632,8 +45632,8 @@ async function deleteReports({ log }, place, ids) {
 		await patiently(place, () => place.ec2(deletion(id)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidImageUsageReportId.NotFound")) continue;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidImageUsageReportId.NotFound")) continue;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 function deletesReport(id) {
@@ -45648,7 +45648,7 @@ const reasons = {
 	retain: "which retain leaves no room for"
 };
 function asksToDeregister({ image, reason, report, lifts }, { leaseId, source }) {
-	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	const command = new CreateTagsCommand({
 		Resources,
 		Tags: [replacedByTag({
@@ -45668,7 +45668,7 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 }
 async function deregister(operation, { run, place }) {
 	const { image, reason, report, lifts } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const what = `${image.ImageId} (${image.Name})`;
 	const isHalfMade = reason === "vain" || reason === "left";
 	if (!await mayGo(operation, {
@@ -45680,15 +45680,15 @@ async function deregister(operation, { run, place }) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), reason, {
+		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), reason, {
 			run,
 			place
 		});
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
-		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
-		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), {
+		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), {
 			run,
 			place
 		});
@@ -45696,7 +45696,7 @@ async function deregister(operation, { run, place }) {
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
 	const mayStay = (error) => reason === "retain" || isInUse(error);
-	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), {
+	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), {
 		of: what,
 		mayStay
 	}, {
@@ -45704,7 +45704,7 @@ async function deregister(operation, { run, place }) {
 		place
 	});
 	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
 	});
 	if (report !== void 0) await deleteReports(run, place, [report]);
 	const id = image.ImageId ?? "";
@@ -45729,18 +45729,18 @@ async function mark(Resources, reason, { run, place }) {
 			Tags: [tag]
 		}));
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.NotFound")) return;
-		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded"))) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.NotFound")) return;
+		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded"))) throw error;
 	}
 }
 async function unmark(Resources, { run, place }) {
 	try {
 		await place.ec2(new DeleteTagsCommand({
 			Resources,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy }]
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 		}));
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 async function mayGo(operation, { run, place }) {
@@ -45753,8 +45753,8 @@ async function mayGo(operation, { run, place }) {
 		run,
 		place
 	}))) return true;
-	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
-	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${what} stays: ${changed}`);
+	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${what} stays: ${changed}`);
 	return false;
 }
 function whyKept(planned, [now]) {
@@ -45762,11 +45762,11 @@ function whyKept(planned, [now]) {
 	const recalled = recallOf(now);
 	if (recalled !== void 0 && recallOf(planned) === void 0) return recalled.what;
 	if (now.State === "disabled" && planned.State !== "disabled") return "it was disabled meanwhile";
-	const published = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(now, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published);
-	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published) ? "another run has published it meanwhile" : void 0;
+	const published = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(now, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published);
+	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) ? "another run has published it meanwhile" : void 0;
 }
 async function isUnused({ image, report }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const id = image.ImageId ?? "";
 	const { retainShared, launchPermissions } = run.request.publication;
 	const sharing = {
@@ -45779,10 +45779,10 @@ async function isUnused({ image, report }, { run, place }) {
 		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
 		if (used.length === 0 && !hasUse) return true;
 		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
-		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(", ")}`);
+		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(by)}`);
 		return false;
 	} catch (error) {
-		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return false;
 	}
 }
@@ -45801,11 +45801,11 @@ function keptSnapshots(there, { snapshots }, kmsKeyArn) {
 	}));
 }
 function keyOf(copy) {
-	if (copy.State === "pending") return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.kmsKey);
+	if (copy.State === "pending") return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey);
 	return copy.State === "completed" ? copy.KmsKeyId : void 0;
 }
 function oldestCopy(snapshots, id, kmsKeyArn) {
-	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate) !== void 0 && originOf(copy)?.snapshot === id && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
+	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate) !== void 0 && originOf(copy)?.snapshot === id && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
 }
 // src/operations/encrypt.ts
 async function encrypt(operation, scope) {
@@ -45822,7 +45822,7 @@ async function encrypt(operation, scope) {
 			key,
 			tags
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
 		await run.confirm(operation, { image: id });
 		return { id };
 	});
@@ -45852,7 +45852,7 @@ async function awaitCopy(operation, scope) {
 	});
 }
 async function awaitOthers({ ImageId = "", Name }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
 	try {
 		return {
@@ -45862,14 +45862,14 @@ async function awaitOthers({ ImageId = "", Name }, { run, place }) {
 		};
 	} catch (error) {
 		const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error, "run it again when that run has ended");
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error, "run it again when that run has ended");
 	}
 }
 async function awaitImage(id, { run, place }) {
 	const began = run.log.elapsedSeconds();
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(run.source.snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(run.source.snapshots),
 		stepPercent: 10,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
@@ -45884,7 +45884,7 @@ async function awaitImage(id, { run, place }) {
 async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
 	const watcher = run.watcher(place);
 	const matched = (image) => {
-		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(run.source.image, image).get(snapshotId);
+		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(run.source.image, image).get(snapshotId);
 		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
 		return copied;
 	};
@@ -45903,7 +45903,7 @@ async function telling(what, place, act) {
 	try {
 		return await act();
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error, remedyFor(error));
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error, remedyFor(error));
 	}
 }
 const spareNames = 5;
@@ -45935,7 +45935,7 @@ function imageCommand(job, wanted, token) {
 	const all = {
 		...wanted.tags,
 		...provenance(job.request, imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate]: "true"
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]: "true"
 	};
 	return imageCopy(job, {
 		...wanted,
@@ -45943,26 +45943,26 @@ function imageCommand(job, wanted, token) {
 		region: place.region,
 		token,
 		description: `Temporary encrypted copy of ${imageId}`,
-		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.I)(all),
-		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.I)({
+		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)(all),
+		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 			...all,
-			[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.k)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image))
+			[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image))
 		})
 	});
 }
 function snapshotCommand(job, { snapshot: { id }, key, tags }) {
 	const { imageId, place } = job.source;
 	const ours = {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot]: id,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate]: job.leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.kmsKey]: key
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: id,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]: job.leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: key
 	};
 	return snapshotCopy(job, {
 		id: idOr(noResource.snapshot, id),
 		region: place.region,
 		key,
 		description: encryptedDescription(id, imageId),
-		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.I)({
+		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 			...tags,
 			...provenance(job.request, imageId),
 			...ours
@@ -45992,7 +45992,7 @@ function asksToAwait(operation, { standIns }) {
 }
 function isOurs({ source, log }, place, there) {
 	const tied = tieOfEncryptedCopy(there, source.imageId);
-	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
 	return tied.is === "proven";
 }
 async function make(run, place, wanted) {
@@ -46003,7 +46003,7 @@ async function make(run, place, wanted) {
 			id: what
 		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate")) throw error;
 		const there = await findNamed(place, wanted.name, true);
 		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
 	}
@@ -46015,9 +46015,9 @@ async function copyWhole(run, place, wanted) {
 }
 function encryptSnapshot(wanted, { run, place }) {
 	const { snapshot, key } = wanted;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [run.source.imageId]
 	};
 	return telling(snapshot.id, place, async () => {
@@ -46033,7 +46033,7 @@ function encryptSnapshot(wanted, { run, place }) {
 	async function copyOne() {
 		const command = snapshotCommand(run, wanted);
 		const mark = {
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.N.intermediate}`,
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate}`,
 			Values: [run.leaseId]
 		};
 		const id = await retryCopyOnLimit(run, {
@@ -46072,7 +46072,7 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 }
 async function lease({ imageId, regions }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
-	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt);
+	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt);
 	const held = await takeLease({
 		place,
 		imageId,
@@ -46098,7 +46098,7 @@ async function lease({ imageId, regions }, { run, place }) {
 function asksToMark({ of: [of], former, isBack }, { standIns }) {
 	const own = idOr(standIns.image, of);
 	const ids = [own, ...former.slice(0, 1)];
-	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded];
+	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded];
 	return [...ids.map((id, index) => dryRun(tagging(id, [{
 		Key: keys[index],
 		Value: ""
@@ -46113,7 +46113,7 @@ function tagging(id, Tags) {
 function untagging(id) {
 	return new DeleteTagsCommand({
 		Resources: [id],
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded }]
 	});
 }
 async function markPublished({ image, former, isSaid, isBack }, scope) {
@@ -46130,20 +46130,20 @@ async function markPublished({ image, former, isSaid, isBack }, scope) {
 		...isSaid ? [] : [{
 			id,
 			command: tagging(id, [{
-				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published,
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published,
 				Value: now
 			}])
 		}],
 		...former.map((one) => ({
 			id: one,
 			command: tagging(one, [{
-				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded,
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded,
 				Value: `${id} ${now}`
 			}])
 		}))
 	];
 	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
-	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: what retain-days counts from could not be noted: ${why}`);
+	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: what retain-days counts from could not be noted: ${why}`);
 	return {};
 }
 async function refusalOf(place, { id, command }) {
@@ -46152,7 +46152,7 @@ async function refusalOf(place, { id, command }) {
 		return;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
 	}
 }
 // src/operations/ready.ts
@@ -46170,7 +46170,7 @@ async function readReferences({ sets, settled }, scope) {
 	return {};
 }
 function isOf(one, place, name) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
 }
 async function readReference(one, scope) {
 	const { run, place, resultOf } = scope;
@@ -46184,10 +46184,10 @@ async function readReference(one, scope) {
 // src/operations/register.ts
 function commandOf({ name, description, tags }, { source, leaseId }, made) {
 	const mark = tags.length < 50 ? [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 		Value: leaseId
 	}] : [];
-	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)({
+	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)({
 		source: source.image,
 		name,
 		description,
@@ -46198,7 +46198,7 @@ function commandOf({ name, description, tags }, { source, leaseId }, made) {
 function asksToRegister(operation, asking) {
 	const { source, standIns } = asking;
 	return [dryRun(commandOf(operation, asking, {
-		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.image).map((id) => [id, standIns.snapshot])),
+		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(source.image).map((id) => [id, standIns.snapshot])),
 		extras: source.extras
 	})), deregistration(standIns.image, halfMade)];
 }
@@ -46213,7 +46213,7 @@ async function register(operation, scope) {
 	});
 	const ids = new Set(copies.values());
 	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
-	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) === run.leaseId);
+	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === run.leaseId);
 	const gone = goneFor(operation, run);
 	try {
 		return await usingRival(operation, scope, async () => {
@@ -46226,7 +46226,7 @@ async function register(operation, scope) {
 				isOurs,
 				gone
 			}));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `registered ${id} (${name})`);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `registered ${id} (${name})`);
 			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
 			return {
 				id,
@@ -46235,7 +46235,7 @@ async function register(operation, scope) {
 			};
 		});
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 	}
 }
 async function confirmLaunch(operation, { run, place }, image) {
@@ -46246,7 +46246,7 @@ function takesOver(operation) {
 }
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || isHeld;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || isHeld;
 	return retried({
 		place,
 		on,
@@ -46258,8 +46258,8 @@ function registerOnce(place, command, { name, isOurs, gone }) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
-			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? await findNamed(place, name, taken) : void 0;
+			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate");
+			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? await findNamed(place, name, taken) : void 0;
 			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
 			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
 			return named.ImageId;
@@ -46387,7 +46387,7 @@ async function apply(run, operations) {
 	const results = new Map();
 	const islands = new Map();
 	const optional = run.request.targets.filter((target) => target.optional);
-	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), referenceIsland(target)]));
+	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), referenceIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -46447,7 +46447,7 @@ async function apply(run, operations) {
 	const fail = (island, operation, error) => {
 		if (island === void 0 || island.stop.signal.aborted) return;
 		island.stop.abort(error);
-		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		if (run.request.failFast && !run.signal.aborted && !optionalIslands.has(operation.island ?? "")) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
 	};
 	for (const operation of operations) {
@@ -46485,11 +46485,11 @@ async function undoWhereFailed(run, island, results) {
 const undoMs = 6e5;
 // src/check/asking.ts
 function askersOf(request, { source, targets }, accounts) {
-	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place), target]));
+	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place), target]));
 	const sourceRole = roleOf(source.place, request.source.roleArn);
 	return (operation) => {
 		const where = operation.place;
-		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where));
+		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where));
 		if (target === void 0) {
 			const { source: at } = accounts;
 			return {
@@ -46562,7 +46562,7 @@ function openAsking(accounts) {
 // src/check/telling.ts
 function tell(telling, { asker, question, verdict, hindrances }) {
 	const { findings } = telling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place);
 	for (const { what, remedy } of hindrances) if (remedy === void 0) findings.warn(where, what);
 	else findings.add(where, what, remedy);
 	if (verdict.is === "may not") {
@@ -46588,7 +46588,7 @@ function isOdd({ standsIn }, { words }) {
 	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(denial.asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(denial.asker.place);
 	const { what, remedy } = lackIn(request, denial);
 	const { without } = denial.question;
 	if (without === void 0) findings.add(where, what, remedy);
@@ -46601,7 +46601,7 @@ function lackIn({ source: { partition } }, { asker, question, verdict }) {
 	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
 	const { role } = asker;
 	const side = sideOf(asker);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 		role,
 		side,
 		action: question.action,
@@ -46614,12 +46614,12 @@ const sideOf = ({ target }) => target === void 0 ? "source" : "target";
 const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
 function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	const { keyArn, counts, mending, foreign, otherwise } = question;
-	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(verdict.words)?.action ?? question.action;
+	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(verdict.words)?.action ?? question.action;
 	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
 	const byKey = foreign && !verdict.words.includes("identity-based policy");
 	if (byKey && request.source.keyAccess !== "existing") return;
 	const { account } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 		account,
 		region: regionOfKey(keyArn)
 	});
@@ -46641,10 +46641,10 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	const { keyArn, mending, foreign } = question;
 	if (mending === "reading" && isOwnLack(words)) {
 		const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(keyArn, request.source.region) : void 0, add);
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(keyArn, request.source.region) : void 0, add);
 	}
-	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words)?.action ?? question.action;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
+	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(words)?.action ?? question.action;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 		whose: "its policy",
 		side: sideOf(asker),
 		action,
@@ -46653,7 +46653,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	});
 }
 function isOwnLack(words) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "resource-based policy");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "resource-based policy");
 }
 function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -46667,7 +46667,7 @@ const unseenSeconds = 30;
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
-	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
+	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
 	const each = plan.targets.filter(isMaking).length <= 100;
 	const confirmed = new Map();
 	const confirm = async (asker, made) => {
@@ -46698,14 +46698,14 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 				...made
 			}
 		};
-		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
 	const conclude = async (refused, asker, made) => {
 		if (refused.length === 0 || await areThere(asker.place, Object.values(made))) tell(refused, asker, Object.values(made));
 		else confirmed.delete(nameOf(asker, made));
 	};
-	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) : place.account} ${Object.keys(made).join()}`;
+	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) : place.account} ${Object.keys(made).join()}`;
 	const tell = (refused, { place, role }, ids) => {
 		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
 			...lackIn(run.request, {
@@ -46715,12 +46715,12 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}),
 			without: question.without
 		}] : []);
-		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
+		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
 		const problems = lacks.filter(({ without }) => without === void 0);
 		if (problems.length === 0) return;
-		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} what else ${role} may do there`;
+		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} what else ${role} may do there`;
 		const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join("; ");
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
 	};
 	return (operation, made) => {
 		if (!ec2DryRuns) return Promise.resolve();
@@ -46744,10 +46744,10 @@ function openRun(parts) {
 	const pictures = {};
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
-	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
+	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
 	const openProgress = (where) => {
 		const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
-		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(sizes);
+		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(sizes);
 		const percents = new Map();
 		const tell = milestones({
 			totalGiB: total,
@@ -46773,8 +46773,8 @@ function openRun(parts) {
 		stepPercent,
 		ledger: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.r)(host.runner.saveState, host.files),
 		watcher: watchers,
-		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), () => pLimit(request.maxParallel)),
-		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place))),
+		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), () => pLimit(request.maxParallel)),
+		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place))),
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
@@ -46786,7 +46786,7 @@ function openRun(parts) {
 				...pictures[account],
 				[region]: path
 			};
-			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 				account,
 				region
 			}), `the screen (output boot-screenshots): ${path}`);
@@ -46807,12 +46807,12 @@ function openRun(parts) {
 }
 function keepPicture({ temp, write }, jpeg, log) {
 	if (temp === void 0) return void 0;
-	const path = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(temp, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)("screenshot.jpg"));
+	const path = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(temp, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)("screenshot.jpg"));
 	try {
 		write(path, jpeg);
 		return path;
 	} catch (error) {
-		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return;
 	}
 }
@@ -46838,7 +46838,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
+		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -46934,12 +46934,12 @@ function isNeeded({ question }) {
 }
 function concerned(operation, { target, principal }, all) {
 	if (target === void 0) return [];
-	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place)];
-	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.target.place));
+	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place)];
+	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.target.place));
 }
 function nameOf({ asker, question }) {
 	const { account, region } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 		account,
 		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
 	});
@@ -46981,14 +46981,14 @@ async function kmsTakesDryRuns(asked) {
 	return denied;
 }
 function sentences(unasked) {
-	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place))].map(([where, asked]) => {
+	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place))].map(([where, asked]) => {
 		return {
 			where,
 			what: `whether the role may call ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
 			remedy: ""
 		};
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(problems).map(({ places, what }) => `${places}: ${what}`);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(problems).map(({ places, what }) => `${places}: ${what}`);
 }
 // src/plan/approved.ts
 function approvedOf(request, { source, targets, leftOut }) {
@@ -47004,7 +47004,7 @@ function approvedOf(request, { source, targets, leftOut }) {
 			snapshots: source.snapshots.map(({ id }) => id)
 		},
 		targets: targets.map((target) => approvedTarget(request, source, target)),
-		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target))
+		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target))
 	};
 }
 function approvedTarget(request, source, plan) {
@@ -47059,11 +47059,11 @@ function checkExpected({ request, plan, findings }) {
 	if (problem !== void 0) findings.add(problem.where, problem.what, problem.remedy);
 }
 function differing(expected, now) {
-	const different = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.C)(expected, now);
+	const different = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(expected, now);
 	if (different.length === 0) return void 0;
 	return {
 		where: expected.approved === void 0 ? "expect-plan-digest" : "expect-plan-file",
-		what: ["the plan is not the one that was approved. What differs:", ...different.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.b)].join("\n    "),
+		what: ["the plan is not the one that was approved. What differs:", ...different.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.v)].join("\n    "),
 		remedy: "have the plan of a dry run approved anew, or restore what was approved"
 	};
 }
@@ -47076,10 +47076,10 @@ function checkRoom({ plan, findings, files }) {
 		parameters,
 		templates
 	}, files);
-	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
 }
 // src/observe/scan.ts
-const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.T, "critical"];
+const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.C, "critical"];
 const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
 const dayMs$1 = 864e5;
 function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }) {
@@ -47105,12 +47105,12 @@ function waitingFor({ waitMinutes }) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
+	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${what}, so nothing says what it holds`);
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -47124,10 +47124,10 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const since = at === void 0 ? "" : `, by its scan of ${told(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
 }
 async function readFindings(place, ImageId, { scan, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const read = () => pages(async (NextToken) => {
 		const page = await place.ec2(new GetImageFindingsCommand({
 			ImageId,
@@ -47144,7 +47144,7 @@ async function readFindings(place, ImageId, { scan, findings }) {
 		return await read();
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return;
 	}
 }
@@ -47208,25 +47208,25 @@ async function awaitScan(request, accounts, { log, signal }) {
 	const isThere = (image) => isScanned(image) && isFresh(image, scan, place.awsNow());
 	const until = place.clock.now() + scan.waitMinutes * 6e4;
 	let { image } = source;
-	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
 	while (!isThere(image) && place.clock.now() < until) {
 		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
+		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
 	}
 }
 // src/plan/left-out.ts
 function leftOutOf({ onProblem, targets }, findings) {
 	return targets.filter(({ optional }) => optional || onProblem === "skip").map((target) => ({
 		target,
-		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target))
+		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target))
 	})).filter(({ problems }) => problems.length > 0);
 }
 function isStopped({ targets }, { leftOut }, findings) {
 	const out = new Set(leftOut.map(({ target }) => target));
-	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)].some((one) => findings.of(one).length > 0);
+	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)].some((one) => findings.of(one).length > 0);
 }
 function holdingBack(leftOut) {
-	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target));
+	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target));
 }
 function whyHeldBack({ publication }, leftOut) {
 	if (!publication.promote) return "promote is false, and older AMIs go when the new ones are promoted";
@@ -47268,7 +47268,7 @@ function planHubs({ request }, { source, hubs, intermediates }, toMake) {
 }
 function wholeCopy({ imageId, image }, to, there) {
 	const name = encryptedCopyName(imageId, to.kmsKeyArn);
-	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(image, there);
+	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(image, there);
 	return {
 		...to,
 		name,
@@ -47302,7 +47302,7 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	}
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
 // src/plan/operations.ts
@@ -47342,7 +47342,7 @@ function checkName(planning, target, discardImages) {
 		return;
 	}
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
@@ -47353,20 +47353,20 @@ function checkName(planning, target, discardImages) {
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 function isSourceItself({ place, account, image }, target) {
-	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && target.name === image.Name;
+	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && target.name === image.Name;
 }
 function tellSourceItself({ source, findings }, { place, name }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const called = nameOfSource({ source });
 	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
 }
 function tellExisting({ findings }, { place }, others) {
 	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
-	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) === void 0 && !isEncryptedCopy(image)).filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.M) === void 0).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === void 0 && !isEncryptedCopy(image)).filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.A) === void 0).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 }
 function planRetention(facts) {
 	const { count, tie } = facts;
@@ -47399,11 +47399,11 @@ function newestOf(counted, facts, count) {
 }
 function isToProtect(image, { users, sharing, tie }) {
 	const isLifted = !(image.DeregistrationProtection ?? "disabled").startsWith("enabled");
-	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
+	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
 }
 function formerOf(facts) {
 	const { tie } = facts;
-	return settledOf(facts).filter((image) => (!isNewer(image, facts) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published) !== void 0) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded) === void 0);
+	return settledOf(facts).filter((image) => (!isNewer(image, facts) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) === void 0);
 }
 function isNewer(image, { reused }) {
 	return reused !== void 0 && (madeAt(image) ?? 0) >= (madeAt(reused) ?? 0);
@@ -47411,7 +47411,7 @@ function isNewer(image, { reused }) {
 function isPublishedAgain(facts) {
 	const { reused } = facts;
 	if (reused === void 0) return false;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
 }
 function verdictOn(image, facts, counted) {
 	const { now, users, reports } = facts;
@@ -47440,7 +47440,7 @@ function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const lasting = lastingUses(users.get(image.ImageId ?? "") ?? [], sharing);
-	return lasting.length === 0 ? void 0 : `it is used by ${lasting.map(({ by }) => by).join(", ")}`;
+	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(lasting.map(({ by }) => by))}`;
 }
 function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) {
 	if (Date.parse(LastLaunchedTime) > (since ?? made ?? now)) return `it was launched at ${LastLaunchedTime}, after its successor was published`;
@@ -47450,7 +47450,7 @@ function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) 
 }
 const dayMs = 864e5;
 function supersededBy(image) {
-	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded)?.split(" ") ?? [];
+	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded)?.split(" ") ?? [];
 	return {
 		id,
 		at: timeOf(time)
@@ -47473,7 +47473,7 @@ function publishedAfter(image, facts, successor) {
 }
 function publishedAt(image, facts) {
 	if (image.ImageId === facts.reused?.ImageId && isPublishedAgain(facts)) return facts.now;
-	const told = timeOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published));
+	const told = timeOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published));
 	return told && Math.max(told, madeAt(image) ?? 0);
 }
 function timeOf(text = "") {
@@ -47503,7 +47503,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		now: holders.now,
 		...read
 	});
-	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), whyLeft(one, tie));
+	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), whyLeft(one, tie));
 	return retention;
 }
 function marksOf({ findings }, own, { reused, going }) {
@@ -47515,14 +47515,14 @@ function marksOf({ findings }, own, { reused, going }) {
 		reused,
 		tie: lineageTieOf(own)
 	};
-	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(formerOf(succession));
-	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
+	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(formerOf(succession));
+	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
 	if (reused !== void 0 && !isOf(reused)) {
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
-	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.published) !== void 0 && !isPublishedAgain(succession);
-	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.superseded) !== void 0;
+	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0 && !isPublishedAgain(succession);
+	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) !== void 0;
 	return isSaid && former.length === 0 ? void 0 : {
 		former,
 		isSaid,
@@ -47569,7 +47569,7 @@ function formerNamesake({ request, holders }, own) {
 	const replaces = request.onExisting === "replace";
 	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
 	if (!replaces && (isOfSource || !isRejected(namesake))) return void 0;
-	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage) === lineage;
+	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage;
 	const isProven = lineageTieOf(own)(namesake).is === "proven";
 	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
 }
@@ -47578,9 +47578,9 @@ function checkUnused({ findings }, { place, users }, image) {
 	const isGood = !isRejected(image);
 	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
 	if (users !== void 0 && using.length === 0) return;
-	const by = using.map((one) => one.by).join(", ");
+	const by = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(using.map((one) => one.by));
 	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -47590,7 +47590,7 @@ function findSuperseded({ publication: { boot } }, target, replace) {
 function replaceable({ holders, findings }, { target, tie }, images) {
 	const free = images.filter((one) => !isHeld(one, holders));
 	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), whyLeft(one, tie));
+	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), whyLeft(one, tie));
 	return proven;
 }
 function checkRemovable({ request, findings }, { place, locks }, image) {
@@ -47599,7 +47599,7 @@ function checkRemovable({ request, findings }, { place, locks }, image) {
 		mayLift: mayLift(request)
 	});
 	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -47620,7 +47620,7 @@ const paravirtualRegions = [
 ];
 function planRoute({ request, source, findings }, target, crossAccount) {
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
 	const paravirtual = image.VirtualizationType === "paravirtual";
 	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
@@ -47635,7 +47635,7 @@ function planRoute({ request, source, findings }, target, crossAccount) {
 }
 function lostByRegistering({ image, account }, crossAccount) {
 	if (image.KernelId || image.RamdiskId) return "the kernel and RAM disk";
-	if (!crossAccount && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(image) && image.OwnerId !== account) return "the UEFI variables";
+	if (!crossAccount && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) && image.OwnerId !== account) return "the UEFI variables";
 	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
 }
 // src/plan/target-tags.ts
@@ -47645,7 +47645,7 @@ function expectedOf(planning, target, route) {
 	const tags = planTags(planning, target, {
 		of: "the source",
 		inherited: source.image.Tags ?? [],
-		ours: { [_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lineage]: target.lineage ?? "" },
+		ours: { [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage]: target.lineage ?? "" },
 		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2) - (isProtected ? 1 : 0)
 	});
 	return {
@@ -47655,7 +47655,7 @@ function expectedOf(planning, target, route) {
 	};
 }
 function descriptionOf(source, { description }) {
-	return description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image);
+	return description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(source.image);
 }
 function planTags({ request, source, given, findings }, target, { of, inherited, ours, most }) {
 	const own = {
@@ -47663,11 +47663,11 @@ function planTags({ request, source, given, findings }, target, { of, inherited,
 		...ours
 	};
 	const sources = request.copyTags ? inherited.filter(({ Key = "" }) => !given.has(Key)) : [];
-	const { tags, dropped } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.A)(sources, {
+	const { tags, dropped } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)(sources, {
 		users: target.tags,
 		ours: own
 	}, most);
-	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
 	return tags;
 }
 function planSnapshotTags(planning, target, route) {
@@ -47677,9 +47677,9 @@ function planSnapshotTags(planning, target, route) {
 			of: id,
 			inherited: tags,
 			ours: {
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.sourceSnapshot]: id,
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.kmsKey]: target.kmsKeyArn,
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease]: planning.leaseId
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: id,
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: target.kmsKeyArn,
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]: planning.leaseId
 			},
 			most
 		})];
@@ -47699,7 +47699,7 @@ function tellRecalled({ findings }, { target: { place, name, existing, namesake 
 		const recalled = recallOf(image);
 		if (recalled === void 0 || tie(image).is !== "proven") continue;
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
 }
 function withoutRecalled({ target, tie }) {
@@ -47733,7 +47733,7 @@ function planLasting(planning, { target, tie }) {
 	for (const one of replace) checkRemovable(planning, target, one);
 	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
-	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it);
+	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt);
 	const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
 	const common = {
 		target,
@@ -47757,7 +47757,7 @@ function planLasting(planning, { target, tie }) {
 		discardImages,
 		discard: copies.discard,
 		replaced: findReplaced$1(target, holders),
-		untag: image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
+		untag: image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
 	};
 	if (image !== void 0) {
 		checkTested(planning, target, image);
@@ -47789,7 +47789,7 @@ function checkTested({ request: { publication }, findings }, target, image) {
 	const isTestedNow = publication.boot !== void 0 && target.bootSite !== void 0;
 	if (!hasFailed(image) || isTestedNow) return;
 	const { what, remedy } = failureOf$1(image);
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), what, remedy);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), what, remedy);
 }
 function findImage(planning, target, route) {
 	const reuse = findReusable(planning, target);
@@ -47834,7 +47834,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const copies = copiesOf(source, intermediates);
 	const held = whyHeldBack(request, leftOut);
 	const drafts = observed.targets.map((target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place)]);
 		const draft = planTarget({
 			...planning,
 			findings: own
@@ -47864,7 +47864,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
 	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
 		findings,
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)
 	});
 	const decided = {
 		source,
@@ -47883,12 +47883,12 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	};
 }
 function givenKeys(request, source) {
-	const isMadeHere = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(source.image, _index_js__WEBPACK_IMPORTED_MODULE_1__.N.run) ?? "") === request.run.runUrl && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(source.image, "share-encrypted-ami:source-instance") !== void 0;
+	const isMadeHere = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(source.image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.run) ?? "") === request.run.runUrl && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(source.image, "share-encrypted-ami:source-instance") !== void 0;
 	return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
 }
 function tellUnreadable({ place, image, imageId }, { now }, findings) {
 	const tags = unreadableLeases(image.Tags, now);
-	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
 }
 function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
 	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
@@ -47920,13 +47920,13 @@ const round = (value) => Math.round(value * 100) / 100;
 const perMonth = (sizeGiB) => round(sizeGiB * storagePerGiBMonth);
 function estimate(request, { source, targets, operations, encryptedCopies: copies }) {
 	const { snapshots } = source;
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots);
 	const all = targets.filter(isMaking).map((one) => ({
 		...one,
 		...copiedBy(one, snapshots)
 	}));
 	const making = all.filter(({ copied }) => copied.length > 0);
-	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copied), 0);
+	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copied), 0);
 	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
 	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
 		const others = one.filter(({ crossAccount }) => crossAccount);
@@ -47945,8 +47945,8 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
 	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
 	const taken = all.flatMap(({ taken }) => taken);
-	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(taken);
-	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
+	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(taken);
+	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
 	return {
 		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encrypted.length,
 		takenOver: taken.length,
@@ -47956,7 +47956,7 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 		storageUSDPerMonth: perMonth(storageGiB),
 		intermediatesGiB,
 		intermediatesUSDPerMonth: perMonth(intermediatesGiB),
-		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(encrypted)) * timed),
+		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(encrypted)) * timed),
 		fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
 		...bootTestsOf(operations),
 		minutes: minutesOf({
@@ -48088,7 +48088,7 @@ function plannedTarget({ source }, plan) {
 		kmsKeyArn: target.kmsKeyArn,
 		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
 		volumes: source.snapshots.length,
-		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(source.snapshots),
+		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.snapshots),
 		reuses: image?.ImageId ?? null,
 		adopts: takenOver.filter((id) => id !== void 0),
 		replaces: ids(replace),
@@ -48113,21 +48113,21 @@ const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
 	const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}),
 		what: `${of.length === 0 ? id : `${kind} ${of.join(", ")}`}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
 	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}),
 		what: `${amiId} (${amiName}) stays: ${why}`
 	})));
 	const borne = intermediates.map(({ account, region, tags, stays }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}),
@@ -48158,11 +48158,11 @@ function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(targets.length + leftOut.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(targets.length + leftOut.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one), `${one.account}/*`]]));
+	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one), `${one.account}/*`]]));
 	const mendsTarget = (targets) => {
 		if (!request.allRegions) return void 0;
 		return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(", ")}`;
@@ -48184,8 +48184,8 @@ async function prepare({ host, request, log, leaseId, signal }) {
 		const told = tellFindings(log, findings, checked);
 		const record = plan && planRecord(request, plan, told);
 		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(told.problems, record);
-		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), `left out: ${what}`);
-		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.source.place), describePlan(plan));
+		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), `left out: ${what}`);
+		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.source.place), describePlan(plan));
 		return {
 			accounts,
 			plan,
@@ -48217,7 +48217,7 @@ async function settle(settling) {
 	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 	if (observed === void 0) return {};
 	const recalled = recallOf(observed.source.image);
-	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(observed.source.place), recalled.what, recalled.remedy);
+	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(observed.source.place), recalled.what, recalled.remedy);
 	const reader = readerOf(host, request.run, observed.at);
 	for (;;) {
 		const leftOut = leftOutOf(request, findings);
@@ -48298,7 +48298,7 @@ async function create(asked, foreseen) {
 		});
 		const now = approvedOf(asked.request, prepared.plan);
 		const different = asked.request.expectPlan && differing({
-			digest: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(approved),
+			digest: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(approved),
 			approved
 		}, now);
 		if (different) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f([different], prepared.record);
@@ -48322,8 +48322,8 @@ function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
 	if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
-	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.target.place)));
+	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
+	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.target.place)));
 	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
@@ -48335,7 +48335,7 @@ function begin(run, plan) {
 		leaseId: run.leaseId,
 		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
-		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place))]))
+		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place))]))
 	});
 }
 const cleanUpMinutes = 10;
@@ -48368,13 +48368,13 @@ function quietly({ log }, write) {
 	try {
 		write();
 	} catch (error) {
-		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
-	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt;
+	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht;
 	const { state } = ledger;
 	if (state === void 0) return Promise.resolve(nothing$1);
 	const right = rightIn(outcomes);
@@ -48387,7 +48387,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
-		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place)),
+		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place)),
 		optional: optionalIn(request),
 		state: {
 			...state,
@@ -48432,7 +48432,7 @@ function rightIn(outcomes) {
 		if (outcome.is !== "done" || kind !== "verify" && kind !== "reuse") return [];
 		return [{
 			id: outcome.result.id ?? "",
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)
 		}];
 	});
 }
@@ -48447,18 +48447,18 @@ function failedRemovals(outcomes) {
 		const { place, of, why } = operation;
 		return [{
 			place,
-			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(outcome.error)}`
+			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(outcome.error)}`
 		}];
 	});
 }
 function needed(run, left) {
 	const optional = optionalIn(run.request);
-	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)) ? "warned" : "rest");
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)) ? "warned" : "rest");
 	for (const { what } of warned) warnOfRest(run, what);
 	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
-	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt));
+	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt));
 }
 function warnOfRest({ log }, what) {
 	log.warn(`left behind in an optional target: ${what}`);
@@ -48498,8 +48498,8 @@ function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, picture
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => {
-			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place);
-			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(operation.place) === where)], start);
+			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place);
+			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(operation.place) === where)], start);
 		}),
 		failures,
 		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
@@ -48529,8 +48529,8 @@ function removedIn(outcomes) {
 	return [...byId.values()];
 }
 function recordsOf({ targets, leftOut }, asked, tell) {
-	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problems))])]);
-	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)) ?? []);
+	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(problems))])]);
+	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)) ?? []);
 }
 function outcomeOf(target, outcomes, start) {
 	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
@@ -48543,7 +48543,7 @@ function outcomeOf(target, outcomes, start) {
 			status: "failed",
 			seconds
 		}),
-		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure.error)
+		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure.error)
 	};
 	return recordOf(target, {
 		made,
@@ -48563,7 +48563,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		region,
 		amiId: image?.ImageId ?? null,
 		amiName: image?.Name ?? target.name,
-		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image) : [],
+		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image) : [],
 		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
 		status,
 		seconds: Math.round(seconds * 10) / 10,
@@ -48577,11 +48577,11 @@ function referenceFailures(all, { failed }, log) {
 		"template-version"
 	].includes(kind));
 	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
-	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(end.error)}`);
+	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(end.error)}`);
 	const failure = failureOf(common);
 	if (failure !== void 0) {
 		const end = failed.length === 0 ? "hold what they held before" : "could not all be set, nor, it may be, put back";
-		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure.error)}`];
+		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure.error)}`];
 	}
 	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
@@ -48616,10 +48616,10 @@ const steps = {
 };
 function timelineOf(outcomes) {
 	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
-	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
 		const [first] = group;
 		return {
-			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(first.operation.place),
+			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(first.operation.place),
 			step: steps[first?.operation.kind ?? ""] ?? "",
 			from: Math.min(...group.map(({ from }) => from)),
 			to: Math.max(...group.map(({ to }) => to))
@@ -48704,7 +48704,7 @@ async function takeBack(host, settings, state) {
 	}));
 	const byName = new Map(targets);
 	await joined((state.targets[""] ?? []).flatMap((name) => byName.get(name) ?? []).map(enter));
-	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.pt);
+	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.dt);
 	const done = [];
 	const references = new Set(referencesIn(settings, state));
 	const releasing = {
@@ -48754,7 +48754,7 @@ async function takeBack(host, settings, state) {
 }
 async function enter({ account, sts }) {
 	const { Account } = await sts(new GetCallerIdentityCommand({}));
-	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
+	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
 }
 function referencesIn({ run }, { imageId, leaseId, promotions, versions }) {
 	const description = versionDescription(run, imageId, leaseId);
@@ -48779,7 +48779,7 @@ async function putAllBack(places, references, done) {
 			done.push(restored);
 			references.delete(one);
 		} catch (error) {
-			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		}
 	});
 	return failed;

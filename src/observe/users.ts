@@ -11,6 +11,7 @@ import { joined } from '../join.ts';
 import { partsOf } from '../parts.ts';
 import type { Use, Users } from '../plan/facts.ts';
 import { launcherName } from '../plan/usage-report.ts';
+import { listed } from '../report/words.ts';
 import { type Note, noteGroups, noteVersions } from './groups.ts';
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */
@@ -68,7 +69,7 @@ export async function usersOf(place: Place, ids: readonly string[], unread: Unre
       joined(
         ids.map(async (id) => {
           const others = await othersOf(place, id);
-          const by = `others, who may launch it (${others.join(', ')})`;
+          const by = `others, who may launch it (${listed(others)})`;
           if (others.length > 0) users.set(id, [...(users.get(id) ?? []), { by, launches: false, others }]);
         }),
       ),

@@ -13,6 +13,7 @@ import { hasCode } from '../aws/errors.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
 import { partsOf } from '../parts.ts';
 import { launcherName } from '../plan/usage-report.ts';
+import { listed } from '../report/words.ts';
 import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
 import { aws } from './commands.ts';
@@ -92,7 +93,7 @@ async function shareAgain(place: Place, id: string, permissions: readonly Launch
   const again = named.map(launcherName).filter((name) => !refused.includes(name));
   const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
   return [
-    ...(again.length === 0 ? [] : [`launched again by ${again.join(', ')}`]),
+    ...(again.length === 0 ? [] : [`launched again by ${listed(again)}`]),
     ...(refused.length === 0 ? [] : [`no more by ${refused.join(', ')}, which AWS does not know any more`]),
     ...(everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]),
   ];
