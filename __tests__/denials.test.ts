@@ -82,6 +82,10 @@ describe('a denial is told by the kind of policy that it comes from', () => {
     const add = `add to the policy of ${role}: {"Effect":"Allow","Action":"${groups}","Resource":"*"}`;
     expect(denied(groups, 'target')).toBe(`where templates/ made the role, set Retain=true; else ${add}`);
     expect(denied(groups, 'source-recall')).toBe(`where templates/ made the role, set IncludeSource=true; else ${add}`);
+    // An audit has a parameter of its own, whatever other features read.
+    const users = 'ec2:DescribeInstances';
+    expect(denied(users, 'target')).toMatch(/set Retain=true or BootTest=true; else/);
+    expect(denied(users, 'target-audit')).toMatch(/set Audit=true; else/);
     // Its template's role always has it.
     expect(denied(groups, 'target-recall')).toBe(add);
     expect(denied(groups, 'source')).toBe(add);

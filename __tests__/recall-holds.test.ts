@@ -348,6 +348,46 @@ describe('one failure leaves all else going', () => {
   });
 });
 
+test.each([
+  ['by 50 tags', /TagLimitExceeded: .*What to do: take a tag off it/],
+  ['by a denial', /UnauthorizedOperation.*What to do: .*ec2:CreateTags/],
+])('an AMI that cannot be marked, %s, is taken back all the same, and comes back once it can', async (why, words) => {
+  const { given, simulator } = await shared();
+  const images = both.map((place) => lookAt(simulator, place).of(second));
+  const tags = Array.from({ length: 50 }, (_, index) => ({ Key: `team-${index}`, Value: 'x' }));
+  const former = images.map((image) => image?.data.Tags ?? []);
+  for (const image of images) {
+    image?.launch.add('333333333333');
+    const own = image?.data.Tags ?? [];
+    if (image !== undefined && why === 'by 50 tags') image.data.Tags = [...own, ...tags].slice(0, 50);
+  }
+  if (why === 'by a denial')
+    for (const account of accounts)
+      simulator.addFault({
+        ...{ kind: 'refusal', action: 'CreateTags', account, times: 1, status: 403 },
+        ...{ code: 'UnauthorizedOperation', message: 'You are not authorized to perform this operation.' },
+      });
+  const { said, targets, conclusion } = await recall(given, simulator);
+  expect(conclusion).toBe('failure');
+  expect(said).toMatch(words);
+  expect(said).toMatch(/bears no mark of the recall/);
+  expect(targets.map(({ status, error }) => [status, words.test(error ?? '')])).toEqual(
+    both.map(() => ['disabled', true]),
+  );
+  expect(images.map((image) => image?.data.State)).toEqual(['disabled', 'disabled']);
+  // What only a record says is not believed.
+  const early = await recall(given, simulator, { restore: 'true' });
+  expect(early.said).toMatch(/is not believed.*recall it again first, if it could not be marked/);
+  for (const [index, image] of images.entries()) if (image !== undefined) image.data.Tags = former[index] ?? [];
+  expect((await recall(given, simulator)).said).toBe('');
+  const { said: restored } = await recall(given, simulator, { restore: 'true' });
+  expect(restored).toBe('');
+  expect(images.map((image) => [image?.data.State, image?.launch.has('333333333333')])).toEqual(
+    both.map(() => ['available', true]),
+  );
+  await simulator.close();
+});
+
 test('what was done is told, whatever ends the run', async () => {
   const { given, simulator } = await shared();
   const [, [account] = []] = both;
@@ -408,6 +448,44 @@ describe('what names an AMI', () => {
     expect([made.value, (await recall(given, simulator, { ...one, 'ssm-parameter': '' })).said]).toEqual([id, '']);
     expect(made.value).toBe(lookAt(simulator, here).of(first)?.data.ImageId);
     expect(parameters.get('/other')?.value).toBe('ami-00000000000000009');
+    await simulator.close();
+  });
+
+  test('of more AMIs than AWS takes in a filter', async () => {
+    const { given, simulator } = await shared();
+    const place = [accounts[0] ?? '', targetRegion] as const;
+    const { here, of } = lookAt(simulator, place);
+    const image = of(second);
+    const [snapshot] = [...here.snapshots.values()].filter(({ data }) =>
+      image?.data.BlockDeviceMappings.some(({ Ebs }) => Ebs?.SnapshotId === data.SnapshotId),
+    );
+    const parameter = here.parameters.get('/golden/latest');
+    if (image === undefined || snapshot === undefined || parameter === undefined) throw new Error('no copy');
+    const sources = Array.from({ length: 205 }, (_, index) => `ami-0${String(index).padStart(16, 'a')}`);
+    for (const [index, source] of sources.entries()) {
+      const by = (text: string) =>
+        text
+          .replaceAll(second, source)
+          .replaceAll(image.data.ImageId, source.replace('ami-0', 'ami-1'))
+          .replaceAll(snapshot.data.SnapshotId, source.replace('ami-0', 'snap-1'))
+          .replaceAll('golden-2', `golden-${index + 10}`);
+      const copy = <T>(data: T): T => JSON.parse(by(JSON.stringify(data)));
+      const { StartTime } = snapshot.data;
+      const own = { ...image, data: copy(image.data), launch: new Set<string>() };
+      here.images.set(own.data.ImageId, own);
+      const part = { ...snapshot, data: { ...copy(snapshot.data), StartTime } };
+      here.snapshots.set(part.data.SnapshotId, part);
+      const name = `/golden/${index}`;
+      here.parameters.set(name, { ...copy(parameter), name, value: own.data.ImageId });
+    }
+    const { said, targets } = await recall(given, simulator, {
+      'ami-id': sources.join('\n'),
+      'target-accounts': place[0],
+    });
+    expect(said).toBe('');
+    expect(targets.filter(({ status }) => status === 'disabled')).toHaveLength(205);
+    const former = [of(first), of(second)].map((one) => one?.data.ImageId);
+    for (const index of sources.keys()) expect(former).toContain(here.parameters.get(`/golden/${index}`)?.value);
     await simulator.close();
   });
 

@@ -78,6 +78,41 @@ test('an image is taken back everywhere, and given again from another machine', 
   await simulator.close();
 });
 
+test('a thousand launch permissions come back, ARNs and all, and are told in few words', async () => {
+  const { given, simulator } = await shared();
+  // What AWS allows of them: https://docs.aws.amazon.com/general/latest/gr/ec2-service.html (AMI sharing)
+  const organizations = 'arn:aws:organizations::111111111111';
+  const all = [
+    ...Array.from({ length: 200 }, (_, at) => `${organizations}:organization/o-${String(at).padStart(32, 'a')}`),
+    ...Array.from(
+      { length: 400 },
+      (_, at) => `${organizations}:ou/o-abcdefghij/ou-${'a'.repeat(32)}-${String(at).padStart(32, 'a')}`,
+    ),
+    ...Array.from({ length: 400 }, (_, at) => String(333_333_333_000 + at)),
+  ];
+  for (const place of both) for (const one of all) lookAt(simulator, place).of(second)?.launch.add(one);
+  // AWS tells that an account was closed only by refusing all permissions of the call that names it.
+  const closed = all.at(-1) ?? '';
+  expect((await recall(given, simulator)).said).toBe('');
+  for (const place of both) {
+    expect(lookAt(simulator, place).of(second)?.launch.size).toBe(0);
+    expect(lookAt(simulator, place).records.length).toBeGreaterThan(20);
+  }
+  simulator.addFault({
+    ...{ kind: 'refusal', action: 'ModifyImageAttribute', holds: closed, status: 400 },
+    ...{ code: 'InvalidAMIAttributeItemValue', message: 'Invalid attribute item value' },
+  });
+  const { said, summary, log } = await recall(given, simulator, { restore: 'true', machine: 'two' });
+  expect(said).toBe('');
+  for (const place of both) {
+    expect(new Set(lookAt(simulator, place).of(second)?.launch)).toEqual(new Set(all.filter((one) => one !== closed)));
+    expect(lookAt(simulator, place).records).toEqual([]);
+  }
+  expect(summary).toMatch(/and 989 more; no more by `?333333333399`?, which AWS does not know any more/);
+  expect(log.length).toBeLessThan(10_000);
+  await simulator.close();
+});
+
 const friends = Array.from({ length: 40 }, (_, index) => String(333_333_333_000 + index));
 
 /** Nothing of ours names the second bake, it is disabled, and a restore brings back what others had. */

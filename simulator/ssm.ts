@@ -312,6 +312,12 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const tagFilters = ParameterFilters.map(({ Key = '', Option = 'Equals', Values = [] }) => {
       if (!Key.startsWith('tag:') || Option !== 'Equals')
         throw new Refusal('InvalidFilterKey', 'The simulator knows filters by tag only.');
+      // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html
+      if (Values.length < 1 || Values.length > 50)
+        throw new Refusal(
+          'ValidationException',
+          "1 validation error detected: Value at 'parameterFilters.1.member.values' failed to satisfy constraint: Member must have length less than or equal to 50, and greater than or equal to 1",
+        );
       return { key: Key.slice('tag:'.length), values: Values };
     });
     const { parameters } = regionOf(call.world, call.caller.account, call.region);

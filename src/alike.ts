@@ -1,3 +1,5 @@
+import { listed } from './report/words.ts';
+
 /** Something that would make the run fail, found before the first write; `where` names the account and region, or the input. */
 export type Problem = Readonly<{ where: string; what: string; remedy: string }>;
 
@@ -14,9 +16,10 @@ export function together(problems: readonly Problem[]): { places: string; what: 
     const [first, ...others] = group;
     if (first === undefined) return [];
     const isSame = others.every(({ what, remedy }) => what === first.what && remedy === first.remedy);
-    const named = group.slice(0, namedPlaces).map(({ where }) => where);
-    const more = group.length - named.length;
-    const places = more > 0 ? `${named.join(', ')} and ${more} more` : named.join(', ');
+    const places = listed(
+      group.map(({ where }) => where),
+      namedPlaces,
+    );
     return { places, ...(isSame ? { what: first.what, remedy: first.remedy } : anywhere(first)) };
   });
 }

@@ -1,5 +1,5 @@
 import type { Image, Instance } from '@aws-sdk/client-ec2';
-import { problemLine } from './alike.ts';
+import { problemLine, together } from './alike.ts';
 import { type Found, type Lying, leftAtSource, lyingAbout } from './audit/lying.ts';
 import { changedMs } from './aws/describe.ts';
 import { placeName, type Where } from './aws/errors.ts';
@@ -11,6 +11,7 @@ import { type Accounts, openAccounts } from './observe/accounts.ts';
 import { type Compared, type Comparing, observeCompared, readCopies } from './observe/compared.ts';
 import { type Around, readAround, readPublished } from './observe/published.ts';
 import { leasedInstances } from './operations/instances.ts';
+import { afterHalf, ending } from './patience.ts';
 import {
   type AuditFinding,
   type Auditing,
@@ -30,6 +31,7 @@ import { ProblemsError } from './report/stopped.ts';
 import { type Owners, readOwners } from './sweep.ts';
 import { tagKeys, tagValue } from './tags.ts';
 import { fill } from './template.ts';
+import { TimeOutError } from './time.ts';
 
 /** What an audit has come to. */
 export type Audited = Readonly<{ source: Source; findings: readonly AuditFinding[]; seconds: number }>;
@@ -41,13 +43,9 @@ export type Audited = Readonly<{ source: Source; findings: readonly AuditFinding
 export async function audit(host: Host, request: AuditRequest, signal: AbortSignal): Promise<Audited> {
   const log = openLog(host);
   return log.group('Comparing every target with the source AMI', async () => {
-    let looked = await look({ host, request, log }, signal);
-    if (looked.found.length > 0) {
-      // A share may just have ended.
-      await host.clock.sleep(changedMs, signal);
-      looked = await look({ host, request, log }, signal);
-    }
-    const { source, found, warnings } = looked;
+    const first = await look({ host, request, log }, signal);
+    const { source, found, warnings } =
+      first.found.length > 0 ? await lookAgain({ host, request, log }, first, signal) : first;
     for (const warning of warnings) log.warn(warning);
     for (const { kind, account, region, why } of found) log.line(placeName({ account, region }), `${kind}: ${why}`);
     return { source, findings: found, seconds: log.elapsedSeconds() };
@@ -57,32 +55,66 @@ export async function audit(host: Host, request: AuditRequest, signal: AbortSign
 type Asked = Readonly<{ host: Host; request: AuditRequest; log: Log }>;
 type Looked = Readonly<{ source: Source; found: readonly AuditFinding[]; warnings: readonly string[] }>;
 
-async function look({ host, request, log }: Asked, signal: AbortSignal): Promise<Looked> {
-  const findings = openFindings(signal);
-  const accounts = openAccounts(host, request, findings);
-  const warnings: string[] = [];
-  const untold: Log = { ...log, warn: (text) => warnings.push(text) };
-  // With the lineage alone, what can't be read at the source keeps nothing else from being compared.
-  const aside = request.image === undefined ? openFindings(signal) : findings;
-  const caller = await aside.attempt('source account', 'assuming the source role', () => accounts.openSource());
-  const source = caller && accounts.source(request.source.region);
-  const comparing: Comparing = { request, accounts, findings, source, aside };
-  const compared = await observeCompared(comparing);
-  const owners =
-    source &&
-    (await aside.attempt(placeName(source), 'looking for what runs left', () =>
-      readOwners({ host, request, accounts, source, log: untold }),
-    ));
-  const parents = compared && (await readCopies(comparing, compared.source));
-  if (compared === undefined || parents === undefined || findings.of(undefined).length > 0)
-    throw new ProblemsError(findings.problems, undefined);
-  const unread = aside === findings ? '' : problemLine(aside.problems);
-  const looking: Looking = { ...compared, request, accounts, owners, parents, unread, findings };
-  const known = new Map(compared.targets.map((target) => [target.request, target]));
-  const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
-  const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
-  const told = new Set([...warnings, ...aside.warnings(), ...findings.warnings()]);
-  return { source: compared.source, found: all, warnings: [...told] };
+/** What is found once more, since a share may just have ended. What can't be read again is as it was seen before. */
+async function lookAgain(asked: Asked, first: Looked, signal: AbortSignal): Promise<Looked> {
+  try {
+    await asked.host.clock.sleep(changedMs, signal);
+    const again = await look(asked, signal);
+    const before = unknownIn(first);
+    const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
+    const isLost = (one: AuditFinding) => lost.has(placeName(one));
+    const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
+    return { ...again, found, warnings: [...again.warnings, ...seenOnce([...lost])] };
+  } catch (error) {
+    if (!(error instanceof ProblemsError || error instanceof TimeOutError)) throw error;
+    return { ...first, warnings: [...first.warnings, ...seenOnce(['all targets'])] };
+  }
+}
+
+function unknownIn({ found }: Looked): Set<string> {
+  return new Set(found.flatMap((one) => (one.kind === 'unknown' ? [placeName(one)] : [])));
+}
+
+function seenOnce(places: readonly string[]): string[] {
+  const what = 'could not be read again, as it is done lest a share has just ended; what is told was seen once';
+  return together(places.map((where) => ({ where, what, remedy: '' }))).map((one) => `${one.places}: ${one.what}`);
+}
+
+function look({ host, request, log }: Asked, whole: AbortSignal): Promise<Looked> {
+  return ending(whole, async (signal) => {
+    let stage = afterHalf(host, request);
+    const next = () => {
+      stage = afterHalf(host, request);
+    };
+    const open = () => openFindings(signal, { late: () => stage });
+    const findings = open();
+    const accounts = openAccounts(host, { ...request, sides: { source: 'source', target: 'target-audit' } }, findings);
+    const warnings: string[] = [];
+    const untold: Log = { ...log, warn: (text) => warnings.push(text) };
+    // With the lineage alone, what can't be read at the source keeps nothing else from being compared.
+    const aside = request.image === undefined ? open() : findings;
+    const caller = await aside.attempt('source account', 'assuming the source role', () => accounts.openSource());
+    const source = caller && accounts.source(request.source.region);
+    const comparing: Comparing = { request, accounts, findings, source, aside, next };
+    const compared = await observeCompared(comparing);
+    next();
+    const owners =
+      source &&
+      (await aside.attempt(placeName(source), 'looking for what runs left', () =>
+        readOwners({ host, request, accounts, source, log: untold }),
+      ));
+    const parents = compared && (await readCopies(comparing, compared.source));
+    if (compared === undefined || parents === undefined || findings.of(undefined).length > 0)
+      throw new ProblemsError(findings.problems, undefined);
+    next();
+    const unread = aside === findings ? '' : problemLine(aside.problems);
+    const looking: Looking = { ...compared, request, accounts, owners, parents, unread, findings };
+    const known = new Map(compared.targets.map((target) => [target.request, target]));
+    const found = await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))));
+    const all = [...found.flat(), ...leftAtSource(compared.source.place, owners)];
+    const told = new Set([...warnings, ...aside.warnings(), ...findings.warnings()]);
+    return { source: compared.source, found: all, warnings: [...told] };
+  });
 }
 
 type Looking = Pick<Compared, 'source' | 'held'> &

@@ -4,6 +4,7 @@ import type { Place } from './aws/clients.ts';
 import { describeImages } from './aws/describe.ts';
 import { hasCode, isDenied, isUnseen } from './aws/errors.ts';
 import type { Host, Machine } from './host.ts';
+import { partsOf } from './parts.ts';
 import { isRegionName } from './regions.ts';
 import { sha256 } from './sha256.ts';
 import { tagKeys, tagPrefix } from './tags.ts';
@@ -338,14 +339,7 @@ const accountsPerTag = 32;
 /** The tags that say that lease `id` shares a snapshot with `accounts`. */
 export function shareTags(id: string, accounts: readonly string[]): Tag[] {
   const packed = accounts.map((account) => Number(account).toString(36).padStart(8, '0'));
-  const tags: Tag[] = [];
-  for (let start = 0; start < packed.length; start += accountsPerTag) {
-    tags.push({
-      Key: shareTagKey(id, tags.length),
-      Value: packed.slice(start, start + accountsPerTag).join(''),
-    });
-  }
-  return tags;
+  return partsOf(packed, accountsPerTag).map((some, index) => ({ Key: shareTagKey(id, index), Value: some.join('') }));
 }
 
 /** The accounts that each lease shares a snapshot with, by the snapshot's tags. */

@@ -40,10 +40,11 @@ export async function prepare({ host, request, log, leaseId, signal }: Asked): P
   const every = new Map(
     request.targets.flatMap((one) => (one.everyRegion === undefined ? [] : [[placeName(one), `${one.account}/*`]])),
   );
-  const findings = openFindings(signal, (targets) => {
+  const mendsTarget = (targets: readonly string[]) => {
     if (!request.allRegions) return undefined;
     return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(', ')}`;
-  });
+  };
+  const findings = openFindings(signal, { mendsTarget });
   const prepared = await log.group('Reading accounts, keys and the source AMI', async () => {
     const accounts = openAccounts(host, request, findings);
     await awaitScan(request, accounts, { log, signal });

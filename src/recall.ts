@@ -2,39 +2,55 @@ import type { Host } from './host.ts';
 import type { RecallRequest } from './inputs/recall.ts';
 import { joined } from './join.ts';
 import { openAccounts } from './observe/accounts.ts';
+import { brief, ending, lateAfter } from './patience.ts';
 import { openFindings } from './plan/problem.ts';
 import type { RecalledTarget } from './recall/images.ts';
-import { fail, type Notes, note, type Recalling } from './recall/recalling.ts';
+import { fail, type Notes, note, type Recalling, readingMs } from './recall/recalling.ts';
 import { markSources, openSource, readMeant, recallSources, unmarkSources } from './recall/source.ts';
-import { recallTarget } from './recall/target.ts';
+import { reach, recallTarget } from './recall/target.ts';
 import { openLog } from './report/progress.ts';
 
 /*
  * An image is taken back: a mark on the source AMI, by which no share begins or ends with it; then everywhere at once what
- * names its copies, what they lose is written down, and the copies themselves. Nothing is asked beforehand, and one failure
- * leaves all else going: the image must be gone wherever it can be.
+ * names its copies, what they lose is written down, and the copies themselves. Beforehand it is only tried who can be reached:
+ * the copies are looked for after the mark, lest a share adds one meanwhile. One failure leaves all else going, and so does
+ * what doesn't answer: the image must be gone wherever it can be.
  */
 
 /** What a recall has come to. */
 export type Recalled = Readonly<Notes & { targets: readonly RecalledTarget[]; seconds: number }>;
 
+/** Before the first write, it is told who can't be reached; so long that waits at most. */
+const reachingMs = 10_000;
+
 /** Takes an image back wherever the inputs say, or gives it again. What fails is in the result. */
-export async function recall(host: Host, request: RecallRequest, signal: AbortSignal): Promise<Recalled> {
+export function recall(host: Host, request: RecallRequest, whole: AbortSignal): Promise<Recalled> {
+  return ending(whole, (signal) => recallUntil(host, request, signal));
+}
+
+async function recallUntil(host: Host, request: RecallRequest, signal: AbortSignal): Promise<Recalled> {
   const log = openLog(host);
   const findings = openFindings(signal);
   const sides = { source: 'source-recall', target: 'target-recall' } as const;
   const accounts = openAccounts(host, { ...request, sides }, findings);
   const notes: Notes = { done: [], left: [], failed: [], inUse: [] };
-  const recalling: Recalling = { request, accounts, findings, log, notes };
+  const recalling: Recalling = { host, request, accounts, findings, log, notes };
+  const reaching = request.targets.map((target) => ({ target, unreached: reach(recalling, target) }));
   const source = await openSource(recalling);
-  const images = source === undefined ? [] : await markSources(recalling, source);
-  const meant = await readMeant(recalling, source, images);
+  const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+  await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => undefined);
+  // What the targets wait for.
+  const early = source && brief(source, readingMs);
+  const images = early && (await markSources(recalling, early));
+  const meant = await readMeant(recalling, early, images ?? []);
   const [own, ...others] = await joined<RecalledTarget[][]>([
-    source !== undefined && request.includeSource ? recallSources(recalling, source, images) : Promise.resolve([]),
-    ...request.targets.map((target) => recallTarget(recalling, target, meant)),
+    source !== undefined && request.includeSource
+      ? recallSources(recalling, source, images ?? [])
+      : Promise.resolve([]),
+    ...reaching.map((one) => recallTarget(recalling, one, meant)),
   ]);
   const targets = [...(own ?? []), ...others.flat()];
-  noteUnfound(recalling, { targets, isThere: (id) => source === undefined || meant.names.has(id) });
+  noteUnfound(recalling, { targets, isThere: (id) => images === undefined || meant.names.has(id) });
   // While a copy is not as it was, the mark stays, and the next restore finds all that is left.
   const isWhole = targets.every(({ status }) => status !== 'failed');
   if (request.restore && isWhole && source !== undefined) await unmarkSources(recalling, source);

@@ -20,6 +20,17 @@ export class TimeOutError extends Error {
   override name = 'TimeOutError';
 }
 
+/** What was read wasn't answered in the time that it may take, and is given up. */
+export class LateError extends Error {
+  override name = 'LateError';
+  readonly remedy: string;
+
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
 /** The machine's own. */
 export const systemClock: Clock = {
   now: Date.now,

@@ -57,6 +57,12 @@ describe('which AMIs of a lineage stay', () => {
     });
   });
 
+  test('what uses an AMI is told in few words, however much it is', () => {
+    const instances = Array.from({ length: 5000 }, (_, at) => ({ by: `i-${at}`, launches: false }));
+    const [held] = retained(1, [first], { users: new Map([['ami-11', instances]]) }).held;
+    expect(held?.why).toBe('it is used by i-0, i-1, i-2, i-3, i-4, i-5, i-6, i-7, i-8, i-9 and 4990 more');
+  });
+
   test('the AMI that is reused counts as the newest', () => {
     expect(retained(2, [first, second, third], { reused: first })).toEqual({
       keep: [third],

@@ -9532,7 +9532,7 @@ var event_streams_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__
 // src/encrypted-copy.ts
 const prefix = "share-encrypted-ami/";
 function encryptedCopyName(imageId, kmsKeyArn) {
-	return `${prefix}${imageId}/${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)(kmsKeyArn).slice(0, 12)}`;
+	return `${prefix}${imageId}/${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(kmsKeyArn).slice(0, 12)}`;
 }
 function isNamedEncryptedCopy({ Name = "" }, imageId) {
 	return Name.startsWith(`${prefix}${imageId}/`);
@@ -22509,6 +22509,11 @@ async function joined(promises) {
 	await Promise.allSettled(promises);
 	return Promise.all(promises);
 }
+// src/parts.ts
+function partsOf$1(all, most) {
+	const count = Math.ceil(all.length / most);
+	return Array.from({ length: count }, (_, at) => all.slice(at * most, (at + 1) * most));
+}
 // src/aws/describe.ts
 const changedMs = 1e4;
 const idsPerCall$1 = 200;
@@ -22547,15 +22552,15 @@ async function areThere(place, ids) {
 }
 async function byIds(ids, describe) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall$1) found.push(...await withThoseThere(ids.slice(start, start + idsPerCall$1), describe));
+	for (const some of partsOf$1(ids, idsPerCall$1)) found.push(...await withThoseThere(some, describe));
 	return found;
 }
 async function withThoseThere(ids, act) {
 	for (let rest = [...ids]; rest.length > 0;) try {
 		return await act(rest);
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
-		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes(id));
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) throw error;
+		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes(id));
 		rest = known.length < rest.length ? known : [];
 	}
 	return [];
@@ -22608,14 +22613,13 @@ async function listImages(place, whose, Filters) {
 	})).filter((image) => Filters.every((filter) => fits$2(filter, image, { name: image.Name })));
 	return [...new Map(fitting.map((image) => [image.ImageId, image])).values()];
 }
-const valuesPerFilter = 200;
 async function byFilters(filters, read) {
-	const long = filters.find(({ Values = [] }) => Values.length > valuesPerFilter);
+	const long = filters.find(({ Values = [] }) => Values.length > 200);
 	if (long === void 0) return pages((token) => read(filters, token));
 	const { Name, Values = [] } = long;
 	const others = filters.filter((one) => one !== long);
 	const found = [];
-	for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)]) found.push(...await byFilters([...others, {
+	for (const part of partsOf$1(Values, 200)) found.push(...await byFilters([...others, {
 		Name,
 		Values: part
 	}], read));
@@ -22727,31 +22731,31 @@ function bySize(a, b) {
 }
 function testTag(is, test) {
 	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest,
 		Value: `${is} ${test}`
 	};
 }
 function hasPassed(image, test) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest);
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest);
 	return told === "passed ssm" || told === `passed ${test}`;
 }
 function isRejected(image) {
-	const isTagged = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded].some((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, key) !== void 0);
+	const isTagged = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded].some((key) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, key) !== void 0);
 	const isSet = Boolean(image.DeprecationTime) || image.DeregistrationProtection?.startsWith("enabled") === true;
 	return hasFailed(image) && !isTagged && !isSet;
 }
 function hasFailed(image) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)?.startsWith("failed") === true;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest)?.startsWith("failed") === true;
 }
 function failureOf$1(image) {
 	return {
-		what: `${image.ImageId} failed its boot test (the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest} says ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest)}), and is not published untested`,
+		what: `${image.ImageId} failed its boot test (the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest} says ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest)}), and is not published untested`,
 		remedy: `test it again (boot-test), bake the image anew, or take the tag off if the AMI is known to be good`
 	};
 }
 // src/operations/client-token.ts
 function clientToken(leaseId, ...parts) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)([leaseId, ...parts].join(" "));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)([leaseId, ...parts].join(" "));
 }
 // src/retry.ts
 async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
@@ -22777,7 +22781,7 @@ const unseenMs$3 = 3e5;
 function onceSeen(place, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.kt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
 		forMs: unseenMs$3,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
@@ -22787,7 +22791,7 @@ async function patiently(place, act) {
 	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
 		return await act();
 	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
 		await place.sleep(wait).catch(() => {
 			throw error;
 		});
@@ -22795,7 +22799,7 @@ async function patiently(place, act) {
 }
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count));
+	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count));
 }
 function isLaunchedBy(instance, leaseId, place) {
 	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
@@ -22810,13 +22814,13 @@ async function leasedInstances(place, leases, imageId) {
 	const Filters = [
 		leases === "any" ? {
 			Name: "tag-key",
-			Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]
+			Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]
 		} : {
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}`,
 			Values: [...leases]
 		},
 		...imageId === void 0 ? [] : [{
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 			Values: [imageId]
 		}],
 		{
@@ -22834,7 +22838,7 @@ async function leasedInstances(place, leases, imageId) {
 			next: page.NextToken
 		};
 	})).flatMap(({ Instances = [] }) => Instances).filter((one) => {
-		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+		const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 		return lease !== void 0 && (leases === "any" || leases.includes(lease)) && live.includes(one.State?.Name ?? "");
 	});
 }
@@ -22842,7 +22846,7 @@ async function leasedInstancesIfAny(...look) {
 	try {
 		return await leasedInstances(...look);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
 		throw error;
 	}
 }
@@ -22856,14 +22860,14 @@ async function describeInstance(place, id) {
 	}
 }
 function isAbsentInstance(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
 }
 async function terminate(place, id) {
 	try {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which may run on`, error);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -22872,7 +22876,7 @@ async function terminateOnceSeen(place, id) {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
 		} catch (error) {
 			if (isAbsentInstance(error)) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && hasEnded(await describeInstance(place, id))) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && hasEnded(await describeInstance(place, id))) return;
 			throw error;
 		}
 	});
@@ -22887,7 +22891,7 @@ function hasEnded(instance) {
 // src/plan/evidence.ts
 function copyDescription(snapshotId, imageId, { lineage, ...source }) {
 	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source)})${of}`;
+	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source)})${of}`;
 }
 function encryptedDescription(snapshotId, imageId) {
 	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
@@ -22921,14 +22925,14 @@ const foreign = (why) => ({
 	why
 });
 function tieOfImage(image, known) {
-	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi);
-	if (claimed === void 0) return foreign(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`);
+	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi);
+	if (claimed === void 0) return foreign(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`);
 	if (claimed === image.ImageId) return foreign("it is the source AMI itself");
 	if (image.SourceInstanceId) return foreign(`it was made of the instance ${image.SourceInstanceId}`);
 	return image.SourceImageId ? tieOfCopy(image, claimed, known) : tieOfRegistered(image, claimed, known);
 }
 function isOfEncryptedCopy(image) {
-	return Boolean(image.SourceImageId) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy) === image.SourceImageId;
+	return Boolean(image.SourceImageId) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.encryptedCopy) === image.SourceImageId;
 }
 function tieOfCopy(image, claimed, { parents }) {
 	const { SourceImageId = "" } = image;
@@ -22941,7 +22945,7 @@ function tieOfCopy(image, claimed, { parents }) {
 	};
 }
 function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	if (parts.length === 0 && image.State === "pending") return {
 		is: "unknown",
 		why: "it names no snapshots yet"
@@ -22958,20 +22962,20 @@ function tieToLineage(image, lineage, { snapshots }) {
 	if (image.SourceImageId) return proven$1;
 	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
 	const why = `only a tag says that it is of the lineage ${lineage}`;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).some(isOther) ? {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).some(isOther) ? {
 		is: "claimed",
 		why
 	} : proven$1;
 }
 function tieOfSnapshot(snapshot, { parents }) {
-	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	const claimed = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 	const origin = originOf(snapshot);
 	if (origin === void 0) return foreign("its description is not that of a copy by this action");
 	const { by, image } = origin;
 	if (by === "encrypted") return foreign("it is a copy in the source account");
-	if (by === "copy" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
+	if (by === "copy" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot) !== origin.snapshot) return foreign(`it is a copy of ${origin.snapshot}, which is not what its tags say`);
 	if (image === claimed || by === "image" && parents.get(image) === claimed) return proven$1;
-	if (by === "image" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy) === image) return {
+	if (by === "image" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(snapshot, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.encryptedCopy) === image) return {
 		is: "claimed",
 		why: `it was copied with ${image}, and only a tag says that this was an encrypted copy`
 	};
@@ -23003,7 +23007,7 @@ function isSince(resource, since) {
 }
 function tieToLease(resource, since = 0) {
 	if ("ImageId" in resource && resource.State === "disabled") return foreign("somebody has disabled it");
-	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
+	if ("ImageId" in resource && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === "ended") return foreign("no run marks an AMI as one that goes on being copied");
 	return isSince(resource, since) ? proven$1 : foreign("it is older than the run whose lease it bears");
 }
 function originDifferences(source, image, snapshots) {
@@ -23035,31 +23039,31 @@ function heldToLineage(image, tied, { lineage, snapshots }) {
 	return tied.is === "proven" ? tieToLineage(image, lineage, { snapshots }) : tied;
 }
 function claimsLineage(image, lineage) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && !isEncryptedCopy(image);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && !isEncryptedCopy(image);
 }
 function membersOf(lineage, images, known) {
 	return images.filter((image) => claimsLineage(image, lineage) && tieInLineage(image, lineage, known).is === "proven").toSorted((a, b) => (madeAt(b) ?? 0) - (madeAt(a) ?? 0));
 }
 function whyUnfit$1(image) {
-	const recalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.P);
+	const recalled = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.A);
 	if (recalled !== void 0) return `was recalled: ${recalled}`;
 	if (image.State !== "available") return `is ${image.State}`;
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== void 0) return "bears the lease of a run";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== void 0) return "bears the lease of a run";
 	return hasFailed(image) ? "failed its boot test" : void 0;
 }
 function whyUnpublished(image) {
-	const isPublished = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0;
+	const isPublished = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0;
 	return whyUnfit$1(image) ?? (isPublished ? void 0 : "was never published");
 }
 function newestSource(published, sources) {
-	const bySource = Map.groupBy(published, (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "");
+	const bySource = Map.groupBy(published, (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "");
 	const made = ([id, copies]) => madeAt(sources.get(id) ?? {}) ?? Math.min(...copies.map((copy) => madeAt(copy) ?? 0));
-	const isRecalled = (id) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(sources.get(id) ?? {}, _index_js__WEBPACK_IMPORTED_MODULE_1__.P) !== void 0;
+	const isRecalled = (id) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(sources.get(id) ?? {}, _index_js__WEBPACK_IMPORTED_MODULE_1__.A) !== void 0;
 	const [newest] = [...bySource].filter(([id]) => !isRecalled(id)).toSorted((a, b) => made(b) - made(a));
 	return newest?.[0];
 }
 // src/lease.ts
-const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}:`;
+const leasePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}:`;
 const leaseTagKeys = `${leasePrefix}*`;
 const leaseTagKey = (id) => leasePrefix + id;
 const longestJobMs = 432e6;
@@ -23093,7 +23097,7 @@ function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
 	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
 	const text = (field) => field === "-" ? "" : field;
 	return {
@@ -23118,7 +23122,7 @@ function unreadableLeases(tags, now) {
 		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
 	});
 }
-const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.E)(text).slice(0, digits);
+const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(text).slice(0, digits);
 const markDigits = 4;
 const mostMarks = 24;
 function targetMarks(targets) {
@@ -23202,9 +23206,9 @@ async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	}
 }
 function refusalOf$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) return void 0;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded")) return void 0;
 	throw error;
 }
 async function renewUntil(stopped, { clock }, write) {
@@ -23221,7 +23225,7 @@ async function mayDeleteTags(place, imageId, id) {
 			DryRun: true
 		}));
 	} catch (error) {
-		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error);
+		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error);
 	}
 	return true;
 }
@@ -23249,7 +23253,7 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
@@ -23260,20 +23264,17 @@ async function dropLeases(place, imageId, ids) {
 			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
 	}
 }
-const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
+const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
 const accountsPerTag = 32;
 function shareTags(id, accounts) {
-	const packed = accounts.map((account) => Number(account).toString(36).padStart(8, "0"));
-	const tags = [];
-	for (let start = 0; start < packed.length; start += accountsPerTag) tags.push({
-		Key: shareTagKey(id, tags.length),
-		Value: packed.slice(start, start + accountsPerTag).join("")
-	});
-	return tags;
+	return partsOf$1(accounts.map((account) => Number(account).toString(36).padStart(8, "0")), accountsPerTag).map((some, index) => ({
+		Key: shareTagKey(id, index),
+		Value: some.join("")
+	}));
 }
 function sharesOf$1(tags) {
 	const shares = new Map();
@@ -35567,7 +35568,7 @@ function readingAnswers(http) {
 	answered.set(http, known);
 	return handledBy(async (request, options) => {
 		const { response } = await http.handle(request, options).catch((error) => {
-			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
 			throw error;
 		});
 		known.add(request.hostname);
@@ -35772,7 +35773,7 @@ function lingering(signal, clock, action) {
 	};
 	const late = new AbortController();
 	const stop = () => {
-		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.i)) return;
+		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)) return;
 		clock.after(lingerMs).addEventListener("abort", () => late.abort(signal.reason), { once: true });
 	};
 	signal.addEventListener("abort", stop, { once: true });
@@ -35824,19 +35825,19 @@ function pacedOf({ command, where, service, signal }) {
 }
 async function makeReady({ call, tries, clock, hold }, error) {
 	const { command, where, session, signal, side } = call;
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ut) throw error;
-	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
-	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) && tries.throttles < maxThrottles) {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ot) throw error;
+	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
+	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) && tries.refusals < maxRefusals) {
+	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && tries.refusals < maxRefusals) {
 		tries.refusals += 1;
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
-	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(error, maxTransients)) {
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
+	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
-	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt({
+	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.at({
 		action: actionOf(command),
 		where,
 		side
@@ -36037,11 +36038,11 @@ function idTokens({ audience, host, signal }) {
 	};
 }
 function lifetimeMs(token) {
-	const { iat, exp } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.u)(token);
+	const { iat, exp } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.c)(token);
 	return typeof iat === "number" && typeof exp === "number" ? (exp - iat) * 1e3 : 0;
 }
 function claimsOf(token) {
-	const { iss, aud, sub } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.u)(token);
+	const { iss, aud, sub } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.c)(token);
 	return typeof iss === "string" && typeof aud === "string" && typeof sub === "string" ? {
 		iss,
 		aud,
@@ -36054,7 +36055,7 @@ async function fetchToken(audience, host, signal) {
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`, {
+		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`, {
 			cause: error,
 			remedy: final ? remedyOf(error.status) : "run it again: GitHub, or what is before it, fails"
 		});
@@ -36105,7 +36106,7 @@ function openSessions(from) {
 		known.set(key, session);
 		return session;
 	};
-	const lastAskAt = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.f)(host) ?? Number.POSITIVE_INFINITY) - lastAskMs;
+	const lastAskAt = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.u)(host) ?? Number.POSITIVE_INFINITY) - lastAskMs;
 	const byToken = [];
 	const openByToken = (role) => {
 		const session = renewing(() => assumeByToken(role, tokens, from), now, lastAskAt);
@@ -36122,15 +36123,15 @@ function openSessions(from) {
 	const assume = (roleArn, where, by) => {
 		const tags = Object.entries(options.sessionTags).map(([Key, value]) => ({
 			Key,
-			Value: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(value, where)
+			Value: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(value, where)
 		}));
 		const role = {
 			roleArn,
-			sessionName: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(options.sessionName, where),
+			sessionName: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(options.sessionName, where),
 			tags
 		};
 		return memo(JSON.stringify(role), () => {
-			if (by === void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.c)(options, host)) return openByToken(role);
+			if (by === void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.o)(options, host)) return openByToken(role);
 			return renewing(() => assumeFrom(by ?? ambient(), role, from), now);
 		});
 	};
@@ -36198,7 +36199,7 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	};
 }
 async function ambientCredentials({ options, host }) {
-	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
+	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
@@ -36207,9 +36208,9 @@ async function ambientCredentials({ options, host }) {
 }
 const configure = "run aws-actions/configure-aws-credentials before";
 function noCredentials(cause, options, host) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(cause);
-	const [what, remedy] = options.from === "environment" ? ["credentials is environment, and the environment has none", `${configure}; or, ${byToken(options, host)}`] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) ? ["no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials", `give the role, which is then assumed by OIDC; or ${configure}`] : ["the runner offers no ID token, and the environment has no AWS credentials", `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host)}; or ${configure}`];
-	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`${what} (${words})`, {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(cause);
+	const [what, remedy] = options.from === "environment" ? ["credentials is environment, and the environment has none", `${configure}; or, ${byToken(options, host)}`] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host) ? ["no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials", `give the role, which is then assumed by OIDC; or ${configure}`] : ["the runner offers no ID token, and the environment has no AWS credentials", `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)}; or ${configure}`];
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`${what} (${words})`, {
 		remedy,
 		cause
 	});
@@ -36218,7 +36219,7 @@ function byToken({ from, roleChaining }, host) {
 	return `if the role trusts GitHub, ${[
 		...roleChaining ? ["leave out role-chaining"] : [],
 		...from === "environment" ? ["set credentials to oidc"] : [],
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) ? [] : [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host)]
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host) ? [] : [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)]
 	].join(" and ")}`;
 }
 function roleWhere({ roleArn }, region) {
@@ -36229,7 +36230,7 @@ function roleWhere({ roleArn }, region) {
 }
 async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host) });
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) });
 	const sts = new STSClient({
 		...clientDefaults,
 		requestHandler: readingAnswers(host.http),
@@ -36237,8 +36238,8 @@ async function assumeByToken(role, tokens, from) {
 	});
 	let claims;
 	const remedy = (error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied", ...tokenCodes)) return void 0;
-		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied", ...tokenCodes)) return void 0;
+		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
 		return remedies.length > 0 ? remedies.join("; or ") : void 0;
 	};
 	const assumeBy = ({ token }) => {
@@ -36261,7 +36262,7 @@ async function assumeByToken(role, tokens, from) {
 		try {
 			return await assumeBy(token);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, ...tokenCodes)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, ...tokenCodes)) throw error;
 			return assumeBy(await tokens.fresh(token));
 		}
 	});
@@ -36274,7 +36275,7 @@ function elsewhere({ env }) {
 	].some((name) => env[name]) ? ["if the role trusts the credentials in the environment, set credentials to environment"] : [];
 }
 function secondsOf(action, { durationSeconds }) {
-	return action === "AssumeRole" ? Math.min(durationSeconds, _index_js__WEBPACK_IMPORTED_MODULE_1__.o) : durationSeconds;
+	return action === "AssumeRole" ? Math.min(durationSeconds, _index_js__WEBPACK_IMPORTED_MODULE_1__.i) : durationSeconds;
 }
 async function assumeFrom(by, role, from) {
 	const { options, host, signal } = from;
@@ -36291,7 +36292,7 @@ async function assumeFrom(by, role, from) {
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
 	});
-	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
+	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
 	return retrySts({
 		action: "AssumeRole",
 		role,
@@ -36300,7 +36301,7 @@ async function assumeFrom(by, role, from) {
 		try {
 			return await sts.send(command(), { abortSignal: signal });
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) by.renew(by.current());
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) by.renew(by.current());
 			throw error;
 		}
 	});
@@ -36318,7 +36319,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 		} }
 	};
 	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
-	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)(`name ${sub} in Subject`, letIn)}`;
+	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -36337,11 +36338,11 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ut || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) throw error;
+			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ot || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) throw error;
 			const passing = passingAs(error, action, tries);
 			if (passing === void 0) {
 				const where = roleWhere(role, options.stsRegion);
-				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt({
+				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.at({
 					action,
 					where,
 					resource: role.roleArn,
@@ -36354,18 +36355,18 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 	}
 }
 function passingAs(error, action, tries) {
-	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(error, maxFailures)) : void 0;
+	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, maxFailures)) : void 0;
 }
 function leftOf(tries, kind, most) {
 	return tries[kind] < most ? kind : void 0;
 }
 function isKeyLookup(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes("Couldn't retrieve verification key");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes("Couldn't retrieve verification key");
 }
 function toIdentity(credentials, { seconds, now }) {
 	const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
-	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("STS answered without credentials");
+	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("STS answered without credentials");
 	const leftMs = (Expiration?.getTime() ?? 0) - now;
 	const lifeMs = leftMs > 0 ? Math.min(leftMs, seconds * 1e3) : seconds * 1e3;
 	return {
@@ -36390,7 +36391,7 @@ const ofSource = new Set([
 ]);
 function isOfSource(operation) {
 	const { place, kind, island } = operation;
-	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 }
 function placeOf(accounts, operation) {
 	const { place } = operation;
@@ -36407,7 +36408,7 @@ function openAccounts(host, settings, findings) {
 	const clients = openClients(host);
 	const given = Object.keys(credentials.sessionTags).length > 0 ? ["role-session-tags"] : [];
 	if (credentials.externalId !== void 0) given.push("external-id");
-	if (given.length > 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(credentials, host)) findings.warn("inputs", `${given.join(" and ")} ${given.length > 1 ? "have" : "has"} no effect: every role is assumed by OIDC, which takes none`);
+	if (given.length > 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.a)(credentials, host)) findings.warn("inputs", `${given.join(" and ")} ${given.length > 1 ? "have" : "has"} no effect: every role is assumed by OIDC, which takes none`);
 	const sessions = openSessions({
 		options: {
 			stsRegion: source.region,
@@ -36469,7 +36470,7 @@ function openAccounts(host, settings, findings) {
 			return caller;
 		},
 		async openTarget(where, roleArn) {
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where);
 			const own = findings.about([name]);
 			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
@@ -36487,7 +36488,7 @@ function openAccounts(host, settings, findings) {
 			} };
 		},
 		source: (region) => known("source").at(region),
-		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)).at(region)
+		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)).at(region)
 	};
 }
 // src/observe/key.ts
@@ -36497,7 +36498,7 @@ async function describeKey(place, id) {
 	return KeyMetadata;
 }
 async function resolveKey(place, { key, input }, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
 	if (metadata === void 0) return void 0;
 	const problem = keyProblem(metadata, place, input);
@@ -36543,19 +36544,19 @@ async function observeSupplies(observing, source) {
 async function readIntermediates({ accounts, findings }, { imageId, instanceId }, region) {
 	const place = accounts.source(region);
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const mark = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]
 	};
 	const none = {
 		images: [],
 		snapshots: []
 	};
 	if (instanceId !== void 0) return [region, none];
-	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for encrypted copies", async () => {
+	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "looking for encrypted copies", async () => {
 		const [images, snapshots] = await joined([ownImages(place, ofSource, mark), ownSnapshots(place, ofSource, mark)]);
 		return {
 			images,
@@ -36571,7 +36572,7 @@ async function observeHubs({ request, accounts, findings }, source) {
 		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, {
@@ -36589,10 +36590,10 @@ async function observeHubs({ request, accounts, findings }, source) {
 	return new Map(hubs.flat());
 }
 function hubKey({ hubKmsKey, source, run }, account, region) {
-	if (hubKmsKey !== void 0) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(hubKmsKey, {
+	if (hubKmsKey !== void 0) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(hubKmsKey, {
 		region,
 		account,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(run)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(run)
 	});
 	const key = source.kmsKey ?? "";
 	if (/^mrk-|^alias\//.test(key)) return key;
@@ -36601,7 +36602,7 @@ function hubKey({ hubKmsKey, source, run }, account, region) {
 }
 // src/plan/recalled.ts
 function recallOf(image) {
-	const reason = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.P);
+	const reason = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.A);
 	if (reason === void 0) return void 0;
 	return {
 		what: `${image.ImageId} was recalled: ${reason}`,
@@ -36610,15 +36611,15 @@ function recallOf(image) {
 }
 // src/observe/instance.ts
 function createdImageName(request, instanceId) {
-	const { date, "run-id": runId } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run);
+	const { date, "run-id": runId } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run);
 	return `${instanceId} ${runId || date}`;
 }
 function creationOf(request, { instanceId, noReboot, tags }) {
-	const Tags = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
+	const Tags = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 		...tags,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.k]: instanceId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run]: request.run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit]: request.run.sha
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.T]: instanceId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: request.run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: request.run.sha
 	});
 	return {
 		InstanceId: instanceId,
@@ -36634,7 +36635,7 @@ function creationOf(request, { instanceId, noReboot, tags }) {
 	};
 }
 function isFailedTry(image, instanceId) {
-	return image.SourceInstanceId === instanceId && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "share-encrypted-ami:source-instance") === instanceId && (image.State === "failed" || image.State === "error");
+	return image.SourceInstanceId === instanceId && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "share-encrypted-ami:source-instance") === instanceId && (image.State === "failed" || image.State === "error");
 }
 const imageableStates = [
 	"running",
@@ -36642,7 +36643,7 @@ const imageableStates = [
 	"stopped"
 ];
 async function foreseeImage(place, { request, findings }, instanceId) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const instance = await findInstance(place, instanceId);
 	if (instance === void 0) {
 		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
@@ -36679,7 +36680,7 @@ async function findInstance(place, instanceId) {
 		const { Reservations } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
 		return Reservations?.[0]?.Instances?.[0];
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceID.NotFound")) return void 0;
 		throw error;
 	}
 }
@@ -36737,7 +36738,7 @@ function imageOf(instance, volumes, own) {
 // src/observe/source.ts
 async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { kmsKey } = request.source;
 	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
 		key: kmsKey,
@@ -36793,7 +36794,7 @@ async function findImage$1(place, request, findings) {
 				id,
 				check: `put the ID of such an AMI into ${source.name}`
 			}, findings);
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
 			return null;
 		}
 		case "instance": {
@@ -36802,7 +36803,7 @@ async function findImage$1(place, request, findings) {
 				Values: [createdImageName(request, source.id)]
 			});
 			if (made !== void 0 && made.SourceInstanceId !== source.id) {
-				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
+				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
 				return null;
 			}
 			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
@@ -36820,7 +36821,7 @@ async function findImage$1(place, request, findings) {
 async function byId(place, { id, check }, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName$1(place, { pattern, owners }, findings) {
@@ -36829,9 +36830,9 @@ async function byName$1(place, { pattern, owners }, findings) {
 		Values: [pattern]
 	});
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
-	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi)));
+	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) {
 		tellNewer(own, newest, (what) => findings.warn(where, what));
 		return { image: newest };
@@ -36861,11 +36862,11 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 	];
 	if (owners.some((one) => names.includes(one))) return true;
 	const alias = ImageOwnerAlias === void 0 ? "" : `, alias ${ImageOwnerAlias}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
 	return false;
 }
 function isShareable(image, place, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { ImageId, State, RootDeviceType } = image;
 	const recalled = recallOf(image);
 	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
@@ -36878,7 +36879,7 @@ function isShareable(image, place, findings) {
 	return false;
 }
 async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	const known = snapshots ?? await describeSnapshots(place, ids);
 	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
@@ -36886,7 +36887,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
 	return ids.flatMap((id) => {
 		const snapshot = found.get(id);
-		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
 		if (snapshot === void 0) {
 			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
@@ -36914,12 +36915,12 @@ async function keyObstacle(place, keyArn) {
 		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
 		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
 		throw error;
 	}
 }
 async function readExtras(place, image) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) || image.OwnerId !== place.account) return { uefiData: void 0 };
 	const { UefiData } = await place.ec2(new DescribeImageAttributeCommand({
 		ImageId: image.ImageId,
 		Attribute: "uefiData"
@@ -36929,19 +36930,19 @@ async function readExtras(place, image) {
 // src/plan/replaced.ts
 function replacedByTag({ imageId, lease, at }) {
 	return {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy,
 		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
 	};
 }
 const replacedFilter = {
 	Name: "tag-key",
-	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+	Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 };
 function replacedOn(imageId, snapshots) {
 	return snapshots.filter((one) => replacedByOf(one)?.imageId === imageId);
 }
 function replacedByOf(resource) {
-	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy) ?? "";
+	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy) ?? "";
 	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
 	const at = Date.parse(time);
 	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
@@ -36971,14 +36972,14 @@ function holdersOf({ image }, { leaseId, reader, request: { run } }) {
 	};
 }
 function isOrphan(resource, { living, outdated, dead, now, reruns }) {
-	const holder = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+	const holder = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 	if (holder === void 0 || living.has(holder)) return false;
 	const since = outdated.get(holder) ?? dead.get(holder);
 	if (since !== void 0) return isSince(resource, since);
-	return holder === "ended" || reruns !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
+	return holder === "ended" || reruns !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.run) === reruns || now - (madeAt(resource) ?? now) > 432e6;
 }
 function isHeld(resource, holders) {
-	return isAtWork((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease), holders);
+	return isAtWork((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease), holders);
 }
 function isAtWork(lease = "", { living, outdated }) {
 	return living.has(lease) || outdated.has(lease);
@@ -36990,12 +36991,12 @@ function findReusable(comparing, target) {
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
 		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
 	}
 	return named ?? candidates[0];
 }
 function isOwn({ run: { runUrl } }, image) {
-	return runUrl !== "" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) === runUrl;
+	return runUrl !== "" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.run) === runUrl;
 }
 function findMaking({ request }, { namesake, existing }) {
 	const making = existing.find(({ ImageId, State }) => State === "pending" && ImageId === namesake?.ImageId);
@@ -37006,16 +37007,16 @@ function mayUse(request, image) {
 }
 function whyUnlike(comparing, target, image) {
 	if (image.State !== "available") return `it is ${image.State}`;
-	return unlikeness(comparing, target, image).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ");
+	return unlikeness(comparing, target, image).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ");
 }
 function unlikeness({ request, source }, target, image) {
 	const allowed = allowancesOf(request, source, target.place);
 	const extras = target.existingExtras.get(image.ImageId ?? "");
 	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowed),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowed),
 		...originDifferences(source.image, image, target.parts.values()),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(target.kmsKeyArn, image, target.parts.values()),
-		...extras === void 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, extras)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(target.kmsKeyArn, image, target.parts.values()),
+		...extras === void 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, extras)
 	];
 }
 function allowancesOf(request, source, { region }) {
@@ -37034,55 +37035,59 @@ function findFailed(target, holders) {
 }
 function planCopies({ source, holders }, target, needed) {
 	const { now } = holders;
-	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)]);
+	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)]);
 	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
 	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
 	const free = orphans.filter((copy) => !isUsed(copy));
 	const taken = new Set();
 	const copies = (needed ? source.snapshots : []).map((snapshot) => {
-		const [best] = free.filter((copy) => isUsable(copy, target) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
+		const [best] = free.filter((copy) => isUsable(copy, target) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot) === snapshot.id).sort((a, b) => rank(a) - rank(b));
 		if (best?.SnapshotId !== void 0) taken.add(best.SnapshotId);
 		return {
 			source: snapshot,
 			takeOver: best?.SnapshotId
 		};
 	});
-	const useless = (target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5));
+	const useless = (target.existing.some(({ State }) => State === "pending") ? [] : free).filter((copy) => !isHeld(copy, holders) && ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== "ended" || now - (madeAt(copy) ?? now) > 864e5));
 	return {
 		copies,
-		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(useless).filter((id) => !taken.has(id)),
-		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(orphans.filter(isUsed))
+		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(useless).filter((id) => !taken.has(id)),
+		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(orphans.filter(isUsed))
 	};
 }
 function findReplaced$1({ replaced, used, existing }, holders) {
-	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)]);
+	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)]);
 	const free = replaced.filter((one) => {
 		const by = replacedByOf(one);
 		if (by === void 0 || isAtWork(by.lease, holders)) return false;
 		return holders.dead.has(by.lease) || isOver(by, holders.now);
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free).filter((id) => !inAmis.has(id));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(free).filter((id) => !inAmis.has(id));
 }
 function shareLeft({ earlierCopies }, id) {
 	const { State, Progress = "" } = earlierCopies.find(({ SnapshotId }) => SnapshotId === id) ?? {};
 	return State === "completed" ? 0 : 1 - (Number.parseInt(Progress, 10) || 0) / 100;
 }
 function isUsable(copy, target) {
-	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey) === target.kmsKeyArn && originOf(copy)?.lineage === target.lineage;
+	return (copy.State === "pending" || copy.State === "completed") && copy.StorageTier !== "archive" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey) === target.kmsKeyArn && originOf(copy)?.lineage === target.lineage;
 }
 function rank(copy) {
 	return (copy.State === "completed" ? 0 : 0x38d7ea4c68000) + (copy.StartTime?.getTime() ?? 0);
 }
 // src/plan/problem.ts
-function disabledRegion(error) {
-	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error)) return void 0;
+function ofPlace(error, message) {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt) return {
+		what: "not all was answered in time",
+		words: ` (${message})`
+	};
+	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return void 0;
 	const { code, awsMessage, where } = error;
 	return {
 		what: `region ${where.region} is not enabled in account ${where.account}`,
 		words: ` (AWS says ${code}: ${awsMessage})`
 	};
 }
-function openFindings(signal, mendsTarget = () => void 0) {
+function openFindings(signal, { mendsTarget = () => void 0, late } = {}) {
 	const problems = new Map();
 	const warnings = new Map();
 	const nameOf = (where, what) => JSON.stringify([where, what]);
@@ -37121,14 +37126,14 @@ function openFindings(signal, mendsTarget = () => void 0) {
 					remedy: ""
 				});
 			},
-			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
 			async attempt(where, doing, read) {
 				try {
-					return await read();
+					return await (late === void 0 ? read() : Promise.race([read(), late()]));
 				} catch (error) {
 					signal.throwIfAborted();
-					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error));
-					note(where, disabledRegion(error) ?? { what: message }, remedy);
+					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error));
+					note(where, ofPlace(error, message) ?? { what: message }, remedy);
 					return;
 				}
 			}
@@ -37152,8 +37157,7 @@ function entriesOn(ids, NextToken) {
 }
 async function usageReportsOn(place, ids) {
 	const found = [];
-	for (let start = 0; start < ids.length; start += idsPerCall) {
-		const some = ids.slice(start, start + idsPerCall);
+	for (const some of partsOf$1(ids, idsPerCall)) {
 		const reports = await pages(async (NextToken) => {
 			const page = await place.ec2(reportsOn(some, NextToken));
 			return {
@@ -37215,16 +37219,13 @@ function sharing(id, change) {
 async function changeShares(place, id, change) {
 	const accounts = "Add" in change ? change.Add : change.Remove;
 	const send = (some) => sendEc2(place, sharing(id, "Add" in change ? { Add: some } : { Remove: some }));
-	for (let start = 0; start < accounts.length; start += accountsPerCall) {
-		const some = accounts.slice(start, start + accountsPerCall);
-		try {
-			await send(some);
-		} catch (error) {
-			const [first = "", ...others] = some;
-			if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-			await send([first]);
-			await joined(others.map((account) => send([account])));
-		}
+	for (const some of partsOf$1(accounts, accountsPerCall)) try {
+		await send(some);
+	} catch (error) {
+		const [first = "", ...others] = some;
+		if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		await send([first]);
+		await joined(others.map((account) => send([account])));
 	}
 }
 async function readTags(place, ids) {
@@ -37258,7 +37259,7 @@ function lastingUses(uses, { retainShared, launchPermissions }) {
 		const strangers = use.others.filter((one) => !named.includes(one));
 		return strangers.length === 0 ? [] : [{
 			...use,
-			by: `others, whom launch-permissions doesn't name (${strangers.join(", ")})`
+			by: `others, whom launch-permissions doesn't name (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(strangers)})`
 		}];
 	});
 }
@@ -37268,7 +37269,7 @@ function judgeReports({ since, now, reports }) {
 	if (now < due) return { why: `others may launch it, and a usage report is asked for ${lateDays} days after its successor was published` };
 	if (reports === void 0) return { why: "others may launch it, and usage reports could not be read" };
 	if (reports.some(({ report }) => report.State !== "available" && report.State !== "error")) return { why: "others may launch it, and AWS is still making the usage report, which a later run reads" };
-	const ours = reports.filter(({ report }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(report, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== void 0);
+	const ours = reports.filter(({ report }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(report, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) !== void 0);
 	const replaces = ours.flatMap(({ report }) => report.ReportId ?? []);
 	const newest = ours.filter(({ report }) => isComplete(report) && askedAt(report) >= due).toSorted((a, b) => askedAt(b.report) - askedAt(a.report))[0];
 	const asking = "another usage report is asked for, which a later run reads";
@@ -37281,7 +37282,7 @@ function judgeReports({ since, now, reports }) {
 	}
 	const { report, usedBy } = newest;
 	if (usedBy.length > 0) return {
-		why: `it is used in ${usedBy.join(", ")}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+		why: `it is used in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
 		replaces
 	};
 	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
@@ -37360,7 +37361,7 @@ async function versionsOf(place, LaunchTemplateId, versions) {
 		}));
 		return LaunchTemplateVersions;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
 		return (await joined((versions.length > 1 ? versions : []).map((one) => versionsOf(place, LaunchTemplateId, [one])))).flat();
 	}
 }
@@ -37373,8 +37374,8 @@ async function noteVersions({ ssm }, versions, note) {
 		else byParameter.set(parameter, [...byParameter.get(parameter) ?? [], LaunchTemplateId]);
 	}
 	const names = [...byParameter.keys()];
-	for (let start = 0; start < names.length; start += 10) {
-		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
+	for (const Names of partsOf$1(names, 10)) {
+		const { Parameters = [] } = await ssm(new GetParametersCommand({ Names }));
 		for (const parameter of Parameters) {
 			const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
 			for (const template of templates) note(parameter.Value, template);
@@ -37390,7 +37391,7 @@ function askedFor({ Name, ARN, Selector = "" }, names) {
 const templateVersions$1 = "10000";
 function whereKnown(warn) {
 	return (kind, error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
 		warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
 	};
 }
@@ -37417,8 +37418,8 @@ async function usersOf(place, ids, unread) {
 	await joined([
 		reading("which instances use an AMI", () => noteInstances(place, ids, note)),
 		reading("which launch templates use an AMI", async () => {
-			await noteVersions(place, await pages(async (NextToken) => {
-				const page = await place.ec2(templatesUsing(ids, NextToken));
+			for (const some of partsOf$1(ids, idsPerFilter)) await noteVersions(place, await pages(async (NextToken) => {
+				const page = await place.ec2(templatesUsing(some, NextToken));
 				return {
 					items: page.LaunchTemplateVersions ?? [],
 					next: page.NextToken
@@ -37428,7 +37429,7 @@ async function usersOf(place, ids, unread) {
 		reading("what Auto Scaling launches", () => noteGroups(place, note)),
 		reading("who else may launch an AMI", () => joined(ids.map(async (id) => {
 			const others = await othersOf(place, id);
-			const by = `others, who may launch it (${others.join(", ")})`;
+			const by = `others, who may launch it (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(others)})`;
 			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
 				by,
 				launches: false,
@@ -37439,6 +37440,7 @@ async function usersOf(place, ids, unread) {
 	]);
 	return users;
 }
+const idsPerFilter = 199;
 function instancesOf(ids, NextToken) {
 	return new DescribeInstancesCommand({
 		Filters: [{
@@ -37478,25 +37480,27 @@ function referencesTo(ImageIds, NextToken) {
 	});
 }
 async function noteInstances(place, ids, note) {
-	const reservations = await pages(async (NextToken) => {
-		const page = await place.ec2(instancesOf(ids, NextToken));
-		return {
-			items: page.Reservations ?? [],
-			next: page.NextToken
-		};
-	});
-	for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+	for (const some of partsOf$1(ids, idsPerFilter)) {
+		const reservations = await pages(async (NextToken) => {
+			const page = await place.ec2(instancesOf(some, NextToken));
+			return {
+				items: page.Reservations ?? [],
+				next: page.NextToken
+			};
+		});
+		for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? [])) if (State?.Name !== "terminated") note(ImageId, InstanceId);
+	}
 }
 async function othersOf(place, ImageId) {
 	return (await launchPermissionsOf(place, ImageId).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) return [];
 		throw error;
 	})).map(launcherName).filter((name) => name !== place.account);
 }
 async function noteReferences(place, ids, note) {
-	for (let start = 0; start < ids.length; start += 10) {
+	for (const some of partsOf$1(ids, 10)) {
 		const references = await pages(async (NextToken) => {
-			const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
+			const page = await place.ec2(referencesTo(some, NextToken));
 			return {
 				items: page.ImageReferences ?? [],
 				next: page.NextToken
@@ -37580,13 +37584,13 @@ function asksForUsers({ request, standIns }) {
 // src/operations/remove.ts
 async function removeImage(place, image, tell) {
 	await deregisterImage(place, image);
-	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map(async (id) => {
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).map(async (id) => {
 		try {
 			await deleteSnapshot(place, id);
 		} catch (error) {
 			const others = (isInUse(error) ? await imagesWith(place, [id]) : []).flatMap(({ ImageId = "" }) => ImageId === image.ImageId ? [] : [ImageId]);
 			if (others.length === 0) throw error;
-			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays: ${others.join(", ")} has it by now`);
+			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays: ${others.join(", ")} has it by now`);
 		}
 	}));
 }
@@ -37595,8 +37599,8 @@ function deregisterImage(place, image) {
 		try {
 			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || await isImageThere(place, image)) throw error;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || await isImageThere(place, image)) throw error;
 		}
 	});
 }
@@ -37609,14 +37613,14 @@ function deleteSnapshot(place, id) {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.NotFound")) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
 			throw error;
 		}
 	});
 }
 function isInUse(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.InUse");
 }
 async function deleteEach(place, ids, failed) {
 	return (await joined(ids.map(async (id) => {
@@ -37632,8 +37636,8 @@ async function deleteEach(place, ids, failed) {
 function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 	return deleteEach(place, ids, (id, error) => {
 		if (!mayStay(error)) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy].map((Key) => ({ Key }));
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy].map((Key) => ({ Key }));
 		return place.ec2(new DeleteTagsCommand({
 			Resources: [id],
 			Tags
@@ -37642,7 +37646,7 @@ function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -37653,12 +37657,12 @@ function deregistration(ImageId, without) {
 	return dryRun(new DeregisterImageCommand({ ImageId }), without);
 }
 function asksToUntag({ resources }, { standIns }) {
-	return [dryRun(untagCommand(resources.length > 0 ? [...resources] : Object.values(standIns)), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease} stays on the copies`)];
+	return [dryRun(untagCommand(resources.length > 0 ? [...resources] : Object.values(standIns)), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on the copies`)];
 }
 function untagCommand(Resources) {
 	return new DeleteTagsCommand({
 		Resources,
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease }]
 	});
 }
 async function remove({ snapshotIds, superseded, why }, { run, place }) {
@@ -37669,7 +37673,7 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 		run,
 		place
 	});
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `deleted ${gone.join(", ")}: ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -37677,14 +37681,14 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 }
 async function untag({ resources, finishes }, { run, place, resultOf }) {
 	const made = finishes === void 0 ? void 0 : resultOf(finishes);
-	const finished = made === void 0 ? [] : [made.id ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(made.snapshots ?? [])];
+	const finished = made === void 0 ? [] : [made.id ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(made.snapshots ?? [])];
 	const Resources = [...resources, ...finished].filter(Boolean);
 	if (Resources.length === 0) return { undone: "not needed" };
 	try {
 		await place.ec2(untagCommand(Resources));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ...Resources] });
 		return { undone: "not possible" };
 	}
@@ -37693,12 +37697,12 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 // src/release/encrypted-copies.ts
 async function findEncryptedCopies(place, imageId) {
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const intermediate = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]
 	};
 	const [images, snapshots] = await joined([ownImages(place, ofSource, intermediate), ownSnapshots(place, ofSource, intermediate)]);
 	return {
@@ -37710,9 +37714,9 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	const { state, keepIntermediates } = releasing;
 	const found = await attempt(`Looking for encrypted copies in ${place.region}`, () => findEncryptedCopies(place, state.imageId));
 	if (found === void 0) return false;
-	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(found.snapshots)];
+	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots)];
 	if (keepIntermediates || ids.length === 0) return true;
-	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays`;
+	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays`;
 	if (leases.live.length > 0) {
 		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
 		return true;
@@ -37726,16 +37730,16 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	};
 	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
 		await removeImage(place, copy, (what) => notes.stays.push(what));
-		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copy)]);
+		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(copy)]);
 		return `removed the encrypted copy ${copy.ImageId}`;
 	})));
-	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
-	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(found.snapshots).filter((id) => !removed.has(id));
+	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots).filter((id) => !removed.has(id));
 	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
 	return true;
 }
 async function deleteLoose(place, ids, gone) {
-	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
 	const loose = ids.filter((id) => !used.has(id));
 	await joined(loose.map((id) => deleteSnapshot(place, id)));
 	gone(loose);
@@ -37780,7 +37784,7 @@ function noting$1(notes, account) {
 			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}` };
+			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` };
 			notes.failed.push(resource === void 0 ? failure : {
 				...failure,
 				resource
@@ -38059,7 +38063,7 @@ function granting(command, absent) {
 		try {
 			return await place.kms(command);
 		} catch (error) {
-			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidArnException")) return [absent];
+			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidArnException")) return [absent];
 			throw error;
 		}
 	};
@@ -38114,11 +38118,11 @@ const minutesForKept = 5;
 function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Ct,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.yt,
 		forMs: minutes * 6e4,
 		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
 		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)})`);
+			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)})`);
 		}
 	}, act);
 }
@@ -38153,15 +38157,15 @@ async function addStatements(run, place, operation) {
 	const { key } = operation;
 	try {
 		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
-		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `added statements to the policy of ${key}`);
+		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Adding statements to the policy of ${key}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Adding statements to the policy of ${key}`, error);
 	}
 }
 const principalTries = 6;
 function oncePrincipalIsThere(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidArnException");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidArnException");
 	return retried({
 		place,
 		on,
@@ -38194,8 +38198,8 @@ async function grantKey$1(run, place, operation) {
 			what: `grant the use of ${key}`
 		}, grant)).GrantId;
 	} catch (error) {
-		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Granting ${principalArn} the use of ${key}`, error, remedy);
+		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Granting ${principalArn} the use of ${key}`, error, remedy);
 	}
 }
 const settleSeconds = 300;
@@ -38213,12 +38217,12 @@ async function access({ key, target, allowedBy }, scope) {
 		const isLate = waited > patienceSeconds;
 		const denied = await describes(place, key);
 		if (denied === void 0 && (isLate || !await awaitsUse(place, key, await cipherText))) return {};
-		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(denied) || lacksPolicy(denied))) {
+		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(denied) || lacksPolicy(denied))) {
 			const remedy = accessRemedy(key, denied, {
 				run,
 				account: place.account
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Using the source key ${key} from account ${place.account}`, denied, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Using the source key ${key} from account ${place.account}`, denied, remedy);
 		}
 		if (waited > lostSeconds) await giveAgain$1(allowedBy, scope);
 		await place.sleep(wait);
@@ -38230,8 +38234,8 @@ async function awaitsUse(place, key, cipherText) {
 		await askToDecrypt(place, key, cipherText);
 		return false;
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error), "resource-based policy");
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error), "resource-based policy");
 	}
 }
 async function describes(place, key) {
@@ -38255,17 +38259,17 @@ async function giveAgain$1(id, { run, place, resultOf }) {
 	return await grantKey$1(run, source, operation) === resultOf(operation.id)?.grantId ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 function lacksPolicy(denied) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(denied);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "resource-based policy");
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(denied);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(denied), "identity-based policy")) return void 0;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		const why = "a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same";
-		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(keyArn, run.request.source.region);
-		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
+		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(keyArn, run.request.source.region);
+		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
 	}
 	if (keyAccess !== "existing") return void 0;
 	const statements = useStatements({
@@ -38307,7 +38311,7 @@ async function tellForeignGrants({ keys, found }, used) {
 			const grants = await listGrants(brief, keyArn);
 			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$3(place, keyArn, one)));
 		} catch (error) {
-			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		}
 	}));
 }
@@ -38339,7 +38343,7 @@ function accountOf$2(issuer = "") {
 function told$3(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${command}`;
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
@@ -38362,7 +38366,7 @@ async function releaseAccess(place, releasing, noted) {
 		shares,
 		...[...Map.groupBy(found, ({ keyArn }) => keyArn)].map(([keyArn, ofKey]) => attempt(`Revoking grants on ${keyArn}`, async () => {
 			for (const { grantId } of ofKey) await revoke(place, keyArn, grantId);
-			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
+			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
 		})),
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
 			gone: leases.gone,
@@ -38383,7 +38387,7 @@ async function revokeKnown(source, grants) {
 		grantId
 	}]);
 	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
-	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(known.length, "grant")}`;
 }
 async function statedBy(place, keys, { releasing, leases, attempt }) {
 	if (releasing.keyAccess !== "policy") return [];
@@ -38404,7 +38408,7 @@ async function revoke(place, keyArn, grantId) {
 			GrantId: grantId
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
 async function unshareAll(place, unsharing) {
@@ -38413,7 +38417,7 @@ async function unshareAll(place, unsharing) {
 	const written = state.shares.filter(({ region }) => region === place.region);
 	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
 		const copies = await findEncryptedCopies(place, state.imageId);
-		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies.snapshots)]);
+		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies.snapshots)]);
 		const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
 		return {
 			own,
@@ -38438,15 +38442,15 @@ async function unshareAll(place, unsharing) {
 			keys
 		}), id);
 	}))).reduce((sum, one) => sum + (one ?? 0), 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(count, "share")}`);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(count, "share")}`);
 }
 async function sourceResources(place, imageId) {
 	const [image] = await describeImages(place, [imageId]);
-	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
+	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)];
 }
 async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
 	const byLease = sharesOf$1(tags);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
 	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
@@ -38474,7 +38478,7 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (accounts.length === 0) return;
 	const shared = await readShares(place, id).catch(() => new Set(accounts));
 	const still = [...new Set(accounts)].filter((account) => shared.has(account));
-	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
+	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
@@ -38484,7 +38488,7 @@ async function unshare(place, id, { accounts, keys }) {
 			Tags: keys
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) throw error;
 	}
 	return accounts.length;
 }
@@ -38493,7 +38497,7 @@ function knownLeft({ state, grants, stated = [] }) {
 	const { account, shares, grantKeys, regions, targets, boots, leaseId } = state;
 	const keys = grants === void 0 ? grantKeys : stated;
 	const places = Object.values(targets).flat();
-	const lease = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}=${leaseId}`;
+	const lease = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}=${leaseId}`;
 	return [
 		...shares.map(({ region, resources, accounts }) => `${resources.join(", ")} in ${account}/${region} may still be shared with ${accounts.join(", ")}`),
 		...keys.map((key) => `access by the lease ${leaseId} may still be on ${key}`),
@@ -38504,7 +38508,7 @@ function knownLeft({ state, grants, stated = [] }) {
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
 	const { state, gone, superseding, isLast, ready, isSweep } = owners;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
@@ -38526,23 +38530,23 @@ async function releaseTarget(place, owners, notes) {
 			notes
 		});
 		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
-		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
 		await releaseCopies(place, found.snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !isFinished(SnapshotId)), {
 			keepPending: state.keepPending,
 			notes
 		});
 		return !spared;
 	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}` });
 		return false;
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
-		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "", place)) {
+		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "", place)) {
 			await terminate(place, InstanceId);
 			notes.done.push(`ended ${InstanceId} in ${where}`);
 		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
@@ -38572,7 +38576,7 @@ async function releaseFrom(place, { imageId, gone, finished, parents }) {
 const settleMs = 3e4;
 async function findBegun(place, owners, notes) {
 	const { state, gone, othersLive, mayWait } = owners;
-	const leaseOf = (one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "";
+	const leaseOf = (one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "";
 	const isOwn = (one) => leaseOf(one) === state.leaseId;
 	let { images, snapshots } = await leased(place, owners);
 	const mayServe = othersLive && !images.every(isOwn);
@@ -38597,11 +38601,11 @@ async function findBegun(place, owners, notes) {
 }
 async function leased(place, { state: { imageId, keepPending }, gone }) {
 	const ofLease = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
-		Values: [...gone.keys(), ...keepPending ? [_index_js__WEBPACK_IMPORTED_MODULE_1__.O] : []]
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}`,
+		Values: [...gone.keys(), ...keepPending ? [_index_js__WEBPACK_IMPORTED_MODULE_1__.w] : []]
 	};
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const [images, snapshots] = await joined([ownImages(place, ofLease, ofSource), ownSnapshots(place, ofLease, ofSource)]);
@@ -38613,7 +38617,7 @@ async function leased(place, { state: { imageId, keepPending }, gone }) {
 function provenIn(place, notes) {
 	return (id, tied) => {
 		if (tied.is === "proven") return true;
-		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} is left alone: ${tied.why}`;
+		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} is left alone: ${tied.why}`;
 		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
 		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
 		return false;
@@ -38625,7 +38629,7 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 		snapshots
 	};
 	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot).filter((id) => !known.has(id));
+	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt).filter((id) => !known.has(id));
 	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
 	const parents = new Map(await owners.parents());
 	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
@@ -38639,28 +38643,28 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 	};
 }
 function unlessUntold(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
 async function findReplaced(place, { state, gone }, notes) {
 	const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) => gone.has(replacedByOf(one)?.lease ?? ""));
 	const isProven = provenIn(place, notes);
 	const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
-	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
-	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours).filter((id) => used.has(id));
+	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours).filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 	}));
 	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
-	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free), notes);
+	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
 		const made = images.map(({ ImageId }) => `, with ${ImageId}, which replaces it`).join("");
-		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ids).join(", ")} in ${where} stay, of an AMI that was deregistered${made}: ${until}` });
+		notes.failed.push({ what: `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ids).join(", ")} in ${where} stay, of an AMI that was deregistered${made}: ${until}` });
 	}
 }
 function untilOf(snapshot) {
@@ -38668,23 +38672,23 @@ function untilOf(snapshot) {
 	return by === void 0 ? "" : staysUntil(by);
 }
 async function deleteAll(place, ids, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const gone = await deleteEach(place, ids, (id, error) => {
-		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}` });
 	});
 	if (gone.length > 0) notes.done.push(`deleted ${gone.join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies));
-	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(user).includes(SnapshotId));
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies));
+	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
 	const going = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
 	const Tags = [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
-		Value: _index_js__WEBPACK_IMPORTED_MODULE_1__.O
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
+		Value: _index_js__WEBPACK_IMPORTED_MODULE_1__.w
 	}];
-	const there = await withThoseThere((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(going), async (Resources) => {
+	const there = await withThoseThere((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(going), async (Resources) => {
 		await place.ec2(new CreateTagsCommand({
 			Resources,
 			Tags
@@ -38696,21 +38700,21 @@ async function releaseCopies(place, copies, { keepPending, notes }) {
 		const far = kept.map(({ SnapshotId, Progress }) => `${SnapshotId} (${Progress || "0%"})`).join(", ");
 		notes.goesOn.push(`${far} in ${where} go on being copied. What to do: run it again within a day, and it takes them over`);
 	}
-	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(loose.filter((one) => !going.includes(one))), notes);
+	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(loose.filter((one) => !going.includes(one))), notes);
 	const isFinished = (copy) => usersOfOne(copy).some((user) => mayBePartOf(copy, user));
-	await untagFinished(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies.filter(isFinished)));
+	await untagFinished(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies.filter(isFinished)));
 }
 async function untagFinished(place, Resources) {
 	try {
 		await withThoseThere(Resources, async (some) => {
 			await place.ec2(new DeleteTagsCommand({
 				Resources: some,
-				Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease }]
+				Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease }]
 			}));
 			return some;
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 	}
 }
 // src/release/release.ts
@@ -38776,7 +38780,7 @@ async function releaseBlindly(releasing, revokeOwn, notes) {
 	return reportOf$1(notes);
 }
 function sharesSource({ shares, imageId }, image) {
-	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)]);
+	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function settled({ reached, source, sourceRegion }, { dead }, unseen) {
@@ -38837,7 +38841,7 @@ function inTargets(releasing, leases, notes) {
 		parents
 	};
 	return joined(targets.map(async (target) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 		const own = optional?.has(where) ? noNotes() : notes;
 		const isGone = await releaseTarget(target, {
 			...owners,
@@ -38878,15 +38882,15 @@ function openLog({ runner, clock }) {
 	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
-		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(what)}`)),
+		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(what)}`)),
 		warn: (message) => {
 			warned.add(message);
-			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(message)));
+			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(message)));
 		},
 		warned: () => [...warned],
 		mask: runner.mask,
 		async group(title, work) {
-			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(title));
+			runner.startGroup((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(title));
 			try {
 				return await work();
 			} finally {
@@ -38919,7 +38923,7 @@ function milestones({ totalGiB, stepPercent, now }, tell) {
 }
 function paceOf(totalGiB, percent, perSecond) {
 	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)((100 - percent) / perSecond)} left`;
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)((100 - percent) / perSecond)} left`;
 }
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
@@ -38939,8 +38943,8 @@ async function sweep(host, request, signal) {
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
 	const reports = (await joined(targets.map(async ({ target, looked }) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
-		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([problem])}`);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)([problem])}`);
 		const all = [...looked === void 0 ? [] : await sweepTarget(looked, owners), {
 			...nothing$1,
 			failed
@@ -38962,7 +38966,7 @@ async function sweep(host, request, signal) {
 		...owners.foreign
 	]) log.line("sweep", what);
 	for (const what of all("warned")) log.warn(what);
-	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(sweeping.source)} and ${request.targets.length} targets`);
+	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
 		failed: all("failed"),
@@ -38971,7 +38975,7 @@ async function sweep(host, request, signal) {
 }
 function lookAtTargets({ request, accounts }, findings) {
 	const look = async (target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)]);
 		const problem = target.everyRegion?.problem;
 		if (problem !== void 0) {
 			own.add(problem.where, problem.what, problem.remedy);
@@ -38979,7 +38983,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -38996,8 +39000,8 @@ async function launchedIn(place) {
 function launchOf(one, now) {
 	return {
 		id: one.InstanceId ?? "",
-		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "",
-		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "",
+		sourceAmi: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "",
+		lease: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "",
 		since: one.LaunchTime?.getTime() ?? now,
 		isAvailable: false
 	};
@@ -39005,21 +39009,21 @@ function launchOf(one, now) {
 async function madeIn(place) {
 	const [images, snapshots] = await joined([ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]
 	}), ownSnapshots(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 	})]);
 	return [...images, ...snapshots].flatMap((one) => madeOf(one, place.awsNow()));
 }
 function madeOf(one, now) {
-	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 	const replaced = isImage(one) ? void 0 : replacedByOf(one);
 	const base = {
 		id: idOf$1(one),
 		isAvailable: isImage(one) && one.State === "available"
 	};
-	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 	return [...lease === void 0 ? [] : [{
 		...base,
 		sourceAmi,
@@ -39037,10 +39041,10 @@ const idOf$1 = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
 async function readOwners({ host, request, accounts, source, log }) {
 	const marked = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]
 	};
 	const copies = [...await ownImages(source, marked), ...await ownSnapshots(source, marked)].map((one) => {
-		const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+		const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 		const tie = isImage(one) ? tieOfEncryptedCopy(one, sourceAmi) : tieOfEncryptedSnapshot(one, sourceAmi);
 		return {
 			id: idOf$1(one),
@@ -39076,7 +39080,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 			const images = (await joined([source, ...[...new Set(regions)].map(accounts.source)].map((place) => findEncryptedCopies(place, imageId).catch(() => void 0)))).flatMap((copies) => copies?.images ?? []);
 			return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 		},
-		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source)} is left alone: ${tie.why}`])
+		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source)} is left alone: ${tie.why}`])
 	};
 }
 function sweepTarget({ place, made }, { endedSince, parents }) {
@@ -39098,7 +39102,7 @@ async function sweepSource(sweeping, image, isLast) {
 		source: accounts.source,
 		sourceRegion: request.source.region,
 		targets: [],
-		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt),
+		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt),
 		state: {
 			..._index_js__WEBPACK_IMPORTED_MODULE_1__.t,
 			account,
@@ -39118,7 +39122,7 @@ async function sweepSource(sweeping, image, isLast) {
 	});
 }
 async function keysOf$1({ request, account, accounts, source, log }, image, regions) {
-	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image));
+	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image));
 	const usable = await joined([...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))].map(async (arn) => await keyObstacle(source, arn) === void 0 ? [arn] : []));
 	const given = request.source.kmsKey;
 	const named = given === void 0 ? [] : [(await describeKey(source, given)).Arn ?? []];
@@ -39128,7 +39132,7 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 		try {
 			return (await describeKey(accounts.source(region), key)).Arn ?? [];
 		} catch (error) {
-			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 			return [];
 		}
 	}));
@@ -39142,7 +39146,7 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 function lyingAbout(judging, lying) {
 	const { around, instances } = lying;
 	const images = around.images.filter((one) => one.ImageId !== judging.source.imageId && !isEncryptedCopy(one));
-	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) === void 0);
+	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate) === void 0);
 	return [
 		...images.flatMap((one) => judge$1(judging, lying, {
 			one,
@@ -39177,7 +39181,7 @@ function judge$1({ owners }, { place }, { one, id = "", tie }) {
 			since
 		}];
 	});
-	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
+	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
 }
 function judgeInstance({ owners }, { place }, one) {
 	const made = launchOf(one, place.awsNow());
@@ -39226,16 +39230,16 @@ function ownIn(target, copies, findings) {
 	};
 	const tie = (image) => tieOfImage(image, known);
 	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
+		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), {
 			id,
 			why: "why" in tied ? tied.why : ""
 		});
 		return is !== "foreign";
 	};
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
+	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
+		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), {
 			id: copy.SnapshotId,
 			why: tied.why
 		});
@@ -39259,7 +39263,7 @@ function leave$1(findings, where, { id = "", why }) {
 }
 function ownIntermediates({ source, intermediates }, findings) {
 	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account: source.account,
 			region
 		});
@@ -39350,7 +39354,7 @@ async function setDefaultVersion(place, id, version) {
 		LaunchTemplateId: id,
 		DefaultVersion: String(version)
 	};
-	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidLaunchTemplateId.VersionNotFound");
 	const wait = (count) => Math.min(500 * count, 5e3);
 	await retried({
 		place,
@@ -39364,12 +39368,7 @@ var UndeletedError = class extends Error {
 };
 const undeletedMs = 15e3;
 async function deleteVersions(place, id, versions) {
-	for (const some of inCalls(versions)) await deleteAtOnce(place, id, some);
-}
-const versionsPerCall = 200;
-function inCalls(versions) {
-	const count = Math.ceil(versions.length / versionsPerCall);
-	return Array.from({ length: count }, (_, at) => versions.slice(at * versionsPerCall, (at + 1) * versionsPerCall));
+	for (const some of partsOf$1(versions, 200)) await deleteAtOnce(place, id, some);
 }
 async function deleteAtOnce(place, id, versions) {
 	const isUndeleted = (error) => error instanceof UndeletedError;
@@ -39407,7 +39406,7 @@ async function readPublished(place, image, looked) {
 async function readFastZones(place, image) {
 	const Filters = [{
 		Name: "snapshot-id",
-		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)
+		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)
 	}, {
 		Name: "state",
 		Values: [
@@ -39441,7 +39440,7 @@ async function readValue(place, { parameter }) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -39451,20 +39450,20 @@ async function readLaunches(place, { template }) {
 	try {
 		return await readTemplate(place, template, "$Latest");
 	} catch (error) {
-		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, code))) return void 0;
+		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, code))) return void 0;
 		throw error;
 	}
 }
 async function readAround(place, known) {
 	const [images, snapshots] = await joined([ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]
 	}), ownSnapshots(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 	})]);
 	const parts = new Map(known);
-	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !parts.has(id));
+	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))].filter((id) => !parts.has(id));
 	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
 	return {
 		images,
@@ -39475,11 +39474,11 @@ async function readAround(place, known) {
 // src/observe/lineage.ts
 async function readLineage(reading) {
 	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
-	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(held.place), held]]));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(held.place), held]]));
 }
 async function readHeld({ request: { publication }, accounts, findings }, target) {
 	const { account, region, roleArn, everyRegion } = target;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 	const own = findings.about([name]);
 	if (everyRegion?.problem !== void 0) {
 		const { where, what, remedy } = everyRegion.problem;
@@ -39488,7 +39487,7 @@ async function readHeld({ request: { publication }, accounts, findings }, target
 	}
 	if (await accounts.openTarget(target, roleArn) === void 0) return void 0;
 	const place = accounts.target(target);
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(publication.lineage ?? "", {
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(publication.lineage ?? "", {
 		account,
 		region
 	});
@@ -39512,8 +39511,8 @@ function heldMembers({ lineage, around, ancestry }) {
 }
 async function readNewest(held, source, findings) {
 	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
-	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? []))];
-	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? []))];
+	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
 }
 // src/plan/creation-tags.ts
@@ -39543,12 +39542,12 @@ function filled(templates, { request, source, place }) {
 	const { imageId, image } = source;
 	const values = {
 		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
 		name: image.Name ?? "",
 		"source-ami": imageId
 	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.k);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, values)]));
 }
 function checkFilled(tags, input, { findings, where }) {
 	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
@@ -39569,22 +39568,22 @@ async function readProfile(place, name, findings) {
 		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return;
 	}
 }
 // src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	try {
 		return await siteOf(place, asked);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error);
+		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error);
 		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
 		const what = `the AMI cannot be tested (boot-test): ${message}`;
 		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
@@ -39595,7 +39594,7 @@ async function readBootSite(place, asked) {
 async function siteOf(place, { boot, image, values, findings }) {
 	const never = untestable(image);
 	if (never !== void 0) throw new UntestableError(never, "set boot-test to off");
-	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(text, values));
+	const filled = (texts) => texts.map((text) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(text, values));
 	const subnets = await readSubnets(place, filled(boot.subnets));
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
@@ -39610,7 +39609,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 		}];
 	});
 	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
-	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceType, values);
+	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(boot.instanceType, values);
 	const types = await readTypes(place, image, named);
 	const offered = await readOfferings(place, named);
 	const sizes = launchesOf(image, types, {
@@ -39622,7 +39621,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 		types,
 		zones
 	});
-	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceProfile, values);
+	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(boot.instanceProfile, values);
 	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
 	return {
 		sizes,
@@ -39715,7 +39714,7 @@ async function readTypes(place, image, named) {
 			};
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceType")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceType")) throw error;
 		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
 	}
 }
@@ -39752,18 +39751,18 @@ async function ask(call, dry) {
 			words: ""
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		return verdictOf(error);
 	}
 }
 function verdictOf(error) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error.cause);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "DryRunOperation", "DryRunOperationException")) return {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error.cause);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "DryRunOperation", "DryRunOperationException")) return {
 		is: "may",
 		words
 	};
 	return {
-		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
+		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
 		words: `${error.code}: ${words}`
 	};
 }
@@ -39772,9 +39771,9 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 	try {
 		return await read();
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		const { is, words } = verdictOf(error);
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 			role,
 			side: "target",
 			action,
@@ -39783,7 +39782,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 		});
 		const failed = is === "may not" ? what : `${action} failed (${words})`;
 		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${failed}: ${without}${mending}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${failed}: ${without}${mending}`);
 		return;
 	}
 }
@@ -39791,7 +39790,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 const lateTagsMs = 3e3;
 async function findEarlier(place, { imageId, extras }, { name, lineage, request, ...telling }) {
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [imageId]
 	};
 	const look = () => joined([
@@ -39805,16 +39804,16 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	]);
 	const ours = {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]
 	};
 	const [first, made] = await joined([look(), lineage === void 0 ? Promise.resolve([]) : ownImages(place, {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage}`,
 		Values: [lineage]
 	}, ours)]);
 	const untagged = first[1].some(({ Tags = [], State }) => Tags.length === 0 && State !== "disabled");
 	if (untagged) await place.sleep(lateTagsMs);
 	const [tagged, namesakes, earlierCopies, marked] = untagged ? await look() : first;
-	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === imageId);
+	const own = namesakes.filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) === imageId);
 	const existing = [...new Map([...tagged, ...own].map((image) => [image.ImageId, image])).values()].filter((image) => image.ImageId !== imageId && !isEncryptedCopy(image)).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 	const needsExtras = extras.uefiData !== void 0 || request.onExisting === "replace";
 	const isFormer = (image) => isRejected(image) || request.onExisting === "replace" && made.some(isSame(image));
@@ -39828,7 +39827,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
 		replaced,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)),
 		parts: await readParts$2(place, [
 			...existing,
 			...made,
@@ -39840,7 +39839,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
 async function readParts$2(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !byId.has(id));
+	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))].filter((id) => !byId.has(id));
 	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
 	return byId;
 }
@@ -39848,7 +39847,7 @@ async function readAncestry(place, telling, images) {
 	const copied = images.filter(isOfEncryptedCopy);
 	const pairs = await readOrWarn(place, telling, {
 		action: "ec2:GetImageAncestry",
-		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(place.region)}:ec2:*::image/*`],
+		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(place.region)}:ec2:*::image/*`],
 		without: "AMIs that were copied through an encrypted copy stay",
 		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
 	});
@@ -39859,7 +39858,7 @@ async function readAllExtras(place, images) {
 		try {
 			return [[image.ImageId ?? "", await readExtras(place, image)]];
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
 			throw error;
 		}
 	});
@@ -39868,9 +39867,9 @@ async function readAllExtras(place, images) {
 // src/observe/launch-template.ts
 const maxVersions = 1e4;
 async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(template)) {
-		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.V}`, "correct launch-template");
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(template)) {
+		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.L}`, "correct launch-template");
 		return;
 	}
 	try {
@@ -39896,7 +39895,7 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 			formerDefault
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		tellUnread({
 			where,
 			template,
@@ -39916,9 +39915,9 @@ function tellResolved({ where, template, resolved, parameter, other }, findings)
 	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
 }
 function tellUnread({ where, template, sourceVersion, role }, error, findings) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) {
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) {
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 			role,
 			side: "target",
 			action: "ec2:DescribeLaunchTemplateVersions",
@@ -39939,8 +39938,8 @@ const settingActions = [...[
 ], "ssm:AddTagsToResource"];
 const keptVersions = 100;
 async function checkParameter(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(name);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(name);
 	if (problem !== void 0) {
 		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
 		return;
@@ -39950,26 +39949,26 @@ async function checkParameter(place, name, findings) {
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
 		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return;
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.add(where, what, remedy);
 	}
 }
 function lackOfRead(place, name, error) {
 	const { account, region } = place;
-	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
 	return {
 		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)({
+		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)({
 			side: "target",
 			action: `ssm:${error.action}`,
 			resources: [resource]
-		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(settingActions, [resource])}`)
+		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(settingActions, [resource])}`)
 	};
 }
 async function checkRoomIn(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	let versions;
 	try {
 		versions = await pages(async (NextToken) => {
@@ -39984,7 +39983,7 @@ async function checkRoomIn(place, name, findings) {
 			};
 		});
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error))) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error))) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
@@ -39996,7 +39995,7 @@ async function checkRoomIn(place, name, findings) {
 }
 // src/observe/removable.ts
 async function readKeepers(place, earlier, { role, ...asked }) {
-	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
+	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt);
 	const locks = await readLocks(place, {
 		role,
 		findings: asked.findings
@@ -40028,13 +40027,13 @@ async function readLocks(place, telling, ids) {
 async function readUsers(place, { made, namesake }, { request: { publication, onExisting }, findings }) {
 	const { retain } = publication;
 	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(retain === void 0 ? named : made);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	try {
 		return await usersOf(place, ids, whereKnown((what) => findings.warn(where, what)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return;
 	}
 }
@@ -40045,8 +40044,8 @@ async function readReports(place, users, { request: { publication }, findings })
 		return await usageReportsOn(place, shared);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), why);
+		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), why);
 		return;
 	}
 }
@@ -40056,7 +40055,7 @@ async function observeTargets(observing, source) {
 }
 async function observeTarget(all, target, source) {
 	const { request, accounts } = all;
-	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)]);
+	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)]);
 	const observing = {
 		request,
 		accounts,
@@ -40071,9 +40070,9 @@ async function observeTarget(all, target, source) {
 	let values = {
 		account,
 		region,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run)
 	};
-	if ([target.roleArn ?? "", target.kmsKey].some(_index_js__WEBPACK_IMPORTED_MODULE_1__.K)) {
+	if ([target.roleArn ?? "", target.kmsKey].some(_index_js__WEBPACK_IMPORTED_MODULE_1__.H)) {
 		const image = (await source)?.image;
 		if (image === void 0) return void 0;
 		values = {
@@ -40082,7 +40081,7 @@ async function observeTarget(all, target, source) {
 			"source-ami": image.ImageId ?? ""
 		};
 	}
-	const roleArn = target.roleArn === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.roleArn, values);
+	const roleArn = target.roleArn === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(target.roleArn, values);
 	const caller = await accounts.openTarget({
 		account,
 		region
@@ -40093,7 +40092,7 @@ async function observeTarget(all, target, source) {
 		region
 	});
 	const [kmsKeyArn, read] = await joined([resolveKey(place, {
-		key: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.kmsKey, values),
+		key: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(target.kmsKey, values),
 		input: "target-kms-key"
 	}, findings), source.then((found) => found && readTarget(observing, {
 		target,
@@ -40118,27 +40117,27 @@ async function observeTarget(all, target, source) {
 async function readTarget({ request, findings }, origin) {
 	const { target, place, roleArn, source } = origin;
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { account, region } = target;
 	const values = {
 		account,
 		region,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
 		name: image.Name ?? "",
 		"source-ami": image.ImageId ?? ""
 	};
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(target.amiName, values);
-	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
-	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.description, values);
-	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(target.amiName, values);
+	if (source.unread === void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(name)) findings.add(where, `${JSON.stringify(name)} cannot name an AMI`, "give a target-ami-name of 3 to 128 letters, digits, spaces and ()[]./-'@_");
+	const description = request.description === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(request.description, values);
+	if (description !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(description)) findings.add(where, "the description cannot be given to an AMI", "give a target-ami-description of at most 255 ASCII characters");
 	const role = roleOf(place, roleArn);
-	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(value, values)]));
+	const tags = Object.fromEntries(Object.entries(target.tags).map(([tag, value]) => [tag, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(value, values)]));
 	checkFilled(tags, "tags", {
 		findings,
 		where
 	});
-	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(request.publication.lineage, values);
-	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.B.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.B.expected}`);
+	const lineage = request.publication.lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(request.publication.lineage, values);
+	if (lineage !== void 0 && !_index_js__WEBPACK_IMPORTED_MODULE_1__.I.fits(lineage)) findings.add(where, `${JSON.stringify(lineage)} cannot be a lineage`, `correct lineage: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.I.expected}`);
 	const earlier = await findings.attempt(where, "looking for what is there already", () => findEarlier(place, source, {
 		name,
 		lineage,
@@ -40172,7 +40171,7 @@ async function readTarget({ request, findings }, origin) {
 		name,
 		description,
 		tags,
-		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(principal, values)),
+		grantKeyTo: request.publication.grantKeyTo.map((principal) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(principal, values)),
 		lineage,
 		...references,
 		bootSite,
@@ -40182,9 +40181,9 @@ async function readTarget({ request, findings }, origin) {
 	};
 }
 async function readReferences$1(place, values, { request: { publication }, role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { ssmParameter: named, launchTemplate: asked } = publication;
-	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(named, values);
+	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(named, values);
 	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
 	if (asked === void 0) return {
 		ssmParameter,
@@ -40192,7 +40191,7 @@ async function readReferences$1(place, values, { request: { publication }, role,
 	};
 	const template = {
 		...asked,
-		template: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(asked.template, values),
+		template: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(asked.template, values),
 		parameter: ssmParameter
 	};
 	return {
@@ -40207,7 +40206,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	const { fastSnapshotRestore: asked } = publication;
 	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
 	if (here.length === 0) return [];
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const there = await findings.attempt(where, "reading the availability zones", async () => {
 		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
 			Name: "state",
@@ -40225,7 +40224,9 @@ async function readZones(place, { request: { publication }, findings }) {
 }
 // src/observe/compared.ts
 function observeCompared(comparing) {
-	const { image } = comparing.request;
+	const { request, next } = comparing;
+	const { image } = request;
+	next();
 	return image === void 0 ? byLineage(comparing) : byName(comparing, image);
 }
 function readingOf({ request }, image) {
@@ -40270,12 +40271,13 @@ async function byName(comparing, image) {
 	};
 }
 async function byLineage(comparing) {
-	const { request, accounts, findings, source: place, aside } = comparing;
+	const { request, accounts, findings, source: place, aside, next } = comparing;
 	const held = await readLineage({
 		request,
 		accounts,
 		findings
 	});
+	next();
 	const id = await readNewest(held.values(), place, aside);
 	if (id === void 0) {
 		noteNone(comparing, held);
@@ -40289,10 +40291,12 @@ async function byLineage(comparing) {
 		accounts,
 		findings
 	};
-	const source = (place && await resolveSource({
+	const found = place && await resolveSource({
 		...observing,
 		findings: aside
-	}, "compare")) ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems));
+	}, "compare");
+	next();
+	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(aside.problems));
 	return {
 		source,
 		targets: await observeTargets(observing, Promise.resolve(source)),
@@ -40303,7 +40307,7 @@ const toldImages = 5;
 function noteNone({ request, findings }, held) {
 	const { lineage = "" } = request.publication;
 	const there = [...held].flatMap(([name, one]) => heldMembers(one).map((image) => {
-		const why = whyUnpublished(image) ?? `is of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi)}, which was recalled`;
+		const why = whyUnpublished(image) ?? `is of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi)}, which was recalled`;
 		return `${image.ImageId} in ${name} ${why}`;
 	}));
 	const told = there.slice(0, toldImages).join("; ");
@@ -40341,6 +40345,34 @@ async function readCopies({ accounts, aside }, source) {
 		source,
 		intermediates: new Map([found])
 	}, openFindings(aside.signal)));
+}
+// src/patience.ts
+const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
+function lateSignal(clock, ms, remedy = troubled) {
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ms / 1e3)}`, remedy));
+}
+function lateAfter({ clock }, ms, remedy) {
+	const late = new Promise((_, reject) => {
+		const limit = lateSignal(clock, ms, remedy);
+		limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+	});
+	late.catch(() => void 0);
+	return late;
+}
+function brief(place, ms) {
+	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
+}
+function afterHalf(host, { run, timeout }) {
+	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
+	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
+}
+async function ending(signal, act) {
+	const over = new AbortController();
+	try {
+		return await act(AbortSignal.any([signal, over.signal]));
+	} finally {
+		over.abort();
+	}
 }
 // src/aws/key-users.ts
 const takenByLaunch = ["Decrypt", "CreateGrant"];
@@ -40403,11 +40435,11 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 		why: `it is protected from deregistration (${protection})`,
 		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
 	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "aws:backup:source-resource") !== void 0) return {
 		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
 		remedy: () => "delete its recovery point in the backup vault"
 	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => locks.get(id) ?? [])[0];
 	if (lock === void 0) return void 0;
 	const { SnapshotId, LockState, LockExpiresOn } = lock;
 	return {
@@ -40416,7 +40448,7 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 	};
 }
 function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)];
 	return {
 		...told$1({
 			...removal,
@@ -40438,18 +40470,18 @@ const protectionStates = {
 	"on-with-cooldown": "enabled-with-cooldown"
 };
 function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection);
+	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection);
 	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
 }
 function mayLift({ publication }) {
 	return publication.deregistrationProtection !== "off";
 }
 function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 }
 // src/plan/audit.ts
 function auditedImage({ request, source, target }) {
-	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === void 0);
+	const finished = target.existing.filter((image) => (image.State === "available" || image.State === "disabled") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === void 0);
 	const alike = (image) => whyUnlike({
 		request,
 		source
@@ -40472,12 +40504,12 @@ function templateOf(auditing) {
 	return nameOfAnyRun(auditing, auditing.request.publication.launchTemplate?.template);
 }
 function nameOfAnyRun(auditing, template) {
-	const name = template && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, valuesOf(auditing));
+	const name = template && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, valuesOf(auditing));
 	return name === void 0 || /\{(date|sha|run-id|name)\}/.test(name) ? void 0 : name;
 }
 function whyRecalled({ source }, image) {
-	const marked = [source.image, image].find((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.P) !== void 0);
-	return marked && `${marked.ImageId} was recalled: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(marked, "share-encrypted-ami:recalled")}`;
+	const marked = [source.image, image].find((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.A) !== void 0);
+	return marked && `${marked.ImageId} was recalled: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(marked, "share-encrypted-ami:recalled")}`;
 }
 function auditDifferences(auditing, image, published) {
 	const { request, source, target } = auditing;
@@ -40486,7 +40518,7 @@ function auditDifferences(auditing, image, published) {
 		...source.unread === void 0 ? unlikeness({
 			request,
 			source
-		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(target.kmsKeyArn, image, target.parts.values()),
+		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(target.kmsKeyArn, image, target.parts.values()),
 		...descriptionDifferences$1(auditing, image),
 		...tagsDifferences(auditing, image),
 		...standingDifferences(request, image),
@@ -40510,28 +40542,28 @@ function asked(field, expected, actual) {
 function descriptionDifferences$1(auditing, image) {
 	const { description } = auditing.request;
 	if (description === void 0 && auditing.source.unread !== void 0) return [];
-	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(auditing.source.image) ?? "";
+	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(auditing.source.image) ?? "";
 	const values = description === void 0 ? {} : valuesOf(auditing);
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
-	return (description === void 0 ? here === template : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(template, values).test(here)) ? [] : [{
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(image) ?? "";
+	return (description === void 0 ? here === template : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(template, values).test(here)) ? [] : [{
 		field: "Description",
-		source: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values) || "none",
+		source: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, values) || "none",
 		target: here || "not set",
 		asked: true
 	}];
 }
-const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
+const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
 function tagsDifferences(auditing, image) {
 	const { request, source, target } = auditing;
 	const { lineage = "" } = request.publication;
 	const ours = {
 		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: source.imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(lineage, valuesOf(auditing))
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: source.imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(lineage, valuesOf(auditing))
 	};
 	const inherited = request.copyTags ? source.image.Tags ?? [] : [];
 	const users = target.request.tags;
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)(inherited, {
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)(inherited, {
 		users,
 		ours
 	}, 46);
@@ -40543,22 +40575,22 @@ function tagsDifferences(auditing, image) {
 	return [...tagDifferences(auditing, {
 		wanted,
 		of: ""
-	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => tagDifferences(auditing, {
+	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => tagDifferences(auditing, {
 		wanted: usersTags,
 		of: ` of ${id}`
 	}, target.parts.get(id) ?? {}))];
 }
 function standingDifferences({ publication: { lineage } }, image) {
-	const isPublished = lineage === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0;
-	return [...asked("the boot test", "passed", hasFailed(image) ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest) : "passed"), ...asked(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published}`, "set", isPublished ? "set" : void 0)];
+	const isPublished = lineage === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0;
+	return [...asked("the boot test", "passed", hasFailed(image) ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest) : "passed"), ...asked(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.published}`, "set", isPublished ? "set" : void 0)];
 }
 function tagDifferences(auditing, { wanted, of }, resource) {
 	const values = valuesOf(auditing);
 	return wanted.flatMap(({ Key = "", Value = "" }) => {
-		const actual = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, Key);
+		const actual = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, Key);
 		const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
-		const fits = isTemplate ? actual !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(Value, values).test(actual) : actual === Value;
-		const expected = isTemplate ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(Value, values) : Value;
+		const fits = isTemplate ? actual !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.V)(Value, values).test(actual) : actual === Value;
+		const expected = isTemplate ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(Value, values) : Value;
 		return fits ? [] : [{
 			field: `the tag ${Key}${of}`,
 			source: expected,
@@ -40578,7 +40610,7 @@ function permissionDifferences(wanted, actual) {
 	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
 }
 function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
-	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(one));
+	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(one));
 	const lets = (principal) => grants.some((one) => one.principal === principal && takenByLaunch.every((needed) => one.operations.includes(needed)));
 	return own.filter((principal) => !lets(principal)).map((principal) => ({
 		field: `the grant for ${principal} on ${kmsKeyArn}`,
@@ -40601,7 +40633,7 @@ function protectionDifferences({ publication }, image) {
 	return asked("DeregistrationProtection", expected, actual);
 }
 function restoreDifferences({ zones }, image, { fastZones }) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => {
 		const list = (names) => names.toSorted().join(", ") || "off";
 		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
 	});
@@ -40626,22 +40658,18 @@ var audit_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ au
 async function audit(host, request, signal) {
 	const log = openLog(host);
 	return log.group("Comparing every target with the source AMI", async () => {
-		let looked = await look$1({
+		const first = await look$1({
 			host,
 			request,
 			log
 		}, signal);
-		if (looked.found.length > 0) {
-			await host.clock.sleep(changedMs, signal);
-			looked = await look$1({
-				host,
-				request,
-				log
-			}, signal);
-		}
-		const { source, found, warnings } = looked;
+		const { source, found, warnings } = first.found.length > 0 ? await lookAgain$1({
+			host,
+			request,
+			log
+		}, first, signal) : first;
 		for (const warning of warnings) log.warn(warning);
-		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}), `${kind}: ${why}`);
@@ -40652,59 +40680,107 @@ async function audit(host, request, signal) {
 		};
 	});
 }
-async function look$1({ host, request, log }, signal) {
-	const findings = openFindings(signal);
-	const accounts = openAccounts(host, request, findings);
-	const warnings = [];
-	const untold = {
-		...log,
-		warn: (text) => warnings.push(text)
-	};
-	const aside = request.image === void 0 ? openFindings(signal) : findings;
-	const source = await aside.attempt("source account", "assuming the source role", () => accounts.openSource()) && accounts.source(request.source.region);
-	const comparing = {
-		request,
-		accounts,
-		findings,
-		source,
-		aside
-	};
-	const compared = await observeCompared(comparing);
-	const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "looking for what runs left", () => readOwners({
-		host,
-		request,
-		accounts,
-		source,
-		log: untold
-	}));
-	const parents = compared && await readCopies(comparing, compared.source);
-	if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(findings.problems, void 0);
-	const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems);
-	const looking = {
-		...compared,
-		request,
-		accounts,
-		owners,
-		parents,
-		unread,
-		findings
-	};
-	const known = new Map(compared.targets.map((target) => [target.request, target]));
-	const all = [...(await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))))).flat(), ...leftAtSource(compared.source.place, owners)];
-	const told = new Set([
-		...warnings,
-		...aside.warnings(),
-		...findings.warnings()
-	]);
-	return {
-		source: compared.source,
-		found: all,
-		warnings: [...told]
-	};
+async function lookAgain$1(asked, first, signal) {
+	try {
+		await asked.host.clock.sleep(changedMs, signal);
+		const again = await look$1(asked, signal);
+		const before = unknownIn(first);
+		const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
+		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one));
+		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
+		return {
+			...again,
+			found,
+			warnings: [...again.warnings, ...seenOnce([...lost])]
+		};
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) throw error;
+		return {
+			...first,
+			warnings: [...first.warnings, ...seenOnce(["all targets"])]
+		};
+	}
+}
+function unknownIn({ found }) {
+	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one)] : []));
+}
+function seenOnce(places) {
+	const what = "could not be read again, as it is done lest a share has just ended; what is told was seen once";
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(places.map((where) => ({
+		where,
+		what,
+		remedy: ""
+	}))).map((one) => `${one.places}: ${one.what}`);
+}
+function look$1({ host, request, log }, whole) {
+	return ending(whole, async (signal) => {
+		let stage = afterHalf(host, request);
+		const next = () => {
+			stage = afterHalf(host, request);
+		};
+		const open = () => openFindings(signal, { late: () => stage });
+		const findings = open();
+		const accounts = openAccounts(host, {
+			...request,
+			sides: {
+				source: "source",
+				target: "target-audit"
+			}
+		}, findings);
+		const warnings = [];
+		const untold = {
+			...log,
+			warn: (text) => warnings.push(text)
+		};
+		const aside = request.image === void 0 ? open() : findings;
+		const source = await aside.attempt("source account", "assuming the source role", () => accounts.openSource()) && accounts.source(request.source.region);
+		const comparing = {
+			request,
+			accounts,
+			findings,
+			source,
+			aside,
+			next
+		};
+		const compared = await observeCompared(comparing);
+		next();
+		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source), "looking for what runs left", () => readOwners({
+			host,
+			request,
+			accounts,
+			source,
+			log: untold
+		}));
+		const parents = compared && await readCopies(comparing, compared.source);
+		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(findings.problems, void 0);
+		next();
+		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(aside.problems);
+		const looking = {
+			...compared,
+			request,
+			accounts,
+			owners,
+			parents,
+			unread,
+			findings
+		};
+		const known = new Map(compared.targets.map((target) => [target.request, target]));
+		const all = [...(await joined(request.targets.map((target) => auditTarget(looking, target, known.get(target))))).flat(), ...leftAtSource(compared.source.place, owners)];
+		const told = new Set([
+			...warnings,
+			...aside.warnings(),
+			...findings.warnings()
+		]);
+		return {
+			source: compared.source,
+			found: all,
+			warnings: [...told]
+		};
+	});
 }
 async function auditTarget(looking, asked, observed) {
 	const { accounts, source, held } = looking;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asked);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
@@ -40754,7 +40830,7 @@ async function auditTarget(looking, asked, observed) {
 	const all = await found();
 	return [...isRead() ? [] : [{
 		kind: "unknown",
-		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(findings.of(name))
+		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(findings.of(name))
 	}], ...all].map(({ kind, ...one }) => ({
 		kind,
 		account,
@@ -40772,7 +40848,7 @@ function uncompared({ unread }, own) {
 }
 function lineageOf({ request, source: { image } }, { account, region }) {
 	const { lineage } = request.publication;
-	return lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(lineage, {
+	return lineage && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(lineage, {
 		account,
 		region,
 		name: image.Name ?? ""
@@ -40790,7 +40866,7 @@ async function auditImage(auditing, lying, findings) {
 		id,
 		why: recalled
 	}];
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : void 0;
 	const published = await findings.attempt(name, `reading how ${id} is published`, () => readPublished(place, image, {
 		grantsOn,
@@ -40816,7 +40892,7 @@ async function auditImage(auditing, lying, findings) {
 function missing({ source, target: { existing } }, { around, known, lineage }) {
 	const ids = existing.filter(({ State }) => State === "pending" || State === "available").map(({ ImageId }) => ImageId).join(", ");
 	const why = ids === "" ? `there is no AMI of ${source.imageId}` : `no AMI of ${source.imageId} is finished; ${ids} bears the lease of a run`;
-	const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+	const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 	const others = (lineage === void 0 ? [] : membersOf(lineage, around.images, known)).filter((image) => sourceOf(image) !== source.imageId);
 	const instead = others.find((image) => whyUnpublished(image) === void 0) ?? others[0];
 	if (instead === void 0) return {
@@ -40856,12 +40932,17 @@ function openNetwork() {
 }
 // src/observe/regions.ts
 var regions_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ readEnabledRegions: () => readEnabledRegions });
-async function readEnabledRegions(host, request, signal) {
-	const findings = openFindings(signal);
+const answerMs = 6e4;
+function readEnabledRegions(host, request, whole) {
+	return ending(whole, (signal) => readEnabled(host, request, signal));
+}
+async function readEnabled(host, request, signal) {
+	const late = lateAfter(host, answerMs);
+	const findings = openFindings(signal, { late: () => late });
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 		return findings.about([where]).attempt(where, "reading the regions that the account has enabled", async () => {
 			const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
 			return Regions.filter(({ OptInStatus }) => OptInStatus !== "not-opted-in").flatMap(({ RegionName }) => RegionName ?? []);
@@ -40870,10 +40951,10 @@ async function readEnabledRegions(host, request, signal) {
 	const read = request.targets.filter(({ everyRegion }) => everyRegion !== void 0).map(async (target) => {
 		const regions = await enabledIn(target);
 		const [problem = {
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target),
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target),
 			what: "its regions could not be read",
 			remedy: ""
-		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target));
+		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target));
 		if (regions !== void 0) return [target.account, { regions }];
 		const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
 		const remedy = [problem.remedy, why].filter(Boolean).join("; ");
@@ -40885,6 +40966,7 @@ async function readEnabledRegions(host, request, signal) {
 	return new Map(await joined(read));
 }
 // src/recall/recalling.ts
+const readingMs = 6e4;
 function note({ notes, log }, where, what) {
 	notes.done.push(`${where}: ${what}`);
 	log.line(where, what);
@@ -40899,7 +40981,7 @@ async function attempt(recalling, doing, act) {
 	try {
 		return await act();
 	} catch (error) {
-		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing.what, error)));
+		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing.what, error)));
 		return;
 	}
 }
@@ -40956,7 +41038,7 @@ async function outBy(place, launchers, read) {
 		place.signal.throwIfAborted();
 		return {
 			out: launchers,
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt ? error.cause : error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at ? error.cause : error)
 		};
 	}
 }
@@ -41013,7 +41095,7 @@ function addTo(key) {
 	return `add to the policy of ${key}`;
 }
 function rootOf(account, key) {
-	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(regionOfKey(key))}:iam::${account}:root`;
+	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(regionOfKey(key))}:iam::${account}:root`;
 }
 function launchStatements({ Condition = {}, ...whom }) {
 	const allow = (Sid, actions, condition) => JSON.stringify({
@@ -41036,7 +41118,7 @@ function protectionMark(ImageId, protection) {
 	return new CreateTagsCommand({
 		Resources: [ImageId],
 		Tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection,
 			Value: protection
 		}]
 	});
@@ -41056,11 +41138,11 @@ async function protect(operation, { run, place }) {
 		await patiently(place, () => place.ec2(enabling(operation)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${why}`);
+		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${why}`);
 		return { undone: "not possible" };
 	}
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} is protected from deregistration again: it has come into use`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} is protected from deregistration again: it has come into use`);
 	return { id };
 }
 function lifting(ImageId) {
@@ -41097,12 +41179,12 @@ function refuseRecalled(run) {
 }
 async function lookAgain({ accounts, source, signal }) {
 	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error);
 	});
 	const recalled = image && recallOf(image);
-	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(recalled.what), recalled.remedy);
+	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(recalled.what), recalled.remedy);
 }
 // src/operations/unfit.ts
 const looksSeconds$2 = [
@@ -41112,12 +41194,12 @@ const looksSeconds$2 = [
 ];
 async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
 	if (reused !== true) return;
-	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	const look = async () => (await describeImages(place, [id]))[0];
 	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$2, look).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error);
 	}), cameUp === true);
-	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(unfit.what), unfit.remedy);
+	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(unfit.what), unfit.remedy);
 }
 function whyUnfit(id, image, cameUp) {
 	if (image === void 0 || image.State === "deregistered") return {
@@ -41180,7 +41262,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 		});
 	}
 	if (zones.length > 0) {
-		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 		const command = new EnableFastSnapshotRestoresCommand({
 			AvailabilityZones: [...zones],
 			SourceSnapshotIds
@@ -41223,9 +41305,9 @@ async function publish({ image: ref, settings }, scope) {
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), done);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 		}
 	};
 	const { key, grantKeyTo } = settings;
@@ -41290,7 +41372,7 @@ async function commandForTemplate(place, template, id) {
 		all
 	});
 	const numbers = naming.map(({ number }) => number);
-	const gone = inCalls(numbers).map((some) => aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(" ")}`));
+	const gone = partsOf$1(numbers, 200).map((some) => aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(" ")}`));
 	const launching = naming.find(({ isDefault }) => isDefault);
 	if (launching !== void 0) return [newDefault(place, template, launching.number), ...gone].join(" && ");
 	const newest = Math.max(...all.map(({ number }) => number));
@@ -41371,20 +41453,20 @@ function looksAt(place, { copies, gone, users }) {
 	}));
 }
 async function sharesOf(place, { image }) {
-	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map(async (SnapshotId) => {
+	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).map(async (SnapshotId) => {
 		const command = new DescribeSnapshotAttributeCommand({
 			SnapshotId,
 			Attribute: "createVolumePermission"
 		});
 		const { CreateVolumePermissions = [] } = await place.ec2(command).catch((error) => {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return { CreateVolumePermissions: [] };
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) return { CreateVolumePermissions: [] };
 			throw error;
 		});
 		const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
 		if (names.length === 0) return [];
 		const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
 		return [{
-			by: `${SnapshotId}, which is shared with ${names.join(", ")}`,
+			by: `${SnapshotId}, which is shared with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(names)}`,
 			command: aws(place, reset)
 		}];
 	}))).flat();
@@ -41415,12 +41497,9 @@ function textOf(record) {
 async function writeRecord(place, amiId, { record, Tags }) {
 	const text = textOf(record);
 	const id = newLeaseId();
-	const count = Math.ceil(text.length / partCharacters);
+	const parts = partsOf$1([...text], partCharacters).map((part) => part.join(""));
 	await write$1(place, amiId, {
-		values: Array.from({ length: count }, (_, index) => {
-			const part = text.slice(index * partCharacters, (index + 1) * partCharacters);
-			return `${id} ${index + 1}/${count} ${part}`;
-		}),
+		values: parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`),
 		Tags
 	});
 	return id;
@@ -41444,7 +41523,7 @@ async function write$1(place, amiId, { values, Tags }) {
 			}));
 			isWritten = true;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterAlreadyExists")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterAlreadyExists")) throw error;
 		}
 	}
 }
@@ -41500,7 +41579,7 @@ function recordIn(text) {
 	const value = parsed(text);
 	if (typeof value !== "object" || value === null) return void 0;
 	const { how, reason, at, run, state, launchPermissions, deprecation } = value;
-	return _index_js__WEBPACK_IMPORTED_MODULE_1__.p.some((way) => way === how) && [reason, run].every((one) => typeof one === "string") && isTime(at) && (state === "available" || state === "disabled") && (deprecation === void 0 || isDeprecation(deprecation)) && Array.isArray(launchPermissions) && launchPermissions.every(isPermission) ? value : void 0;
+	return _index_js__WEBPACK_IMPORTED_MODULE_1__.d.some((way) => way === how) && [reason, run].every((one) => typeof one === "string") && isTime(at) && (state === "available" || state === "disabled") && (deprecation === void 0 || isDeprecation(deprecation)) && Array.isArray(launchPermissions) && launchPermissions.every(isPermission) ? value : void 0;
 }
 function parsed(text) {
 	try {
@@ -41528,7 +41607,7 @@ function isPermission(value) {
 }
 async function deleteRecords(place, amiId) {
 	const names = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
-	for (let start = 0; start < names.length; start += 10) await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
+	for (const Names of partsOf$1(names, 10)) await place.ssm(new DeleteParametersCommand({ Names }));
 }
 // src/plan/decided.ts
 function isMaking(plan) {
@@ -41540,9 +41619,9 @@ function accountsUsing(targets, keyArn) {
 }
 function provenance(request, imageId) {
 	return {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run]: request.run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit]: request.run.sha
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: request.run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: request.run.sha
 	};
 }
 // src/run.ts
@@ -41559,17 +41638,17 @@ async function readPromotion({ place: where, name, image }, scope) {
 		const before = found === void 0 ? null : formerOf$1(found);
 		const amiId = idOf(scope, image);
 		return before?.value === amiId ? void 0 : {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
 			name,
 			before,
 			amiId
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)}`, error);
 	}
 }
 function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && one.name === name);
+	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && one.name === name);
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
@@ -41582,9 +41661,9 @@ async function setParameter(operation, scope) {
 	};
 	try {
 		const version = await write(scope, promotion, operation.tags);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 	}
 	return { id: amiId };
 }
@@ -41594,10 +41673,10 @@ async function putBack(operation, scope) {
 	if (promotion === void 0) return false;
 	try {
 		const done = await putBackParameter(place, promotion, true);
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
 		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
@@ -41613,7 +41692,7 @@ async function readParameter(place, name) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -41623,7 +41702,7 @@ function dataTypeOver(before) {
 }
 function tagsFrom(record) {
 	const isTaken = (text) => /^[\p{L}\p{Z}\p{N}_.:/=+@-]*$/u.test(text);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)(record).flatMap(({ Key = "", Value = "" }) => isTaken(Key) && isTaken(Value) ? [{
 		Key,
 		Value
 	}] : []);
@@ -41687,7 +41766,7 @@ async function put(place, request) {
 	try {
 		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
 		const there = await readParameter(place, request.Name ?? "");
 		if (there?.Value !== request.Value) throw error;
 		return there?.Version ?? 1;
@@ -41716,22 +41795,22 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 			...dataTypeOver({ dataType }),
 			Overwrite: true
 		}, stands === value)) return void 0;
-		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} back to ${value}`;
+		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
 	try {
 		await place.ssm(new DeleteParameterCommand({ Name: name }));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) throw error;
 	}
-	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} again`;
+	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} again`;
 }
 async function overwrite(place, request, stands) {
 	try {
 		await place.ssm(new PutParameterCommand(request));
 		return true;
 	} catch (error) {
-		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return false;
+		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) return false;
 		throw error;
 	}
 }
@@ -41745,7 +41824,7 @@ function markRecalled(place, id, reason) {
 	return place.ec2(new CreateTagsCommand({
 		Resources: [id],
 		Tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.P,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.A,
 			Value: reason
 		}]
 	}));
@@ -41753,7 +41832,23 @@ function markRecalled(place, id, reason) {
 async function withdraw(place, image, request) {
 	const id = image.ImageId ?? "";
 	if (image.State === "pending") throw new Error("it is still being made: recall it again when it is available");
-	await markRecalled(place, id, request.reason);
+	const lacks = await whyUnmarked(place, id, request.reason);
+	return {
+		...await withdrawn(place, image, request),
+		...request.how !== "deregister" && { lacks }
+	};
+}
+async function whyUnmarked(place, id, reason) {
+	try {
+		await markRecalled(place, id, reason);
+		return;
+	} catch (error) {
+		const step = `${id} bears no mark of the recall, without which no restore gives it again (recall it again when it can have one)`;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(step, error));
+	}
+}
+async function withdrawn(place, image, request) {
+	const id = image.ImageId ?? "";
 	if (request.how === "deregister") return deregister$1(place, image);
 	const isDisabled = image.State === "disabled";
 	const recordId = await keepRecord(place, image, request);
@@ -41811,8 +41906,8 @@ function without(all, others) {
 }
 function tagsOf({ run }) {
 	return tagsFrom({
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run]: run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit]: run.sha
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: run.sha
 	});
 }
 function isTold(image, former, how) {
@@ -41857,7 +41952,7 @@ async function deregister$1(place, image) {
 	await deregisterImage(place, image);
 	await deleteRecords(place, id);
 	const left = [];
-	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), (one, error) => {
+	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), (one, error) => {
 		if (!isInUse(error)) throw error;
 		left.push(one);
 	});
@@ -41878,13 +41973,13 @@ async function unlessIn(state, { place, id }, act) {
 function unmarkRecalled(place, id) {
 	return place.ec2(new DeleteTagsCommand({
 		Resources: [id],
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.P }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.A }]
 	}));
 }
 async function restore$1(place, image, request) {
 	const id = image.ImageId ?? "";
 	const kept = await readRecord(place, id);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
 	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`);
 	const done = kept === void 0 ? [] : await giveBack$1(place, image, {
 		kept,
@@ -41897,7 +41992,7 @@ async function restore$1(place, image, request) {
 	};
 }
 function unmarked(id, kept) {
-	if (kept !== void 0) throw new Error(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.P}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; else delete that record`);
+	if (kept !== void 0) throw new Error(`it bears no tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.A}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; recall it again first, if it could not be marked; else delete that record`);
 	return {
 		status: "restored",
 		done: `${id} is not recalled: nothing had to be restored`
@@ -41929,11 +42024,11 @@ const permissionsPerCall = 200;
 async function shareAgain(place, id, permissions) {
 	const { named = [], everybody = [] } = Object.groupBy(permissions, ({ Group }) => Group === void 0 ? "named" : "everybody");
 	const refused = [];
-	for (let start = 0; start < named.length; start += permissionsPerCall) refused.push(...await addPermissions(place, id, named.slice(start, start + permissionsPerCall)));
+	for (const some of partsOf$1(named, permissionsPerCall)) refused.push(...await addPermissions(place, id, some));
 	const again = named.map(launcherName).filter((name) => !refused.includes(name));
 	const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
 	return [
-		...again.length === 0 ? [] : [`launched again by ${again.join(", ")}`],
+		...again.length === 0 ? [] : [`launched again by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(again)}`],
 		...refused.length === 0 ? [] : [`no more by ${refused.join(", ")}, which AWS does not know any more`],
 		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]
 	];
@@ -41947,14 +42042,15 @@ async function addPermissions(place, ImageId, Add) {
 		await onceEnabled(place, () => place.ec2(command));
 		return [];
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIAttributeItemValue")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIAttributeItemValue")) throw error;
 		if (Add.length === 1) return Add.map(launcherName);
-		const half = Math.ceil(Add.length / 2);
-		return [...await addPermissions(place, ImageId, Add.slice(0, half)), ...await addPermissions(place, ImageId, Add.slice(half))];
+		const unknown = [];
+		for (const half of partsOf$1(Add, Math.ceil(Add.length / 2))) unknown.push(...await addPermissions(place, ImageId, half));
+		return unknown;
 	}
 }
 function onceEnabled(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "IncorrectState", "InvalidAMIID.Unavailable");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "IncorrectState", "InvalidAMIID.Unavailable");
 	return retried({
 		place,
 		on,
@@ -41982,14 +42078,14 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		how
 	};
 	const act = ({ image }) => withdraw(place, image, request);
-	const before = how === "deregister" ? await readUses(recalling, place, copies) : void 0;
+	const before = how === "deregister" ? await readUses(recalling, brief(place, readingMs), copies) : void 0;
 	const records = await each(recalling, {
 		place,
 		copies,
 		doing: `Taking back (how: ${how})`
 	}, act);
 	await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place),
 		what: "Looking for what still uses the AMIs"
 	}, async () => {
 		if (before === void 0) await place.sleep(changedMs);
@@ -42016,7 +42112,7 @@ function giveAgain(recalling, place, { copies, keepsMark }) {
 }
 function each(recalling, { place, copies, doing }, act) {
 	const { account, region } = place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	return joined(copies.map(async (copy) => {
 		const base = {
 			account,
@@ -42025,14 +42121,16 @@ function each(recalling, { place, copies, doing }, act) {
 			sourceAmi: copy.sourceAmi
 		};
 		try {
-			const { status, done } = await act(copy);
+			const { status, done, lacks } = await act(copy);
 			note(recalling, where, done);
+			if (lacks !== void 0) fail(recalling, where, lacks);
 			return {
 				...base,
-				status
+				status,
+				...lacks !== void 0 && { error: lacks }
 			};
 		} catch (error) {
-			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${doing} ${copy.id}`, error));
+			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${doing} ${copy.id}`, error));
 			fail(recalling, where, told);
 			return {
 				...base,
@@ -42043,16 +42141,16 @@ function each(recalling, { place, copies, doing }, act) {
 	}));
 }
 function readUses(recalling, place, copies) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	return usersOf(place, copies.map(({ id }) => id), (kind, error) => {
 		recalling.findings.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
-		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Looking for ${kind}`, error)));
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Looking for ${kind}`, error)));
 	});
 }
 async function noteUses(recalling, { place, copies, records, users }) {
 	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const found = await joined(looksAt(place, {
 		copies,
 		gone,
@@ -42065,20 +42163,20 @@ async function noteUses(recalling, { place, copies, records, users }) {
 }
 // src/recall/source.ts
 async function openSource(recalling) {
-	const { accounts, request } = recalling;
+	const { accounts, request, host } = recalling;
 	const marks = request.restore ? "keep their marks" : "get no mark, so that a share of them goes on";
 	return await attempt(recalling, {
 		where: "source account",
 		what: `Assuming the source role, without which ${request.sourceImages.length > 0 ? `the source AMIs ${marks}` : "it is not known which source AMIs are recalled, whose copies replace nothing"}`
-	}, () => accounts.openSource()) && accounts.source(request.source.region);
+	}, () => Promise.race([accounts.openSource(), lateAfter(host, 6e4)])) && accounts.source(request.source.region);
 }
 async function markSources(recalling, source) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const images = await readSources(recalling, source);
-	const there = new Set(images.map(({ ImageId }) => ImageId));
+	const isGone = (id) => images?.every(({ ImageId }) => ImageId !== id) === true;
 	const mark = async (id) => {
-		if (!there.has(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
+		if (isGone(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
 		await attempt(recalling, {
 			where,
 			what: `Marking the source AMI ${id} as recalled`
@@ -42090,15 +42188,15 @@ async function markSources(recalling, source) {
 	if (!request.restore) await joined(request.sourceImages.map(mark));
 	return images;
 }
-async function readSources(recalling, source) {
-	return await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source),
+function readSources(recalling, source) {
+	return attempt(recalling, {
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source),
 		what: "Reading the source AMIs"
-	}, () => describeImages(source, recalling.request.sourceImages)) ?? [];
+	}, () => describeImages(source, recalling.request.sourceImages));
 }
 async function unmarkSources(recalling, source) {
 	const { request, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const unmark = async ({ ImageId: id = "", State }) => {
 		if (State === "disabled" && !request.includeSource) {
 			findings.warn(where, `the source AMI ${id} is disabled, and stays marked as recalled. What to do: restore it with include-source: true; or, if no recall has disabled it, take its tag off`);
@@ -42112,18 +42210,18 @@ async function unmarkSources(recalling, source) {
 			note(recalling, where, `the source AMI ${id} can be shared again`);
 		});
 	};
-	await joined((await readSources(recalling, source)).map(unmark));
+	await joined((await readSources(recalling, source) ?? []).map(unmark));
 }
 async function readMeant(recalling, source, images) {
 	const { sourceImages, targetImages, replacement } = recalling.request;
-	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const look = async (what, read) => source && attempt(recalling, {
 		where,
 		what
 	}, () => read(source));
 	const [recalled, copies] = await joined([look("Looking for AMIs that are recalled", (place) => ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.P]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.A]
 	})), look("Looking for encrypted copies", (place) => joined(sourceImages.map(async (id) => ({
 		id,
 		...await findEncryptedCopies(place, id)
@@ -42142,7 +42240,7 @@ async function readMeant(recalling, source, images) {
 	};
 }
 async function recallSources(recalling, source, images) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
 	const { own = [], others = [] } = Object.groupBy(images, ({ OwnerId }) => OwnerId === source.account ? "own" : "others");
 	for (const { ImageId, OwnerId } of others) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
 	const copies = own.map((image) => ({
@@ -42164,14 +42262,14 @@ async function recallSources(recalling, source, images) {
 async function findCopies(place, meant) {
 	const tagged = await ownImages(place, {
 		Name: "tag-key",
-		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]
+		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]
 	});
 	const named = (await describeImages(place, meant.targetImages)).filter(({ OwnerId }) => OwnerId === place.account);
 	const all = [...new Map([...tagged, ...named].map((image) => [image.ImageId, image])).values()].filter((image) => !isEncryptedCopy(image) && image.State !== "deregistered" && image.State !== "failed");
 	const isNamed = ({ ImageId = "" }) => meant.targetImages.includes(ImageId);
 	const isMeant = (image) => isNamed(image) || !meant.sourceImages.includes(image.ImageId ?? "") && meant.sourceImages.includes(sourceOf(image));
 	const { chosen = [], others = [] } = Object.groupBy(all, (image) => isMeant(image) ? "chosen" : "others");
-	const lineages = new Set(chosen.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) ?? []));
+	const lineages = new Set(chosen.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) ?? []));
 	const candidates = others.filter((image) => mayReplace(image, meant, lineages));
 	const known = await readKnown(place, [...chosen, ...candidates], meant.parents);
 	const isProven = (image) => tieOfImage(image, known).is === "proven";
@@ -42191,16 +42289,16 @@ async function findCopies(place, meant) {
 			}];
 		}),
 		replacementOf({ image }) {
-			const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
-			const isOfLineage = (one) => lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
+			const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
+			const isOfLineage = (one) => lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && tieToLineage(one, lineage, known).is === "proven";
 			const found = good.find((one) => meant.replacement !== void 0 || isOfLineage(one));
 			return found && copyOf(found, known);
 		}
 	};
 }
-const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
+const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 function copyOf(image, { snapshots }) {
-	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
+	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
 	return {
 		image,
 		id: image.ImageId ?? "",
@@ -42209,20 +42307,20 @@ function copyOf(image, { snapshots }) {
 	};
 }
 function mayReplace(image, { replacement, recalledSources }, lineages) {
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
 	if ((lineage === void 0 ? whyUnfit$1(image) : whyUnpublished(image)) !== void 0 || recalledSources.has(sourceOf(image))) return false;
 	return replacement === void 0 ? lineages.has(lineage ?? "") : sourceOf(image) === replacement;
 }
 async function readKnown(place, images, parents) {
-	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))]);
+	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))]);
 	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
 	const unread = new Map();
 	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
 		try {
 			return await ancestryOf(place, ImageId);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
-			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
+			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 			return [];
 		}
 	}));
@@ -42280,7 +42378,7 @@ async function readNewVersion(operation, scope) {
 		const { latest, defaultVersion } = facts;
 		const existing = launching(facts);
 		const change = {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
 			template: template.id,
 			amiId,
 			latest,
@@ -42291,7 +42389,7 @@ async function readNewVersion(operation, scope) {
 			existing
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)}`, error);
 	}
 }
 function launchingVersion(run, { template: { makesDefault } }, { facts, amiId }) {
@@ -42301,12 +42399,12 @@ function launchingVersion(run, { template: { makesDefault } }, { facts, amiId })
 	return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : void 0;
 }
 function changeOf({ template }, { run, place }) {
-	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && one.template === template.id);
+	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && one.template === template.id);
 }
 async function makeVersion$1(operation, scope) {
 	const { run, place } = scope;
 	const { id } = operation.template;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const change = changeOf(operation, scope);
 	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
 	const { amiId, existing, formerDefault } = change;
@@ -42316,7 +42414,7 @@ async function makeVersion$1(operation, scope) {
 		try {
 			await setDefaultVersion(place, id, version);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
 		}
 		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
 	}
@@ -42340,7 +42438,7 @@ function isNeeded$1(operation, change) {
 	return change.existing === void 0 || movesDefault(operation, change.existing, change);
 }
 async function create$2({ template }, { run, place }, { amiId }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	try {
 		const { source } = await readTemplate(place, template.id, template.sourceVersion);
 		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
@@ -42357,7 +42455,7 @@ async function create$2({ template }, { run, place }, { amiId }) {
 		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
 		return version;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
 	}
 }
 async function undoVersion(operation, scope) {
@@ -42372,10 +42470,10 @@ async function undoVersion(operation, scope) {
 			2,
 			4
 		], () => takeVersionBack(place, change, description));
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
 		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
@@ -42389,7 +42487,7 @@ async function takeVersionBack(place, { template, amiId, existing, latest, forme
 	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
 	if (moved) await setDefaultVersion(place, template, formerDefault);
 	if (existing === void 0) await deleteVersions(place, template, numbers);
-	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
 	return done.length === 0 ? void 0 : done.join("; ");
 }
@@ -42407,7 +42505,7 @@ async function noting(notes, doing, act) {
 	try {
 		await act();
 	} catch (error) {
-		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error)));
+		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error)));
 	}
 }
 async function whileNamed(notes, act) {
@@ -42447,24 +42545,30 @@ async function moveParameters(pointing, notes) {
 	});
 	await joined([...names].map(move));
 }
+const valuesPerFilter = 50;
 async function ownParameters(place, copies) {
-	const Values = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
-	const ParameterFilters = [{
-		Key: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
-		Option: "Equals",
-		Values
-	}];
-	return (await pages(async (NextToken) => {
-		const page = await place.ssm(new DescribeParametersCommand({
-			ParameterFilters,
-			MaxResults: 50,
-			NextToken
-		}));
-		return {
-			items: page.Parameters ?? [],
-			next: page.NextToken
-		};
-	})).flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/recalled/") ? [] : [Name]);
+	const sources = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
+	const found = [];
+	for (const Values of partsOf$1(sources, valuesPerFilter)) {
+		const ParameterFilters = [{
+			Key: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
+			Option: "Equals",
+			Values
+		}];
+		const some = await pages(async (NextToken) => {
+			const page = await place.ssm(new DescribeParametersCommand({
+				ParameterFilters,
+				MaxResults: 50,
+				NextToken
+			}));
+			return {
+				items: page.Parameters ?? [],
+				next: page.NextToken
+			};
+		});
+		found.push(...some);
+	}
+	return found.flatMap(({ Name }) => Name === void 0 || Name.startsWith("/share-encrypted-ami/recalled/") ? [] : [Name]);
 }
 async function moveTemplates(pointing, notes) {
 	const { place, templates } = pointing;
@@ -42555,10 +42659,19 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 	};
 }
 // src/recall/target.ts
-async function recallTarget(recalling, target, meant) {
+async function reach(recalling, target) {
+	const { accounts, findings } = recalling;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+	const { problem } = target.everyRegion ?? {};
+	if (problem === void 0 && await accounts.openTarget(target, target.roleArn) !== void 0) return void 0;
+	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(problem === void 0 ? findings.of(where) : [problem]);
+	fail(recalling, where, error);
+	return error;
+}
+async function recallTarget(recalling, { target, unreached }, meant) {
 	const { account, region } = target;
 	const failed = (error) => {
-		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), error);
+		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), error);
 		return [{
 			account,
 			region,
@@ -42569,25 +42682,23 @@ async function recallTarget(recalling, target, meant) {
 		}];
 	};
 	try {
-		return await recallIn(recalling, target, {
+		const error = await unreached;
+		return error === void 0 ? await recallIn(recalling, target, {
 			meant,
 			failed
-		});
+		}) : failed(error);
 	} catch (error) {
-		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
+		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 	}
 }
 async function recallIn(recalling, target, { meant, failed }) {
 	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
 	const own = findings.about([where]);
-	const { problem } = target.everyRegion ?? {};
-	if (problem !== void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([problem]));
-	if (await accounts.openTarget(target, target.roleArn) === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(own.of(where)));
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
-	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(own.of(where)));
+	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(own.of(where)));
 	const unproven = leaveAlone(recalling, target, copies);
 	if (copies.meant.length === 0 && unproven.length === 0) return [{
 		account,
@@ -42613,7 +42724,7 @@ async function recallIn(recalling, target, { meant, failed }) {
 	})];
 }
 function leaveAlone(recalling, { account, region }, { left }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 		account,
 		region
 	});
@@ -42634,8 +42745,8 @@ function leaveAlone(recalling, { account, region }, { left }) {
 }
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const users = await readUses(recalling, place, copies.meant);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const users = await readUses(recalling, brief(place, readingMs), copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
 		if (template === void 0) return [];
@@ -42646,15 +42757,15 @@ async function movePointers(recalling, { place, target, copies, names }) {
 				"source-ami": sourceAmi,
 				...name !== void 0 && { name }
 			};
-			return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, {
+			return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, {
 				account,
 				region,
-				...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+				...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
 				...source
 			});
 		});
-		if (filled.some(_index_js__WEBPACK_IMPORTED_MODULE_1__.K)) fail(recalling, where, `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`);
-		return [...new Set(filled)].filter((one) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(one));
+		if (filled.some(_index_js__WEBPACK_IMPORTED_MODULE_1__.H)) fail(recalling, where, `${input}: {name} is not known, since the source AMI is not there. What to do: give ${input} without it`);
+		return [...new Set(filled)].filter((one) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(one));
 	};
 	const { moved, failed, isNamed } = await repoint({
 		place,
@@ -42673,7 +42784,11 @@ async function movePointers(recalling, { place, target, copies, names }) {
 }
 // src/recall.ts
 var recall_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ recall: () => recall });
-async function recall(host, request, signal) {
+const reachingMs = 1e4;
+function recall(host, request, whole) {
+	return ending(whole, (signal) => recallUntil(host, request, signal));
+}
+async function recallUntil(host, request, signal) {
 	const log = openLog(host);
 	const findings = openFindings(signal);
 	const sides = {
@@ -42691,20 +42806,28 @@ async function recall(host, request, signal) {
 		inUse: []
 	};
 	const recalling = {
+		host,
 		request,
 		accounts,
 		findings,
 		log,
 		notes
 	};
+	const reaching = request.targets.map((target) => ({
+		target,
+		unreached: reach(recalling, target)
+	}));
 	const source = await openSource(recalling);
-	const images = source === void 0 ? [] : await markSources(recalling, source);
-	const meant = await readMeant(recalling, source, images);
-	const [own, ...others] = await joined([source !== void 0 && request.includeSource ? recallSources(recalling, source, images) : Promise.resolve([]), ...request.targets.map((target) => recallTarget(recalling, target, meant))]);
+	const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+	await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => void 0);
+	const early = source && brief(source, 6e4);
+	const images = early && await markSources(recalling, early);
+	const meant = await readMeant(recalling, early, images ?? []);
+	const [own, ...others] = await joined([source !== void 0 && request.includeSource ? recallSources(recalling, source, images ?? []) : Promise.resolve([]), ...reaching.map((one) => recallTarget(recalling, one, meant))]);
 	const targets = [...own ?? [], ...others.flat()];
 	noteUnfound(recalling, {
 		targets,
-		isThere: (id) => source === void 0 || meant.names.has(id)
+		isThere: (id) => images === void 0 || meant.names.has(id)
 	});
 	const isWhole = targets.every(({ status }) => status !== "failed");
 	if (request.restore && isWhole && source !== void 0) await unmarkSources(recalling, source);
@@ -42734,8 +42857,8 @@ const standing = [
 ];
 const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 function refusalVerdict(error) {
-	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error).replace(/^(Client|Server)\./, "");
-	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
+	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(error).replace(/^(Client|Server)\./, "");
+	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error);
 	if (ofKey.test(code) || ofKey.test(why) && !standing.includes(code)) return {
 		is: "failed",
 		why,
@@ -42752,7 +42875,7 @@ function refusalVerdict(error) {
 	} : neverBy(error);
 }
 function neverBy(error) {
-	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error);
+	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error);
 	return {
 		is: "never",
 		why: message,
@@ -42789,7 +42912,7 @@ function endVerdict({ StateReason, StateTransitionReason = "", State }) {
 	};
 }
 function keyRemedy(role, keyArn) {
-	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)([
+	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)([
 		"Decrypt",
 		"DescribeKey",
 		"GenerateDataKeyWithoutPlaintext",
@@ -42817,7 +42940,7 @@ async function watch(operation, { run, place }, id) {
 		await place.sleep(lookMs);
 		let failed;
 		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 			failed = error;
 		});
 		const at = place.clock.now();
@@ -42963,7 +43086,7 @@ async function screenshot(place, InstanceId) {
 function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 	const { profile } = site;
 	const Tags = [...settings.tags, {
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 		Value: leaseId
 	}];
 	return new RunInstancesCommand({
@@ -43016,7 +43139,7 @@ function asksToBoot(operation, asking) {
 		dryRun(new DescribeInstanceStatusCommand({})),
 		dryRun(new GetConsoleOutputCommand({ InstanceId }), lost),
 		dryRun(new GetConsoleScreenshotCommand({ InstanceId }), lost),
-		dryRun(verdictTag(known, settings, "passed"), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest} does not tell what the test has shown`)
+		dryRun(verdictTag(known, settings, "passed"), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest} does not tell what the test has shown`)
 	].map((question) => question.ids.includes(InstanceId) ? {
 		...question,
 		standsIn: true
@@ -43065,7 +43188,7 @@ async function boot(operation, scope) {
 	const { image } = made ?? {};
 	if (made === void 0 || image === void 0) throw new Error("there is no image to test");
 	const { ImageId = "" } = image;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const told = await tryAll(operation, scope, image);
 	if (told.is === "up") {
 		await mark$1(scope, image, {
@@ -43084,12 +43207,12 @@ async function boot(operation, scope) {
 			is: "failed"
 		});
 		const key = operation.kmsKeyArn ?? "";
-		const look = `${ImageId} stays for a look, unpublished, with the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest}; mend the image and bake it anew`;
+		const look = `${ImageId} stays for a look, unpublished, with the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest}; mend the image and bake it anew`;
 		const remedy = told.byKey ? keyRemedy(settings.principal, key) : look;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
 	}
 	const remedy = told.remedy ?? "run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass";
-	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
 	run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === void 0 ? "" : `. What to do: ${told.remedy}`}`);
 	return {
 		...made,
@@ -43097,7 +43220,7 @@ async function boot(operation, scope) {
 	};
 }
 async function tellLaunchers({ settings }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
@@ -43157,7 +43280,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			as,
 			why
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `not tested as ${as}: ${why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
 			untold
@@ -43192,13 +43315,13 @@ async function tryOne(operation, scope, launching) {
 		id = await launched(operation, scope, launching);
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? {
 			is: "elsewhere",
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)
 		} : refusalVerdict(error);
 	}
 	const as = `${launch.type} in ${launch.zone}`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
 		const verdict = await watch(operation, scope, id).catch((error) => {
 			if (place.signal.aborted) throw error;
@@ -43206,11 +43329,11 @@ async function tryOne(operation, scope, launching) {
 		});
 		if (verdict.is === "up") {
 			const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), shown);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), shown);
 			return verdict;
 		}
 		if (verdict.is !== "failed") return verdict;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} did not come up: ${verdict.why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
 			why: `${verdict.why}${await look(scope, id, launch)}`
@@ -43232,15 +43355,15 @@ async function end$1({ run, place }, id) {
 		await terminate(last, id);
 		if (!aborted) await ended(last, id);
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 const endMs = 3e5;
 const endInHasteMs = 3e3;
 async function look({ run, place }, id, { isNitro }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const reading = (what) => (error) => {
-		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	};
 	const picture = await screenshot(place, id).catch(reading("the screen"));
 	if (picture !== void 0) run.picture(place, picture);
@@ -43250,13 +43373,13 @@ async function look({ run, place }, id, { isNitro }) {
 	return `. The last lines of its console: ${lines.join(" | ")}`;
 }
 async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, is }) {
-	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest);
+	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest);
 	try {
 		if (isFull) throw new Error("it bears 50 tags");
 		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 // src/aws/wait.ts
@@ -43297,7 +43420,7 @@ function nextLookAtAll(waiters, ceiling, now) {
 function openWatchers(pollSeconds) {
 	const watchers = new Map();
 	return (place) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
 		const watcher = watcherOf(place, pollSeconds);
@@ -43408,7 +43531,7 @@ async function lookAt(kind, place, waiters) {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return;
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -43432,7 +43555,7 @@ function settle$1(waiter, state, place) {
 	if (state === void 0) {
 		waiter.missed += 1;
 		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, "has vanished"));
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, "has vanished"));
 		return gone;
 	}
 	waiter.seen = true;
@@ -43450,10 +43573,10 @@ function settle$1(waiter, state, place) {
 	return done || failure !== void 0 || isNamed(waiter, state);
 }
 function isNamed({ untilNamed }, state) {
-	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(state).length > 0;
+	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(state).length > 0;
 }
 function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).length === 0) return [];
+	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).length === 0) return [];
 	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
 		if (Ebs?.SnapshotId === void 0) continue;
 		const part = newWaiter({
@@ -43475,7 +43598,7 @@ function partsOf(waiter, image) {
 	return waiter.parts;
 }
 function percentOf(parts) {
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(parts);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(parts);
 	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 function snapshotState({ State, StateMessage, Progress }) {
@@ -43548,13 +43671,13 @@ const failedLooks = 4;
 const brokenMs = 6e5;
 async function beginCopy(place, command, { mark, sourceId }) {
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot}`,
 		Values: [sourceId]
 	};
 	const look = async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId;
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Dt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Ct,
 		forMs: brokenMs,
 		wait: () => 0
 	}, async () => {
@@ -43563,8 +43686,8 @@ async function beginCopy(place, command, { mark, sourceId }) {
 			if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
 			return SnapshotId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
-			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) throw error;
+			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
 			if (found === void 0) throw error;
 			return found;
 		}
@@ -43583,10 +43706,10 @@ async function share$1({ resource, accounts }, scope) {
 			id,
 			accounts: toAdd
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `shared ${id} with ${accounts.join(", ")}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)}`);
 		return { id };
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Sharing ${id} with ${accounts.join(", ")}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Sharing ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)}`, error);
 	}
 }
 async function addShares(run, place, { id, accounts }) {
@@ -43620,7 +43743,7 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 }
 async function newShares(run, place, { id, accounts }) {
 	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return new Set();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) return new Set();
 		throw error;
 	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
@@ -43656,7 +43779,7 @@ async function provenShares({ source, request, ledger }, place, { id, claimed })
 	return proven;
 }
 function unlessDenied$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
 	throw error;
 }
 async function writeOnResource(run, place, { id, accounts }) {
@@ -43667,8 +43790,8 @@ async function writeOnResource(run, place, { id, accounts }) {
 			Tags: shareTags(run.leaseId, accounts)
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
 	}
 }
 // src/operations/regain.ts
@@ -43685,7 +43808,7 @@ async function regaining(operation, scope, act) {
 		const gone = await regained(operation.regain, scope);
 		if (gone.length === 0 && !lacksAccess(error)) throw error;
 		for (const one of gone) tell$1(one, scope);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
 }
@@ -43696,19 +43819,19 @@ const shareLooksSeconds = [
 ];
 function lacksAccess(error) {
 	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
-	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${told}`);
-	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), told);
+	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${told}`);
+	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), told);
 }
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
 		gone.push(...await regainOne(id, scope));
 	} catch (error) {
-		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 	return gone;
 }
@@ -43737,7 +43860,7 @@ async function regainOne(id, scope) {
 	}];
 }
 function copyRemedy(error, { key, crossAccount, takesOver = false }) {
-	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
+	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
 	if (!(error instanceof CopyFailedError)) return void 0;
 	if (/key/i.test(error.reason)) {
 		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
@@ -43877,7 +44000,7 @@ async function copy(operation, scope) {
 				crossAccount: operation.regain.length > 0,
 				takesOver: takeOver !== void 0
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error, remedy);
 		}
 	});
 }
@@ -43889,7 +44012,7 @@ async function completed(operation, { run, place }, { id, events }) {
 async function takeOverCopy(operation, scope, begun) {
 	const { id } = begun;
 	const { run, place } = scope;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand$1(id, run));
 	try {
 		return await completed(operation, scope, begun);
@@ -43931,7 +44054,7 @@ function takeOverCommand$1(id, { leaseId }) {
 	return new CreateTagsCommand({
 		Resources: [id],
 		Tags: [{
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 			Value: leaseId
 		}]
 	});
@@ -43939,7 +44062,7 @@ function takeOverCommand$1(id, { leaseId }) {
 function asksToCopy(operation, asking) {
 	const { of, key, snapshot, takeOver, regain } = operation;
 	const copy = takeOver ?? asking.standIns.snapshot;
-	const without = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease} stays on the copies`;
+	const without = `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on the copies`;
 	return [
 		takeOver === void 0 ? dryRun(commandOf$2(operation, asking, idOr(asking.standIns.snapshot, of[0]))) : dryRun(takeOverCommand$1(takeOver, asking)),
 		dryRun(takeOverCommand$1(copy, asking), without),
@@ -43953,7 +44076,7 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	const { snapshot } = operation;
 	const command = commandOf$2(operation, run, sourceId);
 	const mark = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease}`,
 		Values: [run.leaseId]
 	};
 	const id = await retryCopyOnLimit(run, {
@@ -43964,7 +44087,7 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		sourceId: snapshot.id
 	}));
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
 }
 // src/plan/supply-operations.ts
@@ -44159,7 +44282,7 @@ function openSupply(decided) {
 		const region = from?.place.region ?? place.region;
 		const { resource, name, after } = supply(from, snapshotId);
 		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${accounts.join(", ")} copy it; taken back at the end`;
+		const why = `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)} copy it; taken back at the end`;
 		const id = `share ${snapshotId ?? sourceName} in ${region}`;
 		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
 		const what = {
@@ -44300,7 +44423,7 @@ function targetOperations(decided, supply, plan) {
 	}));
 	const left = all.filter((one) => !isLate(one));
 	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.target.place))] : late.map(({ id }) => id);
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.target.place))] : late.map(({ id }) => id);
 	return {
 		operations: [
 			...left,
@@ -44314,7 +44437,7 @@ function targetOperations(decided, supply, plan) {
 	};
 }
 function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	return [
 		...discardImages.map((image) => deregistering(image, "left", {
 			place,
@@ -44347,7 +44470,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 	];
 }
 function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const id = image.ImageId ?? "";
 	const base = {
 		place,
@@ -44386,7 +44509,7 @@ function using({ action, image, expected, target: { place } }) {
 }
 function making(decided, supply, plan) {
 	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 	const base = {
 		place: target.place,
 		of: [target.name]
@@ -44433,14 +44556,14 @@ function making(decided, supply, plan) {
 		last: id
 	};
 }
-const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
+const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
 const verifyId = (island) => `verify ${island}`;
 const finishId = (island) => `finish ${island}`;
 function registering(decided, supply, plan) {
 	const { target, supersedes, expected, from } = plan;
 	const { place, kmsKeyArn: key, name } = target;
 	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
 		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
 		const id = `copy ${snapshot.id} to ${island}`;
@@ -44509,15 +44632,15 @@ function copyingImage(decided, supply, plan) {
 	const { target, takeOver, expected, snapshotTags } = plan;
 	const { source, request, leaseId } = decided;
 	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const image = supply.supplied(plan, void 0);
 	const ids = source.snapshots.map(({ id }) => id);
 	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
 	const own = {
 		...provenance(request, source.imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)(ids)
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: key,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]: leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)(ids)
 	};
 	const id = `copy ${nameOfSource(decided)} to ${island}`;
 	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
@@ -44541,12 +44664,12 @@ function copyingImage(decided, supply, plan) {
 		expected,
 		description: expected.description,
 		snapshotTags,
-		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 			users: target.tags,
 			ours: own
 		}).tags,
 		imageTags: [...expected.tags, {
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 			Value: leaseId
 		}],
 		regain: plan.crossAccount ? after : []
@@ -44563,8 +44686,8 @@ function booting({ request, source }, supply, { plan, last }) {
 	const { boot } = request.publication;
 	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
 	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 		users: target.tags,
 		ours: provenance(request, source.imageId)
 	}, 49);
@@ -44600,7 +44723,7 @@ function booting({ request, source }, supply, { plan, last }) {
 		}
 	}];
 }
-const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 function isTested({ publication: { boot } }, plan) {
 	if (boot === void 0 || plan.target.bootSite === void 0) return false;
 	return isMaking(plan) || !hasPassed(plan.image, boot.test);
@@ -44644,7 +44767,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		launchPermissions,
 		zones
 	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
 	return [{
 		...told$1({
@@ -44669,7 +44792,7 @@ function isOthersServiceRole(principal, account) {
 }
 const referencesIsland = "SSM parameters and launch templates";
 function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}` : referencesIsland;
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}` : referencesIsland;
 }
 function hasReference({ ssmParameter, launchTemplate }) {
 	return ssmParameter !== void 0 || launchTemplate !== void 0;
@@ -44688,7 +44811,7 @@ function concluding(decided, parts) {
 		...needed.flatMap((part) => finishing(decided, part, set)),
 		...optional.flatMap((one) => {
 			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 			const own = hasReference(target) ? settingAll(place, [one], {
 				name,
 				after: set
@@ -44744,7 +44867,7 @@ function setting({ target: { target }, last }, after) {
 		island: referenceIsland(request),
 		after
 	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const image = { madeBy: last };
 	return [...name === void 0 ? [] : [{
 		...told$1({
@@ -44773,7 +44896,7 @@ function finishing(decided, { target: plan, last }, after) {
 	const { marks, target } = plan;
 	if (marks === void 0) return retiring(decided, plan, after);
 	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 	return [{
 		...told$1({
 			id,
@@ -44790,7 +44913,7 @@ function finishing(decided, { target: plan, last }, after) {
 function retiring({ request, source }, plan, after) {
 	const { target, replace, replaced, retained } = plan;
 	const { place } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const gone = {
 		place,
 		after,
@@ -44803,7 +44926,7 @@ function retiring({ request, source }, plan, after) {
 				...gone,
 				why: "the new AMI replaces it"
 			});
-			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
 			const verified = [verifyId(where), finishId(where)];
 			return {
@@ -44832,7 +44955,7 @@ function retiring({ request, source }, plan, after) {
 		}],
 		...(retained?.protect ?? []).map((image) => {
 			const id = `protect ${image.ImageId} in ${where}`;
-			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
+			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) === "on-with-cooldown";
 			return {
 				...told$1({
 					id,
@@ -44857,7 +44980,7 @@ function retiring({ request, source }, plan, after) {
 		...(retained?.ask ?? []).map(({ image, replaces }) => {
 			const id = `ask who uses ${image.ImageId} in ${where}`;
 			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
-			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 				users: target.tags,
 				ours: provenance(request, source.imageId)
 			}, 50);
@@ -44879,14 +45002,14 @@ function retiring({ request, source }, plan, after) {
 }
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(key, image, snapshots)];
+	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(key, image, snapshots)];
 }
 // src/operations/carry-over.ts
 async function carryOver(place, source, image) {
 	const { ImageId = "" } = image;
 	const due = [[
 		"Setting the instance types",
-		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source),
+		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source),
 		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
 	], [
 		"Setting IMDSv2",
@@ -44896,13 +45019,13 @@ async function carryOver(place, source, image) {
 	for (const [what, , act] of due) try {
 		await onceSeen(place, act);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
 }
 function unlessDenied(error) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
 }
 function imdsCommand(ImageId) {
 	return new ModifyImageAttributeCommand({
@@ -44935,7 +45058,7 @@ async function verify({ image: ref, expected }, scope) {
 			expected
 		});
 		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is available and verified`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${image.ImageId} is available and verified`);
 		return {
 			id: image.ImageId ?? "",
 			...verified
@@ -44945,12 +45068,12 @@ async function verify({ image: ref, expected }, scope) {
 		throw error;
 	}
 }
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.dt {
+var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.st {
 	name = "UnreadError";
 };
 async function leave(run, place, { ImageId = "" }) {
 	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
 }
 const looksSeconds = [
 	0,
@@ -44962,7 +45085,7 @@ const looksSeconds = [
 	30
 ];
 async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} with ${run.source.imageId}`;
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} with ${run.source.imageId}`;
 	let found;
 	const look = async () => {
 		const isFirst = found === void 0;
@@ -44982,10 +45105,10 @@ async function compareAgain(run, place, { image, snapshots, expected }) {
 		throw place.signal.aborted ? error : new UnreadError(doing, error);
 	});
 	if (verified !== void 0) return verified;
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")));
 }
 async function readParts(place, image) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	const look = async () => {
 		const found = await describeSnapshots(place, ids);
 		return found.length === ids.length ? found : void 0;
@@ -45005,7 +45128,7 @@ function asksToVerify({ image: ref, expected }, asking) {
 		Attribute: "uefiData"
 	});
 	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
 		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
 		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
 		...defaultEncryption(source.image, expected.key),
@@ -45015,10 +45138,10 @@ function asksToVerify({ image: ref, expected }, asking) {
 async function removeOwn(run, place, image) {
 	try {
 		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
 	} catch (failure) {
-		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}`);
 	}
 }
 async function unlike(run, place, { image, snapshots, expected }) {
@@ -45030,21 +45153,21 @@ async function unlike(run, place, { image, snapshots, expected }) {
 		}),
 		...await uefiDifferences(run, place, image),
 		...descriptionDifferences(expected, image),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(expected.tags, image)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(expected.tags, image)
 	];
 }
 async function uefiDifferences({ source, log }, place, image) {
 	if (source.extras.uefiData === void 0) return [];
 	try {
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, await onceSeen(place, () => readExtras(place, image)));
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, await onceSeen(place, () => readExtras(place, image)));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
 		return [];
 	}
 }
 function descriptionDifferences({ description }, image) {
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(image) ?? "";
 	return description === void 0 || here === description || image.Description === description ? [] : [{
 		field: "Description",
 		source: description || "none",
@@ -45055,7 +45178,7 @@ function descriptionDifferences({ description }, image) {
 // src/operations/reuse.ts
 async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
 	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	if (!waits) {
 		run.log.line(where, `${id} is there already`);
 		return {
@@ -45069,7 +45192,7 @@ async function reuse({ image, waits, expected, after }, { run, place, resultOf }
 		image: made,
 		key: expected.key
 	});
-	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
 	run.log.line(where, `${id} is available and right`);
 	return {
 		id,
@@ -45079,7 +45202,7 @@ async function reuse({ image, waits, expected, after }, { run, place, resultOf }
 	};
 }
 async function judge(run, place, { image, key }) {
-	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image));
+	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image));
 	const tied = tieOfImage(image, {
 		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
 		parents: new Map()
@@ -45088,7 +45211,7 @@ async function judge(run, place, { image, key }) {
 		snapshots,
 		why: tied.why
 	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== run.source.imageId) return {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) !== run.source.imageId) return {
 		snapshots,
 		why: `it is not of ${run.source.imageId}`
 	};
@@ -45107,7 +45230,7 @@ async function judge(run, place, { image, key }) {
 	];
 	return {
 		snapshots,
-		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")}`
+		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")}`
 	};
 }
 // src/operations/rival.ts
@@ -45139,29 +45262,29 @@ async function usingRival(operation, scope, make) {
 	try {
 		return await make();
 	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error) !== "InvalidAMIName.Duplicate") throw error;
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) !== "InvalidAMIName.Duplicate") throw error;
 		const rival = await findRival(operation, scope, error);
 		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `another run made ${rival.id} meanwhile`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `another run made ${rival.id} meanwhile`);
 		return rival;
 	}
 }
 function whyNotOfLineage(image, { tags }, snapshots) {
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
 	if (lineage === void 0) return "";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
 	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
 	return tied.is === "proven" ? "" : tied.why;
 }
 async function findRival({ name, expected }, { run, place }, taken) {
 	const named = await lookedFor(place, namedLooksSeconds, async () => {
 		const image = await imageNamed(place, name);
-		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId ? image : void 0;
+		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) === run.source.imageId ? image : void 0;
 	});
 	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
 	if (named === void 0) return void 0;
 	const id = named.ImageId ?? "";
-	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
+	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
 	const image = await run.watcher(place).image(id);
 	const judged = await judge(run, place, {
 		image,
@@ -45175,15 +45298,15 @@ async function findRival({ name, expected }, { run, place }, taken) {
 		snapshots,
 		reused: true
 	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/copy-image.ts
 async function copyImage(operation, scope) {
 	const { run, place } = scope;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { imageId, snapshots } = run.source;
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots),
 		stepPercent: run.stepPercent,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `copying: ${progress}`));
@@ -45202,18 +45325,18 @@ async function copyImage(operation, scope) {
 			return {
 				id,
 				image,
-				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
+				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image))
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
+			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}`));
 			throw error;
 		}
 	});
 	try {
 		return await usingRival(operation, scope, make);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
 			key: operation.key,
 			crossAccount
 		}));
@@ -45241,14 +45364,14 @@ async function removeFailed(run, place, id) {
 async function takeOver(operation, { run, place }) {
 	const { takeOver: id } = operation;
 	if (id === void 0) return void 0;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand(operation, id));
 	return id;
 }
 function commandOf$1(operation, job, from) {
 	const { fromRegion: region, imageTags, anyTags } = operation;
 	const via = from.id === job.source.imageId ? [] : [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.encryptedCopy,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.encryptedCopy,
 		Value: from.id
 	}];
 	const marked = {
@@ -45289,7 +45412,7 @@ async function startCopy(operation, scope, count) {
 	const sourceImageId = idOf(scope, operation.from);
 	const command = commandOf$1(operation, run, {
 		id: sourceImageId,
-		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count))
+		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count))
 	});
 	const id = await retryCopyOnLimit(run, {
 		place,
@@ -45300,21 +45423,21 @@ async function startCopy(operation, scope, count) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate")) throw error;
 			const own = (await ownImages(place, {
 				Name: "name",
 				Values: [name]
-			})).find((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId && image.SourceImageId === sourceImageId);
+			})).find((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === run.leaseId && image.SourceImageId === sourceImageId);
 			if (own?.ImageId === void 0) throw error;
 			return own.ImageId;
 		}
 	});
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceImageId} as ${id} (${name})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying ${sourceImageId} as ${id} (${name})`);
 	return id;
 }
 async function tagSnapshots(operation, { run, place }, image) {
 	const { source } = run;
-	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(source.image, image);
+	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(source.image, image);
 	for (const snapshot of source.snapshots) {
 		const copy = matched.get(snapshot.id);
 		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
@@ -45334,7 +45457,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 	return [
 		dryRun(new CreateImageCommand(creationOf(request, operation))),
 		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
 			ImageId: standIns.image,
 			Attribute: "uefiData"
 		}))] : []
@@ -45342,7 +45465,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 }
 async function create$1(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const named = async () => (await ownImages(place, {
 		Name: "name",
 		Values: [name]
@@ -45360,10 +45483,10 @@ async function create$1(operation, { run, place }) {
 			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making an AMI of ${instanceId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making an AMI of ${instanceId} in ${where}`, error);
 	}
 	function make() {
-		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
+		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate");
 		return retried({
 			place,
 			on,
@@ -45400,14 +45523,14 @@ async function restore(operation, scope) {
 	const { image, reason, until } = operation;
 	const { run, place, resultOf } = scope;
 	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} had to give up its name`;
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} had to give up its name`;
 	try {
 		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
 		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
 		await place.ec2(new DeleteTagsCommand({
 			Resources: snapshots,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 		}));
 		return true;
 	} catch (failure) {
@@ -45415,7 +45538,7 @@ async function restore(operation, scope) {
 			imageId: run.source.imageId,
 			at: place.awsNow()
 		});
-		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
+		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
 		return false;
 	}
 }
@@ -45428,7 +45551,7 @@ async function giveBack(operation, scope) {
 	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
 }
 function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error);
 }
 async function fromBin({ image: { ImageId } }, { run, place }) {
 	try {
@@ -45442,21 +45565,21 @@ async function fromBin({ image: { ImageId } }, { run, place }) {
 		return true;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return false;
 	}
 }
 async function isNew(named, { run, place }) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== run.leaseId) return false;
-	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(named));
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== run.leaseId) return false;
+	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(named));
 	return tieOfImage(named, {
 		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
 		parents: new Map()
 	}).is === "proven";
 }
 async function registerAgain({ image, extras }, { run, place }) {
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)({
 		source: image,
 		extras,
 		name: image.Name ?? "",
@@ -45473,7 +45596,7 @@ async function registerAgain({ image, extras }, { run, place }) {
 			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
 		} catch (error) {
 			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(there).every((id) => snapshots.includes(id))) throw error;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(there).every((id) => snapshots.includes(id))) throw error;
 			return there.ImageId ?? "";
 		}
 	});
@@ -45504,7 +45627,7 @@ function deletion(ReportId) {
 	return new DeleteImageUsageReportCommand({ ReportId });
 }
 async function askUsage(operation, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const { image, replaces } = operation;
 	try {
 		await deleteReports(run, place, replaces);
@@ -45513,7 +45636,7 @@ async function askUsage(operation, { run, place }) {
 		return { id: ReportId ?? "" };
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return { undone: "not possible" };
 	}
 }
@@ -45522,8 +45645,8 @@ async function deleteReports({ log }, place, ids) {
 		await patiently(place, () => place.ec2(deletion(id)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidImageUsageReportId.NotFound")) continue;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidImageUsageReportId.NotFound")) continue;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 function deletesReport(id) {
@@ -45538,7 +45661,7 @@ const reasons = {
 	retain: "which retain leaves no room for"
 };
 function asksToDeregister({ image, reason, report, lifts }, { leaseId, source }) {
-	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
 	const command = new CreateTagsCommand({
 		Resources,
 		Tags: [replacedByTag({
@@ -45558,7 +45681,7 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 }
 async function deregister(operation, { run, place }) {
 	const { image, reason, report, lifts } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const what = `${image.ImageId} (${image.Name})`;
 	const isHalfMade = reason === "vain" || reason === "left";
 	if (!await mayGo(operation, {
@@ -45570,15 +45693,15 @@ async function deregister(operation, { run, place }) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), reason, {
+		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), reason, {
 			run,
 			place
 		});
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
-		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
+		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), {
 			run,
 			place
 		});
@@ -45586,7 +45709,7 @@ async function deregister(operation, { run, place }) {
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
 	const mayStay = (error) => reason === "retain" || isInUse(error);
-	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
+	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), {
 		of: what,
 		mayStay
 	}, {
@@ -45594,7 +45717,7 @@ async function deregister(operation, { run, place }) {
 		place
 	});
 	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
 	});
 	if (report !== void 0) await deleteReports(run, place, [report]);
 	const id = image.ImageId ?? "";
@@ -45619,18 +45742,18 @@ async function mark(Resources, reason, { run, place }) {
 			Tags: [tag]
 		}));
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.NotFound")) return;
+		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded"))) throw error;
 	}
 }
 async function unmark(Resources, { run, place }) {
 	try {
 		await place.ec2(new DeleteTagsCommand({
 			Resources,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 		}));
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 async function mayGo(operation, { run, place }) {
@@ -45643,8 +45766,8 @@ async function mayGo(operation, { run, place }) {
 		run,
 		place
 	}))) return true;
-	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
-	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${what} stays: ${changed}`);
+	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${what} stays: ${changed}`);
 	return false;
 }
 function whyKept(planned, [now]) {
@@ -45652,11 +45775,11 @@ function whyKept(planned, [now]) {
 	const recalled = recallOf(now);
 	if (recalled !== void 0 && recallOf(planned) === void 0) return recalled.what;
 	if (now.State === "disabled" && planned.State !== "disabled") return "it was disabled meanwhile";
-	const published = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(now, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published);
-	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) ? "another run has published it meanwhile" : void 0;
+	const published = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(now, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published);
+	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) ? "another run has published it meanwhile" : void 0;
 }
 async function isUnused({ image, report }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const id = image.ImageId ?? "";
 	const { retainShared, launchPermissions } = run.request.publication;
 	const sharing = {
@@ -45669,10 +45792,10 @@ async function isUnused({ image, report }, { run, place }) {
 		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
 		if (used.length === 0 && !hasUse) return true;
 		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
-		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(", ")}`);
+		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(by)}`);
 		return false;
 	} catch (error) {
-		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return false;
 	}
 }
@@ -45691,11 +45814,11 @@ function keptSnapshots(there, { snapshots }, kmsKeyArn) {
 	}));
 }
 function keyOf(copy) {
-	if (copy.State === "pending") return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey);
+	if (copy.State === "pending") return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey);
 	return copy.State === "completed" ? copy.KmsKeyId : void 0;
 }
 function oldestCopy(snapshots, id, kmsKeyArn) {
-	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) !== void 0 && originOf(copy)?.snapshot === id && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
+	return snapshots.filter((copy) => keyOf(copy) === kmsKeyArn && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate) !== void 0 && originOf(copy)?.snapshot === id && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(copy, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot) === id).sort((a, b) => (a.StartTime?.getTime() ?? 0) - (b.StartTime?.getTime() ?? 0) || (a.SnapshotId ?? "").localeCompare(b.SnapshotId ?? ""))[0]?.SnapshotId;
 }
 // src/operations/encrypt.ts
 async function encrypt(operation, scope) {
@@ -45712,7 +45835,7 @@ async function encrypt(operation, scope) {
 			key,
 			tags
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
 		await run.confirm(operation, { image: id });
 		return { id };
 	});
@@ -45742,7 +45865,7 @@ async function awaitCopy(operation, scope) {
 	});
 }
 async function awaitOthers({ ImageId = "", Name }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
 	try {
 		return {
@@ -45752,14 +45875,14 @@ async function awaitOthers({ ImageId = "", Name }, { run, place }) {
 		};
 	} catch (error) {
 		const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error, "run it again when that run has ended");
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error, "run it again when that run has ended");
 	}
 }
 async function awaitImage(id, { run, place }) {
 	const began = run.log.elapsedSeconds();
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(run.source.snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(run.source.snapshots),
 		stepPercent: 10,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
@@ -45774,7 +45897,7 @@ async function awaitImage(id, { run, place }) {
 async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
 	const watcher = run.watcher(place);
 	const matched = (image) => {
-		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(run.source.image, image).get(snapshotId);
+		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(run.source.image, image).get(snapshotId);
 		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
 		return copied;
 	};
@@ -45794,7 +45917,7 @@ async function telling(what, place, act) {
 	try {
 		return await act();
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedyFor(error));
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error, remedyFor(error));
 	}
 }
 const spareNames = 5;
@@ -45826,7 +45949,7 @@ function imageCommand(job, wanted, token) {
 	const all = {
 		...wanted.tags,
 		...provenance(job.request, imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]: "true"
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]: "true"
 	};
 	return imageCopy(job, {
 		...wanted,
@@ -45834,26 +45957,26 @@ function imageCommand(job, wanted, token) {
 		region: place.region,
 		token,
 		description: `Temporary encrypted copy of ${imageId}`,
-		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(all),
-		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
+		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)(all),
+		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 			...all,
-			[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
+			[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image))
 		})
 	});
 }
 function snapshotCommand(job, { snapshot: { id }, key, tags }) {
 	const { imageId, place } = job.source;
 	const ours = {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: id,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate]: job.leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: id,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate]: job.leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: key
 	};
 	return snapshotCopy(job, {
 		id: idOr(noResource.snapshot, id),
 		region: place.region,
 		key,
 		description: encryptedDescription(id, imageId),
-		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
+		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 			...tags,
 			...provenance(job.request, imageId),
 			...ours
@@ -45883,7 +46006,7 @@ function asksToAwait(operation, { standIns }) {
 }
 function isOurs({ source, log }, place, there) {
 	const tied = tieOfEncryptedCopy(there, source.imageId);
-	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
 	return tied.is === "proven";
 }
 async function make(run, place, wanted) {
@@ -45894,7 +46017,7 @@ async function make(run, place, wanted) {
 			id: what
 		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate")) throw error;
 		const there = await findNamed(place, wanted.name, true);
 		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
 	}
@@ -45906,9 +46029,9 @@ async function copyWhole(run, place, wanted) {
 }
 function encryptSnapshot(wanted, { run, place }) {
 	const { snapshot, key } = wanted;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const ofSource = {
-		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
+		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [run.source.imageId]
 	};
 	return telling(snapshot.id, place, async () => {
@@ -45924,7 +46047,7 @@ function encryptSnapshot(wanted, { run, place }) {
 	async function copyOne() {
 		const command = snapshotCommand(run, wanted);
 		const mark = {
-			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate}`,
+			Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate}`,
 			Values: [run.leaseId]
 		};
 		const id = await retryCopyOnLimit(run, {
@@ -45963,7 +46086,7 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 }
 async function lease({ imageId, regions }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
-	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt);
+	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt);
 	const held = await takeLease({
 		place,
 		imageId,
@@ -45989,7 +46112,7 @@ async function lease({ imageId, regions }, { run, place }) {
 function asksToMark({ of: [of], former, isBack }, { standIns }) {
 	const own = idOr(standIns.image, of);
 	const ids = [own, ...former.slice(0, 1)];
-	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded];
+	const keys = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.published, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded];
 	return [...ids.map((id, index) => dryRun(tagging(id, [{
 		Key: keys[index],
 		Value: ""
@@ -46004,7 +46127,7 @@ function tagging(id, Tags) {
 function untagging(id) {
 	return new DeleteTagsCommand({
 		Resources: [id],
-		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded }]
+		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded }]
 	});
 }
 async function markPublished({ image, former, isSaid, isBack }, scope) {
@@ -46021,20 +46144,20 @@ async function markPublished({ image, former, isSaid, isBack }, scope) {
 		...isSaid ? [] : [{
 			id,
 			command: tagging(id, [{
-				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published,
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published,
 				Value: now
 			}])
 		}],
 		...former.map((one) => ({
 			id: one,
 			command: tagging(one, [{
-				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded,
+				Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded,
 				Value: `${id} ${now}`
 			}])
 		}))
 	];
 	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
-	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: what retain-days counts from could not be noted: ${why}`);
+	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: what retain-days counts from could not be noted: ${why}`);
 	return {};
 }
 async function refusalOf(place, { id, command }) {
@@ -46043,7 +46166,7 @@ async function refusalOf(place, { id, command }) {
 		return;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
 	}
 }
 // src/operations/ready.ts
@@ -46061,7 +46184,7 @@ async function readReferences({ sets, settled }, scope) {
 	return {};
 }
 function isOf(one, place, name) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
 }
 async function readReference(one, scope) {
 	const { run, place, resultOf } = scope;
@@ -46075,10 +46198,10 @@ async function readReference(one, scope) {
 // src/operations/register.ts
 function commandOf({ name, description, tags }, { source, leaseId }, made) {
 	const mark = tags.length < 50 ? [{
-		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 		Value: leaseId
 	}] : [];
-	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
+	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)({
 		source: source.image,
 		name,
 		description,
@@ -46089,7 +46212,7 @@ function commandOf({ name, description, tags }, { source, leaseId }, made) {
 function asksToRegister(operation, asking) {
 	const { source, standIns } = asking;
 	return [dryRun(commandOf(operation, asking, {
-		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(source.image).map((id) => [id, standIns.snapshot])),
+		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(source.image).map((id) => [id, standIns.snapshot])),
 		extras: source.extras
 	})), deregistration(standIns.image, halfMade)];
 }
@@ -46104,7 +46227,7 @@ async function register(operation, scope) {
 	});
 	const ids = new Set(copies.values());
 	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
-	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId);
+	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === run.leaseId);
 	const gone = goneFor(operation, run);
 	try {
 		return await usingRival(operation, scope, async () => {
@@ -46117,7 +46240,7 @@ async function register(operation, scope) {
 				isOurs,
 				gone
 			}));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `registered ${id} (${name})`);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `registered ${id} (${name})`);
 			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
 			return {
 				id,
@@ -46126,7 +46249,7 @@ async function register(operation, scope) {
 			};
 		});
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
 	}
 }
 async function confirmLaunch(operation, { run, place }, image) {
@@ -46137,7 +46260,7 @@ function takesOver(operation) {
 }
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || isHeld;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || isHeld;
 	return retried({
 		place,
 		on,
@@ -46149,8 +46272,8 @@ function registerOnce(place, command, { name, isOurs, gone }) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
-			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? await findNamed(place, name, taken) : void 0;
+			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate");
+			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? await findNamed(place, name, taken) : void 0;
 			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
 			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
 			return named.ImageId;
@@ -46278,7 +46401,7 @@ async function apply(run, operations) {
 	const results = new Map();
 	const islands = new Map();
 	const optional = run.request.targets.filter((target) => target.optional);
-	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), referenceIsland(target)]));
+	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), referenceIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -46338,7 +46461,7 @@ async function apply(run, operations) {
 	const fail = (island, operation, error) => {
 		if (island === void 0 || island.stop.signal.aborted) return;
 		island.stop.abort(error);
-		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		if (run.request.failFast && !run.signal.aborted && !optionalIslands.has(operation.island ?? "")) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
 	};
 	for (const operation of operations) {
@@ -46376,11 +46499,11 @@ async function undoWhereFailed(run, island, results) {
 const undoMs = 6e5;
 // src/check/asking.ts
 function askersOf(request, { source, targets }, accounts) {
-	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place), target]));
+	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place), target]));
 	const sourceRole = roleOf(source.place, request.source.roleArn);
 	return (operation) => {
 		const where = operation.place;
-		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where));
+		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where));
 		if (target === void 0) {
 			const { source: at } = accounts;
 			return {
@@ -46453,7 +46576,7 @@ function openAsking(accounts) {
 // src/check/telling.ts
 function tell(telling, { asker, question, verdict, hindrances }) {
 	const { findings } = telling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place);
 	for (const { what, remedy } of hindrances) if (remedy === void 0) findings.warn(where, what);
 	else findings.add(where, what, remedy);
 	if (verdict.is === "may not") {
@@ -46479,7 +46602,7 @@ function isOdd({ standsIn }, { words }) {
 	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(denial.asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(denial.asker.place);
 	const { what, remedy } = lackIn(request, denial);
 	const { without } = denial.question;
 	if (without === void 0) findings.add(where, what, remedy);
@@ -46492,7 +46615,7 @@ function lackIn({ source: { partition } }, { asker, question, verdict }) {
 	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
 	const { role } = asker;
 	const side = sideOf(asker);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 		role,
 		side,
 		action: question.action,
@@ -46505,12 +46628,12 @@ const sideOf = ({ target }) => target === void 0 ? "source" : "target";
 const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
 function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	const { keyArn, counts, mending, foreign, otherwise } = question;
-	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(verdict.words)?.action ?? question.action;
+	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(verdict.words)?.action ?? question.action;
 	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
 	const byKey = foreign && !verdict.words.includes("identity-based policy");
 	if (byKey && request.source.keyAccess !== "existing") return;
 	const { account } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 		account,
 		region: regionOfKey(keyArn)
 	});
@@ -46532,10 +46655,10 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	const { keyArn, mending, foreign } = question;
 	if (mending === "reading" && isOwnLack(words)) {
 		const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(keyArn, request.source.region) : void 0, add);
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(keyArn, request.source.region) : void 0, add);
 	}
-	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words)?.action ?? question.action;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(words)?.action ?? question.action;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 		whose: "its policy",
 		side: sideOf(asker),
 		action,
@@ -46544,7 +46667,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	});
 }
 function isOwnLack(words) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "resource-based policy");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "resource-based policy");
 }
 function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -46558,7 +46681,7 @@ const unseenSeconds = 30;
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
-	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place));
+	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
 	const each = plan.targets.filter(isMaking).length <= 100;
 	const confirmed = new Map();
 	const confirm = async (asker, made) => {
@@ -46589,14 +46712,14 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 				...made
 			}
 		};
-		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
 	const conclude = async (refused, asker, made) => {
 		if (refused.length === 0 || await areThere(asker.place, Object.values(made))) tell(refused, asker, Object.values(made));
 		else confirmed.delete(nameOf(asker, made));
 	};
-	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) : place.account} ${Object.keys(made).join()}`;
+	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) : place.account} ${Object.keys(made).join()}`;
 	const tell = (refused, { place, role }, ids) => {
 		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
 			...lackIn(run.request, {
@@ -46606,12 +46729,12 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}),
 			without: question.without
 		}] : []);
-		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
+		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
 		const problems = lacks.filter(({ without }) => without === void 0);
 		if (problems.length === 0) return;
-		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} what else ${role} may do there`;
+		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} what else ${role} may do there`;
 		const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join("; ");
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
 	};
 	return (operation, made) => {
 		if (!ec2DryRuns) return Promise.resolve();
@@ -46635,10 +46758,10 @@ function openRun(parts) {
 	const pictures = {};
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
-	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place));
+	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
 	const openProgress = (where) => {
 		const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
-		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(sizes);
+		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(sizes);
 		const percents = new Map();
 		const tell = milestones({
 			totalGiB: total,
@@ -46664,8 +46787,8 @@ function openRun(parts) {
 		stepPercent,
 		ledger: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.r)(host.runner.saveState, host.files),
 		watcher: watchers,
-		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), () => pLimit(request.maxParallel)),
-		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place))),
+		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), () => pLimit(request.maxParallel)),
+		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place))),
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
@@ -46677,7 +46800,7 @@ function openRun(parts) {
 				...pictures[account],
 				[region]: path
 			};
-			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 				account,
 				region
 			}), `the screen (output boot-screenshots): ${path}`);
@@ -46698,12 +46821,12 @@ function openRun(parts) {
 }
 function keepPicture({ temp, write }, jpeg, log) {
 	if (temp === void 0) return void 0;
-	const path = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(temp, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.C)("screenshot.jpg"));
+	const path = (0,node_path__WEBPACK_IMPORTED_MODULE_3__.join)(temp, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)("screenshot.jpg"));
 	try {
 		write(path, jpeg);
 		return path;
 	} catch (error) {
-		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 		return;
 	}
 }
@@ -46729,7 +46852,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
+		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -46825,12 +46948,12 @@ function isNeeded({ question }) {
 }
 function concerned(operation, { target, principal }, all) {
 	if (target === void 0) return [];
-	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place)];
-	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.target.place));
+	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place)];
+	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.target.place));
 }
 function nameOf({ asker, question }) {
 	const { account, region } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 		account,
 		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
 	});
@@ -46872,14 +46995,14 @@ async function kmsTakesDryRuns(asked) {
 	return denied;
 }
 function sentences(unasked) {
-	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place))].map(([where, asked]) => {
+	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place))].map(([where, asked]) => {
 		return {
 			where,
 			what: `whether the role may call ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
 			remedy: ""
 		};
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problems).map(({ places, what }) => `${places}: ${what}`);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(problems).map(({ places, what }) => `${places}: ${what}`);
 }
 // src/plan/approved.ts
 function approvedOf(request, { source, targets, leftOut }) {
@@ -46895,7 +47018,7 @@ function approvedOf(request, { source, targets, leftOut }) {
 			snapshots: source.snapshots.map(({ id }) => id)
 		},
 		targets: targets.map((target) => approvedTarget(request, source, target)),
-		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target))
+		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target))
 	};
 }
 function approvedTarget(request, source, plan) {
@@ -46950,11 +47073,11 @@ function checkExpected({ request, plan, findings }) {
 	if (problem !== void 0) findings.add(problem.where, problem.what, problem.remedy);
 }
 function differing(expected, now) {
-	const different = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.T)(expected, now);
+	const different = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.x)(expected, now);
 	if (different.length === 0) return void 0;
 	return {
 		where: expected.approved === void 0 ? "expect-plan-digest" : "expect-plan-file",
-		what: ["the plan is not the one that was approved. What differs:", ...different.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.S)].join("\n    "),
+		what: ["the plan is not the one that was approved. What differs:", ...different.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.v)].join("\n    "),
 		remedy: "have the plan of a dry run approved anew, or restore what was approved"
 	};
 }
@@ -46967,10 +47090,10 @@ function checkRoom({ plan, findings, files }) {
 		parameters,
 		templates
 	}, files);
-	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
 }
 // src/observe/scan.ts
-const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.D, "critical"];
+const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.C, "critical"];
 const rankOf = (label) => levels.includes(label) ? levels.indexOf(label) : levels.length;
 const dayMs$1 = 864e5;
 function isScanned({ ScanResults: { FindingScanDate, HighestFindingSeverityLabel } = {} }) {
@@ -46996,12 +47119,12 @@ function waitingFor({ waitMinutes }) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
+	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${what}, so nothing says what it holds`);
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -47015,10 +47138,10 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const since = at === void 0 ? "" : `, by its scan of ${told(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
 }
 async function readFindings(place, ImageId, { scan, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const read = () => pages(async (NextToken) => {
 		const page = await place.ec2(new GetImageFindingsCommand({
 			ImageId,
@@ -47035,7 +47158,7 @@ async function readFindings(place, ImageId, { scan, findings }) {
 		return await read();
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return;
 	}
 }
@@ -47099,25 +47222,25 @@ async function awaitScan(request, accounts, { log, signal }) {
 	const isThere = (image) => isScanned(image) && isFresh(image, scan, place.awsNow());
 	const until = place.clock.now() + scan.waitMinutes * 6e4;
 	let { image } = source;
-	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
 	while (!isThere(image) && place.clock.now() < until) {
 		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
+		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
 	}
 }
 // src/plan/left-out.ts
 function leftOutOf({ onProblem, targets }, findings) {
 	return targets.filter(({ optional }) => optional || onProblem === "skip").map((target) => ({
 		target,
-		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target))
+		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target))
 	})).filter(({ problems }) => problems.length > 0);
 }
 function isStopped({ targets }, { leftOut }, findings) {
 	const out = new Set(leftOut.map(({ target }) => target));
-	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)].some((one) => findings.of(one).length > 0);
+	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)].some((one) => findings.of(one).length > 0);
 }
 function holdingBack(leftOut) {
-	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target));
+	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target));
 }
 function whyHeldBack({ publication }, leftOut) {
 	if (!publication.promote) return "promote is false, and older AMIs go when the new ones are promoted";
@@ -47159,7 +47282,7 @@ function planHubs({ request }, { source, hubs, intermediates }, toMake) {
 }
 function wholeCopy({ imageId, image }, to, there) {
 	const name = encryptedCopyName(imageId, to.kmsKeyArn);
-	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(image, there);
+	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(image, there);
 	return {
 		...to,
 		name,
@@ -47193,7 +47316,7 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	}
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
 // src/plan/operations.ts
@@ -47233,7 +47356,7 @@ function checkName(planning, target, discardImages) {
 		return;
 	}
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
@@ -47244,20 +47367,20 @@ function checkName(planning, target, discardImages) {
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 function isSourceItself({ place, account, image }, target) {
-	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && target.name === image.Name;
+	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && target.name === image.Name;
 }
 function tellSourceItself({ source, findings }, { place, name }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
 	const called = nameOfSource({ source });
 	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
 }
 function tellExisting({ findings }, { place }, others) {
 	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
-	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === void 0 && !isEncryptedCopy(image)).filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.P) === void 0).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
+	return existing.filter(({ ImageId, State }) => ImageId !== reused?.ImageId && State === "available").filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === void 0 && !isEncryptedCopy(image)).filter((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.A) === void 0).sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
 }
 function planRetention(facts) {
 	const { count, tie } = facts;
@@ -47290,11 +47413,11 @@ function newestOf(counted, facts, count) {
 }
 function isToProtect(image, { users, sharing, tie }) {
 	const isLifted = !(image.DeregistrationProtection ?? "disabled").startsWith("enabled");
-	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
+	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
 }
 function formerOf(facts) {
 	const { tie } = facts;
-	return settledOf(facts).filter((image) => (!isNewer(image, facts) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) === void 0);
+	return settledOf(facts).filter((image) => (!isNewer(image, facts) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0) && tie(image).is === "proven" && !isRejected(image) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) === void 0);
 }
 function isNewer(image, { reused }) {
 	return reused !== void 0 && (madeAt(image) ?? 0) >= (madeAt(reused) ?? 0);
@@ -47302,7 +47425,7 @@ function isNewer(image, { reused }) {
 function isPublishedAgain(facts) {
 	const { reused } = facts;
 	if (reused === void 0) return false;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
 }
 function verdictOn(image, facts, counted) {
 	const { now, users, reports } = facts;
@@ -47331,7 +47454,7 @@ function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const lasting = lastingUses(users.get(image.ImageId ?? "") ?? [], sharing);
-	return lasting.length === 0 ? void 0 : `it is used by ${lasting.map(({ by }) => by).join(", ")}`;
+	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(lasting.map(({ by }) => by))}`;
 }
 function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) {
 	if (Date.parse(LastLaunchedTime) > (since ?? made ?? now)) return `it was launched at ${LastLaunchedTime}, after its successor was published`;
@@ -47341,7 +47464,7 @@ function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) 
 }
 const dayMs = 864e5;
 function supersededBy(image) {
-	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded)?.split(" ") ?? [];
+	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded)?.split(" ") ?? [];
 	return {
 		id,
 		at: timeOf(time)
@@ -47364,7 +47487,7 @@ function publishedAfter(image, facts, successor) {
 }
 function publishedAt(image, facts) {
 	if (image.ImageId === facts.reused?.ImageId && isPublishedAgain(facts)) return facts.now;
-	const told = timeOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published));
+	const told = timeOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published));
 	return told && Math.max(told, madeAt(image) ?? 0);
 }
 function timeOf(text = "") {
@@ -47394,7 +47517,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		now: holders.now,
 		...read
 	});
-	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), whyLeft(one, tie));
+	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), whyLeft(one, tie));
 	return retention;
 }
 function marksOf({ findings }, own, { reused, going }) {
@@ -47406,14 +47529,14 @@ function marksOf({ findings }, own, { reused, going }) {
 		reused,
 		tie: lineageTieOf(own)
 	};
-	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
-	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
+	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(formerOf(succession));
+	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
 	if (reused !== void 0 && !isOf(reused)) {
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
-	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0 && !isPublishedAgain(succession);
-	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.superseded) !== void 0;
+	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0 && !isPublishedAgain(succession);
+	const isBack = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) !== void 0;
 	return isSaid && former.length === 0 ? void 0 : {
 		former,
 		isSaid,
@@ -47460,7 +47583,7 @@ function formerNamesake({ request, holders }, own) {
 	const replaces = request.onExisting === "replace";
 	const isOfSource = existing.some(({ ImageId }) => ImageId === namesake.ImageId);
 	if (!replaces && (isOfSource || !isRejected(namesake))) return void 0;
-	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage;
+	const isOfLineage = lineage !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(namesake, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage;
 	const isProven = lineageTieOf(own)(namesake).is === "proven";
 	return isOfLineage && namesake.State === "available" && isProven ? namesake : void 0;
 }
@@ -47469,9 +47592,9 @@ function checkUnused({ findings }, { place, users }, image) {
 	const isGood = !isRejected(image);
 	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
 	if (users !== void 0 && using.length === 0) return;
-	const by = using.map((one) => one.by).join(", ");
+	const by = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(using.map((one) => one.by));
 	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -47481,7 +47604,7 @@ function findSuperseded({ publication: { boot } }, target, replace) {
 function replaceable({ holders, findings }, { target, tie }, images) {
 	const free = images.filter((one) => !isHeld(one, holders));
 	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), whyLeft(one, tie));
+	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), whyLeft(one, tie));
 	return proven;
 }
 function checkRemovable({ request, findings }, { place, locks }, image) {
@@ -47490,7 +47613,7 @@ function checkRemovable({ request, findings }, { place, locks }, image) {
 		mayLift: mayLift(request)
 	});
 	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -47511,7 +47634,7 @@ const paravirtualRegions = [
 ];
 function planRoute({ request, source, findings }, target, crossAccount) {
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
 	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
 	const paravirtual = image.VirtualizationType === "paravirtual";
 	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
@@ -47526,7 +47649,7 @@ function planRoute({ request, source, findings }, target, crossAccount) {
 }
 function lostByRegistering({ image, account }, crossAccount) {
 	if (image.KernelId || image.RamdiskId) return "the kernel and RAM disk";
-	if (!crossAccount && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Z)(image) && image.OwnerId !== account) return "the UEFI variables";
+	if (!crossAccount && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) && image.OwnerId !== account) return "the UEFI variables";
 	return (image.ImageWatermarks ?? []).length > 0 ? "the watermarks" : void 0;
 }
 // src/plan/target-tags.ts
@@ -47536,7 +47659,7 @@ function expectedOf(planning, target, route) {
 	const tags = planTags(planning, target, {
 		of: "the source",
 		inherited: source.image.Tags ?? [],
-		ours: { [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: target.lineage ?? "" },
+		ours: { [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage]: target.lineage ?? "" },
 		most: 50 - (route === "copy" ? 2 : 0) - (target.lineage === void 0 ? 0 : 2) - (isProtected ? 1 : 0)
 	});
 	return {
@@ -47546,7 +47669,7 @@ function expectedOf(planning, target, route) {
 	};
 }
 function descriptionOf(source, { description }) {
-	return description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image);
+	return description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(source.image);
 }
 function planTags({ request, source, given, findings }, target, { of, inherited, ours, most }) {
 	const own = {
@@ -47554,11 +47677,11 @@ function planTags({ request, source, given, findings }, target, { of, inherited,
 		...ours
 	};
 	const sources = request.copyTags ? inherited.filter(({ Key = "" }) => !given.has(Key)) : [];
-	const { tags, dropped } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)(sources, {
+	const { tags, dropped } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)(sources, {
 		users: target.tags,
 		ours: own
 	}, most);
-	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
 	return tags;
 }
 function planSnapshotTags(planning, target, route) {
@@ -47568,9 +47691,9 @@ function planSnapshotTags(planning, target, route) {
 			of: id,
 			inherited: tags,
 			ours: {
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: id,
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: target.kmsKeyArn,
-				[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: planning.leaseId
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: id,
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: target.kmsKeyArn,
+				[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]: planning.leaseId
 			},
 			most
 		})];
@@ -47590,7 +47713,7 @@ function tellRecalled({ findings }, { target: { place, name, existing, namesake 
 		const recalled = recallOf(image);
 		if (recalled === void 0 || tie(image).is !== "proven") continue;
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
 }
 function withoutRecalled({ target, tie }) {
@@ -47624,7 +47747,7 @@ function planLasting(planning, { target, tie }) {
 	for (const one of replace) checkRemovable(planning, target, one);
 	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
-	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
+	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt);
 	const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
 	const common = {
 		target,
@@ -47648,7 +47771,7 @@ function planLasting(planning, { target, tie }) {
 		discardImages,
 		discard: copies.discard,
 		replaced: findReplaced$1(target, holders),
-		untag: image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
+		untag: image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== void 0 ? [...finished, image.ImageId ?? ""] : finished
 	};
 	if (image !== void 0) {
 		checkTested(planning, target, image);
@@ -47680,7 +47803,7 @@ function checkTested({ request: { publication }, findings }, target, image) {
 	const isTestedNow = publication.boot !== void 0 && target.bootSite !== void 0;
 	if (!hasFailed(image) || isTestedNow) return;
 	const { what, remedy } = failureOf$1(image);
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), what, remedy);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), what, remedy);
 }
 function findImage(planning, target, route) {
 	const reuse = findReusable(planning, target);
@@ -47725,7 +47848,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const copies = copiesOf(source, intermediates);
 	const held = whyHeldBack(request, leftOut);
 	const drafts = observed.targets.map((target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place)]);
 		const draft = planTarget({
 			...planning,
 			findings: own
@@ -47755,7 +47878,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
 	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
 		findings,
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)
 	});
 	const decided = {
 		source,
@@ -47774,12 +47897,12 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	};
 }
 function givenKeys(request, source) {
-	const isMadeHere = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(source.image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.run) ?? "") === request.run.runUrl && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(source.image, "share-encrypted-ami:source-instance") !== void 0;
+	const isMadeHere = ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(source.image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.run) ?? "") === request.run.runUrl && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(source.image, "share-encrypted-ami:source-instance") !== void 0;
 	return new Set(isMadeHere ? Object.keys(tagsOfTargets(request, source, source.place)) : []);
 }
 function tellUnreadable({ place, image, imageId }, { now }, findings) {
 	const tags = unreadableLeases(image.Tags, now);
-	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
 }
 function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
 	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
@@ -47811,13 +47934,13 @@ const round = (value) => Math.round(value * 100) / 100;
 const perMonth = (sizeGiB) => round(sizeGiB * storagePerGiBMonth);
 function estimate(request, { source, targets, operations, encryptedCopies: copies }) {
 	const { snapshots } = source;
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots);
 	const all = targets.filter(isMaking).map((one) => ({
 		...one,
 		...copiedBy(one, snapshots)
 	}));
 	const making = all.filter(({ copied }) => copied.length > 0);
-	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(copied), 0);
+	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copied), 0);
 	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
 	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
 		const others = one.filter(({ crossAccount }) => crossAccount);
@@ -47836,8 +47959,8 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
 	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
 	const taken = all.flatMap(({ taken }) => taken);
-	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(taken);
-	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
+	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(taken);
+	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
 	return {
 		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encrypted.length,
 		takenOver: taken.length,
@@ -47847,7 +47970,7 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 		storageUSDPerMonth: perMonth(storageGiB),
 		intermediatesGiB,
 		intermediatesUSDPerMonth: perMonth(intermediatesGiB),
-		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(encrypted)) * timed),
+		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(encrypted)) * timed),
 		fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
 		...bootTestsOf(operations),
 		minutes: minutesOf({
@@ -47979,7 +48102,7 @@ function plannedTarget({ source }, plan) {
 		kmsKeyArn: target.kmsKeyArn,
 		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
 		volumes: source.snapshots.length,
-		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(source.snapshots),
+		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.snapshots),
 		reuses: image?.ImageId ?? null,
 		adopts: takenOver.filter((id) => id !== void 0),
 		replaces: ids(replace),
@@ -48004,27 +48127,27 @@ const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
 	const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}),
 		what: `${of.length === 0 ? id : `${kind} ${of.join(", ")}`}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
 	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}),
 		what: `${amiId} (${amiName}) stays: ${why}`
 	})));
 	const borne = intermediates.map(({ account, region, tags, stays }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
 			account,
 			region
 		}),
 		what: `the encrypted copy bears ${tagList(tags)}, ${stays ? "and stays" : "until the end of the run"}`
 	}));
-	const costs = [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(estimate, topology), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(estimate)];
+	const costs = [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.g)(estimate, topology), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.h)(estimate)];
 	const more = operations.length - lines.length;
 	return [
 		...lines,
@@ -48049,15 +48172,16 @@ function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(targets.length + leftOut.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(targets.length + leftOut.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one), `${one.account}/*`]]));
-	const findings = openFindings(signal, (targets) => {
+	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one), `${one.account}/*`]]));
+	const mendsTarget = (targets) => {
 		if (!request.allRegions) return void 0;
 		return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(", ")}`;
-	});
+	};
+	const findings = openFindings(signal, { mendsTarget });
 	const prepared = await log.group("Reading accounts, keys and the source AMI", async () => {
 		const accounts = openAccounts(host, request, findings);
 		await awaitScan(request, accounts, {
@@ -48073,9 +48197,9 @@ async function prepare({ host, request, log, leaseId, signal }) {
 		});
 		const told = tellFindings(log, findings, checked);
 		const record = plan && planRecord(request, plan, told);
-		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(told.problems, record);
-		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), `left out: ${what}`);
-		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.source.place), describePlan(plan));
+		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(told.problems, record);
+		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), `left out: ${what}`);
+		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.source.place), describePlan(plan));
 		return {
 			accounts,
 			plan,
@@ -48107,7 +48231,7 @@ async function settle(settling) {
 	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 	if (observed === void 0) return {};
 	const recalled = recallOf(observed.source.image);
-	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(observed.source.place), recalled.what, recalled.remedy);
+	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(observed.source.place), recalled.what, recalled.remedy);
 	const reader = readerOf(host, request.run, observed.at);
 	for (;;) {
 		const leftOut = leftOutOf(request, findings);
@@ -48171,7 +48295,7 @@ async function create(asked, foreseen) {
 		};
 	};
 	const last = created.get(first.at(-1)?.id ?? "");
-	if (last?.is !== "done") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.h(last?.error, withOutcomes(foreseen.record, created));
+	if (last?.is !== "done") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.p(last?.error, withOutcomes(foreseen.record, created));
 	const id = last.result.id ?? "";
 	const request = {
 		...asked.request,
@@ -48188,10 +48312,10 @@ async function create(asked, foreseen) {
 		});
 		const now = approvedOf(asked.request, prepared.plan);
 		const different = asked.request.expectPlan && differing({
-			digest: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.w)(approved),
+			digest: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.b)(approved),
 			approved
 		}, now);
-		if (different) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m([different], prepared.record);
+		if (different) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f([different], prepared.record);
 		return {
 			prepared: {
 				...prepared,
@@ -48200,8 +48324,8 @@ async function create(asked, foreseen) {
 			created
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.m)) throw error;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(error.problems, error.plan && withCreated(error.plan), id);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f)) throw error;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(error.problems, error.plan && withCreated(error.plan), id);
 	}
 }
 // src/release-run.ts
@@ -48212,8 +48336,8 @@ function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
 	if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place));
-	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.target.place)));
+	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
+	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.target.place)));
 	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
@@ -48225,7 +48349,7 @@ function begin(run, plan) {
 		leaseId: run.leaseId,
 		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
-		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place))]))
+		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place))]))
 	});
 }
 const cleanUpMinutes = 10;
@@ -48258,13 +48382,13 @@ function quietly({ log }, write) {
 	try {
 		write();
 	} catch (error) {
-		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
 	}
 }
 function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
-	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.a;
+	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht;
 	const { state } = ledger;
 	if (state === void 0) return Promise.resolve(nothing$1);
 	const right = rightIn(outcomes);
@@ -48277,7 +48401,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
-		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place)),
+		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place)),
 		optional: optionalIn(request),
 		state: {
 			...state,
@@ -48322,7 +48446,7 @@ function rightIn(outcomes) {
 		if (outcome.is !== "done" || kind !== "verify" && kind !== "reuse") return [];
 		return [{
 			id: outcome.result.id ?? "",
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)
 		}];
 	});
 }
@@ -48337,18 +48461,18 @@ function failedRemovals(outcomes) {
 		const { place, of, why } = operation;
 		return [{
 			place,
-			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(outcome.error)}`
+			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(outcome.error)}`
 		}];
 	});
 }
 function needed(run, left) {
 	const optional = optionalIn(run.request);
-	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)) ? "warned" : "rest");
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)) ? "warned" : "rest");
 	for (const { what } of warned) warnOfRest(run, what);
 	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
-	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt));
+	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt));
 }
 function warnOfRest({ log }, what) {
 	log.warn(`left behind in an optional target: ${what}`);
@@ -48388,8 +48512,8 @@ function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, picture
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => {
-			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place);
-			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(operation.place) === where)], start);
+			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place);
+			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(operation.place) === where)], start);
 		}),
 		failures,
 		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
@@ -48419,8 +48543,8 @@ function removedIn(outcomes) {
 	return [...byId.values()];
 }
 function recordsOf({ targets, leftOut }, asked, tell) {
-	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.g)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(problems))])]);
-	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)) ?? []);
+	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(problems))])]);
+	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)) ?? []);
 }
 function outcomeOf(target, outcomes, start) {
 	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
@@ -48433,7 +48557,7 @@ function outcomeOf(target, outcomes, start) {
 			status: "failed",
 			seconds
 		}),
-		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure.error)
+		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure.error)
 	};
 	return recordOf(target, {
 		made,
@@ -48453,7 +48577,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		region,
 		amiId: image?.ImageId ?? null,
 		amiName: image?.Name ?? target.name,
-		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image) : [],
+		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image) : [],
 		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
 		status,
 		seconds: Math.round(seconds * 10) / 10,
@@ -48467,11 +48591,11 @@ function referenceFailures(all, { failed }, log) {
 		"template-version"
 	].includes(kind));
 	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
-	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(end.error)}`);
+	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(end.error)}`);
 	const failure = failureOf(common);
 	if (failure !== void 0) {
 		const end = failed.length === 0 ? "hold what they held before" : "could not all be set, nor, it may be, put back";
-		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure.error)}`];
+		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure.error)}`];
 	}
 	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
@@ -48506,10 +48630,10 @@ const steps = {
 };
 function timelineOf(outcomes) {
 	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
-	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
 		const [first] = group;
 		return {
-			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(first.operation.place),
+			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(first.operation.place),
 			step: steps[first?.operation.kind ?? ""] ?? "",
 			from: Math.min(...group.map(({ from }) => from)),
 			to: Math.max(...group.map(({ to }) => to))
@@ -48594,7 +48718,7 @@ async function takeBack(host, settings, state) {
 	}));
 	const byName = new Map(targets);
 	await joined((state.targets[""] ?? []).flatMap((name) => byName.get(name) ?? []).map(enter));
-	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.ht);
+	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.dt);
 	const done = [];
 	const references = new Set(referencesIn(settings, state));
 	const releasing = {
@@ -48644,7 +48768,7 @@ async function takeBack(host, settings, state) {
 }
 async function enter({ account, sts }) {
 	const { Account } = await sts(new GetCallerIdentityCommand({}));
-	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
+	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
 }
 function referencesIn({ run }, { imageId, leaseId, promotions, versions }) {
 	const description = versionDescription(run, imageId, leaseId);
@@ -48669,7 +48793,7 @@ async function putAllBack(places, references, done) {
 			done.push(restored);
 			references.delete(one);
 		} catch (error) {
-			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		}
 	});
 	return failed;

@@ -105,126 +105,128 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  $: () => (/* binding */ imageIdsOf),
-  A: () => (/* binding */ isMarked),
-  At: () => (/* binding */ isWithoutEffect),
-  B: () => (/* binding */ isLineage),
-  Bt: () => (/* binding */ tagPolicyCode),
-  C: () => (/* binding */ ownName),
-  Ct: () => (/* binding */ isLimit),
-  D: () => (/* binding */ severities),
-  Dt: () => (/* binding */ isTransient),
-  E: () => (/* binding */ sha256),
-  Et: () => (/* binding */ isThrottling),
-  F: () => (/* binding */ tagKeys),
-  Ft: () => (/* binding */ deniedIn),
-  G: () => (/* binding */ filledByAnyRun),
-  Gt: () => (/* binding */ partitionOf),
-  H: () => (/* binding */ parameterNameProblem),
-  Ht: () => (/* binding */ sourceKeyParameter),
-  I: () => (/* binding */ tagPrefix),
-  It: () => (/* binding */ lackOf),
-  J: () => (/* binding */ differenceText),
-  K: () => (/* binding */ needsSourceImage),
-  Kt: () => (/* binding */ problemLine),
-  L: () => (/* binding */ tagValue),
-  Lt: () => (/* binding */ lacksIn),
-  M: () => (/* binding */ mergeTags),
-  Mt: () => (/* binding */ rootCode),
-  N: () => (/* binding */ ownTagCount),
-  Nt: () => (/* binding */ triesAfter),
-  O: () => (/* binding */ endedLease),
-  Ot: () => (/* binding */ isUnknownAction),
-  P: () => (/* binding */ recalledTag),
-  Pt: () => (/* binding */ denialRemedy),
-  Q: () => (/* binding */ idsOf),
-  R: () => (/* binding */ toTags),
-  Rt: () => (/* binding */ policyIn),
-  S: () => (/* binding */ oneLine),
-  St: () => (/* binding */ isExpired),
-  T: () => (/* binding */ planDifferences),
-  Tt: () => (/* binding */ isServerError),
-  U: () => (/* binding */ runValues),
-  Ut: () => (/* binding */ templateFirst),
-  V: () => (/* binding */ launchTemplateForm),
-  Vt: () => (/* binding */ parametersFor),
-  W: () => (/* binding */ fill),
-  Wt: () => (/* binding */ isRegionName),
-  X: () => (/* binding */ extrasDifferences),
-  Y: () => (/* binding */ differences$1),
-  Z: () => (/* binding */ hasUefi),
-  _: () => (/* binding */ copyingTime),
-  _t: () => (/* binding */ isAbsent),
-  a: () => (/* binding */ TimeOutError),
-  at: () => (/* binding */ snapshotDifferences),
+  $: () => (/* binding */ matchSnapshots),
+  A: () => (/* binding */ recalledTag),
+  At: () => (/* binding */ denialRemedy),
+  B: () => (/* binding */ fill),
+  Bt: () => (/* binding */ CancelError),
+  C: () => (/* binding */ severities),
+  Ct: () => (/* binding */ isTransient),
+  D: () => (/* binding */ joinIds),
+  Dt: () => (/* binding */ placeName),
+  E: () => (/* binding */ isMarked),
+  Et: () => (/* binding */ isWithoutEffect),
+  F: () => (/* binding */ isLaunchTemplate),
+  Ft: () => (/* binding */ statement),
+  G: () => (/* binding */ differences$1),
+  Gt: () => (/* binding */ problemLine),
+  H: () => (/* binding */ needsSourceImage),
+  Ht: () => (/* binding */ TimeOutError),
+  I: () => (/* binding */ isLineage),
+  It: () => (/* binding */ tagPolicyCode),
+  J: () => (/* binding */ idsOf),
+  Jt: () => (/* binding */ listed$1),
+  K: () => (/* binding */ extrasDifferences),
+  Kt: () => (/* binding */ together),
+  L: () => (/* binding */ launchTemplateForm),
+  Lt: () => (/* binding */ parametersFor),
+  M: () => (/* binding */ tagPrefix),
+  Mt: () => (/* binding */ lackOf),
+  N: () => (/* binding */ tagValue),
+  Nt: () => (/* binding */ lacksIn),
+  O: () => (/* binding */ mergeTags),
+  Ot: () => (/* binding */ rootCode),
+  P: () => (/* binding */ toTags),
+  Pt: () => (/* binding */ policyIn),
+  Q: () => (/* binding */ isImageName),
+  R: () => (/* binding */ parameterNameProblem),
+  Rt: () => (/* binding */ sourceKeyParameter),
+  S: () => (/* binding */ sha256),
+  St: () => (/* binding */ isThrottling),
+  T: () => (/* binding */ instanceTag),
+  Tt: () => (/* binding */ isUnseen),
+  U: () => (/* binding */ describedAs),
+  Ut: () => (/* binding */ isRegionName),
+  V: () => (/* binding */ filledByAnyRun),
+  Vt: () => (/* binding */ LateError),
+  W: () => (/* binding */ differenceText),
+  Wt: () => (/* binding */ partitionOf),
+  X: () => (/* binding */ instanceTypesOf),
+  Y: () => (/* binding */ imageIdsOf),
+  Yt: () => (/* binding */ spokenSeconds),
+  Z: () => (/* binding */ isImageDescription),
+  _: () => (/* binding */ logText),
+  _t: () => (/* binding */ isDisabledRegion),
+  a: () => (/* binding */ usesAssumeRole),
+  at: () => (/* binding */ AwsCallError),
   sb: () => (/* binding */ audit),
-  b: () => (/* binding */ spokenSeconds),
-  bt: () => (/* binding */ isDenied),
-  c: () => (/* binding */ usesToken),
-  ct: () => (/* binding */ totalGiB),
-  d: () => (/* binding */ tokenRemedy),
-  dt: () => (/* binding */ StepError),
-  et: () => (/* binding */ instanceTypesOf),
-  f: () => (/* binding */ tokensEndAt),
-  ft: () => (/* binding */ errorCode),
-  g: () => (/* binding */ failedRecord),
-  gt: () => (/* binding */ hasCode),
-  h: () => (/* binding */ StoppedError),
-  ht: () => (/* binding */ explainLine),
-  i: () => (/* binding */ CancelError),
-  it: () => (/* binding */ registrationOf),
-  j: () => (/* binding */ joinIds),
-  jt: () => (/* binding */ placeName),
-  k: () => (/* binding */ instanceTag),
-  kt: () => (/* binding */ isUnseen),
-  l: () => (/* binding */ offersToken),
-  lt: () => (/* binding */ AwsCallError),
-  m: () => (/* binding */ ProblemsError),
-  mt: () => (/* binding */ explain),
+  b: () => (/* binding */ digestOf),
+  bt: () => (/* binding */ isRefusalOfCredentials),
+  c: () => (/* binding */ payloadOf),
+  ct: () => (/* binding */ errorCode),
+  d: () => (/* binding */ recallWays),
+  dt: () => (/* binding */ explainLine),
+  et: () => (/* binding */ registrationOf),
+  f: () => (/* binding */ ProblemsError),
+  ft: () => (/* binding */ hasCode),
+  g: () => (/* binding */ costsOf),
+  gt: () => (/* binding */ isDenied),
+  h: () => (/* binding */ copyingTime),
+  ht: () => (/* binding */ isDenialCode),
+  i: () => (/* binding */ maxChainedSeconds),
+  it: () => (/* binding */ totalGiB),
+  j: () => (/* binding */ tagKeys),
+  jt: () => (/* binding */ deniedIn),
+  k: () => (/* binding */ ownTagCount),
+  kt: () => (/* binding */ triesAfter),
+  l: () => (/* binding */ tokenRemedy),
+  lt: () => (/* binding */ errorMessage),
+  m: () => (/* binding */ failedRecord),
+  mt: () => (/* binding */ isClockCorrected),
   n: () => (/* binding */ ledgerProblem),
-  nt: () => (/* binding */ isImageName),
-  o: () => (/* binding */ maxChainedSeconds),
-  ot: () => (/* binding */ snapshotIdsOf),
-  p: () => (/* binding */ recallWays),
+  nt: () => (/* binding */ snapshotIdsOf),
+  o: () => (/* binding */ usesToken),
+  ot: () => (/* binding */ CredentialsError),
+  p: () => (/* binding */ StoppedError),
   bE: () => (/* binding */ post),
-  pt: () => (/* binding */ errorMessage),
-  q: () => (/* binding */ describedAs),
-  qt: () => (/* binding */ together),
+  pt: () => (/* binding */ isAbsent),
+  q: () => (/* binding */ hasUefi),
+  qt: () => (/* binding */ counted$1),
   r: () => (/* binding */ openLedger),
   I9: () => (/* binding */ recall),
-  rt: () => (/* binding */ matchSnapshots),
-  s: () => (/* binding */ usesAssumeRole),
+  rt: () => (/* binding */ tagDifferences),
+  s: () => (/* binding */ offersToken),
   uM: () => (/* binding */ share),
-  st: () => (/* binding */ tagDifferences),
+  st: () => (/* binding */ StepError),
   X0: () => (/* binding */ sweep),
   t: () => (/* binding */ emptyLedger),
-  tt: () => (/* binding */ isImageDescription),
-  u: () => (/* binding */ payloadOf),
-  ut: () => (/* binding */ CredentialsError),
-  v: () => (/* binding */ costsOf),
-  vt: () => (/* binding */ isClockCorrected),
-  w: () => (/* binding */ digestOf),
-  wt: () => (/* binding */ isRefusalOfCredentials),
-  x: () => (/* binding */ logText),
-  xt: () => (/* binding */ isDisabledRegion),
-  y: () => (/* binding */ counted),
-  yt: () => (/* binding */ isDenialCode),
-  z: () => (/* binding */ isLaunchTemplate),
-  zt: () => (/* binding */ statement)
+  tt: () => (/* binding */ snapshotDifferences),
+  u: () => (/* binding */ tokensEndAt),
+  ut: () => (/* binding */ explain),
+  v: () => (/* binding */ oneLine),
+  vt: () => (/* binding */ isExpired),
+  w: () => (/* binding */ endedLease),
+  wt: () => (/* binding */ isUnknownAction),
+  x: () => (/* binding */ planDifferences),
+  xt: () => (/* binding */ isServerError),
+  y: () => (/* binding */ ownName),
+  yt: () => (/* binding */ isLimit),
+  z: () => (/* binding */ runValues),
+  zt: () => (/* binding */ templateFirst)
 });
 
 // EXTERNAL MODULE: ./rolldown-runtime.js + 1 modules
 var rolldown_runtime = __nccwpck_require__(254);
 ;// CONCATENATED MODULE: external "node:v8"
 const external_node_v8_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:v8");
+;// CONCATENATED MODULE: external "node:timers/promises"
+const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 // EXTERNAL MODULE: external "node:fs"
 var external_node_fs_ = __nccwpck_require__(24);
 // EXTERNAL MODULE: external "node:path"
 var external_node_path_ = __nccwpck_require__(760);
 // EXTERNAL MODULE: external "node:crypto"
 var external_node_crypto_ = __nccwpck_require__(598);
-;// CONCATENATED MODULE: external "node:timers/promises"
-const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
 ;// CONCATENATED MODULE: external "os"
 const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
 ;// CONCATENATED MODULE: external "crypto"
@@ -243,6 +245,20 @@ const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta
 
 
 
+// src/report/words.ts
+function spokenSeconds(seconds) {
+	const whole = Math.round(seconds);
+	if (whole < 60) return `${whole} s`;
+	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
+}
+function counted$1(number, noun, plural = `${noun}s`) {
+	return `${number} ${number === 1 ? noun : plural}`;
+}
+function listed$1(names, most = 10) {
+	const more = names.length - most;
+	return more > 0 ? `${names.slice(0, most).join(", ")} and ${more} more` : names.join(", ");
+}
 // src/alike.ts
 const namedPlaces$1 = 5;
 const toldProblems = 20;
@@ -251,10 +267,8 @@ function together(problems) {
 		const [first, ...others] = group;
 		if (first === void 0) return [];
 		const isSame = others.every(({ what, remedy }) => what === first.what && remedy === first.remedy);
-		const named = group.slice(0, namedPlaces$1).map(({ where }) => where);
-		const more = group.length - named.length;
 		return {
-			places: more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", "),
+			places: listed$1(group.map(({ where }) => where), namedPlaces$1),
 			...isSame ? {
 				what: first.what,
 				remedy: first.remedy
@@ -335,6 +349,36 @@ function consoleUrl(region, amiId) {
 		"aws-us-gov": "console.amazonaws-us-gov.com"
 	}[partitionOf(region)]}/ec2/home?region=${region}#ImageDetails:imageId=${encodeURIComponent(amiId)}`;
 }
+// src/time.ts
+var CancelError = class extends Error {
+	name = "CancelError";
+};
+var TimeOutError = class extends Error {
+	name = "TimeOutError";
+};
+var LateError = class extends Error {
+	name = "LateError";
+	remedy;
+	constructor(message, remedy) {
+		super(message);
+		this.remedy = remedy;
+	}
+};
+const systemClock = {
+	now: Date.now,
+	async sleep(ms, signal) {
+		try {
+			await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
+		} catch (error) {
+			throw signal.aborted ? signal.reason : error;
+		}
+	},
+	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(reason), ms).unref();
+		return controller.signal;
+	}
+};
 // src/aws/template-parameters.ts
 const readingUsers = [
 	"ec2:DescribeInstances",
@@ -398,15 +442,6 @@ const features = {
 			"ec2:DisableImageDeregistrationProtection"
 		],
 		"RetainShared=true": ["ec2:CreateImageUsageReport", "ec2:DeleteImageUsageReport"],
-		"Audit=true": [
-			"ec2:DescribeInstances",
-			"ec2:DescribeFastSnapshotRestores",
-			"ec2:DescribeLaunchTemplateVersions",
-			"ec2:DescribeAvailabilityZones",
-			"ec2:GetImageAncestry",
-			"kms:ListGrants",
-			"ssm:GetParameter"
-		],
 		"InstanceTypes=true": ["ec2:ReplaceImageInstanceTypeSpecification"],
 		"RecycleBin=true": ["ec2:RestoreImageFromRecycleBin"],
 		"BootTest=true": [
@@ -424,6 +459,17 @@ const features = {
 			"iam:GetInstanceProfile"
 		],
 		"BootRoleArns=<arn>": ["iam:PassRole"]
+	},
+	"target-audit": {
+		"Audit=true": [
+			"ec2:DescribeInstances",
+			"ec2:DescribeFastSnapshotRestores",
+			"ec2:DescribeLaunchTemplateVersions",
+			"ec2:DescribeAvailabilityZones",
+			"ec2:GetImageAncestry",
+			"kms:ListGrants"
+		],
+		"Audit=true and Parameter=<parameter>": ["ssm:GetParameter"]
 	},
 	"source-recall": { "IncludeSource=true": [
 		...readingUsers,
@@ -459,10 +505,8 @@ function parametersFor({ side, action, resources }) {
 	if (side === void 0) return void 0;
 	const list = lists[side]?.[action];
 	if (list !== void 0) return list;
-	const found = Object.entries(features[side]).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []);
-	if (found.length === 0) return void 0;
-	const others = found.filter((parameter) => parameter !== "Audit=true");
-	const parameters = others.length > 0 ? others : found;
+	const parameters = Object.entries(features[side]).flatMap(([parameter, actions]) => actions.includes(action) ? parameter : []);
+	if (parameters.length === 0) return void 0;
 	const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? "") ?? [];
 	return `set ${parameters.join(" or ")}`.replace("<parameter>", name ?? "<parameter>").replace("<arn>", resources[0] ?? "<arn>");
 }
@@ -897,6 +941,10 @@ const remedies = [
 		remedy: ({ where }) => `a key takes 50,000 grants: revoke those that nothing needs any more (aws kms list-grants --region ${where.region}), or give another key`
 	},
 	{
+		fits: ({ code }) => code === "TagLimitExceeded",
+		remedy: () => "take a tag off it: a resource has 50 at most"
+	},
+	{
 		fits: ({ code }) => code === tagPolicyCode,
 		remedy: () => tagPolicyRemedy
 	},
@@ -907,7 +955,7 @@ const remedies = [
 ];
 function remedyOf(error) {
 	for (let at = error; at instanceof Error; at = at.cause) {
-		if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
+		if (at instanceof StepError || at instanceof CredentialsError || at instanceof LateError) return at.remedy;
 		if (at instanceof AwsCallError) {
 			const call = at;
 			return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);
@@ -1034,7 +1082,7 @@ function differences$1(source, target, { lostBilling, otherRegion }) {
 		...comparedFields,
 		...lostBilling ? [] : billingFields,
 		...otherRegion ? [] : regionalFields
-	].flatMap((field) => compared(field, counted$1(source, field), counted$1(target, field)));
+	].flatMap((field) => compared(field, counted(source, field), counted(target, field)));
 	const here = new Map((target.BlockDeviceMappings ?? []).map((mapping) => [mapping.DeviceName, mapping]));
 	for (const mapping of source.BlockDeviceMappings ?? []) {
 		found.push(...deviceDifferences(mapping, here.get(mapping.DeviceName)));
@@ -1103,7 +1151,7 @@ function snapshotDifferences(kmsKeyArn, image, snapshots) {
 		return [...differs("the key", kmsKeyArn, KmsKeyId), ...differs("the storage tier", "standard", StorageTier || "standard")];
 	});
 }
-function counted$1(image, field) {
+function counted(image, field) {
 	switch (field) {
 		case "ProductCodes": return listed(image.ProductCodes?.map(({ ProductCodeId }) => ProductCodeId));
 		case "ImageWatermarks": return listed(image.ImageWatermarks?.map(({ WatermarkKey }) => WatermarkKey));
@@ -2684,9 +2732,7 @@ const maxListed = 20;
 const namedPlaces = 3;
 function listDifferences(approvedThen, now) {
 	const lines = [...Map.groupBy([...sourceDifferences(approvedThen.source, now.source), ...targetDifferences(approvedThen, now)], ({ what }) => what)].map(([what, group]) => {
-		const places = group.slice(0, namedPlaces).map(({ where }) => where);
-		const more = group.length - places.length;
-		return `${places.join(", ")}${more > 0 ? ` and ${more} more` : ""}: ${what}`;
+		return `${listed$1(group.map(({ where }) => where), namedPlaces)}: ${what}`;
 	});
 	const more = lines.length - maxListed;
 	return more > 0 ? [...lines.slice(0, maxListed), `…and ${more} differences more`] : lines;
@@ -2984,30 +3030,20 @@ function fitting$1(all, shorter) {
 function bytesOf(outputs) {
 	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
 }
-// src/report/words.ts
-function spokenSeconds(seconds) {
-	const whole = Math.round(seconds);
-	if (whole < 60) return `${whole} s`;
-	if (whole < 3600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
-	return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} m`;
-}
-function counted(number, noun, plural = `${noun}s`) {
-	return `${number} ${number === 1 ? noun : plural}`;
-}
 // src/report/costs.ts
 function costsOf(estimate, topology) {
 	const { copies, takenOver, storageGiB, intermediatesGiB, timedCopyUSD, fastSnapshotRestoreUSDPerHour } = estimate;
 	const { transferGiB, transferUSD, bootTests, bootTestUSD } = estimate;
 	const begins = copies > 0;
 	return [
-		...begins ? [counted(copies, "snapshot copy", "snapshot copies")] : [],
-		...takenOver > 0 ? [`${counted(takenOver, "snapshot copy", "snapshot copies")} of earlier runs taken over`] : [],
+		...begins ? [counted$1(copies, "snapshot copy", "snapshot copies")] : [],
+		...takenOver > 0 ? [`${counted$1(takenOver, "snapshot copy", "snapshot copies")} of earlier runs taken over`] : [],
 		...begins ? [`between regions: ${transferGiB} GiB, about ${usd(transferUSD)}${otherTopology(estimate, topology)}`] : [],
 		...storageGiB > 0 ? [`snapshots that stay: ${storageGiB} GiB, at most ${usd(estimate.storageUSDPerMonth)} a month`] : [],
 		...intermediatesGiB > 0 ? [`encrypted copies that stay: ${intermediatesGiB} GiB, at most ${usd(estimate.intermediatesUSDPerMonth)} a month`] : [],
 		...timedCopyUSD > 0 ? [`time-based copies: ${usd(timedCopyUSD)}`] : [],
 		...fastSnapshotRestoreUSDPerHour > 0 ? [`fast snapshot restore: ${usd(fastSnapshotRestoreUSDPerHour)} an hour as long as it is on`] : [],
-		...bootTests > 0 ? [`${counted(bootTests, "boot test")}: at most ${usd(bootTestUSD)}`] : []
+		...bootTests > 0 ? [`${counted$1(bootTests, "boot test")}: at most ${usd(bootTestUSD)}`] : []
 	];
 }
 function otherTopology({ byTopology, transferGiB }, topology) {
@@ -3017,7 +3053,7 @@ function otherTopology({ byTopology, transferGiB }, topology) {
 }
 function copyingTime({ minutes: { least, most } }) {
 	if (most === 0) return [];
-	return [`copying takes ${least < most ? `${least} to ${counted(most, "minute")}` : `about ${counted(most, "minute")}`}`];
+	return [`copying takes ${least < most ? `${least} to ${counted$1(most, "minute")}` : `about ${counted$1(most, "minute")}`}`];
 }
 function usd(amount) {
 	return `${amount.toFixed(2)} USD`;
@@ -3036,7 +3072,7 @@ function flowchart({ source, targets, operations }) {
 	const making = targets.filter(({ action }) => action === "create");
 	if (making.length === 0) return [];
 	const size = totalGiB(source.snapshots);
-	const lines = ["flowchart LR", `  source["${mermaidLabel(source.amiId ?? "yet to be made")}<br/>${mermaidLabel(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted(source.snapshots.length, "volume")}, ${size} GiB"]`];
+	const lines = ["flowchart LR", `  source["${mermaidLabel(source.amiId ?? "yet to be made")}<br/>${mermaidLabel(source.amiName)}<br/>${source.account}/${source.region}<br/>${counted$1(source.snapshots.length, "volume")}, ${size} GiB"]`];
 	const copied = operations.filter(({ kind }) => kind === "encrypt" || kind === "await");
 	const encrypted = [...new Map(copied.map((one) => [one.region, one])).values()];
 	for (const { region } of encrypted) lines.push(`  source -->|encrypt| copy_${id(region)}["encrypted copy<br/>${source.account}/${region}"]`);
@@ -3045,7 +3081,7 @@ function flowchart({ source, targets, operations }) {
 		const verb = target.route === "copy" ? "share, copy image" : "share, copy, register";
 		lines.push(`  ${from(target)} -->|${target.account === source.account ? "copy" : verb}| target${index}["${target.account}/${target.region}<br/>${mermaidLabel(target.amiName)}"]`);
 	}
-	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted(group.length, "account")}| region${index}["${group[0]?.region}"]`);
+	else for (const [index, [key, group]] of [...Map.groupBy(making, (one) => `${from(one)} ${one.region}`)].entries()) lines.push(`  ${key.split(" ")[0]} -->|${counted$1(group.length, "account")}| region${index}["${group[0]?.region}"]`);
 	return diagram({ flowchart: { wrappingWidth: 400 } }, lines);
 }
 function id(region) {
@@ -3147,7 +3183,7 @@ function failureText(failure, where = "") {
 	return [`- ${where}${markdown(what)}`, ...remedies.map((remedy) => `  - ${markdown(remedy)}`)];
 }
 function sourceText({ amiName, account, region, snapshots }) {
-	return ` (${markdown(amiName)}; ${counted(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${markdown(placeName({
+	return ` (${markdown(amiName)}; ${counted$1(snapshots.length, "volume")}, ${totalGiB(snapshots)} GiB) in ${markdown(placeName({
 		account,
 		region
 	}))}`;
@@ -3226,7 +3262,7 @@ function following({ operations }) {
 	];
 	if (rows.length <= unfolded$1) return table;
 	return [
-		`<details><summary>${counted(rows.length, "operation")}</summary>`,
+		`<details><summary>${counted$1(rows.length, "operation")}</summary>`,
 		"",
 		...table,
 		"",
@@ -3326,7 +3362,7 @@ function verdict$2({ targets, findings, problems, stopped }) {
 		return count === 0 ? [] : [`${count} ${kind}`];
 	});
 	const off = new Set(findings.filter(isOfTarget).map(placeName)).size;
-	const inStep = `${targets.length - off} of ${counted(targets.length, "target")} in step`;
+	const inStep = `${targets.length - off} of ${counted$1(targets.length, "target")} in step`;
 	return counts.length === 0 ? `✅ ${inStep}` : `${off > 0 ? "❌" : "⚠️"} ${inStep}; ${counts.join(", ")}`;
 }
 const wideRegions = 8;
@@ -3577,9 +3613,9 @@ function recallSummary(report) {
 function verdict$1({ targets, failed, inUse, restore, problems }) {
 	if (problems.length > 0) return "❌ Problems were found; nothing was changed";
 	const reached = targets.filter(({ status, amiId }) => status !== "failed" && amiId !== null).length;
-	const what = `${counted(reached, "AMI")} ${restore ? "restored" : "taken back"}`;
+	const what = `${counted$1(reached, "AMI")} ${restore ? "restored" : "taken back"}`;
 	const places = new Set(inUse.map(placeName)).size;
-	const used = inUse.length === 0 ? "" : `; still in use in ${counted(places, "target")}`;
+	const used = inUse.length === 0 ? "" : `; still in use in ${counted$1(places, "target")}`;
 	if (failed.length > 0) return `❌ ${what}${used}; not all could be done`;
 	return `${inUse.length > 0 ? "⚠️" : "✅"} ${what}${used}`;
 }
@@ -3857,28 +3893,6 @@ async function yamlFor(get) {
 		visit
 	};
 }
-// src/time.ts
-var CancelError = class extends Error {
-	name = "CancelError";
-};
-var TimeOutError = class extends Error {
-	name = "TimeOutError";
-};
-const systemClock = {
-	now: Date.now,
-	async sleep(ms, signal) {
-		try {
-			await (0,promises_namespaceObject.setTimeout)(ms, void 0, { signal });
-		} catch (error) {
-			throw signal.aborted ? signal.reason : error;
-		}
-	},
-	after(ms, reason = new DOMException(`not within ${ms / 1e3} s`, "TimeoutError")) {
-		const controller = new AbortController();
-		setTimeout(() => controller.abort(reason), ms).unref();
-		return controller.signal;
-	}
-};
 // src/main.ts
 async function main(host, cancelled, action) {
 	const told = await outcomeOf(host, cancelled, action);
@@ -4944,6 +4958,7 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__I = __webpack_exports__.I;
 /******/ var __webpack_exports__It = __webpack_exports__.It;
 /******/ var __webpack_exports__J = __webpack_exports__.J;
+/******/ var __webpack_exports__Jt = __webpack_exports__.Jt;
 /******/ var __webpack_exports__K = __webpack_exports__.K;
 /******/ var __webpack_exports__Kt = __webpack_exports__.Kt;
 /******/ var __webpack_exports__L = __webpack_exports__.L;
@@ -4971,6 +4986,7 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__Wt = __webpack_exports__.Wt;
 /******/ var __webpack_exports__X = __webpack_exports__.X;
 /******/ var __webpack_exports__Y = __webpack_exports__.Y;
+/******/ var __webpack_exports__Yt = __webpack_exports__.Yt;
 /******/ var __webpack_exports__Z = __webpack_exports__.Z;
 /******/ var __webpack_exports___ = __webpack_exports__._;
 /******/ var __webpack_exports___t = __webpack_exports__._t;
@@ -5030,5 +5046,5 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__yt = __webpack_exports__.yt;
 /******/ var __webpack_exports__z = __webpack_exports__.z;
 /******/ var __webpack_exports__zt = __webpack_exports__.zt;
-/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
+/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Yt as Yt, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
 /******/ 

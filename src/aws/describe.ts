@@ -12,6 +12,7 @@ import {
   type Snapshot,
 } from '@aws-sdk/client-ec2';
 import { joined } from '../join.ts';
+import { partsOf } from '../parts.ts';
 import type { Place } from './clients.ts';
 import { errorMessage, isAbsent } from './errors.ts';
 
@@ -66,8 +67,7 @@ export async function areThere(place: Place, ids: readonly string[]): Promise<bo
 
 async function byIds<T>(ids: readonly string[], describe: (ids: string[]) => Promise<T[]>): Promise<T[]> {
   const found: T[] = [];
-  for (let start = 0; start < ids.length; start += idsPerCall)
-    found.push(...(await withThoseThere(ids.slice(start, start + idsPerCall), describe)));
+  for (const some of partsOf(ids, idsPerCall)) found.push(...(await withThoseThere(some, describe)));
   return found;
 }
 
@@ -149,7 +149,7 @@ async function listImages(place: Place, whose: Whose, Filters: Filter[]): Promis
 }
 
 /** So many values a filter takes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html */
-const valuesPerFilter = 200;
+export const valuesPerFilter = 200;
 
 /** All pages of a list, whose longest filter is asked for in parts where it has too many values. */
 async function byFilters<T>(
@@ -161,7 +161,7 @@ async function byFilters<T>(
   const { Name, Values = [] } = long;
   const others = filters.filter((one) => one !== long);
   const found: T[] = [];
-  for (const part of [Values.slice(0, valuesPerFilter), Values.slice(valuesPerFilter)])
+  for (const part of partsOf(Values, valuesPerFilter))
     found.push(...(await byFilters([...others, { Name, Values: part }], read)));
   return found;
 }

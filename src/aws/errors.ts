@@ -1,4 +1,5 @@
 import { isOptIn } from '../regions.ts';
+import { LateError } from '../time.ts';
 import { denialRemedy, deniedIn, tagPolicyCode, tagPolicyRemedy } from './denial.ts';
 import { type Side, templateFirst } from './template-parameters.ts';
 
@@ -437,6 +438,11 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
     remedy: ({ where }) =>
       `a key takes 50,000 grants: revoke those that nothing needs any more (aws kms list-grants --region ${where.region}), or give another key`,
   },
+  {
+    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
+    fits: ({ code }) => code === 'TagLimitExceeded',
+    remedy: () => 'take a tag off it: a resource has 50 at most',
+  },
   { fits: ({ code }) => code === tagPolicyCode, remedy: () => tagPolicyRemedy },
   {
     fits: ({ code }) => code === 'InvalidAMIName.Duplicate',
@@ -446,7 +452,7 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
 
 function remedyOf(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if (at instanceof StepError || at instanceof CredentialsError) return at.remedy;
+    if (at instanceof StepError || at instanceof CredentialsError || at instanceof LateError) return at.remedy;
     if (at instanceof AwsCallError) {
       const call = at;
       return call.remedy ?? remedies.find(({ fits }) => fits(call))?.remedy(call);

@@ -4,6 +4,7 @@ import {
   type LaunchTemplateVersion,
   ModifyLaunchTemplateCommand,
 } from '@aws-sdk/client-ec2';
+import { partsOf } from '../parts.ts';
 import { retried } from '../retry.ts';
 import type { Place } from './clients.ts';
 import { pages } from './describe.ts';
@@ -111,17 +112,11 @@ const undeletedMs = 15_000;
  * @throws UndeletedError with AWS's words
  */
 export async function deleteVersions(place: Place, id: string, versions: readonly number[]): Promise<void> {
-  for (const some of inCalls(versions)) await deleteAtOnce(place, id, some);
+  for (const some of partsOf(versions, versionsPerCall)) await deleteAtOnce(place, id, some);
 }
 
 /** Of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteLaunchTemplateVersions.html */
-const versionsPerCall = 200;
-
-/** Versions in as many parts as it takes calls to delete them. */
-export function inCalls(versions: readonly number[]): number[][] {
-  const count = Math.ceil(versions.length / versionsPerCall);
-  return Array.from({ length: count }, (_, at) => versions.slice(at * versionsPerCall, (at + 1) * versionsPerCall));
-}
+export const versionsPerCall = 200;
 
 async function deleteAtOnce(place: Place, id: string, versions: readonly number[]): Promise<void> {
   const isUndeleted = (error: unknown) => error instanceof UndeletedError;

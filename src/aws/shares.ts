@@ -9,6 +9,7 @@ import {
   type Tag,
 } from '@aws-sdk/client-ec2';
 import { joined } from '../join.ts';
+import { partsOf } from '../parts.ts';
 import { type Ec2Command, type Place, sendEc2 } from './clients.ts';
 import { describeImages, describeSnapshots } from './describe.ts';
 import { isDenied } from './errors.ts';
@@ -68,8 +69,7 @@ export async function changeShares(place: Place, id: string, change: ShareChange
   const accounts = 'Add' in change ? change.Add : change.Remove;
   const send = (some: readonly string[]) =>
     sendEc2(place, sharing(id, 'Add' in change ? { Add: some } : { Remove: some }));
-  for (let start = 0; start < accounts.length; start += accountsPerCall) {
-    const some = accounts.slice(start, start + accountsPerCall);
+  for (const some of partsOf(accounts, accountsPerCall)) {
     try {
       await send(some);
     } catch (error) {

@@ -4,7 +4,7 @@
  */
 
 /** Whose role it is, and what it is for. */
-export type Side = 'source' | 'target' | 'source-recall' | 'target-recall';
+export type Side = 'source' | 'target' | 'target-audit' | 'source-recall' | 'target-recall';
 
 /** What reads what uses an AMI. */
 const readingUsers = [
@@ -67,15 +67,6 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'ec2:DisableImageDeregistrationProtection',
     ],
     'RetainShared=true': ['ec2:CreateImageUsageReport', 'ec2:DeleteImageUsageReport'],
-    'Audit=true': [
-      'ec2:DescribeInstances',
-      'ec2:DescribeFastSnapshotRestores',
-      'ec2:DescribeLaunchTemplateVersions',
-      'ec2:DescribeAvailabilityZones',
-      'ec2:GetImageAncestry',
-      'kms:ListGrants',
-      'ssm:GetParameter',
-    ],
     'InstanceTypes=true': ['ec2:ReplaceImageInstanceTypeSpecification'],
     'RecycleBin=true': ['ec2:RestoreImageFromRecycleBin'],
     'BootTest=true': [
@@ -93,6 +84,17 @@ export const features: Readonly<Record<Side, Readonly<Record<string, readonly st
       'iam:GetInstanceProfile',
     ],
     'BootRoleArns=<arn>': ['iam:PassRole'],
+  },
+  'target-audit': {
+    'Audit=true': [
+      'ec2:DescribeInstances',
+      'ec2:DescribeFastSnapshotRestores',
+      'ec2:DescribeLaunchTemplateVersions',
+      'ec2:DescribeAvailabilityZones',
+      'ec2:GetImageAncestry',
+      'kms:ListGrants',
+    ],
+    'Audit=true and Parameter=<parameter>': ['ssm:GetParameter'],
   },
   'source-recall': {
     'IncludeSource=true': [
@@ -137,13 +139,10 @@ export function parametersFor({ side, action, resources }: Lack): string | undef
   if (side === undefined) return undefined;
   const list = lists[side]?.[action];
   if (list !== undefined) return list;
-  const found = Object.entries(features[side]).flatMap(([parameter, actions]) =>
+  const parameters = Object.entries(features[side]).flatMap(([parameter, actions]) =>
     actions.includes(action) ? parameter : [],
   );
-  if (found.length === 0) return undefined;
-  // An audit reads what other features do; whoever asks for one of them needs no audit.
-  const others = found.filter((parameter) => parameter !== 'Audit=true');
-  const parameters = others.length > 0 ? others : found;
+  if (parameters.length === 0) return undefined;
   const [, name] = /:parameter\/(.+)$/.exec(resources[0] ?? '') ?? [];
   const set = `set ${parameters.join(' or ')}`;
   return set.replace('<parameter>', name ?? '<parameter>').replace('<arn>', resources[0] ?? '<arn>');

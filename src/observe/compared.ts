@@ -25,18 +25,24 @@ export type Compared = Readonly<{
   held: ReadonlyMap<string, Held>;
 }>;
 
-/** Who asks; the `source` account in the source region, if it can be reached; and `aside`, what can't be read there. */
+/**
+ * Who asks; the `source` account in the source region, if it can be reached; and `aside`, what can't be read there. Before
+ * each stage of reading, `next` is called.
+ */
 export type Comparing = Readonly<{
   request: AuditRequest;
   accounts: Accounts;
   findings: Findings;
   source: Place | undefined;
   aside: Findings;
+  next: () => void;
 }>;
 
 /** What is compared; undefined after findings that say why there is nothing to compare with. */
 export function observeCompared(comparing: Comparing): Promise<Compared | undefined> {
-  const { image } = comparing.request;
+  const { request, next } = comparing;
+  const { image } = request;
+  next();
   return image === undefined ? byLineage(comparing) : byName(comparing, image);
 }
 
@@ -60,8 +66,9 @@ async function byName(comparing: Comparing, image: SourceImage): Promise<Compare
 }
 
 async function byLineage(comparing: Comparing): Promise<Compared | undefined> {
-  const { request, accounts, findings, source: place, aside } = comparing;
+  const { request, accounts, findings, source: place, aside, next } = comparing;
   const held = await readLineage({ request, accounts, findings });
+  next();
   const id = await readNewest(held.values(), place, aside);
   if (id === undefined) {
     noteNone(comparing, held);
@@ -69,6 +76,7 @@ async function byLineage(comparing: Comparing): Promise<Compared | undefined> {
   }
   const observing = { request: readingOf(comparing, { by: 'id', id }), accounts, findings };
   const found = place && (await resolveSource({ ...observing, findings: aside }, 'compare'));
+  next();
   const source = found ?? standIn(request, id, problemLine(aside.problems));
   return { source, targets: await observeTargets(observing, Promise.resolve(source)), held };
 }

@@ -10,6 +10,7 @@ import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
 import { joined } from '../join.ts';
+import { partsOf } from '../parts.ts';
 
 /** Takes down that something uses an image. */
 export type Note = (id: string | undefined, user: string | undefined) => void;
@@ -113,9 +114,9 @@ export async function noteVersions(
     else byParameter.set(parameter, [...(byParameter.get(parameter) ?? []), LaunchTemplateId]);
   }
   const names = [...byParameter.keys()];
-  for (let start = 0; start < names.length; start += 10) {
+  for (const Names of partsOf(names, 10)) {
     // What isn't there any more is told apart, and launches nothing.
-    const { Parameters = [] } = await ssm(new GetParametersCommand({ Names: names.slice(start, start + 10) }));
+    const { Parameters = [] } = await ssm(new GetParametersCommand({ Names }));
     for (const parameter of Parameters) {
       const templates = askedFor(parameter, names).flatMap((name) => byParameter.get(name) ?? []);
       for (const template of templates) note(parameter.Value, template);

@@ -4,8 +4,12 @@ import type { Host } from '../host.ts';
 import type { Reach } from '../inputs/reach.ts';
 import type { EnabledRegions, TargetRequest } from '../inputs/targets.ts';
 import { joined } from '../join.ts';
+import { ending, lateAfter } from '../patience.ts';
 import { openFindings } from '../plan/problem.ts';
 import { openAccounts } from './accounts.ts';
+
+/** Two calls take less than a second, and a few more if a role or AWS's answer needs some tries. */
+const answerMs = 60_000;
 
 type Enabled = NonNullable<ReturnType<EnabledRegions['get']>>;
 
@@ -13,8 +17,14 @@ type Enabled = NonNullable<ReturnType<EnabledRegions['get']>>;
  * The regions that each account of `target-regions: all` has enabled, as its own role reads them in the source region; or
  * why they could not be read. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
  */
-export async function readEnabledRegions(host: Host, request: Reach, signal: AbortSignal): Promise<EnabledRegions> {
-  const findings = openFindings(signal);
+export function readEnabledRegions(host: Host, request: Reach, whole: AbortSignal): Promise<EnabledRegions> {
+  return ending(whole, (signal) => readEnabled(host, request, signal));
+}
+
+async function readEnabled(host: Host, request: Reach, signal: AbortSignal): Promise<EnabledRegions> {
+  // Nothing begins before the last account has answered.
+  const late = lateAfter(host, answerMs);
+  const findings = openFindings(signal, { late: () => late });
   const accounts = openAccounts(host, request, findings);
   const enabledIn = async (target: TargetRequest): Promise<string[] | undefined> => {
     if ((await accounts.openTarget(target, target.roleArn)) === undefined) return undefined;

@@ -5,6 +5,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
+import { partsOf } from '../parts.ts';
 import type { UsageReport, UsageReports } from '../plan/facts.ts';
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageUsageReports.html */
@@ -27,8 +28,7 @@ export function entriesOn(ids: readonly string[], NextToken?: string): DescribeI
  */
 export async function usageReportsOn(place: Place, ids: readonly string[]): Promise<UsageReports> {
   const found: UsageReport[] = [];
-  for (let start = 0; start < ids.length; start += idsPerCall) {
-    const some = ids.slice(start, start + idsPerCall);
+  for (const some of partsOf(ids, idsPerCall)) {
     const reports = await pages(async (NextToken) => {
       const page = await place.ec2(reportsOn(some, NextToken));
       return { items: page.ImageUsageReports ?? [], next: page.NextToken };

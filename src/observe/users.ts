@@ -4,12 +4,14 @@ import {
   DescribeLaunchTemplateVersionsCommand,
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { pages } from '../aws/describe.ts';
+import { pages, valuesPerFilter } from '../aws/describe.ts';
 import { isAbsent, isUnknownAction } from '../aws/errors.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { joined } from '../join.ts';
+import { partsOf } from '../parts.ts';
 import type { Use, Users } from '../plan/facts.ts';
 import { launcherName } from '../plan/usage-report.ts';
+import { listed } from '../report/words.ts';
 import { type Note, noteGroups, noteVersions } from './groups.ts';
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */
@@ -54,18 +56,20 @@ export async function usersOf(place: Place, ids: readonly string[], unread: Unre
   await joined([
     reading('which instances use an AMI', () => noteInstances(place, ids, note)),
     reading('which launch templates use an AMI', async () => {
-      const versions = await pages(async (NextToken) => {
-        const page = await place.ec2(templatesUsing(ids, NextToken));
-        return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
-      });
-      await noteVersions(place, versions, note);
+      for (const some of partsOf(ids, idsPerFilter)) {
+        const versions = await pages(async (NextToken) => {
+          const page = await place.ec2(templatesUsing(some, NextToken));
+          return { items: page.LaunchTemplateVersions ?? [], next: page.NextToken };
+        });
+        await noteVersions(place, versions, note);
+      }
     }),
     reading('what Auto Scaling launches', () => noteGroups(place, note)),
     reading('who else may launch an AMI', () =>
       joined(
         ids.map(async (id) => {
           const others = await othersOf(place, id);
-          const by = `others, who may launch it (${others.join(', ')})`;
+          const by = `others, who may launch it (${listed(others)})`;
           if (others.length > 0) users.set(id, [...(users.get(id) ?? []), { by, launches: false, others }]);
         }),
       ),
@@ -75,7 +79,10 @@ export async function usersOf(place: Place, ids: readonly string[], unread: Unre
   return users;
 }
 
-/** Asks which instances are of images. */
+/** With room for one value more. */
+const idsPerFilter = valuesPerFilter - 1;
+
+/** Asks which instances are of images, fewer than a filter takes. */
 export function instancesOf(ids: readonly string[], NextToken?: string): DescribeInstancesCommand {
   return new DescribeInstancesCommand({ Filters: [{ Name: 'image-id', Values: [...ids] }], NextToken });
 }
@@ -106,12 +113,14 @@ export function referencesTo(ImageIds: readonly string[], NextToken?: string): D
 }
 
 async function noteInstances(place: Place, ids: readonly string[], note: Note): Promise<void> {
-  const reservations = await pages(async (NextToken) => {
-    const page = await place.ec2(instancesOf(ids, NextToken));
-    return { items: page.Reservations ?? [], next: page.NextToken };
-  });
-  for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
-    if (State?.Name !== 'terminated') note(ImageId, InstanceId);
+  for (const some of partsOf(ids, idsPerFilter)) {
+    const reservations = await pages(async (NextToken) => {
+      const page = await place.ec2(instancesOf(some, NextToken));
+      return { items: page.Reservations ?? [], next: page.NextToken };
+    });
+    for (const { ImageId, InstanceId, State } of reservations.flatMap(({ Instances }) => Instances ?? []))
+      if (State?.Name !== 'terminated') note(ImageId, InstanceId);
+  }
 }
 
 /** Whom else an AMI is shared with: what they launch of it is not seen from here. */
@@ -125,9 +134,9 @@ async function othersOf(place: Place, ImageId: string): Promise<string[]> {
 }
 
 async function noteReferences(place: Place, ids: readonly string[], note: Note): Promise<void> {
-  for (let start = 0; start < ids.length; start += 10) {
+  for (const some of partsOf(ids, 10)) {
     const references = await pages(async (NextToken) => {
-      const page = await place.ec2(referencesTo(ids.slice(start, start + 10), NextToken));
+      const page = await place.ec2(referencesTo(some, NextToken));
       return { items: page.ImageReferences ?? [], next: page.NextToken };
     });
     for (const { ImageId, Arn } of references) note(ImageId, Arn);

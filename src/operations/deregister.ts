@@ -10,6 +10,7 @@ import type { Deregister } from '../plan/operation.ts';
 import { recallOf } from '../plan/recalled.ts';
 import { replacedByTag } from '../plan/replaced.ts';
 import { lastingUses, showsNoUse } from '../plan/usage-report.ts';
+import { listed } from '../report/words.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { lifting, liftProtection } from './protect.ts';
@@ -161,7 +162,7 @@ async function isUnused({ image, report }: Deregister, { run, place }: In): Prom
       ...used.map((one) => one.by),
       ...(hasUse ? [`other accounts, or the usage report ${report} is gone`] : []),
     ];
-    run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(', ')}`);
+    run.log.line(where, `${id} (${image.Name}) stays: it is used by ${listed(by)}`);
     return false;
   } catch (error) {
     warn(`older AMIs stay, because what uses them is not known: ${errorMessage(error)}`);

@@ -7,6 +7,7 @@ import { joined } from '../join.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { Result } from '../outcome.ts';
 import type { Share } from '../plan/operation.ts';
+import { listed } from '../report/words.ts';
 import { lookedFor } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { type Given, grantsOn, statedOn } from './given.ts';
@@ -19,10 +20,10 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
   try {
     const toAdd = await newShares(run, place, { id, accounts });
     if (toAdd.length > 0) await addShares(run, place, { id, accounts: toAdd });
-    run.log.line(placeName(place), `shared ${id} with ${accounts.join(', ')}`);
+    run.log.line(placeName(place), `shared ${id} with ${listed(accounts)}`);
     return { id };
   } catch (error) {
-    throw new StepError(`Sharing ${id} with ${accounts.join(', ')}`, error);
+    throw new StepError(`Sharing ${id} with ${listed(accounts)}`, error);
   }
 }
 

@@ -8,6 +8,7 @@ import {
   pieceDigits,
 } from '../digest.ts';
 import { isRecord, isText, isTexts } from '../plain-data.ts';
+import { listed } from '../report/words.ts';
 import { sha256 } from '../sha256.ts';
 
 /*
@@ -136,9 +137,11 @@ export function listDifferences(approvedThen: Approved, now: Approved): string[]
     ({ what }) => what,
   );
   const lines = [...groups].map(([what, group]) => {
-    const places = group.slice(0, namedPlaces).map(({ where }) => where);
-    const more = group.length - places.length;
-    return `${places.join(', ')}${more > 0 ? ` and ${more} more` : ''}: ${what}`;
+    const places = listed(
+      group.map(({ where }) => where),
+      namedPlaces,
+    );
+    return `${places}: ${what}`;
   });
   const more = lines.length - maxListed;
   return more > 0 ? [...lines.slice(0, maxListed), `…and ${more} differences more`] : lines;

@@ -1,8 +1,13 @@
 import { type Problem, together } from '../alike.ts';
 import { AwsCallError, explain, isDisabledRegion, StepError } from '../aws/errors.ts';
+import { LateError } from '../time.ts';
 
-/** A region that isn't enabled is one problem, whichever of its reads met it, and in whichever of AWS's words. */
-function disabledRegion(error: unknown): Readonly<{ what: string; words: string }> | undefined {
+/**
+ * A region that isn't enabled is one problem, whichever of its reads met it, and in whichever of AWS's words; and so is a
+ * place that doesn't answer.
+ */
+function ofPlace(error: unknown, message: string): Readonly<{ what: string; words: string }> | undefined {
+  if (error instanceof LateError) return { what: 'not all was answered in time', words: ` (${message})` };
   if (!(error instanceof AwsCallError) || !isDisabledRegion(error)) return undefined;
   const { code, awsMessage, where } = error;
   const what = `region ${where.region} is not enabled in account ${where.account}`;
@@ -31,10 +36,16 @@ export type Findings = Readonly<{
 /** A problem, and the targets that it is of; undefined stands for the whole. */
 type Noted = Readonly<{ problem: Problem; targets: Set<string | undefined> }>;
 
-/** @param mendsTarget what else mends a problem of targets, whatever it is */
+type FindingsOptions = Readonly<{
+  /** What else mends a problem of targets, whatever it is. */
+  mendsTarget?: (targets: readonly string[]) => string | undefined;
+  /** Rejects when what is being read is to be given up; asked anew for each read. */
+  late?: () => Promise<never>;
+}>;
+
 export function openFindings(
   signal: AbortSignal,
-  mendsTarget: (targets: readonly string[]) => string | undefined = () => undefined,
+  { mendsTarget = () => undefined, late }: FindingsOptions = {},
 ): Findings {
   const problems = new Map<string, Noted>();
   const warnings = new Map<string, Problem>();
@@ -63,12 +74,12 @@ export function openFindings(
       warnings: () => together([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
       async attempt(where, doing, read) {
         try {
-          return await read();
+          return await (late === undefined ? read() : Promise.race([read(), late()]));
         } catch (error) {
           // A run that was told to stop found nothing.
           signal.throwIfAborted();
           const { message, remedy = '' } = explain(new StepError(doing, error));
-          note(where, disabledRegion(error) ?? { what: message }, remedy);
+          note(where, ofPlace(error, message) ?? { what: message }, remedy);
           return undefined;
         }
       },

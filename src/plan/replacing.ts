@@ -1,6 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
+import { listed } from '../report/words.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { isRejected } from './boot.ts';
 import { isHeld } from './earlier.ts';
@@ -55,7 +56,7 @@ function checkUnused({ findings }: Planning, { place, users }: Target, image: Im
   const isGood = !isRejected(image);
   const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
   if (users !== undefined && using.length === 0) return;
-  const by = using.map((one) => one.by).join(', ');
+  const by = listed(using.map((one) => one.by));
   const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
   findings.add(
     placeName(place),

@@ -1,5 +1,6 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
+import { listed } from '../report/words.ts';
 import { recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { isRejected } from './boot.ts';
 import { madeAt, type Tie } from './evidence.ts';
@@ -146,7 +147,7 @@ function whyHeld(image: Image, { users, sharing, locks, mayLift, tie }: Retentio
   const obstacle = removalObstacle(image, locks, { mayWait: true, mayLift })?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
   const lasting = lastingUses(users.get(image.ImageId ?? '') ?? [], sharing);
-  return lasting.length === 0 ? undefined : `it is used by ${lasting.map(({ by }) => by).join(', ')}`;
+  return lasting.length === 0 ? undefined : `it is used by ${listed(lasting.map(({ by }) => by))}`;
 }
 
 /** By when its successor was published, and made: why an AMI that nothing uses stays for now. */

@@ -1,4 +1,5 @@
 import { regionOfKey } from '../aws/kms.ts';
+import { listed } from '../report/words.ts';
 import { tagsOfTargets } from './creation-tags.ts';
 import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan } from './decided.ts';
 import type { SourceSnapshot } from './facts.ts';
@@ -127,7 +128,7 @@ export function openSupply(decided: Decided): Supply {
     const region = from?.place.region ?? place.region;
     const { resource, name, after } = supply(from, snapshotId);
     const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-    const why = `${accounts.join(', ')} copy it; taken back at the end`;
+    const why = `${listed(accounts)} copy it; taken back at the end`;
     const id = `share ${snapshotId ?? sourceName} in ${region}`;
     // By who may use the key, a later run knows a share of ours, should this one be killed.
     const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];

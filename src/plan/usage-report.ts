@@ -1,5 +1,6 @@
 import type { Image, ImageUsageReport, LaunchPermission } from '@aws-sdk/client-ec2';
 import type { Publication } from '../inputs/publication.ts';
+import { listed } from '../report/words.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import type { UsageReport, Use } from './facts.ts';
 
@@ -50,7 +51,7 @@ export function lastingUses(uses: readonly Use[], { retainShared, launchPermissi
     const strangers = use.others.filter((one) => !named.includes(one));
     return strangers.length === 0
       ? []
-      : [{ ...use, by: `others, whom launch-permissions doesn't name (${strangers.join(', ')})` }];
+      : [{ ...use, by: `others, whom launch-permissions doesn't name (${listed(strangers)})` }];
   });
 }
 
@@ -90,7 +91,7 @@ export function judgeReports({ since, now, reports }: Asked): Reported {
   const { report, usedBy } = newest;
   if (usedBy.length > 0)
     return {
-      why: `it is used in ${usedBy.join(', ')}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+      why: `it is used in ${listed(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
       replaces,
     };
   return report.ReportId === undefined ? { why: 'its usage report has no ID' } : { id: report.ReportId };

@@ -1,6 +1,7 @@
 import { GetParametersCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { inCalls, type TemplateVersionFacts, templateVersions } from '../aws/launch-template.ts';
+import { type TemplateVersionFacts, templateVersions, versionsPerCall } from '../aws/launch-template.ts';
+import { partsOf } from '../parts.ts';
 
 /*
  * What whoever recalls an AMI has to type: for each use, the command of the AWS CLI that ends it. `REPLACEMENT` in it stands
@@ -69,7 +70,7 @@ async function commandForTemplate(place: Place, template: string, id: string): P
   const naming = all.filter(({ imageId }) => imageId === id);
   if (naming.length === 0) return commandForResolved(place, { template, id, all });
   const numbers = naming.map(({ number }) => number);
-  const gone = inCalls(numbers).map((some) =>
+  const gone = partsOf(numbers, versionsPerCall).map((some) =>
     aws(place, `ec2 delete-launch-template-versions --launch-template-id ${template} --versions ${some.join(' ')}`),
   );
   const launching = naming.find(({ isDefault }) => isDefault);

@@ -4,10 +4,11 @@ import { explainLine, isUnknownAction, placeName, StepError } from '../aws/error
 import type { RecallWay } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
+import { brief } from '../patience.ts';
 import type { Users } from '../plan/facts.ts';
 import type { Copy } from './copies.ts';
 import { looksAt } from './in-use.ts';
-import { attempt, fail, note, type Recalling } from './recalling.ts';
+import { attempt, fail, note, type Recalling, readingMs } from './recalling.ts';
 import { restore, unmarkRecalled } from './restore.ts';
 import { type Withdrawn, withdraw } from './withdraw.ts';
 
@@ -30,7 +31,7 @@ export async function takeBack(
   const request = { ...recalling.request, how };
   const act = ({ image }: Copy) => withdraw(place, image, request);
   // AWS tells what uses an AMI only while that is there.
-  const before = how === 'deregister' ? await readUses(recalling, place, copies) : undefined;
+  const before = how === 'deregister' ? await readUses(recalling, brief(place, readingMs), copies) : undefined;
   const records = await each(recalling, { place, copies, doing: `Taking back (how: ${how})` }, act);
   // What became of the AMIs is told, whatever ends this.
   await attempt(recalling, { where: placeName(place), what: 'Looking for what still uses the AMIs' }, async () => {
@@ -65,9 +66,10 @@ function each(
     copies.map(async (copy): Promise<RecalledTarget> => {
       const base = { account, region, amiId: copy.id, sourceAmi: copy.sourceAmi };
       try {
-        const { status, done } = await act(copy);
+        const { status, done, lacks } = await act(copy);
         note(recalling, where, done);
-        return { ...base, status };
+        if (lacks !== undefined) fail(recalling, where, lacks);
+        return { ...base, status, ...(lacks !== undefined && { error: lacks }) };
       } catch (error) {
         const told = explainLine(new StepError(`${doing} ${copy.id}`, error));
         fail(recalling, where, told);

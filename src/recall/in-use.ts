@@ -6,6 +6,7 @@ import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { launchGrantName } from '../operations/publish.ts';
 import type { Users } from '../plan/facts.ts';
+import { listed } from '../report/words.ts';
 import { aws, commandFor } from './commands.ts';
 import type { Copy } from './copies.ts';
 
@@ -76,7 +77,7 @@ async function sharesOf(place: Place, { image }: Copy): Promise<Told[]> {
       const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
       if (names.length === 0) return [];
       const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
-      return [{ by: `${SnapshotId}, which is shared with ${names.join(', ')}`, command: aws(place, reset) }];
+      return [{ by: `${SnapshotId}, which is shared with ${listed(names)}`, command: aws(place, reset) }];
     }),
   );
   return shares.flat();

@@ -15,6 +15,7 @@ import { joined } from '../join.ts';
 import { clientToken } from '../operations/client-token.ts';
 import { moveParameter, readParameter } from '../operations/parameter.ts';
 import { descriptionPrefix, versionDescription } from '../operations/template-version.ts';
+import { partsOf } from '../parts.ts';
 import { provenance } from '../plan/decided.ts';
 import { tagKeys } from '../tags.ts';
 import type { Copies, Copy } from './copies.ts';
@@ -106,17 +107,24 @@ async function moveParameters(pointing: Pointing, notes: Notes): Promise<void> {
   await joined([...names].map(move));
 }
 
+/** Of https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html */
+const valuesPerFilter = 50;
+
 /**
  * The names of the parameters whose tags say that they hold a copy of one of the sources. Tags are all that a parameter has:
  * so it is changed only where it really holds the copy.
  */
 async function ownParameters(place: Place, copies: readonly Copy[]): Promise<string[]> {
-  const Values = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
-  const ParameterFilters = [{ Key: `tag:${tagKeys.sourceAmi}`, Option: 'Equals', Values }];
-  const found = await pages<Parameter>(async (NextToken) => {
-    const page = await place.ssm(new DescribeParametersCommand({ ParameterFilters, MaxResults: 50, NextToken }));
-    return { items: page.Parameters ?? [], next: page.NextToken };
-  });
+  const sources = [...new Set(copies.map(({ sourceAmi }) => sourceAmi))];
+  const found: Parameter[] = [];
+  for (const Values of partsOf(sources, valuesPerFilter)) {
+    const ParameterFilters = [{ Key: `tag:${tagKeys.sourceAmi}`, Option: 'Equals', Values }];
+    const some = await pages(async (NextToken) => {
+      const page = await place.ssm(new DescribeParametersCommand({ ParameterFilters, MaxResults: 50, NextToken }));
+      return { items: page.Parameters ?? [], next: page.NextToken };
+    });
+    found.push(...some);
+  }
   return found.flatMap(({ Name }) => (Name === undefined || Name.startsWith(recordsPath) ? [] : [Name]));
 }
 

@@ -1,4 +1,5 @@
 import { explainLine, StepError } from '../aws/errors.ts';
+import type { Host } from '../host.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
 import type { Accounts } from '../observe/accounts.ts';
 import type { Findings } from '../plan/problem.ts';
@@ -8,6 +9,7 @@ import type { InUse } from './in-use.ts';
 /* What a recall notes on its way: one failure leaves all else going, and is told at the end. */
 
 export type Recalling = Readonly<{
+  host: Host;
   request: RecallRequest;
   accounts: Accounts;
   findings: Findings;
@@ -23,6 +25,9 @@ export type Notes = {
   failed: string[];
   inUse: InUse[];
 };
+
+/** So long, what is only read may keep AMIs from being taken back; what isn't answered by then is told, and all else goes on. */
+export const readingMs = 60_000;
 
 /** Adds what was done to the notes and the log. */
 export function note({ notes, log }: Recalling, where: string, what: string): void {

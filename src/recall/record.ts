@@ -11,6 +11,7 @@ import { pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
 import { type RecallWay, recallWays } from '../inputs/recall.ts';
 import { newLeaseId } from '../lease.ts';
+import { partsOf } from '../parts.ts';
 
 /*
  * What a recall takes from an AMI for good is written where a restore finds it from any machine: in SSM parameters of the
@@ -59,12 +60,9 @@ export async function writeRecord(
 ): Promise<string> {
   const text = textOf(record);
   const id = newLeaseId();
-  const count = Math.ceil(text.length / partCharacters);
-  const parts = Array.from({ length: count }, (_, index) => {
-    const part = text.slice(index * partCharacters, (index + 1) * partCharacters);
-    return `${id} ${index + 1}/${count} ${part}`;
-  });
-  await write(place, amiId, { values: parts, Tags });
+  const parts = partsOf([...text], partCharacters).map((part) => part.join(''));
+  const values = parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`);
+  await write(place, amiId, { values, Tags });
   return id;
 }
 
@@ -190,6 +188,5 @@ export async function deleteRecords(place: Place, amiId: string): Promise<void> 
   // The oldest first: the last one says what counts until it goes.
   const parts = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other));
   const names = parts.flatMap(({ Name }) => Name ?? []);
-  for (let start = 0; start < names.length; start += 10)
-    await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
+  for (const Names of partsOf(names, 10)) await place.ssm(new DeleteParametersCommand({ Names }));
 }

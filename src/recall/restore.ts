@@ -11,7 +11,9 @@ import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { hasCode } from '../aws/errors.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
+import { partsOf } from '../parts.ts';
 import { launcherName } from '../plan/usage-report.ts';
+import { listed } from '../report/words.ts';
 import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
 import { aws } from './commands.ts';
@@ -48,7 +50,7 @@ export async function restore(place: Place, image: Image, request: RecallRequest
 function unmarked(id: string, kept: Kept | undefined): Withdrawn {
   if (kept !== undefined)
     throw new Error(
-      `it bears no tag ${recalledTag}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; else delete that record`,
+      `it bears no tag ${recalledTag}, so the record below ${recordsPath}${id} is not believed. What to do: restore it again in some minutes, if it was recalled a moment ago; recall it again first, if it could not be marked; else delete that record`,
     );
   return { status: 'restored', done: `${id} is not recalled: nothing had to be restored` };
 }
@@ -87,12 +89,11 @@ async function shareAgain(place: Place, id: string, permissions: readonly Launch
     Group === undefined ? 'named' : 'everybody',
   );
   const refused: string[] = [];
-  for (let start = 0; start < named.length; start += permissionsPerCall)
-    refused.push(...(await addPermissions(place, id, named.slice(start, start + permissionsPerCall))));
+  for (const some of partsOf(named, permissionsPerCall)) refused.push(...(await addPermissions(place, id, some)));
   const again = named.map(launcherName).filter((name) => !refused.includes(name));
   const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
   return [
-    ...(again.length === 0 ? [] : [`launched again by ${again.join(', ')}`]),
+    ...(again.length === 0 ? [] : [`launched again by ${listed(again)}`]),
     ...(refused.length === 0 ? [] : [`no more by ${refused.join(', ')}, which AWS does not know any more`]),
     ...(everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]),
   ];
@@ -110,9 +111,10 @@ async function addPermissions(place: Place, ImageId: string, Add: LaunchPermissi
   } catch (error) {
     if (!hasCode(error, 'InvalidAMIAttributeItemValue')) throw error;
     if (Add.length === 1) return Add.map(launcherName);
-    const half = Math.ceil(Add.length / 2);
-    const first = await addPermissions(place, ImageId, Add.slice(0, half));
-    return [...first, ...(await addPermissions(place, ImageId, Add.slice(half)))];
+    const unknown: string[] = [];
+    for (const half of partsOf(Add, Math.ceil(Add.length / 2)))
+      unknown.push(...(await addPermissions(place, ImageId, half)));
+    return unknown;
   }
 }
 

@@ -3,11 +3,12 @@ import type { Place } from '../aws/clients.ts';
 import { describeImages, ownImages } from '../aws/describe.ts';
 import { placeName } from '../aws/errors.ts';
 import { joined } from '../join.ts';
+import { lateAfter } from '../patience.ts';
 import { findEncryptedCopies } from '../release/encrypted-copies.ts';
 import { recalledTag } from '../tags.ts';
 import type { Copy, Meant } from './copies.ts';
 import { giveAgain, type RecalledTarget, takeBack } from './images.ts';
-import { attempt, fail, note, type Recalling } from './recalling.ts';
+import { attempt, fail, note, type Recalling, readingMs } from './recalling.ts';
 import { unmarkRecalled } from './restore.ts';
 import { markRecalled } from './withdraw.ts';
 
@@ -15,25 +16,30 @@ import { markRecalled } from './withdraw.ts';
 
 /** The source account; undefined after a note of why it can't be reached, which keeps no target from being recalled. */
 export async function openSource(recalling: Recalling): Promise<Place | undefined> {
-  const { accounts, request } = recalling;
+  const { accounts, request, host } = recalling;
   const marks = request.restore ? 'keep their marks' : 'get no mark, so that a share of them goes on';
   const lost =
     request.sourceImages.length > 0
       ? `the source AMIs ${marks}`
       : 'it is not known which source AMIs are recalled, whose copies replace nothing';
   const what = `Assuming the source role, without which ${lost}`;
-  const caller = await attempt(recalling, { where: 'source account', what }, () => accounts.openSource());
+  const caller = await attempt(recalling, { where: 'source account', what }, () =>
+    Promise.race([accounts.openSource(), lateAfter(host, readingMs)]),
+  );
   return caller && accounts.source(request.source.region);
 }
 
-/** The source AMIs as they are there, each marked as recalled; one that can't be marked is recalled all the same. */
-export async function markSources(recalling: Recalling, source: Place): Promise<readonly Image[]> {
+/**
+ * The source AMIs as they are there, each marked as recalled; undefined where they can't be read. One that can't be marked is
+ * recalled all the same.
+ */
+export async function markSources(recalling: Recalling, source: Place): Promise<readonly Image[] | undefined> {
   const { request } = recalling;
   const where = placeName(source);
   const images = await readSources(recalling, source);
-  const there = new Set(images.map(({ ImageId }) => ImageId));
+  const isGone = (id: string) => images?.every(({ ImageId }) => ImageId !== id) === true;
   const mark = async (id: string) => {
-    if (!there.has(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
+    if (isGone(id)) return note(recalling, where, `the source AMI ${id} is gone, so it bears no mark`);
     await attempt(recalling, { where, what: `Marking the source AMI ${id} as recalled` }, async () => {
       await markRecalled(source, id, request.reason);
       note(recalling, where, `the source AMI ${id} is marked as recalled: no share takes it any more`);
@@ -43,9 +49,9 @@ export async function markSources(recalling: Recalling, source: Place): Promise<
   return images;
 }
 
-async function readSources(recalling: Recalling, source: Place): Promise<readonly Image[]> {
+function readSources(recalling: Recalling, source: Place): Promise<readonly Image[] | undefined> {
   const doing = { where: placeName(source), what: 'Reading the source AMIs' };
-  return (await attempt(recalling, doing, () => describeImages(source, recalling.request.sourceImages))) ?? [];
+  return attempt(recalling, doing, () => describeImages(source, recalling.request.sourceImages));
 }
 
 /** Takes the marks off: the AMIs can be shared again. One that is disabled can't, and only include-source enables it. */
@@ -63,7 +69,7 @@ export async function unmarkSources(recalling: Recalling, source: Place): Promis
       note(recalling, where, `the source AMI ${id} can be shared again`);
     });
   };
-  await joined((await readSources(recalling, source)).map(unmark));
+  await joined(((await readSources(recalling, source)) ?? []).map(unmark));
 }
 
 /** What the source account tells of what is meant; what can't be read there only leaves less to be found. */

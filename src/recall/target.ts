@@ -3,19 +3,34 @@ import type { Place } from '../aws/clients.ts';
 import { explainLine, placeName } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
+import { brief } from '../patience.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import { type Copies, findCopies, type Meant } from './copies.ts';
 import { giveAgain, type RecalledTarget, readUses, takeBack } from './images.ts';
 import { repoint } from './pointers.ts';
-import { fail, note, type Recalling } from './recalling.ts';
+import { fail, note, type Recalling, readingMs } from './recalling.ts';
 
 /** What is meant, and the names of the source AMIs, by their IDs, as far as they are there. */
 type Asked = Meant & Readonly<{ names: ReadonlyMap<string, string> }>;
 
+/** A target, and why it can't be reached; undefined where it can. */
+export type Reaching = Readonly<{ target: TargetRequest; unreached: Promise<string | undefined> }>;
+
+/** Assumes the role of a target; gives, and notes, why that can't be done. */
+export async function reach(recalling: Recalling, target: TargetRequest): Promise<string | undefined> {
+  const { accounts, findings } = recalling;
+  const where = placeName(target);
+  const { problem } = target.everyRegion ?? {};
+  if (problem === undefined && (await accounts.openTarget(target, target.roleArn)) !== undefined) return undefined;
+  const error = problemLine(problem === undefined ? findings.of(where) : [problem]);
+  fail(recalling, where, error);
+  return error;
+}
+
 /** Takes the AMIs of a target back, or gives them again. What fails is noted; so is what ends the run, such as a cancel. */
 export async function recallTarget(
   recalling: Recalling,
-  target: TargetRequest,
+  { target, unreached }: Reaching,
   meant: Asked,
 ): Promise<RecalledTarget[]> {
   const { account, region } = target;
@@ -24,7 +39,8 @@ export async function recallTarget(
     return [{ account, region, amiId: null, sourceAmi: null, status: 'failed', error }];
   };
   try {
-    return await recallIn(recalling, target, { meant, failed });
+    const error = await unreached;
+    return error === undefined ? await recallIn(recalling, target, { meant, failed }) : failed(error);
   } catch (error) {
     return failed(explainLine(error));
   }
@@ -41,9 +57,6 @@ async function recallIn(
   const { account, region } = target;
   const where = placeName(target);
   const own = findings.about([where]);
-  const { problem } = target.everyRegion ?? {};
-  if (problem !== undefined) return failed(problemLine([problem]));
-  if ((await accounts.openTarget(target, target.roleArn)) === undefined) return failed(problemLine(own.of(where)));
   const place = accounts.target(target);
   const copies = await own.attempt(where, 'looking for the AMIs', () => findCopies(place, meant));
   if (copies === undefined) return failed(problemLine(own.of(where)));
@@ -82,7 +95,7 @@ type InTarget = Readonly<{ place: Place; target: TargetRequest; copies: Copies; 
 async function movePointers(recalling: Recalling, { place, target, copies, names }: InTarget): Promise<boolean> {
   const { request } = recalling;
   const where = placeName(place);
-  const users = await readUses(recalling, place, copies.meant);
+  const users = await readUses(recalling, brief(place, readingMs), copies.meant);
   const templates = copies.meant.flatMap(({ id }) =>
     (users.get(id) ?? []).flatMap(({ by }) => (/^lt-[0-9a-f]+$/.test(by) ? [by] : [])),
   );

@@ -8,6 +8,7 @@ import {
 import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
+import { explainLine, StepError } from '../aws/errors.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { RecallRequest, RecallWay } from '../inputs/recall.ts';
@@ -21,8 +22,12 @@ import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecord, writ
 
 /* How an AMI is taken back. All of it can be done twice without harm. */
 
-/** What became of an AMI, in words too. */
-export type Withdrawn = Readonly<{ status: 'disabled' | 'deprecated' | 'deregistered' | 'restored'; done: string }>;
+/** What became of an AMI, in words too; and what it lacks, though it is taken back. */
+export type Withdrawn = Readonly<{
+  status: 'disabled' | 'deprecated' | 'deregistered' | 'restored';
+  done: string;
+  lacks?: string | undefined;
+}>;
 
 /** Marks an AMI as recalled; the mark is the same for every way. */
 export function markRecalled(place: Place, id: string, reason: string): Promise<unknown> {
@@ -33,7 +38,23 @@ export function markRecalled(place: Place, id: string, reason: string): Promise<
 export async function withdraw(place: Place, image: Image, request: RecallRequest): Promise<Withdrawn> {
   const id = image.ImageId ?? '';
   if (image.State === 'pending') throw new Error('it is still being made: recall it again when it is available');
-  await markRecalled(place, id, request.reason);
+  const lacks = await whyUnmarked(place, id, request.reason);
+  return { ...(await withdrawn(place, image, request)), ...(request.how !== 'deregister' && { lacks }) };
+}
+
+/** Why an AMI can't be marked, such as for its fifty tags; undefined where it is. It is to be taken back all the same. */
+async function whyUnmarked(place: Place, id: string, reason: string): Promise<string | undefined> {
+  try {
+    await markRecalled(place, id, reason);
+    return undefined;
+  } catch (error) {
+    const step = `${id} bears no mark of the recall, without which no restore gives it again (recall it again when it can have one)`;
+    return explainLine(new StepError(step, error));
+  }
+}
+
+async function withdrawn(place: Place, image: Image, request: RecallRequest): Promise<Withdrawn> {
+  const id = image.ImageId ?? '';
   if (request.how === 'deregister') return deregister(place, image);
   const isDisabled = image.State === 'disabled';
   const recordId = await keepRecord(place, image, request);

@@ -10,3 +10,9 @@ export function spokenSeconds(seconds: number): string {
 export function counted(number: number, noun: string, plural = `${noun}s`): string {
   return `${number} ${number === 1 ? noun : plural}`;
 }
+
+/** `a, b, c`; of more than so many, `a, b, c and 4 more`. */
+export function listed(names: readonly string[], most = 10): string {
+  const more = names.length - most;
+  return more > 0 ? `${names.slice(0, most).join(', ')} and ${more} more` : names.join(', ');
+}
