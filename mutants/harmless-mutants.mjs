@@ -52,10 +52,10 @@ export const harmless = [
   {
     why: 'what is no time is none, whatever its words; and a protection that is not told is not one that is enabled',
     mutants: [
-      [retention, 'const launched = Date.', "''", text],
-      [retention, "const [, marked = '']", "''", text],
-      [retention, "const [, marked = '']", '[]', list],
-      [retention, 'const published = Date.', "''", text],
+      [retention, '{ LastLaunchedTime', "''", text],
+      [retention, "const [id = ''", "''", text],
+      [retention, "const [id = ''", '[]', list],
+      [retention, 'function timeOf(', "''", text],
       [removal, 'export function isOwnProtection', "'disabled'", '""'],
       [retention, 'const isLifted =', "'disabled'", '""'],
     ],
@@ -64,10 +64,9 @@ export const harmless = [
     why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
-      [retention, 'const using = users.', "''", text],
+      [retention, 'function idOf(', "''", text],
       [removal, 'const id = image.', "''", text],
       [removal, "...{ kind: 'deregister',", '{ uefiData: undefined }', '{}'],
-      [retention, 'return isOurs &&', "''", text],
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
       [earlier, 'const extras = target.', "''", text],
@@ -108,6 +107,7 @@ export const harmless = [
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
       [encryptedCopies, 'const copied =', '[]', list],
+      [retention, 'const named = counted.', '[]', list],
     ],
   },
   {
