@@ -131,10 +131,6 @@ export const harmless = [
     ],
   },
   {
-    why: 'the inputs take accounts, organizations and their units, and no group',
-    mutants: [[approved, 'return UserId ??', `\`the group \${Group}\``, '``']],
-  },
-  {
     why: 'a list of one target is as little worth a hub as an empty one',
     mutants: [[encryptedCopies, 'const worth = [', '[]', list]],
   },

@@ -46922,7 +46922,7 @@ function accessOf(request, source, plan) {
 	return [
 		...isMadeByRun(request, plan) && asked.account !== source.account && keyAccess !== "existing" ? [`${copier} copies what is under ${keys.join(", ")}`] : [],
 		...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
-		...publication.launchPermissions.map((permission) => `${permission.Group === void 0 ? "" : "the group "}${launcherName(permission)} launches the AMI`)
+		...publication.launchPermissions.map((permission) => `${launcherName(permission)} launches the AMI`)
 	];
 }
 function isMadeByRun(request, plan) {
