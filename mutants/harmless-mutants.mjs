@@ -61,7 +61,7 @@ export const harmless = [
     ],
   },
   {
-    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, and a tag without a key was left out before',
+    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, one that is ours has an origin, a progress without a number is none, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
       [retention, 'function idOf(', "''", text],
@@ -70,6 +70,8 @@ export const harmless = [
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
       [earlier, 'const extras = target.', "''", text],
+      [earlier, "const { State, Progress = ''", "''", text],
+      [earlier, 'originOf(copy)?.lineage', 'originOf(copy)?.lineage', 'originOf(copy).lineage'],
       [encryptedCopies, 'const keys = asIs.', '[]', list],
       [target, '? [...finished,', "''", text],
       [digest, 'const pieces = Object.', "''", text],
