@@ -58,10 +58,10 @@ describe('what is tried again', () => {
     expect(waits).toEqual([100]);
   });
 
-  test('fails with the last failure when its time is over', async () => {
+  test.each([250, 300])('fails with the last failure when its time is over, be it %d ms', async (forMs) => {
     const { place, waits } = waitingPlace();
     const passes = failing('passing 1', 'passing 2', 'passing 3', 'passing 4');
-    await expect(retried({ place, on: passing, forMs: 250, wait }, passes)).rejects.toThrow('passing 3');
+    await expect(retried({ place, on: passing, forMs, wait }, passes)).rejects.toThrow('passing 3');
     expect(waits).toEqual([100, 200]);
   });
 

@@ -52,25 +52,26 @@ export const harmless = [
   {
     why: 'what is no time is none, whatever its words; and a protection that is not told is not one that is enabled',
     mutants: [
-      [retention, 'const launched = Date.', "''", text],
-      [retention, "const [, marked = '']", "''", text],
-      [retention, "const [, marked = '']", '[]', list],
-      [retention, 'const published = Date.', "''", text],
+      [retention, '{ LastLaunchedTime', "''", text],
+      [retention, "const [id = ''", "''", text],
+      [retention, "const [id = ''", '[]', list],
+      [retention, 'function timeOf(', "''", text],
       [removal, 'export function isOwnProtection', "'disabled'", '""'],
       [retention, 'const isLifted =', "'disabled'", '""'],
     ],
   },
   {
-    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, and a tag without a key was left out before',
+    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, one that is ours has an origin, a progress without a number is none, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
-      [retention, 'const using = users.', "''", text],
+      [retention, 'function idOf(', "''", text],
       [removal, 'const id = image.', "''", text],
       [removal, "...{ kind: 'deregister',", '{ uefiData: undefined }', '{}'],
-      [retention, 'return isOurs &&', "''", text],
       [machine, 'return processName(', "''", text],
       [lease, "const [id = '']", "''", text],
       [earlier, 'const extras = target.', "''", text],
+      [earlier, "const { State, Progress = ''", "''", text],
+      [earlier, 'originOf(copy)?.lineage', 'originOf(copy)?.lineage', 'originOf(copy).lineage'],
       [encryptedCopies, 'const keys = asIs.', '[]', list],
       [target, '? [...finished,', "''", text],
       [digest, 'const pieces = Object.', "''", text],
@@ -108,6 +109,7 @@ export const harmless = [
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
       [encryptedCopies, 'const copied =', '[]', list],
+      [retention, 'const named = counted.', '[]', list],
     ],
   },
   {
@@ -129,10 +131,6 @@ export const harmless = [
       [savedState, "return fileProblem(files, ownName('undo-room')", "'undo-room'", '""'],
       [savedState, "return fileProblem(files, ownName('undo-room')", "''", text],
     ],
-  },
-  {
-    why: 'the inputs take accounts, organizations and their units, and no group',
-    mutants: [[approved, 'return UserId ??', `\`the group \${Group}\``, '``']],
   },
   {
     why: 'a list of one target is as little worth a hub as an empty one',

@@ -127,6 +127,18 @@ describe('a target that is approved', () => {
   });
 });
 
+test('the targets that the run does without are approved by where they are', () => {
+  const { request, plan } = planFrom({});
+  const leftOut = ['us-west-2', 'eu-west-3'].map((region) => ({
+    target: targetIn(targetAccount, region).request,
+    problems: [],
+  }));
+  expect(approvedOf(request, { ...plan, leftOut }).leftOut).toEqual([
+    `${targetAccount}/us-west-2`,
+    `${targetAccount}/eu-west-3`,
+  ]);
+});
+
 describe('an AMI that is there', () => {
   const there = sharedAmi('ami-there', { Name: 'golden-there' });
   const own = sharedAmi('ami-own', { run: runUrl });

@@ -643,6 +643,26 @@ describe('where retain leaves no room', () => {
     );
   });
 
+  test('its protection is lifted where that is its own, and the inputs ask for one; else it stays', () => {
+    const marked = (image: Image, Value: string, over: Image = {}) => ({
+      ...image,
+      Tags: [...(image.Tags ?? []), { Key: tagKeys.protection, Value }],
+      ...over,
+    });
+    const [first = {}, second = {}, ...others] = made;
+    const own = marked(first, 'on', { DeregistrationProtection: 'enabled-without-cooldown' });
+    const lifted = (protection: string) =>
+      retired({ made: [own, marked(second, 'off'), ...others] }, { 'deregistration-protection': protection }).map(
+        ({ image, lifts }) => [image.ImageId, lifts],
+      );
+    const free = [
+      ['ami-2026-11-21', false],
+      ['ami-2026-11-20', false],
+    ];
+    expect(lifted('on')).toEqual([['ami-2026-11-22', true], ...free]);
+    expect(lifted('off')).toEqual(free);
+  });
+
   test('what something uses stays', () => {
     const users = new Map([['ami-2026-11-21', [{ by: 'i-1', launches: false }]]]);
     expect(retired({ users }).map(({ image }) => image.ImageId)).toEqual(['ami-2026-11-22', 'ami-2026-11-20']);
@@ -684,6 +704,13 @@ describe('what dead runs left in a target', () => {
       ['delete', ['snap-1'], undefined, ['lease ami-601d']],
       ['untag', ['snap-of-ami-there'], undefined, ['lease ami-601d']],
     ]);
+  });
+
+  test('is removed as it is: no protection is lifted that the inputs don’t ask for', () => {
+    const Tags = [...(failed.Tags ?? []), { Key: tagKeys.protection, Value: 'on' }];
+    const existing = [{ ...failed, Tags, DeregistrationProtection: 'enabled-without-cooldown' }];
+    const { plan } = planOne({ leases, target: { existing } });
+    expect(ofKind(plan, 'deregister').map(({ reason, lifts }) => [reason, lifts])).toEqual([['left', false]]);
   });
 
   test('is removed where an AMI is reused, too, and then a lease is taken', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { longestJobMs } from '../../src/lease.ts';
 import { endedCopyMs } from '../../src/plan/earlier.ts';
+import { copyDescription } from '../../src/plan/evidence.ts';
 import { endedLease, tagKeys } from '../../src/tags.ts';
 import {
   comesAfter,
@@ -23,6 +24,7 @@ import {
   sharedAmi,
   snapshot,
   snapshotOf,
+  sourceAccount,
   sourceRegion,
   targetAccount,
   targetIn,
@@ -403,6 +405,23 @@ describe('a snapshot copy that an earlier run left', () => {
   test('is deleted if it was archived', () => {
     const archived = { ...earlierCopy('snap-1'), StorageTier: 'archive' as const };
     expect(adopted(archived)).toEqual({ adopted: [undefined], discard: ['snap-1'] });
+  });
+
+  test('is taken over only for the lineage that its description names, if any: that can’t be changed any more', () => {
+    const lineages = [undefined, 'golden', 'web'];
+    const pairs = lineages.flatMap((asked) => lineages.map((named) => [asked, named]));
+    const source = { account: sourceAccount, region: sourceRegion };
+    for (const [asked, named] of pairs) {
+      const Description = copyDescription('snap-b007', 'ami-601d', { ...source, lineage: named });
+      const earlierCopies = [{ ...earlierCopy('snap-1'), Description }];
+      const { takenOver, discard } = planOne({ leases, target: { lineage: asked, earlierCopies } });
+      const isRight = asked === named;
+      expect({ asked, named, takenOver, discard }).toEqual({
+        ...{ asked, named },
+        takenOver: [isRight ? 'snap-1' : undefined],
+        discard: isRight ? [] : ['snap-1'],
+      });
+    }
   });
 
   test('that an AMI has which bears no tag of ours is left to it, and its lease is taken off', () => {

@@ -2,8 +2,9 @@ import type { Image } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { removalObstacle } from '../../src/plan/removal.ts';
-import { formerOf, planRetention, type RetentionFacts } from '../../src/plan/retention.ts';
-import { tagKeys } from '../../src/tags.ts';
+import { formerOf, isPublishedAgain, planRetention, type RetentionFacts } from '../../src/plan/retention.ts';
+import { reportedTypes } from '../../src/plan/usage-report.ts';
+import { recalledTag, tagKeys } from '../../src/tags.ts';
 
 describe('which AMIs of a lineage stay', () => {
   const ami = (day: number, over: Image = {}): Image => ({
@@ -104,6 +105,11 @@ describe('which AMIs of a lineage stay', () => {
     });
   });
 
+  test('one that was recalled stays, whatever its state, and takes no place', () => {
+    const recalled = ami(13, { Tags: [{ Key: recalledTag, Value: 'CVE-2026-1' }] });
+    expect(retained(2, [recalled, second, first])).toEqual(retained(2, [second, first]));
+  });
+
   test('one that failed its boot test isn’t counted, and goes once a newer one is published', () => {
     const failed = ami(13, { Tags: [{ Key: tagKeys.bootTest, Value: 'failed: status' }] });
     expect(retained(3, [failed, second, first])).toEqual({
@@ -133,6 +139,14 @@ describe('which AMIs of a lineage stay', () => {
         ['ami-13', 'its successor has been published for 0 of 7 days'],
         ['ami-12', 'its successor has been published for 6 of 7 days'],
       ]);
+      // On the day itself.
+      expect(whyHeld([tagged(third, 'published', at(7)), second]).map(([id]) => id)).toEqual(['ami-13']);
+      // The successor's own tag was lost, or is yet to be written; that of another one's says nothing of it.
+      const said = (superseded: string) => whyHeld([third, tagged(second, 'superseded', superseded)])[1];
+      expect(said(`ami-13 ${at(8)}`)).toBeUndefined();
+      expect(said(`ami-13 ${at(6)}`)).toEqual(['ami-12', 'its successor has been published for 6 of 7 days']);
+      const untold = ['ami-12', 'nothing says since when its successor has been published'];
+      for (const other of [`ami-99 ${at(8)}`, 'ami-13', 'ami-13 yesterday', '']) expect(said(other)).toEqual(untold);
     });
 
     test('the successor that a tag names counts from when it is published; one that is gone proves nothing', () => {
@@ -153,7 +167,9 @@ describe('which AMIs of a lineage stay', () => {
         ['ami-12', 'its successor has been published for 0 of 7 days'],
       ]);
       // What was published before it is not what came after it, nor is it itself.
-      expect(why(`ami-11 ${at(9)}`, [newer, tagged(first, 'published', at(20))])).toEqual([]);
+      expect(why(`ami-11 ${at(9)}`, [tagged(first, 'published', at(20))])).toEqual([
+        'its successor has been published for 3 of 7 days',
+      ]);
       expect(
         whyHeld([fourth, tagged(tagged(second, 'published', at(9)), 'superseded', `ami-12 ${at(9)}`)]),
       ).toContainEqual(['ami-12', 'its successor has been published for 3 of 7 days']);
@@ -173,12 +189,29 @@ describe('which AMIs of a lineage stay', () => {
       ]);
     });
 
+    test('one that was published between keeps its successor while an older AMI is used again', () => {
+      const back = tagged(first, 'published', at(20));
+      const current = tagged(third, 'published', at(9));
+      expect(whyHeld([back, tagged(second, 'published', at(12)), current], { reused: back })).toEqual([
+        ['ami-13', 'its successor has been published for 0 of 7 days'],
+      ]);
+    });
+
     test('a tag can’t say that it was published before it was made', () => {
-      const forged = tagged(third, 'published', '2001-01-01T00:00:00Z');
+      const ancient = '2001-01-01T00:00:00Z';
       const made = { now: Date.parse(third.CreationDate ?? '') + 2 * day };
-      expect(whyHeld([forged, second], made)).toContainEqual([
-        'ami-12',
-        'its successor has been published for 2 of 7 days',
+      for (const forged of [
+        [tagged(third, 'published', ancient), second],
+        [third, tagged(second, 'superseded', `ami-13 ${ancient}`)],
+      ])
+        expect(whyHeld(forged, made)).toContainEqual(['ami-12', 'its successor has been published for 2 of 7 days']);
+    });
+
+    test('what was made after the one that is used again was published has had that as its successor since then only', () => {
+      const published = tagged(first, 'published', at(13));
+      const unpublished = ami(22);
+      expect(whyHeld([published, unpublished], { reused: published })).toEqual([
+        ['ami-22', 'its successor has been published for 4 of 7 days'],
       ]);
     });
 
@@ -209,6 +242,79 @@ describe('which AMIs of a lineage stay', () => {
       retained(1, [third, { ...second, LastLaunchedTime }]).held.map(({ image }) => image.ImageId);
     expect(launched('2026-11-13T00:00:00Z')).toEqual([]);
     expect(launched('2026-11-13T00:00:01Z')).toEqual(['ami-12']);
+  });
+
+  test('one that was gone back to is kept as the newest by publication, beside the newest that was made', () => {
+    const published = (image: Image, on: number) => ({
+      ...image,
+      Tags: [{ Key: tagKeys.published, Value: `2026-11-${on}T00:00:00Z` }],
+    });
+    const [back, middle, newest] = [published(first, 20), published(second, 12), published(third, 13)];
+    const { keep, remove } = retained(2, [newest, middle, back]);
+    expect([keep, remove]).toEqual([[newest, back], [middle]]);
+  });
+
+  describe('what others may launch', () => {
+    const day = 24 * 3_600_000;
+    const newer = { ...third, Tags: [{ Key: tagKeys.published, Value: '2026-11-13T00:00:00Z' }] };
+    const users = new Map([['ami-12', [{ by: 'others', launches: false, others: ['222222222222'] }]]]);
+    const sharing = { retainShared: 'by-report' as const, launchPermissions: [{ UserId: '222222222222' }] };
+    const report = (daysAgo: number, usedBy: readonly string[] = []) => ({
+      report: {
+        ReportId: `report-${daysAgo}`,
+        State: 'available',
+        CreationTime: new Date(facts.now - daysAgo * day),
+        ResourceTypes: reportedTypes,
+        Tags: [{ Key: tagKeys.sourceAmi, Value: 'ami-12' }],
+      },
+      usedBy,
+    });
+    const judged = (over: Partial<RetentionFacts>) => {
+      const { remove, held, ask, reports } = retained(2, [newer, second, first], {
+        ...{ users, sharing, reports: new Map() },
+        ...over,
+      });
+      return { remove, held, ask, reports };
+    };
+    const stays = (why: string) => ({ remove: [first], held: [{ image: second, why }], ...nothing });
+
+    test('goes with the report by which nobody does; what nobody may needs none', () => {
+      expect(judged({ reports: new Map([['ami-12', [report(2), report(1)]]]) })).toEqual({
+        remove: [second, first],
+        held: [],
+        ask: [],
+        reports: new Map([['ami-12', 'report-1']]),
+      });
+    });
+
+    test('is asked about in place of the reports that are there, where none shows that', () => {
+      const asked = 'others may launch it: a usage report is asked for, which a later run reads';
+      const ask = (...replaces: string[]) => [{ image: second, replaces }];
+      expect(judged({})).toEqual({ ...stays(asked), ask: ask() });
+      // Of before its successor was published; and of another AMI.
+      expect(judged({ reports: new Map([['ami-12', [report(14)]]]) })).toEqual({
+        ...stays(asked),
+        ask: ask('report-14'),
+      });
+      expect(judged({ reports: new Map([['ami-11', [report(1)]]]) })).toEqual({ ...stays(asked), ask: ask() });
+      const { held, ...rest } = judged({ reports: new Map([['ami-12', [report(1, ['222222222222'])]]]) });
+      expect(held.map(({ why }) => why)).toEqual([expect.stringMatching(/^it is used in 222222222222, says the/)]);
+      expect(rest).toEqual({ remove: [first], ask: ask('report-1'), reports: new Map() });
+    });
+
+    test('stays, and is not asked about, where reports can’t be read, come too early, or are not wanted', () => {
+      expect(judged({ reports: undefined })).toEqual(
+        stays('others may launch it, and usage reports could not be read'),
+      );
+      expect(judged({ now: Date.parse('2026-11-15T00:00:00Z') })).toEqual(
+        stays('others may launch it, and a usage report is asked for 3 days after its successor was published'),
+      );
+      expect(judged({ days: 30 })).toMatchObject({
+        held: [{ image: second, why: 'its successor has been published for 13 of 30 days' }, { image: first }],
+        ...nothing,
+      });
+      expect(judged({ sharing: { ...sharing, retainShared: 'keep' } })).toEqual(stays('it is used by others'));
+    });
   });
 
   test('one that came into use after its own protection was lifted is protected again', () => {
@@ -253,6 +359,22 @@ describe('which AMIs of a lineage stay', () => {
     const published = { ...third, Tags: [{ Key: tagKeys.published, Value: '2026-11-13T00:00:00Z' }] };
     expect(former({ existing: [published, second], reused: second })).toEqual([published]);
     expect(former({ tie: () => ({ is: 'claimed', why: '' }) })).toEqual([]);
+  });
+
+  test('one is published again where something came after it, and not where it is the last, or the first', () => {
+    const marked = (image: Image, key: 'published' | 'superseded', Value: string) => ({
+      ...image,
+      Tags: [{ Key: tagKeys[key], Value }],
+    });
+    const again = (reused: Image | undefined, ...existing: readonly Image[]) =>
+      isPublishedAgain({ existing, reused, tie: () => ({ is: 'proven' }) });
+    const later = marked(third, 'published', '2026-11-13T00:00:00Z');
+    expect(again(second, first, later)).toBe(true);
+    expect(again(marked(second, 'superseded', 'ami-13 2026-11-13T00:00:00Z'), first)).toBe(true);
+    expect(again(second, first, third)).toBe(false);
+    expect(again(later, first, second)).toBe(false);
+    // A new AMI is published for the first time.
+    expect(again(undefined, first, later)).toBe(false);
   });
 
   test('what a run is making, and what runs make on the way, is not looked at', () => {

@@ -27,6 +27,11 @@ describe('route auto', () => {
       'register',
     ],
     ['copies an image whose usage operation is billed', redHat, 'copy'],
+    [
+      'copies a Windows image of which AWS tells the platform only',
+      { Platform: 'windows', UsageOperation: undefined },
+      'copy',
+    ],
     ['copies an image with product codes', { ProductCodes: [{ ProductCodeId: 'abc123' }] }, 'copy'],
     ['registers an image whose list of product codes is empty', { ProductCodes: [] }, 'register'],
     ['copies a paravirtual image, whose kernel is of one region', paravirtual, 'copy'],
@@ -96,6 +101,7 @@ describe('what is certain to fail', () => {
       )?.[1];
     expect(codesOf({ ProductCodes: [{ ProductCodeId: 'abc123' }] })).toBe('its platform: abc123');
     expect(codesOf({ UsageOperation: 'RunInstances:0002' })).toBe('its platform: RunInstances:0002');
+    expect(codesOf({ Platform: 'windows' })).toBe('windows: Windows');
   });
 
   test('copying AWS Marketplace product codes to another account', () => {

@@ -8,4 +8,5 @@ import './supply.test.ts';
 import './approved.test.ts';
 import './retention.test.ts';
 import './resume.test.ts';
+import './estimate.test.ts';
 import './operations.test.ts';

@@ -39020,7 +39020,7 @@ function madeOf(one, now) {
 	const lease = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 	const replaced = isImage(one) ? void 0 : replacedByOf(one);
 	const base = {
-		id: idOf$1(one),
+		id: idOf$2(one),
 		isAvailable: isImage(one) && one.State === "available"
 	};
 	const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
@@ -39037,7 +39037,7 @@ function madeOf(one, now) {
 	}]];
 }
 const isImage = (one) => "ImageId" in one;
-const idOf$1 = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
+const idOf$2 = (one) => (isImage(one) ? one.ImageId : one.SnapshotId) ?? "";
 async function readOwners({ host, request, accounts, source, log }) {
 	const marked = {
 		Name: "tag-key",
@@ -39047,7 +39047,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 		const sourceAmi = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 		const tie = isImage(one) ? tieOfEncryptedCopy(one, sourceAmi) : tieOfEncryptedSnapshot(one, sourceAmi);
 		return {
-			id: idOf$1(one),
+			id: idOf$2(one),
 			sourceAmi,
 			since: madeAt(one) ?? source.awsNow(),
 			tie
@@ -41625,7 +41625,7 @@ function provenance(request, imageId) {
 	};
 }
 // src/run.ts
-function idOf(scope, ref) {
+function idOf$1(scope, ref) {
 	const id = "id" in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
 	if (id === void 0) throw new Error(`${JSON.stringify(ref)} was not made`);
 	return id;
@@ -41636,7 +41636,7 @@ async function readPromotion({ place: where, name, image }, scope) {
 	try {
 		const found = await readParameter(place, name);
 		const before = found === void 0 ? null : formerOf$1(found);
-		const amiId = idOf(scope, image);
+		const amiId = idOf$1(scope, image);
 		return before?.value === amiId ? void 0 : {
 			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
 			name,
@@ -41653,7 +41653,7 @@ function promotionOf({ name }, { run, place }) {
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
 	const { name } = operation;
-	const amiId = idOf(scope, operation.image);
+	const amiId = idOf$1(scope, operation.image);
 	const promotion = promotionOf(operation, scope);
 	if (promotion === void 0) return {
 		id: amiId,
@@ -42360,7 +42360,7 @@ async function readNewVersion(operation, scope) {
 	const { run } = scope;
 	const { template, image, place: where } = operation;
 	const place = run.accounts.target(where).until(scope.place.signal);
-	const amiId = idOf(scope, image);
+	const amiId = idOf$1(scope, image);
 	try {
 		const read = () => readTemplate(place, template.id, "$Latest");
 		const launching = (facts) => launchingVersion(run, operation, {
@@ -43696,7 +43696,7 @@ async function beginCopy(place, command, { mark, sourceId }) {
 // src/operations/share.ts
 async function share$1({ resource, accounts }, scope) {
 	const { run, place } = scope;
-	const id = idOf(scope, resource);
+	const id = idOf$1(scope, resource);
 	try {
 		const toAdd = await newShares(run, place, {
 			id,
@@ -43844,7 +43844,7 @@ async function regainOne(id, scope) {
 	}));
 	if (operation?.kind !== "share") return [];
 	const source = run.accounts.source(operation.place.region).until(place.signal);
-	const resource = idOf(scope, operation.resource);
+	const resource = idOf$1(scope, operation.resource);
 	const isThere = async () => (await readShares(source, resource)).has(place.account) ? true : void 0;
 	if (await lookedFor(place, shareLooksSeconds, isThere) === true) return [];
 	const { account } = place;
@@ -44025,7 +44025,7 @@ async function takeOverCopy(operation, scope, begun) {
 function copyNew(operation, scope, events) {
 	const { run, place } = scope;
 	return regaining(operation, scope, async () => {
-		const id = await startCopy$1(operation, scope, idOf(scope, operation.from));
+		const id = await startCopy$1(operation, scope, idOf$1(scope, operation.from));
 		try {
 			return await completed(operation, scope, {
 				id,
@@ -45409,7 +45409,7 @@ function asksToCopyImage(operation, asking) {
 async function startCopy(operation, scope, count) {
 	const { run, place } = scope;
 	const { name } = operation;
-	const sourceImageId = idOf(scope, operation.from);
+	const sourceImageId = idOf$1(scope, operation.from);
 	const command = commandOf$1(operation, run, {
 		id: sourceImageId,
 		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count))
@@ -45851,7 +45851,7 @@ async function awaitCopy(operation, scope) {
 		tags
 	}, scope);
 	return telling(run.source.imageId, place, async () => {
-		const there = idOf(scope, copy);
+		const there = idOf$1(scope, copy);
 		const id = "id" in copy ? await findOrMake(run, place, {
 			name,
 			key,
@@ -46132,7 +46132,7 @@ function untagging(id) {
 }
 async function markPublished({ image, former, isSaid, isBack }, scope) {
 	const { run, place } = scope;
-	const id = idOf(scope, image);
+	const id = idOf$1(scope, image);
 	const made = "madeBy" in image ? scope.resultOf(image.madeBy) : void 0;
 	await joined([refuseRecalled(run), refuseUnfit(scope, made ?? {})]);
 	const now = new Date(place.awsNow()).toISOString();
@@ -47059,7 +47059,7 @@ function accessOf(request, source, plan) {
 	return [
 		...isMadeByRun(request, plan) && asked.account !== source.account && keyAccess !== "existing" ? [`${copier} copies what is under ${keys.join(", ")}`] : [],
 		...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
-		...publication.launchPermissions.map((permission) => `${permission.Group === void 0 ? "" : "the group "}${launcherName(permission)} launches the AMI`)
+		...publication.launchPermissions.map((permission) => `${launcherName(permission)} launches the AMI`)
 	];
 }
 function isMadeByRun(request, plan) {
@@ -47403,7 +47403,7 @@ function planRetention(facts) {
 			image,
 			replaces
 		}]),
-		reports: new Map(beyond.flatMap(({ image: { ImageId = "" }, id }) => id === void 0 ? [] : [[ImageId, id]])),
+		reports: new Map(beyond.flatMap(({ image, id }) => id === void 0 ? [] : [[idOf(image), id]])),
 		foreign
 	};
 }
@@ -47413,7 +47413,13 @@ function newestOf(counted, facts, count) {
 }
 function isToProtect(image, { users, sharing, tie }) {
 	const isLifted = !(image.DeregistrationProtection ?? "disabled").startsWith("enabled");
-	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) !== void 0 && isLifted && lastingUses(users?.get(image.ImageId ?? "") ?? [], sharing).length > 0;
+	return tie(image).is === "proven" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) !== void 0 && isLifted && lastingUses(usesOf(image, users), sharing).length > 0;
+}
+function usesOf(image, users) {
+	return users?.get(idOf(image)) ?? [];
+}
+function idOf({ ImageId = "" }) {
+	return ImageId;
 }
 function formerOf(facts) {
 	const { tie } = facts;
@@ -47423,15 +47429,12 @@ function isNewer(image, { reused }) {
 	return reused !== void 0 && (madeAt(image) ?? 0) >= (madeAt(reused) ?? 0);
 }
 function isPublishedAgain(facts) {
-	const { reused } = facts;
-	if (reused === void 0) return false;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(facts.reused ?? {}, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded) !== void 0 || formerOf(facts).some((one) => isNewer(one, facts));
 }
 function verdictOn(image, facts, counted) {
 	const { now, users, reports } = facts;
 	const held = whyHeld(image, facts);
 	if (held !== void 0) return { why: held };
-	const id = image.ImageId ?? "";
 	const successor = successorOf(image, facts, counted);
 	const since = successor === void 0 ? now : publishedAfter(image, facts, successor);
 	const early = whyTooEarly(image, facts, {
@@ -47439,10 +47442,11 @@ function verdictOn(image, facts, counted) {
 		made: madeAt(successor ?? {})
 	});
 	if (early !== void 0) return { why: early };
-	return users?.get(id) === void 0 ? {} : judgeReports({
+	if (usesOf(image, users).length === 0) return {};
+	return judgeReports({
 		since,
 		now,
-		reports: reports && (reports.get(id) ?? [])
+		reports: reports && (reports.get(idOf(image)) ?? [])
 	});
 }
 function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
@@ -47453,7 +47457,7 @@ function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 		mayLift
 	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
-	const lasting = lastingUses(users.get(image.ImageId ?? "") ?? [], sharing);
+	const lasting = lastingUses(usesOf(image, users), sharing);
 	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(lasting.map(({ by }) => by))}`;
 }
 function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) {
@@ -47464,7 +47468,7 @@ function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) 
 }
 const dayMs = 864e5;
 function supersededBy(image) {
-	const [id = "", time = ""] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded)?.split(" ") ?? [];
+	const [id = "", time] = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.superseded)?.split(" ") ?? [];
 	return {
 		id,
 		at: timeOf(time)
@@ -47473,8 +47477,9 @@ function supersededBy(image) {
 function successorOf(image, facts, counted) {
 	const since = sinceWhen(image, facts);
 	const { id } = supersededBy(image);
-	const named = [...counted, facts.reused ?? []].flat().filter((other) => other !== image).find((other) => other.ImageId === id && sinceWhen(other, facts) >= since);
-	const later = counted.filter((other) => sinceWhen(other, facts) > since);
+	const isLater = (other) => sinceWhen(other, facts) > since;
+	const named = counted.concat(facts.reused ?? []).find((other) => other.ImageId === id && isLater(other));
+	const later = counted.filter(isLater);
 	return named ?? later.toSorted((a, b) => sinceWhen(a, facts) - sinceWhen(b, facts))[0] ?? facts.reused;
 }
 function sinceWhen(image, facts) {

@@ -64,10 +64,7 @@ function accessOf(request: Request, source: Source, plan: TargetPlan): string[] 
   return [
     ...(lends ? [`${copier} copies what is under ${keys.join(', ')}`] : []),
     ...publication.grantKeyTo.map((principal) => `${principal} uses ${kmsKeyArn}`),
-    ...publication.launchPermissions.map(
-      (permission) =>
-        `${permission.Group === undefined ? '' : 'the group '}${launcherName(permission)} launches the AMI`,
-    ),
+    ...publication.launchPermissions.map((permission) => `${launcherName(permission)} launches the AMI`),
   ];
 }
 

@@ -4,7 +4,7 @@ import { listed } from '../report/words.ts';
 import { recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { isRejected } from './boot.ts';
 import { madeAt, type Tie } from './evidence.ts';
-import type { Locks, UsageReports, Users } from './facts.ts';
+import type { Locks, UsageReports, Use, Users } from './facts.ts';
 import { removalObstacle } from './removal.ts';
 import { type Ask, judgeReports, lastingUses, type Sharing } from './usage-report.ts';
 
@@ -75,7 +75,7 @@ export function planRetention(facts: RetentionFacts): Retention & Readonly<{ for
     held: beyond.flatMap(({ image, why }) => (why === undefined ? [] : [{ image, why }])),
     protect: beyond.flatMap(({ image }) => (isToProtect(image, facts) ? [image] : [])),
     ask: beyond.flatMap(({ image, replaces }) => (replaces === undefined ? [] : [{ image, replaces }])),
-    reports: new Map(beyond.flatMap(({ image: { ImageId = '' }, id }) => (id === undefined ? [] : [[ImageId, id]]))),
+    reports: new Map(beyond.flatMap(({ image, id }) => (id === undefined ? [] : [[idOf(image), id]]))),
     foreign,
   };
 }
@@ -92,7 +92,16 @@ function newestOf(counted: readonly Image[], facts: RetentionFacts, count: numbe
 function isToProtect(image: Image, { users, sharing, tie }: RetentionFacts): boolean {
   const isLifted = !(image.DeregistrationProtection ?? 'disabled').startsWith('enabled');
   const isOurs = tie(image).is === 'proven' && tagValue(image, tagKeys.protection) !== undefined;
-  return isOurs && isLifted && lastingUses(users?.get(image.ImageId ?? '') ?? [], sharing).length > 0;
+  return isOurs && isLifted && lastingUses(usesOf(image, users), sharing).length > 0;
+}
+
+/** What uses an AMI, as far as that is known. */
+function usesOf(image: Image, users: Users | undefined): readonly Use[] {
+  return users?.get(idOf(image)) ?? [];
+}
+
+function idOf({ ImageId = '' }: Image): string {
+  return ImageId;
 }
 
 type Succession = Pick<RetentionFacts, 'existing' | 'reused' | 'tie'>;
@@ -119,9 +128,8 @@ function isNewer(image: Image, { reused }: Pick<Succession, 'reused'>): boolean 
 
 /** Whether the AMI that is used again was published before, and another one after it: then it is published anew. */
 export function isPublishedAgain(facts: Succession): boolean {
-  const { reused } = facts;
-  if (reused === undefined) return false;
-  return tagValue(reused, tagKeys.superseded) !== undefined || formerOf(facts).some((one) => isNewer(one, facts));
+  const isSuperseded = tagValue(facts.reused ?? {}, tagKeys.superseded) !== undefined;
+  return isSuperseded || formerOf(facts).some((one) => isNewer(one, facts));
 }
 
 /** Why an AMI stays, and the usage reports to replace where AWS is asked who uses it; or the `id` of the one by which it goes. */
@@ -131,13 +139,13 @@ function verdictOn(image: Image, facts: RetentionFacts, counted: readonly Image[
   const { now, users, reports } = facts;
   const held = whyHeld(image, facts);
   if (held !== undefined) return { why: held };
-  const id = image.ImageId ?? '';
   const successor = successorOf(image, facts, counted);
   const since = successor === undefined ? now : publishedAfter(image, facts, successor);
   const early = whyTooEarly(image, facts, { since, made: madeAt(successor ?? {}) });
   if (early !== undefined) return { why: early };
   // What is left of its uses is that it is shared.
-  return users?.get(id) === undefined ? {} : judgeReports({ since, now, reports: reports && (reports.get(id) ?? []) });
+  if (usesOf(image, users).length === 0) return {};
+  return judgeReports({ since, now, reports: reports && (reports.get(idOf(image)) ?? []) });
 }
 
 /** What holds an AMI however long its successor has been published, and whatever a usage report says. */
@@ -146,7 +154,7 @@ function whyHeld(image: Image, { users, sharing, locks, mayLift, tie }: Retentio
   if (tied.is !== 'proven') return tied.why;
   const obstacle = removalObstacle(image, locks, { mayWait: true, mayLift })?.why;
   if (obstacle !== undefined || users === undefined) return obstacle ?? 'what uses it is not known';
-  const lasting = lastingUses(users.get(image.ImageId ?? '') ?? [], sharing);
+  const lasting = lastingUses(usesOf(image, users), sharing);
   return lasting.length === 0 ? undefined : `it is used by ${listed(lasting.map(({ by }) => by))}`;
 }
 
@@ -167,7 +175,7 @@ const dayMs = 86_400_000;
 
 /** What the tag of an AMI says came after it, and when. */
 function supersededBy(image: Image): Readonly<{ id: string; at: number | undefined }> {
-  const [id = '', time = ''] = tagValue(image, tagKeys.superseded)?.split(' ') ?? [];
+  const [id = '', time] = tagValue(image, tagKeys.superseded)?.split(' ') ?? [];
   return { id, at: timeOf(time) };
 }
 
@@ -179,9 +187,9 @@ function supersededBy(image: Image): Readonly<{ id: string; at: number | undefin
 function successorOf(image: Image, facts: RetentionFacts, counted: readonly Image[]): Image | undefined {
   const since = sinceWhen(image, facts);
   const { id } = supersededBy(image);
-  const others = [...counted, facts.reused ?? []].flat().filter((other) => other !== image);
-  const named = others.find((other) => other.ImageId === id && sinceWhen(other, facts) >= since);
-  const later = counted.filter((other) => sinceWhen(other, facts) > since);
+  const isLater = (other: Image) => sinceWhen(other, facts) > since;
+  const named = counted.concat(facts.reused ?? []).find((other) => other.ImageId === id && isLater(other));
+  const later = counted.filter(isLater);
   return named ?? later.toSorted((a, b) => sinceWhen(a, facts) - sinceWhen(b, facts))[0] ?? facts.reused;
 }
 
