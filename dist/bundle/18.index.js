@@ -35595,29 +35595,43 @@ async function bytesOf(body) {
 	for await (const chunk of body) chunks.push(chunk);
 	return Buffer.concat(chunks);
 }
-const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
 function amiss(request, { statusCode, headers, body }) {
 	const text = Buffer.from(body).toString().trim();
 	const type = headers["content-type"] ?? "an unnamed type";
 	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
-	const target = request.headers["x-amz-target"];
-	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
+	const target = request.headers["x-amz-target"]?.split(".")[1];
+	const isTyped = headers["x-amzn-errortype"] !== void 0;
+	const reading = target === void 0 ? readXml(new URLSearchParams(String(request.body)).get("Action") ?? "", statusCode, text) : readJson({
+		action: target,
+		isError: statusCode >= 300,
+		isTyped
+	}, text);
+	if (reading === "answer") return void 0;
 	return {
-		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
+		name: statusCode >= 400 && statusCode < 500 && reading === "other" ? "NotFromAws" : "UnreadableAnswer",
 		told
 	};
 }
-function isXmlAnswer(text) {
-	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
-	return root !== void 0 && text.endsWith(`</${root}>`);
+const reads = /^(Describe|Get|List)/;
+function readXml(action, status, text) {
+	const [, root = ""] = /^(?:<\?xml[^>]*\?>\s*)?<(\w+)[\s>]/.exec(text) ?? [];
+	if (text === "" || /^<(\?xml|\w*Response)/.test(text) && !text.endsWith(`</${root}>`)) return "part";
+	const isSaid = !reads.test(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
+	return (status < 300 ? root === `${action}Response` && isSaid && !text.includes("<return>false</return>") : /^(Error)?Response$/.test(root) && text.includes("<Code>")) ? "answer" : "other";
 }
-function isJsonAnswer(target, status, text) {
-	if (text === "") return status < 300 && emptyAnswers.test(target);
+function readJson({ action, isError, isTyped }, text) {
+	const mayBeEmpty = !isError && /^(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)/.test(action);
+	if (text === "") return mayBeEmpty ? "answer" : "part";
+	const value = jsonIn(text);
+	if (value === void 0) return text.startsWith("{") ? "part" : "other";
+	if (typeof value !== "object" || value === null || Array.isArray(value)) return "other";
+	return (isError ? isTyped || "__type" in value || "code" in value : Object.keys(value).length > 0) || mayBeEmpty ? "answer" : "other";
+}
+function jsonIn(text) {
 	try {
-		JSON.parse(text);
-		return true;
+		return JSON.parse(text);
 	} catch {
-		return false;
+		return;
 	}
 }
 // src/aws/pace.ts
