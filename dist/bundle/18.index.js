@@ -22511,6 +22511,7 @@ async function joined(promises) {
 }
 // src/aws/describe.ts
 const changedMs = 1e4;
+const unseenMs$1 = 3e5;
 const idsPerCall$1 = 200;
 async function describeSnapshots(place, ids) {
 	return byIds(ids, async (SnapshotIds) => {
@@ -22554,8 +22555,8 @@ async function withThoseThere(ids, act) {
 	for (let rest = [...ids]; rest.length > 0;) try {
 		return await act(rest);
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
-		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes(id));
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error)) throw error;
+		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error).includes(id));
 		rest = known.length < rest.length ? known : [];
 	}
 	return [];
@@ -22773,12 +22774,11 @@ async function lookedFor(place, seconds, look) {
 }
 // src/operations/patiently.ts
 const patienceMs = 12e4;
-const unseenMs$3 = 3e5;
 function onceSeen(place, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.kt,
-		forMs: unseenMs$3,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.jt,
+		forMs: unseenMs$1,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
 }
@@ -22787,7 +22787,7 @@ async function patiently(place, act) {
 	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
 		return await act();
 	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
 		await place.sleep(wait).catch(() => {
 			throw error;
 		});
@@ -22795,7 +22795,7 @@ async function patiently(place, act) {
 }
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count));
+	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), String(count));
 }
 function isLaunchedBy(instance, leaseId, place) {
 	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
@@ -22842,7 +22842,7 @@ async function leasedInstancesIfAny(...look) {
 	try {
 		return await leasedInstances(...look);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return [];
 		throw error;
 	}
 }
@@ -22856,14 +22856,14 @@ async function describeInstance(place, id) {
 	}
 }
 function isAbsentInstance(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
 }
 async function terminate(place, id) {
 	try {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}, which may run on`, error);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -22872,7 +22872,7 @@ async function terminateOnceSeen(place, id) {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
 		} catch (error) {
 			if (isAbsentInstance(error)) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && hasEnded(await describeInstance(place, id))) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && hasEnded(await describeInstance(place, id))) return;
 			throw error;
 		}
 	});
@@ -22887,7 +22887,7 @@ function hasEnded(instance) {
 // src/plan/evidence.ts
 function copyDescription(snapshotId, imageId, { lineage, ...source }) {
 	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source)})${of}`;
+	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source)})${of}`;
 }
 function encryptedDescription(snapshotId, imageId) {
 	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
@@ -22941,7 +22941,7 @@ function tieOfCopy(image, claimed, { parents }) {
 	};
 }
 function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 	if (parts.length === 0 && image.State === "pending") return {
 		is: "unknown",
 		why: "it names no snapshots yet"
@@ -22958,7 +22958,7 @@ function tieToLineage(image, lineage, { snapshots }) {
 	if (image.SourceImageId) return proven$1;
 	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
 	const why = `only a tag says that it is of the lineage ${lineage}`;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).some(isOther) ? {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).some(isOther) ? {
 		is: "claimed",
 		why
 	} : proven$1;
@@ -23093,7 +23093,7 @@ function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
 	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
 	const text = (field) => field === "-" ? "" : field;
 	return {
@@ -23202,9 +23202,9 @@ async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	}
 }
 function refusalOf$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) return void 0;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "TagLimitExceeded")) return void 0;
 	throw error;
 }
 async function renewUntil(stopped, { clock }, write) {
@@ -23221,7 +23221,7 @@ async function mayDeleteTags(place, imageId, id) {
 			DryRun: true
 		}));
 	} catch (error) {
-		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error);
+		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error);
 	}
 	return true;
 }
@@ -23249,7 +23249,7 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
@@ -23260,7 +23260,7 @@ async function dropLeases(place, imageId, ids) {
 			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error)) throw error;
 	}
 }
 const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.I}shares:`;
@@ -35567,7 +35567,7 @@ function readingAnswers(http) {
 	answered.set(http, known);
 	return handledBy(async (request, options) => {
 		const { response } = await http.handle(request, options).catch((error) => {
-			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
 			throw error;
 		});
 		known.add(request.hostname);
@@ -35838,19 +35838,19 @@ function pacedOf({ command, where, service, signal }) {
 }
 async function makeReady({ call, tries, clock, hold }, error) {
 	const { command, where, session, signal, side } = call;
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ut) throw error;
-	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
-	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) && tries.throttles < maxThrottles) {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ft) throw error;
+	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
+	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) && tries.refusals < maxRefusals) {
+	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) && tries.refusals < maxRefusals) {
 		tries.refusals += 1;
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
-	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(error, maxTransients)) {
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
+	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
-	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt({
+	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt({
 		action: actionOf(command),
 		where,
 		side
@@ -36068,7 +36068,7 @@ async function fetchToken(audience, host, signal) {
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`, {
+		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ft(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`, {
 			cause: error,
 			remedy: final ? remedyOf(error.status) : "run it again: GitHub, or what is before it, fails"
 		});
@@ -36212,7 +36212,7 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	};
 }
 async function ambientCredentials({ options, host }) {
-	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
+	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ft("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
@@ -36221,9 +36221,9 @@ async function ambientCredentials({ options, host }) {
 }
 const configure = "run aws-actions/configure-aws-credentials before";
 function noCredentials(cause, options, host) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(cause);
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(cause);
 	const [what, remedy] = options.from === "environment" ? ["credentials is environment, and the environment has none", `${configure}; or, ${byToken(options, host)}`] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) ? ["no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials", `give the role, which is then assumed by OIDC; or ${configure}`] : ["the runner offers no ID token, and the environment has no AWS credentials", `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host)}; or ${configure}`];
-	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`${what} (${words})`, {
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ft(`${what} (${words})`, {
 		remedy,
 		cause
 	});
@@ -36243,7 +36243,7 @@ function roleWhere({ roleArn }, region) {
 }
 async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host) });
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ft("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.d)(host) });
 	const sts = new STSClient({
 		...clientDefaults,
 		requestHandler: readingAnswers(host.http),
@@ -36251,8 +36251,8 @@ async function assumeByToken(role, tokens, from) {
 	});
 	let claims;
 	const remedy = (error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied", ...tokenCodes)) return void 0;
-		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "AccessDenied", ...tokenCodes)) return void 0;
+		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
 		return remedies.length > 0 ? remedies.join("; or ") : void 0;
 	};
 	const assumeBy = ({ token }) => {
@@ -36275,7 +36275,7 @@ async function assumeByToken(role, tokens, from) {
 		try {
 			return await assumeBy(token);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, ...tokenCodes)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, ...tokenCodes)) throw error;
 			return assumeBy(await tokens.fresh(token));
 		}
 	});
@@ -36305,7 +36305,7 @@ async function assumeFrom(by, role, from) {
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
 	});
-	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
+	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
 	return retrySts({
 		action: "AssumeRole",
 		role,
@@ -36314,7 +36314,7 @@ async function assumeFrom(by, role, from) {
 		try {
 			return await sts.send(command(), { abortSignal: signal });
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) by.renew(by.current());
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) by.renew(by.current());
 			throw error;
 		}
 	});
@@ -36332,7 +36332,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 		} }
 	};
 	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
-	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)(`name ${sub} in Subject`, letIn)}`;
+	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -36351,11 +36351,11 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ut || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) throw error;
+			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ft || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt) throw error;
 			const passing = passingAs(error, action, tries);
 			if (passing === void 0) {
 				const where = roleWhere(role, options.stsRegion);
-				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt({
+				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt({
 					action,
 					where,
 					resource: role.roleArn,
@@ -36368,18 +36368,18 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 	}
 }
 function passingAs(error, action, tries) {
-	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(error, maxFailures)) : void 0;
+	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(error, maxFailures)) : void 0;
 }
 function leftOf(tries, kind, most) {
 	return tries[kind] < most ? kind : void 0;
 }
 function isKeyLookup(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error).includes("Couldn't retrieve verification key");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error).includes("Couldn't retrieve verification key");
 }
 function toIdentity(credentials, { seconds, now }) {
 	const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
-	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut("STS answered without credentials");
+	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ft("STS answered without credentials");
 	const leftMs = (Expiration?.getTime() ?? 0) - now;
 	const lifeMs = leftMs > 0 ? Math.min(leftMs, seconds * 1e3) : seconds * 1e3;
 	return {
@@ -36404,7 +36404,7 @@ const ofSource = new Set([
 ]);
 function isOfSource(operation) {
 	const { place, kind, island } = operation;
-	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 }
 function placeOf(accounts, operation) {
 	const { place } = operation;
@@ -36483,7 +36483,7 @@ function openAccounts(host, settings, findings) {
 			return caller;
 		},
 		async openTarget(where, roleArn) {
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where);
 			const own = findings.about([name]);
 			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
@@ -36501,7 +36501,7 @@ function openAccounts(host, settings, findings) {
 			} };
 		},
 		source: (region) => known("source").at(region),
-		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)).at(region)
+		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where)).at(region)
 	};
 }
 // src/observe/key.ts
@@ -36511,7 +36511,7 @@ async function describeKey(place, id) {
 	return KeyMetadata;
 }
 async function resolveKey(place, { key, input }, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
 	if (metadata === void 0) return void 0;
 	const problem = keyProblem(metadata, place, input);
@@ -36561,7 +36561,7 @@ async function readIntermediates({ accounts, findings }, { imageId, instanceId }
 		snapshots: []
 	};
 	if (instanceId !== void 0) return [region, none];
-	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for encrypted copies", async () => {
+	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), "looking for encrypted copies", async () => {
 		return {
 			images: await ownImages(place, ofSource, mark),
 			snapshots: await ownSnapshots(place, ofSource, mark)
@@ -36576,7 +36576,7 @@ async function observeHubs({ request, accounts, findings }, source) {
 		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, {
@@ -36647,7 +36647,7 @@ const imageableStates = [
 	"stopped"
 ];
 async function foreseeImage(place, { request, findings }, instanceId) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const instance = await findInstance(place, instanceId);
 	if (instance === void 0) {
 		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
@@ -36684,7 +36684,7 @@ async function findInstance(place, instanceId) {
 		const { Reservations } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
 		return Reservations?.[0]?.Instances?.[0];
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceID.NotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidInstanceID.NotFound")) return void 0;
 		throw error;
 	}
 }
@@ -36742,7 +36742,7 @@ function imageOf(instance, volumes, own) {
 // src/observe/source.ts
 async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { kmsKey } = request.source;
 	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
 		key: kmsKey,
@@ -36798,7 +36798,7 @@ async function findImage$1(place, request, findings) {
 				id,
 				check: `put the ID of such an AMI into ${source.name}`
 			}, findings);
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
 			return null;
 		}
 		case "instance": {
@@ -36807,7 +36807,7 @@ async function findImage$1(place, request, findings) {
 				Values: [createdImageName(request, source.id)]
 			});
 			if (made !== void 0 && made.SourceInstanceId !== source.id) {
-				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
+				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
 				return null;
 			}
 			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
@@ -36825,7 +36825,7 @@ async function findImage$1(place, request, findings) {
 async function byId(place, { id, check }, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName$1(place, { pattern, owners }, findings) {
@@ -36836,7 +36836,7 @@ async function byName$1(place, { pattern, owners }, findings) {
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
 	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) {
 		tellNewer(own, newest, (what) => findings.warn(where, what));
 		return { image: newest };
@@ -36866,11 +36866,11 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 	];
 	if (owners.some((one) => names.includes(one))) return true;
 	const alias = ImageOwnerAlias === void 0 ? "" : `, alias ${ImageOwnerAlias}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
 	return false;
 }
 function isShareable(image, place, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { ImageId, State, RootDeviceType } = image;
 	const recalled = recallOf(image);
 	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
@@ -36883,7 +36883,7 @@ function isShareable(image, place, findings) {
 	return false;
 }
 async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 	const known = snapshots ?? await describeSnapshots(place, ids);
 	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
@@ -36891,7 +36891,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
 	return ids.flatMap((id) => {
 		const snapshot = found.get(id);
-		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
 		if (snapshot === void 0) {
 			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
@@ -36919,7 +36919,7 @@ async function keyObstacle(place, keyArn) {
 		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
 		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
 		throw error;
 	}
 }
@@ -36995,7 +36995,7 @@ function findReusable(comparing, target) {
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
 		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
 	}
 	return named ?? candidates[0];
 }
@@ -37019,7 +37019,7 @@ function unlikeness({ request, source }, target, image) {
 	return [
 		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowed),
 		...originDifferences(source.image, image, target.parts.values()),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(target.kmsKeyArn, image, target.parts.values()),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(target.kmsKeyArn, image, target.parts.values()),
 		...extras === void 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, extras)
 	];
 }
@@ -37039,7 +37039,7 @@ function findFailed(target, holders) {
 }
 function planCopies({ source, holders }, target, needed) {
 	const { now } = holders;
-	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)]);
+	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)]);
 	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
 	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
 	const free = orphans.filter((copy) => !isUsed(copy));
@@ -37060,7 +37060,7 @@ function planCopies({ source, holders }, target, needed) {
 	};
 }
 function findReplaced$1({ replaced, used, existing }, holders) {
-	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)]);
+	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)]);
 	const free = replaced.filter((one) => {
 		const by = replacedByOf(one);
 		if (by === void 0 || isAtWork(by.lease, holders)) return false;
@@ -37080,7 +37080,7 @@ function rank(copy) {
 }
 // src/plan/problem.ts
 function disabledRegion(error) {
-	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error)) return void 0;
+	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) return void 0;
 	const { code, awsMessage, where } = error;
 	return {
 		what: `region ${where.region} is not enabled in account ${where.account}`,
@@ -37126,13 +37126,13 @@ function openFindings(signal, mendsTarget = () => void 0) {
 					remedy: ""
 				});
 			},
-			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
 			async attempt(where, doing, read) {
 				try {
 					return await read();
 				} catch (error) {
 					signal.throwIfAborted();
-					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error));
+					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error));
 					note(where, disabledRegion(error) ?? { what: message }, remedy);
 					return;
 				}
@@ -37226,7 +37226,7 @@ async function changeShares(place, id, change) {
 			await send(some);
 		} catch (error) {
 			const [first = "", ...others] = some;
-			if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+			if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 			await send([first]);
 			await joined(others.map((account) => send([account])));
 		}
@@ -37365,7 +37365,7 @@ async function versionsOf(place, LaunchTemplateId, versions) {
 		}));
 		return LaunchTemplateVersions;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
 		return (await joined((versions.length > 1 ? versions : []).map((one) => versionsOf(place, LaunchTemplateId, [one])))).flat();
 	}
 }
@@ -37395,7 +37395,7 @@ function askedFor({ Name, ARN, Selector = "" }, names) {
 const templateVersions$1 = "10000";
 function whereKnown(warn) {
 	return (kind, error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error)) throw error;
 		warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
 	};
 }
@@ -37494,7 +37494,7 @@ async function noteInstances(place, ids, note) {
 }
 async function othersOf(place, ImageId) {
 	return (await launchPermissionsOf(place, ImageId).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error)) return [];
 		throw error;
 	})).map(launcherName).filter((name) => name !== place.account);
 }
@@ -37585,13 +37585,13 @@ function asksForUsers({ request, standIns }) {
 // src/operations/remove.ts
 async function removeImage(place, image, tell) {
 	await deregisterImage(place, image);
-	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map(async (id) => {
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).map(async (id) => {
 		try {
 			await deleteSnapshot(place, id);
 		} catch (error) {
 			const others = (isInUse(error) ? await imagesWith(place, [id]) : []).flatMap(({ ImageId = "" }) => ImageId === image.ImageId ? [] : [ImageId]);
 			if (others.length === 0) throw error;
-			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays: ${others.join(", ")} has it by now`);
+			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} stays: ${others.join(", ")} has it by now`);
 		}
 	}));
 }
@@ -37600,8 +37600,8 @@ function deregisterImage(place, image) {
 		try {
 			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || await isImageThere(place, image)) throw error;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || await isImageThere(place, image)) throw error;
 		}
 	});
 }
@@ -37614,14 +37614,14 @@ function deleteSnapshot(place, id) {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidSnapshot.NotFound")) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && (await describeSnapshots(place, [id])).length === 0) return;
 			throw error;
 		}
 	});
 }
 function isInUse(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.InUse");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidSnapshot.InUse");
 }
 async function deleteEach(place, ids, failed) {
 	return (await joined(ids.map(async (id) => {
@@ -37637,7 +37637,7 @@ async function deleteEach(place, ids, failed) {
 function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 	return deleteEach(place, ids, (id, error) => {
 		if (!mayStay(error)) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy].map((Key) => ({ Key }));
 		return place.ec2(new DeleteTagsCommand({
 			Resources: [id],
@@ -37647,7 +37647,7 @@ function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -37674,7 +37674,7 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 		run,
 		place
 	});
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `deleted ${gone.join(", ")}: ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -37688,8 +37688,8 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 	try {
 		await place.ec2(untagCommand(Resources));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
+		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ...Resources] });
 		return { undone: "not possible" };
 	}
@@ -37717,7 +37717,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	if (found === void 0) return false;
 	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(found.snapshots)];
 	if (keepIntermediates || ids.length === 0) return true;
-	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays`;
+	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} stays`;
 	if (leases.live.length > 0) {
 		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
 		return true;
@@ -37731,16 +37731,16 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	};
 	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
 		await removeImage(place, copy, (what) => notes.stays.push(what));
-		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copy)]);
+		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(copy)]);
 		return `removed the encrypted copy ${copy.ImageId}`;
 	})));
-	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct));
 	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(found.snapshots).filter((id) => !removed.has(id));
 	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
 	return true;
 }
 async function deleteLoose(place, ids, gone) {
-	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct));
 	const loose = ids.filter((id) => !used.has(id));
 	await joined(loose.map((id) => deleteSnapshot(place, id)));
 	gone(loose);
@@ -37785,7 +37785,7 @@ function noting$1(notes, account) {
 			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}` };
+			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)}` };
 			notes.failed.push(resource === void 0 ? failure : {
 				...failure,
 				resource
@@ -38064,7 +38064,7 @@ function granting(command, absent) {
 		try {
 			return await place.kms(command);
 		} catch (error) {
-			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidArnException")) return [absent];
+			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidArnException")) return [absent];
 			throw error;
 		}
 	};
@@ -38119,11 +38119,11 @@ const minutesForKept = 5;
 function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Ct,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
 		forMs: minutes * 6e4,
 		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
 		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)})`);
+			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)})`);
 		}
 	}, act);
 }
@@ -38158,15 +38158,15 @@ async function addStatements(run, place, operation) {
 	const { key } = operation;
 	try {
 		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
-		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `added statements to the policy of ${key}`);
+		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Adding statements to the policy of ${key}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Adding statements to the policy of ${key}`, error);
 	}
 }
 const principalTries = 6;
 function oncePrincipalIsThere(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidArnException");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidArnException");
 	return retried({
 		place,
 		on,
@@ -38199,8 +38199,8 @@ async function grantKey$1(run, place, operation) {
 			what: `grant the use of ${key}`
 		}, grant)).GrantId;
 	} catch (error) {
-		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Granting ${principalArn} the use of ${key}`, error, remedy);
+		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Granting ${principalArn} the use of ${key}`, error, remedy);
 	}
 }
 const settleSeconds = 300;
@@ -38218,12 +38218,12 @@ async function access({ key, target, allowedBy }, scope) {
 		const isLate = waited > patienceSeconds;
 		const denied = await describes(place, key);
 		if (denied === void 0 && (isLate || !await awaitsUse(place, key, await cipherText))) return {};
-		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(denied) || lacksPolicy(denied))) {
+		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(denied) || lacksPolicy(denied))) {
 			const remedy = accessRemedy(key, denied, {
 				run,
 				account: place.account
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Using the source key ${key} from account ${place.account}`, denied, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Using the source key ${key} from account ${place.account}`, denied, remedy);
 		}
 		if (waited > lostSeconds) await giveAgain$1(allowedBy, scope);
 		await place.sleep(wait);
@@ -38235,8 +38235,8 @@ async function awaitsUse(place, key, cipherText) {
 		await askToDecrypt(place, key, cipherText);
 		return false;
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error), "resource-based policy");
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error), "resource-based policy");
 	}
 }
 async function describes(place, key) {
@@ -38260,17 +38260,17 @@ async function giveAgain$1(id, { run, place, resultOf }) {
 	return await grantKey$1(run, source, operation) === resultOf(operation.id)?.grantId ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 function lacksPolicy(denied) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(denied);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "resource-based policy");
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(denied);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(words, "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(denied), "identity-based policy")) return void 0;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		const why = "a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same";
-		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(keyArn, run.request.source.region);
-		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
+		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(keyArn, run.request.source.region);
+		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
 	}
 	if (keyAccess !== "existing") return void 0;
 	const statements = useStatements({
@@ -38312,7 +38312,7 @@ async function tellForeignGrants({ keys, found }, used) {
 			const grants = await listGrants(brief, keyArn);
 			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$3(place, keyArn, one)));
 		} catch (error) {
-			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		}
 	}));
 }
@@ -38344,7 +38344,7 @@ function accountOf$2(issuer = "") {
 function told$3(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${command}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${command}`;
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
@@ -38409,7 +38409,7 @@ async function revoke(place, keyArn, grantId) {
 			GrantId: grantId
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
 async function unshareAll(place, unsharing) {
@@ -38418,7 +38418,7 @@ async function unshareAll(place, unsharing) {
 	const written = state.shares.filter(({ region }) => region === place.region);
 	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
 		const copies = await findEncryptedCopies(place, state.imageId);
-		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies.snapshots)]);
+		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies.snapshots)]);
 		const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
 		return {
 			own,
@@ -38447,11 +38447,11 @@ async function unshareAll(place, unsharing) {
 }
 async function sourceResources(place, imageId) {
 	const [image] = await describeImages(place, [imageId]);
-	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
+	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)];
 }
 async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
 	const byLease = sharesOf$1(tags);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
 	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
@@ -38479,7 +38479,7 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (accounts.length === 0) return;
 	const shared = await readShares(place, id).catch(() => new Set(accounts));
 	const still = [...new Set(accounts)].filter((account) => shared.has(account));
-	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
+	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
@@ -38489,7 +38489,7 @@ async function unshare(place, id, { accounts, keys }) {
 			Tags: keys
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error)) throw error;
 	}
 	return accounts.length;
 }
@@ -38509,7 +38509,7 @@ function knownLeft({ state, grants, stated = [] }) {
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
 	const { state, gone, superseding, isLast, ready, isSweep } = owners;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
@@ -38531,19 +38531,19 @@ async function releaseTarget(place, owners, notes) {
 			notes
 		});
 		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
-		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct));
 		await releaseCopies(place, found.snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !isFinished(SnapshotId)), {
 			keepPending: state.keepPending,
 			notes
 		});
 		return !spared;
 	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}` });
 		return false;
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
@@ -38618,7 +38618,7 @@ async function leased(place, { state: { imageId, keepPending }, gone }) {
 function provenIn(place, notes) {
 	return (id, tied) => {
 		if (tied.is === "proven") return true;
-		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} is left alone: ${tied.why}`;
+		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} is left alone: ${tied.why}`;
 		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
 		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
 		return false;
@@ -38630,7 +38630,7 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 		snapshots
 	};
 	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot).filter((id) => !known.has(id));
+	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct).filter((id) => !known.has(id));
 	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
 	const parents = new Map(await owners.parents());
 	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
@@ -38644,14 +38644,14 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 	};
 }
 function unlessUntold(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIID.NotFound")) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
 async function findReplaced(place, { state, gone }, notes) {
 	const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) => gone.has(replacedByOf(one)?.lease ?? ""));
 	const isProven = provenIn(place, notes);
 	const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
-	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot));
+	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct));
 	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(ours).filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
@@ -38660,7 +38660,7 @@ async function findReplaced(place, { state, gone }, notes) {
 	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
 	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
@@ -38673,16 +38673,16 @@ function untilOf(snapshot) {
 	return by === void 0 ? "" : staysUntil(by);
 }
 async function deleteAll(place, ids, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const gone = await deleteEach(place, ids, (id, error) => {
-		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}` });
 	});
 	if (gone.length > 0) notes.done.push(`deleted ${gone.join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(copies));
-	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(user).includes(SnapshotId));
+	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
 	const going = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
 	const Tags = [{
@@ -38715,7 +38715,7 @@ async function untagFinished(place, Resources) {
 			return some;
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 	}
 }
 // src/release/release.ts
@@ -38781,7 +38781,7 @@ async function releaseBlindly(releasing, revokeOwn, notes) {
 	return reportOf$1(notes);
 }
 function sharesSource({ shares, imageId }, image) {
-	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)]);
+	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function settled({ reached, source, sourceRegion }, { dead }, unseen) {
@@ -38842,7 +38842,7 @@ function inTargets(releasing, leases, notes) {
 		parents
 	};
 	return joined(targets.map(async (target) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target);
 		const own = optional?.has(where) ? noNotes() : notes;
 		const isGone = await releaseTarget(target, {
 			...owners,
@@ -38944,8 +38944,8 @@ async function sweep(host, request, signal) {
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
 	const reports = (await joined(targets.map(async ({ target, looked }) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
-		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([problem])}`);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target);
+		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)([problem])}`);
 		const all = [...looked === void 0 ? [] : await sweepTarget(looked, owners), {
 			...nothing$1,
 			failed
@@ -38967,7 +38967,7 @@ async function sweep(host, request, signal) {
 		...owners.foreign
 	]) log.line("sweep", what);
 	for (const what of all("warned")) log.warn(what);
-	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(sweeping.source)} and ${request.targets.length} targets`);
+	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
 		failed: all("failed"),
@@ -38976,7 +38976,7 @@ async function sweep(host, request, signal) {
 }
 function lookAtTargets({ request, accounts }, findings) {
 	const look = async (target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target)]);
 		const problem = target.everyRegion?.problem;
 		if (problem !== void 0) {
 			own.add(problem.where, problem.what, problem.remedy);
@@ -38984,7 +38984,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -39081,7 +39081,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 			const images = (await joined([source, ...[...new Set(regions)].map(accounts.source)].map((place) => findEncryptedCopies(place, imageId).catch(() => void 0)))).flatMap((copies) => copies?.images ?? []);
 			return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 		},
-		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source)} is left alone: ${tie.why}`])
+		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source)} is left alone: ${tie.why}`])
 	};
 }
 function sweepTarget({ place, made }, { endedSince, parents }) {
@@ -39103,7 +39103,7 @@ async function sweepSource(sweeping, image, isLast) {
 		source: accounts.source,
 		sourceRegion: request.source.region,
 		targets: [],
-		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt),
+		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt),
 		state: {
 			..._index_js__WEBPACK_IMPORTED_MODULE_1__.t,
 			account,
@@ -39123,7 +39123,7 @@ async function sweepSource(sweeping, image, isLast) {
 	});
 }
 async function keysOf$1({ request, account, accounts, source, log }, image, regions) {
-	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image));
+	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image));
 	const usable = await joined([...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))].map(async (arn) => await keyObstacle(source, arn) === void 0 ? [arn] : []));
 	const given = request.source.kmsKey;
 	const named = given === void 0 ? [] : [(await describeKey(source, given)).Arn ?? []];
@@ -39133,7 +39133,7 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 		try {
 			return (await describeKey(accounts.source(region), key)).Arn ?? [];
 		} catch (error) {
-			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 			return [];
 		}
 	}));
@@ -39231,7 +39231,7 @@ function ownIn(target, copies, findings) {
 	};
 	const tie = (image) => tieOfImage(image, known);
 	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
+		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), {
 			id,
 			why: "why" in tied ? tied.why : ""
 		});
@@ -39240,7 +39240,7 @@ function ownIn(target, copies, findings) {
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
 	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), {
+		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), {
 			id: copy.SnapshotId,
 			why: tied.why
 		});
@@ -39264,7 +39264,7 @@ function leave$1(findings, where, { id = "", why }) {
 }
 function ownIntermediates({ source, intermediates }, findings) {
 	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 			account: source.account,
 			region
 		});
@@ -39349,18 +39349,17 @@ async function templateVersions(place, id, imageId) {
 		};
 	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
 }
-const unseenMs$2 = 12e4;
 async function setDefaultVersion(place, id, version) {
 	const command = {
 		LaunchTemplateId: id,
 		DefaultVersion: String(version)
 	};
-	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidLaunchTemplateId.VersionNotFound");
 	const wait = (count) => Math.min(500 * count, 5e3);
 	await retried({
 		place,
 		on: isUnseen,
-		forMs: unseenMs$2,
+		forMs: unseenMs$1,
 		wait
 	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
 }
@@ -39412,7 +39411,7 @@ async function readPublished(place, image, looked) {
 async function readFastZones(place, image) {
 	const Filters = [{
 		Name: "snapshot-id",
-		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)
+		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)
 	}, {
 		Name: "state",
 		Values: [
@@ -39446,7 +39445,7 @@ async function readValue(place, { parameter }) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -39456,7 +39455,7 @@ async function readLaunches(place, { template }) {
 	try {
 		return await readTemplate(place, template, "$Latest");
 	} catch (error) {
-		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, code))) return void 0;
+		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, code))) return void 0;
 		throw error;
 	}
 }
@@ -39469,7 +39468,7 @@ async function readAround(place, known) {
 		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy]
 	})]);
 	const parts = new Map(known);
-	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !parts.has(id));
+	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct))].filter((id) => !parts.has(id));
 	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
 	return {
 		images,
@@ -39480,11 +39479,11 @@ async function readAround(place, known) {
 // src/observe/lineage.ts
 async function readLineage(reading) {
 	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
-	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(held.place), held]]));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(held.place), held]]));
 }
 async function readHeld({ request: { publication }, accounts, findings }, target) {
 	const { account, region, roleArn, everyRegion } = target;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target);
 	const own = findings.about([name]);
 	if (everyRegion?.problem !== void 0) {
 		const { where, what, remedy } = everyRegion.problem;
@@ -39518,7 +39517,7 @@ function heldMembers({ lineage, around, ancestry }) {
 async function readNewest(held, source, findings) {
 	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
 	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? []))];
-	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
 }
 // src/plan/creation-tags.ts
@@ -39574,22 +39573,22 @@ async function readProfile(place, name, findings) {
 		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
 		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)}`);
 		return;
 	}
 }
 // src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	try {
 		return await siteOf(place, asked);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error);
+		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error);
 		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
 		const what = `the AMI cannot be tested (boot-test): ${message}`;
 		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
@@ -39720,7 +39719,7 @@ async function readTypes(place, image, named) {
 			};
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidInstanceType")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidInstanceType")) throw error;
 		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
 	}
 }
@@ -39757,18 +39756,18 @@ async function ask(call, dry) {
 			words: ""
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
 		return verdictOf(error);
 	}
 }
 function verdictOf(error) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error.cause);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "DryRunOperation", "DryRunOperationException")) return {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error.cause);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "DryRunOperation", "DryRunOperationException")) return {
 		is: "may",
 		words
 	};
 	return {
-		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
+		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
 		words: `${error.code}: ${words}`
 	};
 }
@@ -39777,9 +39776,9 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 	try {
 		return await read();
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
 		const { is, words } = verdictOf(error);
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)({
 			role,
 			side: "target",
 			action,
@@ -39788,7 +39787,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 		});
 		const failed = is === "may not" ? what : `${action} failed (${words})`;
 		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${failed}: ${without}${mending}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${failed}: ${without}${mending}`);
 		return;
 	}
 }
@@ -39829,7 +39828,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
 		replaced,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)),
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)),
 		parts: await readParts$2(place, [
 			...existing,
 			...made,
@@ -39841,7 +39840,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
 async function readParts$2(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))].filter((id) => !byId.has(id));
+	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct))].filter((id) => !byId.has(id));
 	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
 	return byId;
 }
@@ -39849,7 +39848,7 @@ async function readAncestry(place, telling, images) {
 	const copied = images.filter(isOfEncryptedCopy);
 	const pairs = await readOrWarn(place, telling, {
 		action: "ec2:GetImageAncestry",
-		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(place.region)}:ec2:*::image/*`],
+		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(place.region)}:ec2:*::image/*`],
 		without: "AMIs that were copied through an encrypted copy stay",
 		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
 	});
@@ -39860,7 +39859,7 @@ async function readAllExtras(place, images) {
 		try {
 			return [[image.ImageId ?? "", await readExtras(place, image)]];
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return [];
 			throw error;
 		}
 	});
@@ -39869,7 +39868,7 @@ async function readAllExtras(place, images) {
 // src/observe/launch-template.ts
 const maxVersions = 1e4;
 async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(template)) {
 		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.V}`, "correct launch-template");
 		return;
@@ -39897,7 +39896,7 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 			formerDefault
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
 		tellUnread({
 			where,
 			template,
@@ -39917,9 +39916,9 @@ function tellResolved({ where, template, resolved, parameter, other }, findings)
 	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
 }
 function tellUnread({ where, template, sourceVersion, role }, error, findings) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) {
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) {
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)({
 			role,
 			side: "target",
 			action: "ec2:DescribeLaunchTemplateVersions",
@@ -39940,7 +39939,7 @@ const settingActions = [...[
 ], "ssm:AddTagsToResource"];
 const keptVersions = 100;
 async function checkParameter(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(name);
 	if (problem !== void 0) {
 		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
@@ -39951,26 +39950,26 @@ async function checkParameter(place, name, findings) {
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
 		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return;
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "ParameterNotFound")) return;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.add(where, what, remedy);
 	}
 }
 function lackOfRead(place, name, error) {
 	const { account, region } = place;
-	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
 	return {
 		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)({
+		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)({
 			side: "target",
 			action: `ssm:${error.action}`,
 			resources: [resource]
-		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(settingActions, [resource])}`)
+		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(settingActions, [resource])}`)
 	};
 }
 async function checkRoomIn(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	let versions;
 	try {
 		versions = await pages(async (NextToken) => {
@@ -39985,7 +39984,7 @@ async function checkRoomIn(place, name, findings) {
 			};
 		});
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error))) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error))) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
@@ -39997,7 +39996,7 @@ async function checkRoomIn(place, name, findings) {
 }
 // src/observe/removable.ts
 async function readKeepers(place, earlier, { role, ...asked }) {
-	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
+	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct);
 	const locks = await readLocks(place, {
 		role,
 		findings: asked.findings
@@ -40030,12 +40029,12 @@ async function readUsers(place, { made, namesake }, { request: { publication, on
 	const { retain } = publication;
 	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
 	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(retain === void 0 ? named : made);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	try {
 		return await usersOf(place, ids, whereKnown((what) => findings.warn(where, what)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		return;
 	}
 }
@@ -40046,8 +40045,8 @@ async function readReports(place, users, { request: { publication }, findings })
 		return await usageReportsOn(place, shared);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), why);
+		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), why);
 		return;
 	}
 }
@@ -40057,7 +40056,7 @@ async function observeTargets(observing, source) {
 }
 async function observeTarget(all, target, source) {
 	const { request, accounts } = all;
-	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)]);
+	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target)]);
 	const observing = {
 		request,
 		accounts,
@@ -40119,7 +40118,7 @@ async function observeTarget(all, target, source) {
 async function readTarget({ request, findings }, origin) {
 	const { target, place, roleArn, source } = origin;
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { account, region } = target;
 	const values = {
 		account,
@@ -40183,7 +40182,7 @@ async function readTarget({ request, findings }, origin) {
 	};
 }
 async function readReferences$1(place, values, { request: { publication }, role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { ssmParameter: named, launchTemplate: asked } = publication;
 	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(named, values);
 	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
@@ -40208,7 +40207,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	const { fastSnapshotRestore: asked } = publication;
 	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
 	if (here.length === 0) return [];
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const there = await findings.attempt(where, "reading the availability zones", async () => {
 		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
 			Name: "state",
@@ -40293,7 +40292,7 @@ async function byLineage(comparing) {
 	const source = (place && await resolveSource({
 		...observing,
 		findings: aside
-	}, "compare")) ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems));
+	}, "compare")) ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(aside.problems));
 	return {
 		source,
 		targets: await observeTargets(observing, Promise.resolve(source)),
@@ -40408,7 +40407,7 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
 		remedy: () => "delete its recovery point in the backup vault"
 	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).flatMap((id) => locks.get(id) ?? [])[0];
 	if (lock === void 0) return void 0;
 	const { SnapshotId, LockState, LockExpiresOn } = lock;
 	return {
@@ -40417,7 +40416,7 @@ function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 	};
 }
 function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)];
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)];
 	return {
 		...told$1({
 			...removal,
@@ -40446,7 +40445,7 @@ function mayLift({ publication }) {
 	return publication.deregistrationProtection !== "off";
 }
 function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 }
 // src/plan/audit.ts
 function auditedImage({ request, source, target }) {
@@ -40487,7 +40486,7 @@ function auditDifferences(auditing, image, published) {
 		...source.unread === void 0 ? unlikeness({
 			request,
 			source
-		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(target.kmsKeyArn, image, target.parts.values()),
+		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(target.kmsKeyArn, image, target.parts.values()),
 		...descriptionDifferences$1(auditing, image),
 		...tagsDifferences(auditing, image),
 		...standingDifferences(request, image),
@@ -40544,7 +40543,7 @@ function tagsDifferences(auditing, image) {
 	return [...tagDifferences(auditing, {
 		wanted,
 		of: ""
-	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => tagDifferences(auditing, {
+	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).flatMap((id) => tagDifferences(auditing, {
 		wanted: usersTags,
 		of: ` of ${id}`
 	}, target.parts.get(id) ?? {}))];
@@ -40576,7 +40575,7 @@ function permissionDifferences(wanted, actual) {
 		target,
 		asked: true
 	});
-	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
+	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", _index_js__WEBPACK_IMPORTED_MODULE_1__.at)), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
 }
 function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
 	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(one));
@@ -40584,7 +40583,7 @@ function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
 	return own.filter((principal) => !lets(principal)).map((principal) => ({
 		field: `the grant for ${principal} on ${kmsKeyArn}`,
 		source: "set",
-		target: "not set",
+		target: _index_js__WEBPACK_IMPORTED_MODULE_1__.at,
 		asked: true
 	}));
 }
@@ -40602,7 +40601,7 @@ function protectionDifferences({ publication }, image) {
 	return asked("DeregistrationProtection", expected, actual);
 }
 function restoreDifferences({ zones }, image, { fastZones }) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).flatMap((id) => {
 		const list = (names) => names.toSorted().join(", ") || "off";
 		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
 	});
@@ -40642,7 +40641,7 @@ async function audit(host, request, signal) {
 		}
 		const { source, found, warnings } = looked;
 		for (const warning of warnings) log.warn(warning);
-		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 			account,
 			region
 		}), `${kind}: ${why}`);
@@ -40671,7 +40670,7 @@ async function look$1({ host, request, log }, signal) {
 		aside
 	};
 	const compared = await observeCompared(comparing);
-	const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source), "looking for what runs left", () => readOwners({
+	const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source), "looking for what runs left", () => readOwners({
 		host,
 		request,
 		accounts,
@@ -40680,7 +40679,7 @@ async function look$1({ host, request, log }, signal) {
 	}));
 	const parents = compared && await readCopies(comparing, compared.source);
 	if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(findings.problems, void 0);
-	const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(aside.problems);
+	const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(aside.problems);
 	const looking = {
 		...compared,
 		request,
@@ -40705,7 +40704,7 @@ async function look$1({ host, request, log }, signal) {
 }
 async function auditTarget(looking, asked, observed) {
 	const { accounts, source, held } = looking;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asked);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
@@ -40755,7 +40754,7 @@ async function auditTarget(looking, asked, observed) {
 	const all = await found();
 	return [...isRead() ? [] : [{
 		kind: "unknown",
-		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(findings.of(name))
+		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(findings.of(name))
 	}], ...all].map(({ kind, ...one }) => ({
 		kind,
 		account,
@@ -40791,7 +40790,7 @@ async function auditImage(auditing, lying, findings) {
 		id,
 		why: recalled
 	}];
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : void 0;
 	const published = await findings.attempt(name, `reading how ${id} is published`, () => readPublished(place, image, {
 		grantsOn,
@@ -40862,7 +40861,7 @@ async function readEnabledRegions(host, request, signal) {
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target);
 		return findings.about([where]).attempt(where, "reading the regions that the account has enabled", async () => {
 			const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
 			return Regions.filter(({ OptInStatus }) => OptInStatus !== "not-opted-in").flatMap(({ RegionName }) => RegionName ?? []);
@@ -40871,10 +40870,10 @@ async function readEnabledRegions(host, request, signal) {
 	const read = request.targets.filter(({ everyRegion }) => everyRegion !== void 0).map(async (target) => {
 		const regions = await enabledIn(target);
 		const [problem = {
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target),
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target),
 			what: "its regions could not be read",
 			remedy: ""
-		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target));
+		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target));
 		if (regions !== void 0) return [target.account, { regions }];
 		const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
 		const remedy = [problem.remedy, why].filter(Boolean).join("; ");
@@ -40900,7 +40899,7 @@ async function attempt(recalling, doing, act) {
 	try {
 		return await act();
 	} catch (error) {
-		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing.what, error)));
+		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing.what, error)));
 		return;
 	}
 }
@@ -40957,7 +40956,7 @@ async function outBy(place, launchers, read) {
 		place.signal.throwIfAborted();
 		return {
 			out: launchers,
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt ? error.cause : error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt ? error.cause : error)
 		};
 	}
 }
@@ -41014,7 +41013,7 @@ function addTo(key) {
 	return `add to the policy of ${key}`;
 }
 function rootOf(account, key) {
-	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(regionOfKey(key))}:iam::${account}:root`;
+	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(regionOfKey(key))}:iam::${account}:root`;
 }
 function launchStatements({ Condition = {}, ...whom }) {
 	const allow = (Sid, actions, condition) => JSON.stringify({
@@ -41057,11 +41056,11 @@ async function protect(operation, { run, place }) {
 		await patiently(place, () => place.ec2(enabling(operation)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${why}`);
+		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`;
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${why}`);
 		return { undone: "not possible" };
 	}
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} is protected from deregistration again: it has come into use`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} is protected from deregistration again: it has come into use`);
 	return { id };
 }
 function lifting(ImageId) {
@@ -41098,12 +41097,12 @@ function refuseRecalled(run) {
 }
 async function lookAgain({ accounts, source, signal }) {
 	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error);
 	});
 	const recalled = image && recallOf(image);
-	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(recalled.what), recalled.remedy);
+	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error(recalled.what), recalled.remedy);
 }
 // src/operations/unfit.ts
 const looksSeconds$2 = [
@@ -41113,12 +41112,12 @@ const looksSeconds$2 = [
 ];
 async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
 	if (reused !== true) return;
-	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 	const look = async () => (await describeImages(place, [id]))[0];
 	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$2, look).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error);
 	}), cameUp === true);
-	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(unfit.what), unfit.remedy);
+	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error(unfit.what), unfit.remedy);
 }
 function whyUnfit(id, image, cameUp) {
 	if (image === void 0 || image.State === "deregistered") return {
@@ -41181,7 +41180,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 		});
 	}
 	if (zones.length > 0) {
-		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 		const command = new EnableFastSnapshotRestoresCommand({
 			AvailabilityZones: [...zones],
 			SourceSnapshotIds
@@ -41224,9 +41223,9 @@ async function publish({ image: ref, settings }, scope) {
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), done);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), done);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error);
 		}
 	};
 	const { key, grantKeyTo } = settings;
@@ -41372,13 +41371,13 @@ function looksAt(place, { copies, gone, users }) {
 	}));
 }
 async function sharesOf(place, { image }) {
-	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).map(async (SnapshotId) => {
+	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).map(async (SnapshotId) => {
 		const command = new DescribeSnapshotAttributeCommand({
 			SnapshotId,
 			Attribute: "createVolumePermission"
 		});
 		const { CreateVolumePermissions = [] } = await place.ec2(command).catch((error) => {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return { CreateVolumePermissions: [] };
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error)) return { CreateVolumePermissions: [] };
 			throw error;
 		});
 		const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
@@ -41445,7 +41444,7 @@ async function write$1(place, amiId, { values, Tags }) {
 			}));
 			isWritten = true;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterAlreadyExists")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "ParameterAlreadyExists")) throw error;
 		}
 	}
 }
@@ -41560,17 +41559,17 @@ async function readPromotion({ place: where, name, image }, scope) {
 		const before = found === void 0 ? null : formerOf$1(found);
 		const amiId = idOf(scope, image);
 		return before?.value === amiId ? void 0 : {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where),
 			name,
 			before,
 			amiId
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where)}`, error);
 	}
 }
 function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && one.name === name);
+	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place) && one.name === name);
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
@@ -41583,9 +41582,9 @@ async function setParameter(operation, scope) {
 	};
 	try {
 		const version = await write(scope, promotion, operation.tags);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error);
 	}
 	return { id: amiId };
 }
@@ -41595,10 +41594,10 @@ async function putBack(operation, scope) {
 	if (promotion === void 0) return false;
 	try {
 		const done = await putBackParameter(place, promotion, true);
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`;
 		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
@@ -41614,7 +41613,7 @@ async function readParameter(place, name) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -41688,7 +41687,7 @@ async function put(place, request) {
 	try {
 		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
 		const there = await readParameter(place, request.Name ?? "");
 		if (there?.Value !== request.Value) throw error;
 		return there?.Version ?? 1;
@@ -41717,22 +41716,22 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 			...dataTypeOver({ dataType }),
 			Overwrite: true
 		}, stands === value)) return void 0;
-		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} back to ${value}`;
+		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
 	try {
 		await place.ssm(new DeleteParameterCommand({ Name: name }));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "ParameterNotFound")) throw error;
 	}
-	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} again`;
+	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} again`;
 }
 async function overwrite(place, request, stands) {
 	try {
 		await place.ssm(new PutParameterCommand(request));
 		return true;
 	} catch (error) {
-		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return false;
+		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) return false;
 		throw error;
 	}
 }
@@ -41858,7 +41857,7 @@ async function deregister$1(place, image) {
 	await deregisterImage(place, image);
 	await deleteRecords(place, id);
 	const left = [];
-	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), (one, error) => {
+	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image), (one, error) => {
 		if (!isInUse(error)) throw error;
 		left.push(one);
 	});
@@ -41948,14 +41947,14 @@ async function addPermissions(place, ImageId, Add) {
 		await onceEnabled(place, () => place.ec2(command));
 		return [];
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIAttributeItemValue")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIAttributeItemValue")) throw error;
 		if (Add.length === 1) return Add.map(launcherName);
 		const half = Math.ceil(Add.length / 2);
 		return [...await addPermissions(place, ImageId, Add.slice(0, half)), ...await addPermissions(place, ImageId, Add.slice(half))];
 	}
 }
 function onceEnabled(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "IncorrectState", "InvalidAMIID.Unavailable");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "IncorrectState", "InvalidAMIID.Unavailable");
 	return retried({
 		place,
 		on,
@@ -41990,7 +41989,7 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		doing: `Taking back (how: ${how})`
 	}, act);
 	await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place),
 		what: "Looking for what still uses the AMIs"
 	}, async () => {
 		if (before === void 0) await place.sleep(changedMs);
@@ -42017,7 +42016,7 @@ function giveAgain(recalling, place, { copies, keepsMark }) {
 }
 function each(recalling, { place, copies, doing }, act) {
 	const { account, region } = place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	return joined(copies.map(async (copy) => {
 		const base = {
 			account,
@@ -42033,7 +42032,7 @@ function each(recalling, { place, copies, doing }, act) {
 				status
 			};
 		} catch (error) {
-			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${doing} ${copy.id}`, error));
+			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${doing} ${copy.id}`, error));
 			fail(recalling, where, told);
 			return {
 				...base,
@@ -42044,16 +42043,16 @@ function each(recalling, { place, copies, doing }, act) {
 	}));
 }
 function readUses(recalling, place, copies) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	return usersOf(place, copies.map(({ id }) => id), (kind, error) => {
 		recalling.findings.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
-		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Looking for ${kind}`, error)));
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Looking for ${kind}`, error)));
 	});
 }
 async function noteUses(recalling, { place, copies, records, users }) {
 	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const found = await joined(looksAt(place, {
 		copies,
 		gone,
@@ -42075,7 +42074,7 @@ async function openSource(recalling) {
 }
 async function markSources(recalling, source) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source);
 	const images = await readSources(recalling, source);
 	const there = new Set(images.map(({ ImageId }) => ImageId));
 	const mark = async (id) => {
@@ -42093,13 +42092,13 @@ async function markSources(recalling, source) {
 }
 async function readSources(recalling, source) {
 	return await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source),
 		what: "Reading the source AMIs"
 	}, () => describeImages(source, recalling.request.sourceImages)) ?? [];
 }
 async function unmarkSources(recalling, source) {
 	const { request, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source);
 	const unmark = async ({ ImageId: id = "", State }) => {
 		if (State === "disabled" && !request.includeSource) {
 			findings.warn(where, `the source AMI ${id} is disabled, and stays marked as recalled. What to do: restore it with include-source: true; or, if no recall has disabled it, take its tag off`);
@@ -42117,7 +42116,7 @@ async function unmarkSources(recalling, source) {
 }
 async function readMeant(recalling, source, images) {
 	const { sourceImages, targetImages, replacement } = recalling.request;
-	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source);
 	const look = async (what, read) => source && attempt(recalling, {
 		where,
 		what
@@ -42143,7 +42142,7 @@ async function readMeant(recalling, source, images) {
 	};
 }
 async function recallSources(recalling, source, images) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source);
 	const { own = [], others = [] } = Object.groupBy(images, ({ OwnerId }) => OwnerId === source.account ? "own" : "others");
 	for (const { ImageId, OwnerId } of others) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
 	const copies = own.map((image) => ({
@@ -42201,7 +42200,7 @@ async function findCopies(place, meant) {
 }
 const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) ?? "";
 function copyOf(image, { snapshots }) {
-	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
+	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
 	return {
 		image,
 		id: image.ImageId ?? "",
@@ -42215,15 +42214,15 @@ function mayReplace(image, { replacement, recalledSources }, lineages) {
 	return replacement === void 0 ? lineages.has(lineage ?? "") : sourceOf(image) === replacement;
 }
 async function readKnown(place, images, parents) {
-	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot))]);
+	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct))]);
 	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
 	const unread = new Map();
 	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
 		try {
 			return await ancestryOf(place, ImageId);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
-			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error)) throw error;
+			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error));
 			return [];
 		}
 	}));
@@ -42281,7 +42280,7 @@ async function readNewVersion(operation, scope) {
 		const { latest, defaultVersion } = facts;
 		const existing = launching(facts);
 		const change = {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where),
 			template: template.id,
 			amiId,
 			latest,
@@ -42292,7 +42291,7 @@ async function readNewVersion(operation, scope) {
 			existing
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where)}`, error);
 	}
 }
 function launchingVersion(run, { template: { makesDefault } }, { facts, amiId }) {
@@ -42302,12 +42301,12 @@ function launchingVersion(run, { template: { makesDefault } }, { facts, amiId })
 	return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : void 0;
 }
 function changeOf({ template }, { run, place }) {
-	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && one.template === template.id);
+	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place) && one.template === template.id);
 }
 async function makeVersion$1(operation, scope) {
 	const { run, place } = scope;
 	const { id } = operation.template;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const change = changeOf(operation, scope);
 	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
 	const { amiId, existing, formerDefault } = change;
@@ -42317,7 +42316,7 @@ async function makeVersion$1(operation, scope) {
 		try {
 			await setDefaultVersion(place, id, version);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
 		}
 		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
 	}
@@ -42341,7 +42340,7 @@ function isNeeded$1(operation, change) {
 	return change.existing === void 0 || movesDefault(operation, change.existing, change);
 }
 async function create$2({ template }, { run, place }, { amiId }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	try {
 		const { source } = await readTemplate(place, template.id, template.sourceVersion);
 		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
@@ -42358,7 +42357,7 @@ async function create$2({ template }, { run, place }, { amiId }) {
 		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
 		return version;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
 	}
 }
 async function undoVersion(operation, scope) {
@@ -42373,10 +42372,10 @@ async function undoVersion(operation, scope) {
 			2,
 			4
 		], () => takeVersionBack(place, change, description));
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`;
 		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
@@ -42390,7 +42389,7 @@ async function takeVersionBack(place, { template, amiId, existing, latest, forme
 	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
 	if (moved) await setDefaultVersion(place, template, formerDefault);
 	if (existing === void 0) await deleteVersions(place, template, numbers);
-	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
 	return done.length === 0 ? void 0 : done.join("; ");
 }
@@ -42408,7 +42407,7 @@ async function noting(notes, doing, act) {
 	try {
 		await act();
 	} catch (error) {
-		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error)));
+		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error)));
 	}
 }
 async function whileNamed(notes, act) {
@@ -42559,7 +42558,7 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 async function recallTarget(recalling, target, meant) {
 	const { account, region } = target;
 	const failed = (error) => {
-		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), error);
+		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target), error);
 		return [{
 			account,
 			region,
@@ -42575,20 +42574,20 @@ async function recallTarget(recalling, target, meant) {
 			failed
 		});
 	} catch (error) {
-		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
+		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error));
 	}
 }
 async function recallIn(recalling, target, { meant, failed }) {
 	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target);
 	const own = findings.about([where]);
 	const { problem } = target.everyRegion ?? {};
-	if (problem !== void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([problem]));
-	if (await accounts.openTarget(target, target.roleArn) === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(own.of(where)));
+	if (problem !== void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)([problem]));
+	if (await accounts.openTarget(target, target.roleArn) === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(own.of(where)));
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
-	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(own.of(where)));
+	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(own.of(where)));
 	const unproven = leaveAlone(recalling, target, copies);
 	if (copies.meant.length === 0 && unproven.length === 0) return [{
 		account,
@@ -42614,7 +42613,7 @@ async function recallIn(recalling, target, { meant, failed }) {
 	})];
 }
 function leaveAlone(recalling, { account, region }, { left }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 		account,
 		region
 	});
@@ -42635,7 +42634,7 @@ function leaveAlone(recalling, { account, region }, { left }) {
 }
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const users = await readUses(recalling, place, copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
@@ -42735,8 +42734,8 @@ const standing = [
 ];
 const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 function refusalVerdict(error) {
-	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error).replace(/^(Client|Server)\./, "");
-	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error);
+	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error).replace(/^(Client|Server)\./, "");
+	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error);
 	if (ofKey.test(code) || ofKey.test(why) && !standing.includes(code)) return {
 		is: "failed",
 		why,
@@ -42753,7 +42752,7 @@ function refusalVerdict(error) {
 	} : neverBy(error);
 }
 function neverBy(error) {
-	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error);
+	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error);
 	return {
 		is: "never",
 		why: message,
@@ -42790,7 +42789,7 @@ function endVerdict({ StateReason, StateTransitionReason = "", State }) {
 	};
 }
 function keyRemedy(role, keyArn) {
-	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)([
+	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)([
 		"Decrypt",
 		"DescribeKey",
 		"GenerateDataKeyWithoutPlaintext",
@@ -42800,7 +42799,7 @@ function keyRemedy(role, keyArn) {
 	].map((operation) => `kms:${operation}`), [keyArn])}, and to the policy of the key the same with "Resource":"*" and the role as its principal, unless that leaves it to IAM`;
 }
 // src/operations/boot-watch.ts
-const unseenMs$1 = 3e5;
+const unseenMs = 3e5;
 const unseen = "the instance is not seen";
 const mostMisses = 4;
 async function watch(operation, { run, place }, id) {
@@ -42818,7 +42817,7 @@ async function watch(operation, { run, place }, id) {
 		await place.sleep(lookMs);
 		let failed;
 		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
 			failed = error;
 		});
 		const at = place.clock.now();
@@ -42840,7 +42839,7 @@ function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
 	const isOver = passedMs >= operation.settings.timeoutMinutes * 6e4;
 	if (now?.isUp) return { is: "up" };
 	if (now?.ended !== void 0) return endVerdict(now.ended);
-	if (seen === void 0 && passedMs > unseenMs$1 && blindMs <= staleMs) return {
+	if (seen === void 0 && passedMs > unseenMs && blindMs <= staleMs) return {
 		is: "elsewhere",
 		why: unseen
 	};
@@ -43066,7 +43065,7 @@ async function boot(operation, scope) {
 	const { image } = made ?? {};
 	if (made === void 0 || image === void 0) throw new Error("there is no image to test");
 	const { ImageId = "" } = image;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const told = await tryAll(operation, scope, image);
 	if (told.is === "up") {
 		await mark$1(scope, image, {
@@ -43087,10 +43086,10 @@ async function boot(operation, scope) {
 		const key = operation.kmsKeyArn ?? "";
 		const look = `${ImageId} stays for a look, unpublished, with the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest}; mend the image and bake it anew`;
 		const remedy = told.byKey ? keyRemedy(settings.principal, key) : look;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
 	}
 	const remedy = told.remedy ?? "run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass";
-	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
 	run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === void 0 ? "" : `. What to do: ${told.remedy}`}`);
 	return {
 		...made,
@@ -43098,7 +43097,7 @@ async function boot(operation, scope) {
 	};
 }
 async function tellLaunchers({ settings }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
@@ -43158,7 +43157,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			as,
 			why
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `not tested as ${as}: ${why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
 			untold
@@ -43193,13 +43192,13 @@ async function tryOne(operation, scope, launching) {
 		id = await launched(operation, scope, launching);
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) ? {
 			is: "elsewhere",
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)
 		} : refusalVerdict(error);
 	}
 	const as = `${launch.type} in ${launch.zone}`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
 		const verdict = await watch(operation, scope, id).catch((error) => {
 			if (place.signal.aborted) throw error;
@@ -43207,11 +43206,11 @@ async function tryOne(operation, scope, launching) {
 		});
 		if (verdict.is === "up") {
 			const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), shown);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), shown);
 			return verdict;
 		}
 		if (verdict.is !== "failed") return verdict;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} did not come up: ${verdict.why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
 			why: `${verdict.why}${await look(scope, id, launch)}`
@@ -43233,15 +43232,15 @@ async function end$1({ run, place }, id) {
 		await terminate(last, id);
 		if (!aborted) await ended(last, id);
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	}
 }
 const endMs = 3e5;
 const endInHasteMs = 3e3;
 async function look({ run, place }, id, { isNitro }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const reading = (what) => (error) => {
-		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	};
 	const picture = await screenshot(place, id).catch(reading("the screen"));
 	if (picture !== void 0) run.picture(place, picture);
@@ -43257,7 +43256,7 @@ async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, 
 		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	}
 }
 // src/aws/wait.ts
@@ -43271,7 +43270,6 @@ var CopyFailedError = class extends Error {
 		this.reason = reason;
 	}
 };
-const invisibleSeconds = 300;
 const goneAfterLooks = 4;
 function nextLook(elapsed, percent, ceiling) {
 	const least = Math.max(.01 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
@@ -43298,7 +43296,7 @@ function nextLookAtAll(waiters, ceiling, now) {
 function openWatchers(pollSeconds) {
 	const watchers = new Map();
 	return (place) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
 		const watcher = watcherOf(place, pollSeconds);
@@ -43409,7 +43407,7 @@ async function lookAt(kind, place, waiters) {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return;
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -43432,8 +43430,8 @@ function settle$1(waiter, state, place) {
 	waiter.lookedAt = place.clock.now();
 	if (state === void 0) {
 		waiter.missed += 1;
-		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, "has vanished"));
+		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds * 1e3 > unseenMs$1;
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, "has vanished"));
 		return gone;
 	}
 	waiter.seen = true;
@@ -43451,10 +43449,10 @@ function settle$1(waiter, state, place) {
 	return done || failure !== void 0 || isNamed(waiter, state);
 }
 function isNamed({ untilNamed }, state) {
-	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(state).length > 0;
+	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(state).length > 0;
 }
 function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).length === 0) return [];
+	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).length === 0) return [];
 	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
 		if (Ebs?.SnapshotId === void 0) continue;
 		const part = newWaiter({
@@ -43476,7 +43474,7 @@ function partsOf(waiter, image) {
 	return waiter.parts;
 }
 function percentOf(parts) {
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(parts);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(parts);
 	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 function snapshotState({ State, StateMessage, Progress }) {
@@ -43555,7 +43553,7 @@ async function beginCopy(place, command, { mark, sourceId }) {
 	const look = async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId;
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Dt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.kt,
 		forMs: brokenMs,
 		wait: () => 0
 	}, async () => {
@@ -43564,8 +43562,8 @@ async function beginCopy(place, command, { mark, sourceId }) {
 			if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
 			return SnapshotId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
-			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) throw error;
+			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
 			if (found === void 0) throw error;
 			return found;
 		}
@@ -43584,10 +43582,10 @@ async function share$1({ resource, accounts }, scope) {
 			id,
 			accounts: toAdd
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `shared ${id} with ${accounts.join(", ")}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `shared ${id} with ${accounts.join(", ")}`);
 		return { id };
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Sharing ${id} with ${accounts.join(", ")}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Sharing ${id} with ${accounts.join(", ")}`, error);
 	}
 }
 async function addShares(run, place, { id, accounts }) {
@@ -43621,7 +43619,7 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 }
 async function newShares(run, place, { id, accounts }) {
 	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return new Set();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error)) return new Set();
 		throw error;
 	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
@@ -43657,7 +43655,7 @@ async function provenShares({ source, request, ledger }, place, { id, claimed })
 	return proven;
 }
 function unlessDenied$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return [];
 	throw error;
 }
 async function writeOnResource(run, place, { id, accounts }) {
@@ -43668,48 +43666,56 @@ async function writeOnResource(run, place, { id, accounts }) {
 			Tags: shareTags(run.leaseId, accounts)
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}): should this run be killed, a later one cannot tell its shares from others`);
 	}
 }
 // src/operations/regain.ts
 const failedTries = 4;
-const unseenMs = 3e5;
 async function regaining(operation, scope, act) {
 	const { run, place } = scope;
-	const until = place.clock.now() + unseenMs;
-	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
+	const until = place.clock.now() + unseenMs$1;
+	const isToTry = (error, count) => {
+		if (operation.regain.length === 0 || place.signal.aborted) return false;
+		const isFailed = error instanceof CopyFailedError;
+		if (isFailed && count < failedTries) return true;
+		return place.clock.now() < until && (lacksSource(error) || !isFailed && lacksKey(error));
+	};
 	for (let count = 1;; count += 1) try {
 		return await act(count);
 	} catch (error) {
 		if (!isToTry(error, count)) throw error;
 		const gone = await regained(operation.regain, scope);
-		if (gone.length === 0 && !lacksAccess(error)) throw error;
+		if (gone.length === 0 && !lacksSource(error) && !lacksKey(error)) throw error;
 		for (const one of gone) tell$1(one, scope);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
 }
 const shareLooksSeconds = [
 	0,
 	2,
-	4
+	4,
+	8,
+	15
 ];
-function lacksAccess(error) {
-	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
+function lacksSource(error) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error) || /access the storage|snapshot\b.*( is not found| does not exist)/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
+}
+function lacksKey(error) {
+	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
-	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${told}`);
-	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), told);
+	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${told}`);
+	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), told);
 }
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
 		gone.push(...await regainOne(id, scope));
 	} catch (error) {
-		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	}
 	return gone;
 }
@@ -43738,7 +43744,7 @@ async function regainOne(id, scope) {
 	}];
 }
 function copyRemedy(error, { key, crossAccount, takesOver = false }) {
-	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
+	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
 	if (!(error instanceof CopyFailedError)) return void 0;
 	if (/key/i.test(error.reason)) {
 		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
@@ -43878,7 +43884,7 @@ async function copy(operation, scope) {
 				crossAccount: operation.regain.length > 0,
 				takesOver: takeOver !== void 0
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error, remedy);
 		}
 	});
 }
@@ -43890,7 +43896,7 @@ async function completed(operation, { run, place }, { id, events }) {
 async function takeOverCopy(operation, scope, begun) {
 	const { id } = begun;
 	const { run, place } = scope;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand$1(id, run));
 	try {
 		return await completed(operation, scope, begun);
@@ -43965,7 +43971,7 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		sourceId: snapshot.id
 	}));
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
 }
 // src/plan/supply-operations.ts
@@ -44301,7 +44307,7 @@ function targetOperations(decided, supply, plan) {
 	}));
 	const left = all.filter((one) => !isLate(one));
 	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.target.place))] : late.map(({ id }) => id);
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(plan.target.place))] : late.map(({ id }) => id);
 	return {
 		operations: [
 			...left,
@@ -44315,7 +44321,7 @@ function targetOperations(decided, supply, plan) {
 	};
 }
 function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	return [
 		...discardImages.map((image) => deregistering(image, "left", {
 			place,
@@ -44348,7 +44354,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 	];
 }
 function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const id = image.ImageId ?? "";
 	const base = {
 		place,
@@ -44387,7 +44393,7 @@ function using({ action, image, expected, target: { place } }) {
 }
 function making(decided, supply, plan) {
 	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
 	const base = {
 		place: target.place,
 		of: [target.name]
@@ -44441,7 +44447,7 @@ function registering(decided, supply, plan) {
 	const { target, supersedes, expected, from } = plan;
 	const { place, kmsKeyArn: key, name } = target;
 	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
 		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
 		const id = `copy ${snapshot.id} to ${island}`;
@@ -44510,7 +44516,7 @@ function copyingImage(decided, supply, plan) {
 	const { target, takeOver, expected, snapshotTags } = plan;
 	const { source, request, leaseId } = decided;
 	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const image = supply.supplied(plan, void 0);
 	const ids = source.snapshots.map(({ id }) => id);
 	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
@@ -44564,7 +44570,7 @@ function booting({ request, source }, supply, { plan, last }) {
 	const { boot } = request.publication;
 	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
 	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
 		users: target.tags,
 		ours: provenance(request, source.imageId)
@@ -44601,7 +44607,7 @@ function booting({ request, source }, supply, { plan, last }) {
 		}
 	}];
 }
-const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 function isTested({ publication: { boot } }, plan) {
 	if (boot === void 0 || plan.target.bootSite === void 0) return false;
 	return isMaking(plan) || !hasPassed(plan.image, boot.test);
@@ -44645,7 +44651,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		launchPermissions,
 		zones
 	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
 	return [{
 		...told$1({
@@ -44670,7 +44676,7 @@ function isOthersServiceRole(principal, account) {
 }
 const referencesIsland = "SSM parameters and launch templates";
 function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}` : referencesIsland;
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}` : referencesIsland;
 }
 function hasReference({ ssmParameter, launchTemplate }) {
 	return ssmParameter !== void 0 || launchTemplate !== void 0;
@@ -44689,7 +44695,7 @@ function concluding(decided, parts) {
 		...needed.flatMap((part) => finishing(decided, part, set)),
 		...optional.flatMap((one) => {
 			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
 			const own = hasReference(target) ? settingAll(place, [one], {
 				name,
 				after: set
@@ -44745,7 +44751,7 @@ function setting({ target: { target }, last }, after) {
 		island: referenceIsland(request),
 		after
 	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const image = { madeBy: last };
 	return [...name === void 0 ? [] : [{
 		...told$1({
@@ -44774,7 +44780,7 @@ function finishing(decided, { target: plan, last }, after) {
 	const { marks, target } = plan;
 	if (marks === void 0) return retiring(decided, plan, after);
 	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 	return [{
 		...told$1({
 			id,
@@ -44791,7 +44797,7 @@ function finishing(decided, { target: plan, last }, after) {
 function retiring({ request, source }, plan, after) {
 	const { target, replace, replaced, retained } = plan;
 	const { place } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const gone = {
 		place,
 		after,
@@ -44804,7 +44810,7 @@ function retiring({ request, source }, plan, after) {
 				...gone,
 				why: "the new AMI replaces it"
 			});
-			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
 			const verified = [verifyId(where), finishId(where)];
 			return {
@@ -44880,7 +44886,7 @@ function retiring({ request, source }, plan, after) {
 }
 // src/operations/compare.ts
 function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(key, image, snapshots)];
+	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(key, image, snapshots)];
 }
 // src/operations/carry-over.ts
 async function carryOver(place, source, image) {
@@ -44897,13 +44903,13 @@ async function carryOver(place, source, image) {
 	for (const [what, , act] of due) try {
 		await onceSeen(place, act);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error);
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
 }
 function unlessDenied(error) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 }
 function imdsCommand(ImageId) {
 	return new ModifyImageAttributeCommand({
@@ -44936,7 +44942,7 @@ async function verify({ image: ref, expected }, scope) {
 			expected
 		});
 		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is available and verified`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${image.ImageId} is available and verified`);
 		return {
 			id: image.ImageId ?? "",
 			...verified
@@ -44946,12 +44952,12 @@ async function verify({ image: ref, expected }, scope) {
 		throw error;
 	}
 }
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.dt {
+var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.pt {
 	name = "UnreadError";
 };
 async function leave(run, place, { ImageId = "" }) {
 	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
 }
 const looksSeconds = [
 	0,
@@ -44962,8 +44968,15 @@ const looksSeconds = [
 	15,
 	30
 ];
+const missingLooksSeconds = [
+	30,
+	30,
+	60,
+	60,
+	60
+];
 async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} with ${run.source.imageId}`;
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} with ${run.source.imageId}`;
 	let found;
 	const look = async () => {
 		const isFirst = found === void 0;
@@ -44979,19 +44992,23 @@ async function compareAgain(run, place, { image, snapshots, expected }) {
 			snapshots: parts
 		} : void 0;
 	};
-	const verified = await lookedFor(place, looksSeconds, look).catch((error) => {
+	try {
+		const verified = await lookedFor(place, looksSeconds, look);
+		if (verified !== void 0) return verified;
+		const late = found?.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.rt) ? await lookedFor(place, missingLooksSeconds, look) : void 0;
+		if (late !== void 0) return late;
+	} catch (error) {
 		throw place.signal.aborted ? error : new UnreadError(doing, error);
-	});
-	if (verified !== void 0) return verified;
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
+	}
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
 }
 async function readParts(place, image) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 	const look = async () => {
 		const found = await describeSnapshots(place, ids);
 		return found.length === ids.length ? found : void 0;
 	};
-	const found = await lookedFor(place, looksSeconds, look);
+	const found = await lookedFor(place, [...looksSeconds, ...missingLooksSeconds], look);
 	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
 	return found;
 }
@@ -45019,7 +45036,7 @@ async function removeOwn(run, place, image) {
 		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
 		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
 	} catch (failure) {
-		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`);
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure)}`);
 	}
 }
 async function unlike(run, place, { image, snapshots, expected }) {
@@ -45031,7 +45048,7 @@ async function unlike(run, place, { image, snapshots, expected }) {
 		}),
 		...await uefiDifferences(run, place, image),
 		...descriptionDifferences(expected, image),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(expected.tags, image)
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(expected.tags, image)
 	];
 }
 async function uefiDifferences({ source, log }, place, image) {
@@ -45039,8 +45056,8 @@ async function uefiDifferences({ source, log }, place, image) {
 	try {
 		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, await onceSeen(place, () => readExtras(place, image)));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
 		return [];
 	}
 }
@@ -45056,7 +45073,7 @@ function descriptionDifferences({ description }, image) {
 // src/operations/reuse.ts
 async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
 	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	if (!waits) {
 		run.log.line(where, `${id} is there already`);
 		return {
@@ -45070,7 +45087,7 @@ async function reuse({ image, waits, expected, after }, { run, place, resultOf }
 		image: made,
 		key: expected.key
 	});
-	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
 	run.log.line(where, `${id} is available and right`);
 	return {
 		id,
@@ -45080,7 +45097,7 @@ async function reuse({ image, waits, expected, after }, { run, place, resultOf }
 	};
 }
 async function judge(run, place, { image, key }) {
-	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image));
+	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image));
 	const tied = tieOfImage(image, {
 		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
 		parents: new Map()
@@ -45140,10 +45157,10 @@ async function usingRival(operation, scope, make) {
 	try {
 		return await make();
 	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error) !== "InvalidAMIName.Duplicate") throw error;
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(error) !== "InvalidAMIName.Duplicate") throw error;
 		const rival = await findRival(operation, scope, error);
 		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `another run made ${rival.id} meanwhile`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `another run made ${rival.id} meanwhile`);
 		return rival;
 	}
 }
@@ -45162,7 +45179,7 @@ async function findRival({ name, expected }, { run, place }, taken) {
 	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
 	if (named === void 0) return void 0;
 	const id = named.ImageId ?? "";
-	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
+	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
 	const image = await run.watcher(place).image(id);
 	const judged = await judge(run, place, {
 		image,
@@ -45176,15 +45193,15 @@ async function findRival({ name, expected }, { run, place }, taken) {
 		snapshots,
 		reused: true
 	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/copy-image.ts
 async function copyImage(operation, scope) {
 	const { run, place } = scope;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { imageId, snapshots } = run.source;
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(snapshots),
 		stepPercent: run.stepPercent,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `copying: ${progress}`));
@@ -45203,18 +45220,18 @@ async function copyImage(operation, scope) {
 			return {
 				id,
 				image,
-				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
+				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image))
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}`));
+			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure)}`));
 			throw error;
 		}
 	});
 	try {
 		return await usingRival(operation, scope, make);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
 			key: operation.key,
 			crossAccount
 		}));
@@ -45242,7 +45259,7 @@ async function removeFailed(run, place, id) {
 async function takeOver(operation, { run, place }) {
 	const { takeOver: id } = operation;
 	if (id === void 0) return void 0;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand(operation, id));
 	return id;
 }
@@ -45290,7 +45307,7 @@ async function startCopy(operation, scope, count) {
 	const sourceImageId = idOf(scope, operation.from);
 	const command = commandOf$1(operation, run, {
 		id: sourceImageId,
-		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), String(count))
+		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), String(count))
 	});
 	const id = await retryCopyOnLimit(run, {
 		place,
@@ -45301,7 +45318,7 @@ async function startCopy(operation, scope, count) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate")) throw error;
 			const own = (await ownImages(place, {
 				Name: "name",
 				Values: [name]
@@ -45310,12 +45327,12 @@ async function startCopy(operation, scope, count) {
 			return own.ImageId;
 		}
 	});
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `copying ${sourceImageId} as ${id} (${name})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `copying ${sourceImageId} as ${id} (${name})`);
 	return id;
 }
 async function tagSnapshots(operation, { run, place }, image) {
 	const { source } = run;
-	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(source.image, image);
+	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.image, image);
 	for (const snapshot of source.snapshots) {
 		const copy = matched.get(snapshot.id);
 		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
@@ -45343,7 +45360,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 }
 async function create$1(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const named = async () => (await ownImages(place, {
 		Name: "name",
 		Values: [name]
@@ -45361,10 +45378,10 @@ async function create$1(operation, { run, place }) {
 			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making an AMI of ${instanceId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Making an AMI of ${instanceId} in ${where}`, error);
 	}
 	function make() {
-		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
+		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate");
 		return retried({
 			place,
 			on,
@@ -45401,8 +45418,8 @@ async function restore(operation, scope) {
 	const { image, reason, until } = operation;
 	const { run, place, resultOf } = scope;
 	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} had to give up its name`;
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} had to give up its name`;
 	try {
 		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
 		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
@@ -45416,7 +45433,7 @@ async function restore(operation, scope) {
 			imageId: run.source.imageId,
 			at: place.awsNow()
 		});
-		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
+		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
 		return false;
 	}
 }
@@ -45429,7 +45446,7 @@ async function giveBack(operation, scope) {
 	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
 }
 function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error);
 }
 async function fromBin({ image: { ImageId } }, { run, place }) {
 	try {
@@ -45443,21 +45460,21 @@ async function fromBin({ image: { ImageId } }, { run, place }) {
 		return true;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		return false;
 	}
 }
 async function isNew(named, { run, place }) {
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== run.leaseId) return false;
-	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(named));
+	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(named));
 	return tieOfImage(named, {
 		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
 		parents: new Map()
 	}).is === "proven";
 }
 async function registerAgain({ image, extras }, { run, place }) {
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
-	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
+	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)({
 		source: image,
 		extras,
 		name: image.Name ?? "",
@@ -45474,7 +45491,7 @@ async function registerAgain({ image, extras }, { run, place }) {
 			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
 		} catch (error) {
 			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(there).every((id) => snapshots.includes(id))) throw error;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(there).every((id) => snapshots.includes(id))) throw error;
 			return there.ImageId ?? "";
 		}
 	});
@@ -45505,7 +45522,7 @@ function deletion(ReportId) {
 	return new DeleteImageUsageReportCommand({ ReportId });
 }
 async function askUsage(operation, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const { image, replaces } = operation;
 	try {
 		await deleteReports(run, place, replaces);
@@ -45514,7 +45531,7 @@ async function askUsage(operation, { run, place }) {
 		return { id: ReportId ?? "" };
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		return { undone: "not possible" };
 	}
 }
@@ -45523,8 +45540,8 @@ async function deleteReports({ log }, place, ids) {
 		await patiently(place, () => place.ec2(deletion(id)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidImageUsageReportId.NotFound")) continue;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidImageUsageReportId.NotFound")) continue;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	}
 }
 function deletesReport(id) {
@@ -45539,7 +45556,7 @@ const reasons = {
 	retain: "which retain leaves no room for"
 };
 function asksToDeregister({ image, reason, report, lifts }, { leaseId, source }) {
-	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image);
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 	const command = new CreateTagsCommand({
 		Resources,
 		Tags: [replacedByTag({
@@ -45559,7 +45576,7 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 }
 async function deregister(operation, { run, place }) {
 	const { image, reason, report, lifts } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const what = `${image.ImageId} (${image.Name})`;
 	const isHalfMade = reason === "vain" || reason === "left";
 	if (!await mayGo(operation, {
@@ -45571,15 +45588,15 @@ async function deregister(operation, { run, place }) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), reason, {
+		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image), reason, {
 			run,
 			place
 		});
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
-		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
-		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
+		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image), {
 			run,
 			place
 		});
@@ -45587,7 +45604,7 @@ async function deregister(operation, { run, place }) {
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
 	const mayStay = (error) => reason === "retain" || isInUse(error);
-	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image), {
+	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image), {
 		of: what,
 		mayStay
 	}, {
@@ -45595,7 +45612,7 @@ async function deregister(operation, { run, place }) {
 		place
 	});
 	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
 	});
 	if (report !== void 0) await deleteReports(run, place, [report]);
 	const id = image.ImageId ?? "";
@@ -45620,8 +45637,8 @@ async function mark(Resources, reason, { run, place }) {
 			Tags: [tag]
 		}));
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidSnapshot.NotFound")) return;
-		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "TagLimitExceeded"))) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidSnapshot.NotFound")) return;
+		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "TagLimitExceeded"))) throw error;
 	}
 }
 async function unmark(Resources, { run, place }) {
@@ -45631,7 +45648,7 @@ async function unmark(Resources, { run, place }) {
 			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
 		}));
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	}
 }
 async function mayGo(operation, { run, place }) {
@@ -45644,8 +45661,8 @@ async function mayGo(operation, { run, place }) {
 		run,
 		place
 	}))) return true;
-	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
-	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${what} stays: ${changed}`);
+	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${what} stays: ${changed}`);
 	return false;
 }
 function whyKept(planned, [now]) {
@@ -45657,7 +45674,7 @@ function whyKept(planned, [now]) {
 	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) ? "another run has published it meanwhile" : void 0;
 }
 async function isUnused({ image, report }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const id = image.ImageId ?? "";
 	const { retainShared, launchPermissions } = run.request.publication;
 	const sharing = {
@@ -45673,7 +45690,7 @@ async function isUnused({ image, report }, { run, place }) {
 		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${by.join(", ")}`);
 		return false;
 	} catch (error) {
-		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		return false;
 	}
 }
@@ -45713,7 +45730,7 @@ async function encrypt(operation, scope) {
 			key,
 			tags
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
 		await run.confirm(operation, { image: id });
 		return { id };
 	});
@@ -45743,7 +45760,7 @@ async function awaitCopy(operation, scope) {
 	});
 }
 async function awaitOthers({ ImageId = "", Name }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
 	try {
 		return {
@@ -45753,14 +45770,14 @@ async function awaitOthers({ ImageId = "", Name }, { run, place }) {
 		};
 	} catch (error) {
 		const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, error, "run it again when that run has ended");
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error, "run it again when that run has ended");
 	}
 }
 async function awaitImage(id, { run, place }) {
 	const began = run.log.elapsedSeconds();
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(run.source.snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(run.source.snapshots),
 		stepPercent: 10,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
@@ -45775,7 +45792,7 @@ async function awaitImage(id, { run, place }) {
 async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
 	const watcher = run.watcher(place);
 	const matched = (image) => {
-		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(run.source.image, image).get(snapshotId);
+		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(run.source.image, image).get(snapshotId);
 		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
 		return copied;
 	};
@@ -45794,7 +45811,7 @@ async function telling(what, place, act) {
 	try {
 		return await act();
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error, remedyFor(error));
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error, remedyFor(error));
 	}
 }
 const spareNames = 5;
@@ -45837,7 +45854,7 @@ function imageCommand(job, wanted, token) {
 		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(all),
 		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)({
 			...all,
-			[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image))
+			[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image))
 		})
 	});
 }
@@ -45883,7 +45900,7 @@ function asksToAwait(operation, { standIns }) {
 }
 function isOurs({ source, log }, place, there) {
 	const tied = tieOfEncryptedCopy(there, source.imageId);
-	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
 	return tied.is === "proven";
 }
 async function make(run, place, wanted) {
@@ -45894,7 +45911,7 @@ async function make(run, place, wanted) {
 			id: what
 		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate")) throw error;
 		const there = await findNamed(place, wanted.name, true);
 		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
 	}
@@ -45906,7 +45923,7 @@ async function copyWhole(run, place, wanted) {
 }
 function encryptSnapshot(wanted, { run, place }) {
 	const { snapshot, key } = wanted;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const ofSource = {
 		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi}`,
 		Values: [run.source.imageId]
@@ -45963,7 +45980,7 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 }
 async function lease({ imageId, regions }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
-	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt);
+	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt);
 	const held = await takeLease({
 		place,
 		imageId,
@@ -46034,7 +46051,7 @@ async function markPublished({ image, former, isSaid, isBack }, scope) {
 		}))
 	];
 	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
-	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: what retain-days counts from could not be noted: ${why}`);
+	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: what retain-days counts from could not be noted: ${why}`);
 	return {};
 }
 async function refusalOf(place, { id, command }) {
@@ -46043,7 +46060,7 @@ async function refusalOf(place, { id, command }) {
 		return;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`;
 	}
 }
 // src/operations/ready.ts
@@ -46061,7 +46078,7 @@ async function readReferences({ sets, settled }, scope) {
 	return {};
 }
 function isOf(one, place, name) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
 }
 async function readReference(one, scope) {
 	const { run, place, resultOf } = scope;
@@ -46078,7 +46095,7 @@ function commandOf({ name, description, tags }, { source, leaseId }, made) {
 		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
 		Value: leaseId
 	}] : [];
-	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)({
+	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)({
 		source: source.image,
 		name,
 		description,
@@ -46089,7 +46106,7 @@ function commandOf({ name, description, tags }, { source, leaseId }, made) {
 function asksToRegister(operation, asking) {
 	const { source, standIns } = asking;
 	return [dryRun(commandOf(operation, asking, {
-		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(source.image).map((id) => [id, standIns.snapshot])),
+		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(source.image).map((id) => [id, standIns.snapshot])),
 		extras: source.extras
 	})), deregistration(standIns.image, halfMade)];
 }
@@ -46104,7 +46121,7 @@ async function register(operation, scope) {
 	});
 	const ids = new Set(copies.values());
 	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
-	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId);
+	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) === run.leaseId);
 	const gone = goneFor(operation, run);
 	try {
 		return await usingRival(operation, scope, async () => {
@@ -46117,7 +46134,7 @@ async function register(operation, scope) {
 				isOurs,
 				gone
 			}));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `registered ${id} (${name})`);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `registered ${id} (${name})`);
 			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
 			return {
 				id,
@@ -46126,7 +46143,7 @@ async function register(operation, scope) {
 			};
 		});
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error);
 	}
 }
 async function confirmLaunch(operation, { run, place }, image) {
@@ -46137,7 +46154,7 @@ function takesOver(operation) {
 }
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || isHeld;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) || isHeld;
 	return retried({
 		place,
 		on,
@@ -46149,8 +46166,8 @@ function registerOnce(place, command, { name, isOurs, gone }) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "InvalidAMIName.Duplicate");
-			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) ? await findNamed(place, name, taken) : void 0;
+			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate");
+			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error) ? await findNamed(place, name, taken) : void 0;
 			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
 			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
 			return named.ImageId;
@@ -46278,7 +46295,7 @@ async function apply(run, operations) {
 	const results = new Map();
 	const islands = new Map();
 	const optional = run.request.targets.filter((target) => target.optional);
-	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), referenceIsland(target)]));
+	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target), referenceIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -46338,7 +46355,7 @@ async function apply(run, operations) {
 	const fail = (island, operation, error) => {
 		if (island === void 0 || island.stop.signal.aborted) return;
 		island.stop.abort(error);
-		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)}`);
 		if (run.request.failFast && !run.signal.aborted && !optionalIslands.has(operation.island ?? "")) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
 	};
 	for (const operation of operations) {
@@ -46376,11 +46393,11 @@ async function undoWhereFailed(run, island, results) {
 const undoMs = 6e5;
 // src/check/asking.ts
 function askersOf(request, { source, targets }, accounts) {
-	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place), target]));
+	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.target.place), target]));
 	const sourceRole = roleOf(source.place, request.source.roleArn);
 	return (operation) => {
 		const where = operation.place;
-		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(where));
+		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(where));
 		if (target === void 0) {
 			const { source: at } = accounts;
 			return {
@@ -46453,7 +46470,7 @@ function openAsking(accounts) {
 // src/check/telling.ts
 function tell(telling, { asker, question, verdict, hindrances }) {
 	const { findings } = telling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(asker.place);
 	for (const { what, remedy } of hindrances) if (remedy === void 0) findings.warn(where, what);
 	else findings.add(where, what, remedy);
 	if (verdict.is === "may not") {
@@ -46479,7 +46496,7 @@ function isOdd({ standsIn }, { words }) {
 	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(denial.asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(denial.asker.place);
 	const { what, remedy } = lackIn(request, denial);
 	const { without } = denial.question;
 	if (without === void 0) findings.add(where, what, remedy);
@@ -46492,7 +46509,7 @@ function lackIn({ source: { partition } }, { asker, question, verdict }) {
 	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
 	const { role } = asker;
 	const side = sideOf(asker);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)({
 		role,
 		side,
 		action: question.action,
@@ -46505,12 +46522,12 @@ const sideOf = ({ target }) => target === void 0 ? "source" : "target";
 const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
 function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	const { keyArn, counts, mending, foreign, otherwise } = question;
-	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(verdict.words)?.action ?? question.action;
+	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(verdict.words)?.action ?? question.action;
 	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
 	const byKey = foreign && !verdict.words.includes("identity-based policy");
 	if (byKey && request.source.keyAccess !== "existing") return;
 	const { account } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 		account,
 		region: regionOfKey(keyArn)
 	});
@@ -46532,10 +46549,10 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	const { keyArn, mending, foreign } = question;
 	if (mending === "reading" && isOwnLack(words)) {
 		const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(keyArn, request.source.region) : void 0, add);
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(keyArn, request.source.region) : void 0, add);
 	}
-	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words)?.action ?? question.action;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words)?.action ?? question.action;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)({
 		whose: "its policy",
 		side: sideOf(asker),
 		action,
@@ -46544,7 +46561,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	});
 }
 function isOwnLack(words) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words, "resource-based policy");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(words, "resource-based policy");
 }
 function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -46558,7 +46575,7 @@ const unseenSeconds = 30;
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
-	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place));
+	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place));
 	const each = plan.targets.filter(isMaking).length <= 100;
 	const confirmed = new Map();
 	const confirm = async (asker, made) => {
@@ -46589,14 +46606,14 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 				...made
 			}
 		};
-		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
 	const conclude = async (refused, asker, made) => {
 		if (refused.length === 0 || await areThere(asker.place, Object.values(made))) tell(refused, asker, Object.values(made));
 		else confirmed.delete(nameOf(asker, made));
 	};
-	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) : place.account} ${Object.keys(made).join()}`;
+	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place) : place.account} ${Object.keys(made).join()}`;
 	const tell = (refused, { place, role }, ids) => {
 		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
 			...lackIn(run.request, {
@@ -46606,12 +46623,12 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}),
 			without: question.without
 		}] : []);
-		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
+		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
 		const problems = lacks.filter(({ without }) => without === void 0);
 		if (problems.length === 0) return;
-		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} what else ${role} may do there`;
+		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} what else ${role} may do there`;
 		const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join("; ");
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
 	};
 	return (operation, made) => {
 		if (!ec2DryRuns) return Promise.resolve();
@@ -46635,10 +46652,10 @@ function openRun(parts) {
 	const pictures = {};
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
-	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place));
+	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place));
 	const openProgress = (where) => {
 		const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
-		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(sizes);
+		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(sizes);
 		const percents = new Map();
 		const tell = milestones({
 			totalGiB: total,
@@ -46664,8 +46681,8 @@ function openRun(parts) {
 		stepPercent,
 		ledger: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.r)(host.runner.saveState, host.files),
 		watcher: watchers,
-		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), () => pLimit(request.maxParallel)),
-		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place))),
+		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), () => pLimit(request.maxParallel)),
+		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place))),
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
@@ -46677,7 +46694,7 @@ function openRun(parts) {
 				...pictures[account],
 				[region]: path
 			};
-			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 				account,
 				region
 			}), `the screen (output boot-screenshots): ${path}`);
@@ -46703,7 +46720,7 @@ function keepPicture({ temp, write }, jpeg, log) {
 		write(path, jpeg);
 		return path;
 	} catch (error) {
-		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 		return;
 	}
 }
@@ -46729,7 +46746,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
+		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -46825,12 +46842,12 @@ function isNeeded({ question }) {
 }
 function concerned(operation, { target, principal }, all) {
 	if (target === void 0) return [];
-	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place)];
-	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.target.place));
+	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.target.place)];
+	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(one.target.place));
 }
 function nameOf({ asker, question }) {
 	const { account, region } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 		account,
 		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
 	});
@@ -46872,14 +46889,14 @@ async function kmsTakesDryRuns(asked) {
 	return denied;
 }
 function sentences(unasked) {
-	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(asker.place))].map(([where, asked]) => {
+	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(asker.place))].map(([where, asked]) => {
 		return {
 			where,
 			what: `whether the role may call ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
 			remedy: ""
 		};
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problems).map(({ places, what }) => `${places}: ${what}`);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(problems).map(({ places, what }) => `${places}: ${what}`);
 }
 // src/plan/approved.ts
 function approvedOf(request, { source, targets, leftOut }) {
@@ -46895,7 +46912,7 @@ function approvedOf(request, { source, targets, leftOut }) {
 			snapshots: source.snapshots.map(({ id }) => id)
 		},
 		targets: targets.map((target) => approvedTarget(request, source, target)),
-		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target))
+		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target))
 	};
 }
 function approvedTarget(request, source, plan) {
@@ -46967,7 +46984,7 @@ function checkRoom({ plan, findings, files }) {
 		parameters,
 		templates
 	}, files);
-	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
 }
 // src/observe/scan.ts
 const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.D, "critical"];
@@ -46996,12 +47013,12 @@ function waitingFor({ waitMinutes }) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
+	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${what}, so nothing says what it holds`);
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -47015,10 +47032,10 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const since = at === void 0 ? "" : `, by its scan of ${told(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
 }
 async function readFindings(place, ImageId, { scan, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const read = () => pages(async (NextToken) => {
 		const page = await place.ec2(new GetImageFindingsCommand({
 			ImageId,
@@ -47035,7 +47052,7 @@ async function readFindings(place, ImageId, { scan, findings }) {
 		return await read();
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)}`);
 		return;
 	}
 }
@@ -47099,25 +47116,25 @@ async function awaitScan(request, accounts, { log, signal }) {
 	const isThere = (image) => isScanned(image) && isFresh(image, scan, place.awsNow());
 	const until = place.clock.now() + scan.waitMinutes * 6e4;
 	let { image } = source;
-	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
 	while (!isThere(image) && place.clock.now() < until) {
 		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
+		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
 	}
 }
 // src/plan/left-out.ts
 function leftOutOf({ onProblem, targets }, findings) {
 	return targets.filter(({ optional }) => optional || onProblem === "skip").map((target) => ({
 		target,
-		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target))
+		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target))
 	})).filter(({ problems }) => problems.length > 0);
 }
 function isStopped({ targets }, { leftOut }, findings) {
 	const out = new Set(leftOut.map(({ target }) => target));
-	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)].some((one) => findings.of(one).length > 0);
+	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)].some((one) => findings.of(one).length > 0);
 }
 function holdingBack(leftOut) {
-	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target));
+	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target));
 }
 function whyHeldBack({ publication }, leftOut) {
 	if (!publication.promote) return "promote is false, and older AMIs go when the new ones are promoted";
@@ -47159,7 +47176,7 @@ function planHubs({ request }, { source, hubs, intermediates }, toMake) {
 }
 function wholeCopy({ imageId, image }, to, there) {
 	const name = encryptedCopyName(imageId, to.kmsKeyArn);
-	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(image, there);
+	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image, there);
 	return {
 		...to,
 		name,
@@ -47193,7 +47210,7 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	}
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
 // src/plan/operations.ts
@@ -47233,7 +47250,7 @@ function checkName(planning, target, discardImages) {
 		return;
 	}
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
@@ -47244,16 +47261,16 @@ function checkName(planning, target, discardImages) {
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 function isSourceItself({ place, account, image }, target) {
-	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place) && target.name === image.Name;
+	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place) && target.name === image.Name;
 }
 function tellSourceItself({ source, findings }, { place, name }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
 	const called = nameOfSource({ source });
 	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
 }
 function tellExisting({ findings }, { place }, others) {
 	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
@@ -47394,7 +47411,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		now: holders.now,
 		...read
 	});
-	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), whyLeft(one, tie));
+	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), whyLeft(one, tie));
 	return retention;
 }
 function marksOf({ findings }, own, { reused, going }) {
@@ -47409,7 +47426,7 @@ function marksOf({ findings }, own, { reused, going }) {
 	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(formerOf(succession));
 	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
 	if (reused !== void 0 && !isOf(reused)) {
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
 	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.published) !== void 0 && !isPublishedAgain(succession);
@@ -47471,7 +47488,7 @@ function checkUnused({ findings }, { place, users }, image) {
 	if (users !== void 0 && using.length === 0) return;
 	const by = using.map((one) => one.by).join(", ");
 	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -47481,7 +47498,7 @@ function findSuperseded({ publication: { boot } }, target, replace) {
 function replaceable({ holders, findings }, { target, tie }, images) {
 	const free = images.filter((one) => !isHeld(one, holders));
 	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), whyLeft(one, tie));
+	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place), whyLeft(one, tie));
 	return proven;
 }
 function checkRemovable({ request, findings }, { place, locks }, image) {
@@ -47490,7 +47507,7 @@ function checkRemovable({ request, findings }, { place, locks }, image) {
 		mayLift: mayLift(request)
 	});
 	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -47511,7 +47528,7 @@ const paravirtualRegions = [
 ];
 function planRoute({ request, source, findings }, target, crossAccount) {
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
 	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
 	const paravirtual = image.VirtualizationType === "paravirtual";
 	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
@@ -47558,7 +47575,7 @@ function planTags({ request, source, given, findings }, target, { of, inherited,
 		users: target.tags,
 		ours: own
 	}, most);
-	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
 	return tags;
 }
 function planSnapshotTags(planning, target, route) {
@@ -47590,7 +47607,7 @@ function tellRecalled({ findings }, { target: { place, name, existing, namesake 
 		const recalled = recallOf(image);
 		if (recalled === void 0 || tie(image).is !== "proven") continue;
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
 }
 function withoutRecalled({ target, tie }) {
@@ -47624,7 +47641,7 @@ function planLasting(planning, { target, tie }) {
 	for (const one of replace) checkRemovable(planning, target, one);
 	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
-	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ot);
+	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct);
 	const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
 	const common = {
 		target,
@@ -47680,7 +47697,7 @@ function checkTested({ request: { publication }, findings }, target, image) {
 	const isTestedNow = publication.boot !== void 0 && target.bootSite !== void 0;
 	if (!hasFailed(image) || isTestedNow) return;
 	const { what, remedy } = failureOf$1(image);
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place), what, remedy);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place), what, remedy);
 }
 function findImage(planning, target, route) {
 	const reuse = findReusable(planning, target);
@@ -47725,7 +47742,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const copies = copiesOf(source, intermediates);
 	const held = whyHeldBack(request, leftOut);
 	const drafts = observed.targets.map((target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place)]);
 		const draft = planTarget({
 			...planning,
 			findings: own
@@ -47755,7 +47772,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
 	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
 		findings,
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)
 	});
 	const decided = {
 		source,
@@ -47779,7 +47796,7 @@ function givenKeys(request, source) {
 }
 function tellUnreadable({ place, image, imageId }, { now }, findings) {
 	const tags = unreadableLeases(image.Tags, now);
-	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
 }
 function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
 	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
@@ -47811,13 +47828,13 @@ const round = (value) => Math.round(value * 100) / 100;
 const perMonth = (sizeGiB) => round(sizeGiB * storagePerGiBMonth);
 function estimate(request, { source, targets, operations, encryptedCopies: copies }) {
 	const { snapshots } = source;
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(snapshots);
 	const all = targets.filter(isMaking).map((one) => ({
 		...one,
 		...copiedBy(one, snapshots)
 	}));
 	const making = all.filter(({ copied }) => copied.length > 0);
-	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(copied), 0);
+	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(copied), 0);
 	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
 	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
 		const others = one.filter(({ crossAccount }) => crossAccount);
@@ -47836,8 +47853,8 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
 	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
 	const taken = all.flatMap(({ taken }) => taken);
-	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(taken);
-	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
+	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(taken);
+	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
 	return {
 		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encrypted.length,
 		takenOver: taken.length,
@@ -47847,7 +47864,7 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 		storageUSDPerMonth: perMonth(storageGiB),
 		intermediatesGiB,
 		intermediatesUSDPerMonth: perMonth(intermediatesGiB),
-		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(encrypted)) * timed),
+		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(encrypted)) * timed),
 		fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
 		...bootTestsOf(operations),
 		minutes: minutesOf({
@@ -47979,7 +47996,7 @@ function plannedTarget({ source }, plan) {
 		kmsKeyArn: target.kmsKeyArn,
 		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
 		volumes: source.snapshots.length,
-		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(source.snapshots),
+		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(source.snapshots),
 		reuses: image?.ImageId ?? null,
 		adopts: takenOver.filter((id) => id !== void 0),
 		replaces: ids(replace),
@@ -48004,21 +48021,21 @@ const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
 	const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 			account,
 			region
 		}),
 		what: `${of.length === 0 ? id : `${kind} ${of.join(", ")}`}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
 	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 			account,
 			region
 		}),
 		what: `${amiId} (${amiName}) stays: ${why}`
 	})));
 	const borne = intermediates.map(({ account, region, tags, stays }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 			account,
 			region
 		}),
@@ -48049,11 +48066,11 @@ function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(targets.length + leftOut.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.y)(targets.length + leftOut.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one), `${one.account}/*`]]));
+	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(one), `${one.account}/*`]]));
 	const findings = openFindings(signal, (targets) => {
 		if (!request.allRegions) return void 0;
 		return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(", ")}`;
@@ -48074,8 +48091,8 @@ async function prepare({ host, request, log, leaseId, signal }) {
 		const told = tellFindings(log, findings, checked);
 		const record = plan && planRecord(request, plan, told);
 		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.m(told.problems, record);
-		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), `left out: ${what}`);
-		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(plan.source.place), describePlan(plan));
+		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target), `left out: ${what}`);
+		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(plan.source.place), describePlan(plan));
 		return {
 			accounts,
 			plan,
@@ -48107,7 +48124,7 @@ async function settle(settling) {
 	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 	if (observed === void 0) return {};
 	const recalled = recallOf(observed.source.image);
-	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(observed.source.place), recalled.what, recalled.remedy);
+	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(observed.source.place), recalled.what, recalled.remedy);
 	const reader = readerOf(host, request.run, observed.at);
 	for (;;) {
 		const leftOut = leftOutOf(request, findings);
@@ -48212,8 +48229,8 @@ function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
 	if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place));
-	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(one.target.place)));
+	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place));
+	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(one.target.place)));
 	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
@@ -48225,7 +48242,7 @@ function begin(run, plan) {
 		leaseId: run.leaseId,
 		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
-		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place))]))
+		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place))]))
 	});
 }
 const cleanUpMinutes = 10;
@@ -48258,7 +48275,7 @@ function quietly({ log }, write) {
 	try {
 		write();
 	} catch (error) {
-		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
 	}
 }
 function releaseRun({ run, regranted }, plan, outcomes) {
@@ -48277,7 +48294,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
-		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.place)),
+		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place)),
 		optional: optionalIn(request),
 		state: {
 			...state,
@@ -48322,7 +48339,7 @@ function rightIn(outcomes) {
 		if (outcome.is !== "done" || kind !== "verify" && kind !== "reuse") return [];
 		return [{
 			id: outcome.result.id ?? "",
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)
 		}];
 	});
 }
@@ -48337,18 +48354,18 @@ function failedRemovals(outcomes) {
 		const { place, of, why } = operation;
 		return [{
 			place,
-			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(outcome.error)}`
+			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(outcome.error)}`
 		}];
 	});
 }
 function needed(run, left) {
 	const optional = optionalIn(run.request);
-	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)) ? "warned" : "rest");
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)) ? "warned" : "rest");
 	for (const { what } of warned) warnOfRest(run, what);
 	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
-	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.jt));
+	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt));
 }
 function warnOfRest({ log }, what) {
 	log.warn(`left behind in an optional target: ${what}`);
@@ -48388,8 +48405,8 @@ function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, picture
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => {
-			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place);
-			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(operation.place) === where)], start);
+			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.target.place);
+			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(operation.place) === where)], start);
 		}),
 		failures,
 		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
@@ -48419,8 +48436,8 @@ function removedIn(outcomes) {
 	return [...byId.values()];
 }
 function recordsOf({ targets, leftOut }, asked, tell) {
-	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.g)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(problems))])]);
-	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(target)) ?? []);
+	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.g)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(problems))])]);
+	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target)) ?? []);
 }
 function outcomeOf(target, outcomes, start) {
 	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
@@ -48433,7 +48450,7 @@ function outcomeOf(target, outcomes, start) {
 			status: "failed",
 			seconds
 		}),
-		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure.error)
+		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(failure.error)
 	};
 	return recordOf(target, {
 		made,
@@ -48453,7 +48470,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		region,
 		amiId: image?.ImageId ?? null,
 		amiName: image?.Name ?? target.name,
-		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image) : [],
+		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image) : [],
 		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
 		status,
 		seconds: Math.round(seconds * 10) / 10,
@@ -48467,11 +48484,11 @@ function referenceFailures(all, { failed }, log) {
 		"template-version"
 	].includes(kind));
 	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
-	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(end.error)}`);
+	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(end.error)}`);
 	const failure = failureOf(common);
 	if (failure !== void 0) {
 		const end = failed.length === 0 ? "hold what they held before" : "could not all be set, nor, it may be, put back";
-		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure.error)}`];
+		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(failure.error)}`];
 	}
 	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
@@ -48506,10 +48523,10 @@ const steps = {
 };
 function timelineOf(outcomes) {
 	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
-	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
 		const [first] = group;
 		return {
-			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(first.operation.place),
+			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(first.operation.place),
 			step: steps[first?.operation.kind ?? ""] ?? "",
 			from: Math.min(...group.map(({ from }) => from)),
 			to: Math.max(...group.map(({ to }) => to))
@@ -48594,7 +48611,7 @@ async function takeBack(host, settings, state) {
 	}));
 	const byName = new Map(targets);
 	await joined((state.targets[""] ?? []).flatMap((name) => byName.get(name) ?? []).map(enter));
-	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.ht);
+	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__._t);
 	const done = [];
 	const references = new Set(referencesIn(settings, state));
 	const releasing = {
@@ -48644,7 +48661,7 @@ async function takeBack(host, settings, state) {
 }
 async function enter({ account, sts }) {
 	const { Account } = await sts(new GetCallerIdentityCommand({}));
-	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ut(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
+	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ft(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
 }
 function referencesIn({ run }, { imageId, leaseId, promotions, versions }) {
 	const description = versionDescription(run, imageId, leaseId);
@@ -48669,7 +48686,7 @@ async function putAllBack(places, references, done) {
 			done.push(restored);
 			references.delete(one);
 		} catch (error) {
-			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)}`);
 		}
 	});
 	return failed;

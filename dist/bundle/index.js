@@ -107,110 +107,112 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 __nccwpck_require__.d(__webpack_exports__, {
   $: () => (/* binding */ imageIdsOf),
   A: () => (/* binding */ isMarked),
-  At: () => (/* binding */ isWithoutEffect),
+  At: () => (/* binding */ isUnknownAction),
   B: () => (/* binding */ isLineage),
-  Bt: () => (/* binding */ tagPolicyCode),
+  Bt: () => (/* binding */ policyIn),
   C: () => (/* binding */ ownName),
-  Ct: () => (/* binding */ isLimit),
+  Ct: () => (/* binding */ isDisabledRegion),
   D: () => (/* binding */ severities),
-  Dt: () => (/* binding */ isTransient),
+  Dt: () => (/* binding */ isServerError),
   E: () => (/* binding */ sha256),
-  Et: () => (/* binding */ isThrottling),
+  Et: () => (/* binding */ isRefusalOfCredentials),
   F: () => (/* binding */ tagKeys),
-  Ft: () => (/* binding */ deniedIn),
+  Ft: () => (/* binding */ triesAfter),
   G: () => (/* binding */ filledByAnyRun),
-  Gt: () => (/* binding */ partitionOf),
+  Gt: () => (/* binding */ templateFirst),
   H: () => (/* binding */ parameterNameProblem),
-  Ht: () => (/* binding */ sourceKeyParameter),
+  Ht: () => (/* binding */ tagPolicyCode),
   I: () => (/* binding */ tagPrefix),
-  It: () => (/* binding */ lackOf),
+  It: () => (/* binding */ denialRemedy),
   J: () => (/* binding */ differenceText),
+  Jt: () => (/* binding */ problemLine),
   K: () => (/* binding */ needsSourceImage),
-  Kt: () => (/* binding */ problemLine),
+  Kt: () => (/* binding */ isRegionName),
   L: () => (/* binding */ tagValue),
-  Lt: () => (/* binding */ lacksIn),
+  Lt: () => (/* binding */ deniedIn),
   M: () => (/* binding */ mergeTags),
-  Mt: () => (/* binding */ rootCode),
+  Mt: () => (/* binding */ isWithoutEffect),
   N: () => (/* binding */ ownTagCount),
-  Nt: () => (/* binding */ triesAfter),
+  Nt: () => (/* binding */ placeName),
   O: () => (/* binding */ endedLease),
-  Ot: () => (/* binding */ isUnknownAction),
+  Ot: () => (/* binding */ isThrottling),
   P: () => (/* binding */ recalledTag),
-  Pt: () => (/* binding */ denialRemedy),
+  Pt: () => (/* binding */ rootCode),
   Q: () => (/* binding */ idsOf),
   R: () => (/* binding */ toTags),
-  Rt: () => (/* binding */ policyIn),
+  Rt: () => (/* binding */ lackOf),
   S: () => (/* binding */ oneLine),
-  St: () => (/* binding */ isExpired),
+  St: () => (/* binding */ isDenied),
   T: () => (/* binding */ planDifferences),
-  Tt: () => (/* binding */ isServerError),
+  Tt: () => (/* binding */ isLimit),
   U: () => (/* binding */ runValues),
-  Ut: () => (/* binding */ templateFirst),
+  Ut: () => (/* binding */ parametersFor),
   V: () => (/* binding */ launchTemplateForm),
-  Vt: () => (/* binding */ parametersFor),
+  Vt: () => (/* binding */ statement),
   W: () => (/* binding */ fill),
-  Wt: () => (/* binding */ isRegionName),
+  Wt: () => (/* binding */ sourceKeyParameter),
   X: () => (/* binding */ extrasDifferences),
   Y: () => (/* binding */ differences$1),
+  Yt: () => (/* binding */ together),
   Z: () => (/* binding */ hasUefi),
   _: () => (/* binding */ copyingTime),
-  _t: () => (/* binding */ isAbsent),
+  _t: () => (/* binding */ explainLine),
   a: () => (/* binding */ TimeOutError),
-  at: () => (/* binding */ snapshotDifferences),
+  at: () => (/* binding */ notSet),
   sb: () => (/* binding */ audit),
   b: () => (/* binding */ spokenSeconds),
-  bt: () => (/* binding */ isDenied),
+  bt: () => (/* binding */ isClockCorrected),
   c: () => (/* binding */ usesToken),
-  ct: () => (/* binding */ totalGiB),
+  ct: () => (/* binding */ snapshotIdsOf),
   d: () => (/* binding */ tokenRemedy),
-  dt: () => (/* binding */ StepError),
+  dt: () => (/* binding */ AwsCallError),
   et: () => (/* binding */ instanceTypesOf),
   f: () => (/* binding */ tokensEndAt),
-  ft: () => (/* binding */ errorCode),
+  ft: () => (/* binding */ CredentialsError),
   g: () => (/* binding */ failedRecord),
-  gt: () => (/* binding */ hasCode),
+  gt: () => (/* binding */ explain),
   h: () => (/* binding */ StoppedError),
-  ht: () => (/* binding */ explainLine),
+  ht: () => (/* binding */ errorMessage),
   i: () => (/* binding */ CancelError),
-  it: () => (/* binding */ registrationOf),
+  it: () => (/* binding */ matchSnapshots),
   j: () => (/* binding */ joinIds),
-  jt: () => (/* binding */ placeName),
+  jt: () => (/* binding */ isUnseen),
   k: () => (/* binding */ instanceTag),
-  kt: () => (/* binding */ isUnseen),
+  kt: () => (/* binding */ isTransient),
   l: () => (/* binding */ offersToken),
-  lt: () => (/* binding */ AwsCallError),
+  lt: () => (/* binding */ tagDifferences),
   m: () => (/* binding */ ProblemsError),
-  mt: () => (/* binding */ explain),
+  mt: () => (/* binding */ errorCode),
   n: () => (/* binding */ ledgerProblem),
   nt: () => (/* binding */ isImageName),
   o: () => (/* binding */ maxChainedSeconds),
-  ot: () => (/* binding */ snapshotIdsOf),
+  ot: () => (/* binding */ registrationOf),
   p: () => (/* binding */ recallWays),
   bE: () => (/* binding */ post),
-  pt: () => (/* binding */ errorMessage),
+  pt: () => (/* binding */ StepError),
   q: () => (/* binding */ describedAs),
-  qt: () => (/* binding */ together),
+  qt: () => (/* binding */ partitionOf),
   r: () => (/* binding */ openLedger),
   I9: () => (/* binding */ recall),
-  rt: () => (/* binding */ matchSnapshots),
+  rt: () => (/* binding */ isMissing),
   s: () => (/* binding */ usesAssumeRole),
   uM: () => (/* binding */ share),
-  st: () => (/* binding */ tagDifferences),
+  st: () => (/* binding */ snapshotDifferences),
   X0: () => (/* binding */ sweep),
   t: () => (/* binding */ emptyLedger),
   tt: () => (/* binding */ isImageDescription),
   u: () => (/* binding */ payloadOf),
-  ut: () => (/* binding */ CredentialsError),
+  ut: () => (/* binding */ totalGiB),
   v: () => (/* binding */ costsOf),
-  vt: () => (/* binding */ isClockCorrected),
+  vt: () => (/* binding */ hasCode),
   w: () => (/* binding */ digestOf),
-  wt: () => (/* binding */ isRefusalOfCredentials),
+  wt: () => (/* binding */ isExpired),
   x: () => (/* binding */ logText),
-  xt: () => (/* binding */ isDisabledRegion),
+  xt: () => (/* binding */ isDenialCode),
   y: () => (/* binding */ counted),
-  yt: () => (/* binding */ isDenialCode),
+  yt: () => (/* binding */ isAbsent),
   z: () => (/* binding */ isLaunchTemplate),
-  zt: () => (/* binding */ statement)
+  zt: () => (/* binding */ lacksIn)
 });
 
 // EXTERNAL MODULE: ./rolldown-runtime.js + 1 modules
@@ -998,6 +1000,11 @@ function takesIops(volumeType) {
 function missing(snapshotId) {
 	throw new Error(`there is no copy of ${snapshotId}`);
 }
+const notSet = "not set";
+const notKnown = "not known";
+function isMissing({ target }) {
+	return target === "not set" || target === notKnown;
+}
 function differenceText({ field, source, target, asked }) {
 	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
 }
@@ -1071,7 +1078,7 @@ function volumeDifferences(name, there, here) {
 }
 function extrasDifferences(source, target) {
 	if (source.uefiData === target.uefiData) return [];
-	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
+	const told = (uefiData, other) => uefiData === void 0 ? notSet : other;
 	return [{
 		field: "UefiData",
 		source: told(source.uefiData, "of its own"),
@@ -1093,7 +1100,7 @@ function tagDifferences(asked, image) {
 function snapshotDifferences(kmsKeyArn, image, snapshots) {
 	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	return snapshotIdsOf(image).flatMap((id) => {
-		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
+		const { KmsKeyId = notKnown, StorageTier } = known.get(id) ?? {};
 		const differs = (field, source, target) => source === target ? [] : [{
 			field: `${field} of ${id}`,
 			source,
@@ -1127,7 +1134,7 @@ function listed(items = []) {
 	return items.toSorted().join(", ") || void 0;
 }
 function show$1(value) {
-	return value === void 0 ? "not set" : String(value);
+	return value === void 0 ? notSet : String(value);
 }
 function isImageId(text) {
 	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
@@ -4944,6 +4951,7 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__I = __webpack_exports__.I;
 /******/ var __webpack_exports__It = __webpack_exports__.It;
 /******/ var __webpack_exports__J = __webpack_exports__.J;
+/******/ var __webpack_exports__Jt = __webpack_exports__.Jt;
 /******/ var __webpack_exports__K = __webpack_exports__.K;
 /******/ var __webpack_exports__Kt = __webpack_exports__.Kt;
 /******/ var __webpack_exports__L = __webpack_exports__.L;
@@ -4971,6 +4979,7 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__Wt = __webpack_exports__.Wt;
 /******/ var __webpack_exports__X = __webpack_exports__.X;
 /******/ var __webpack_exports__Y = __webpack_exports__.Y;
+/******/ var __webpack_exports__Yt = __webpack_exports__.Yt;
 /******/ var __webpack_exports__Z = __webpack_exports__.Z;
 /******/ var __webpack_exports___ = __webpack_exports__._;
 /******/ var __webpack_exports___t = __webpack_exports__._t;
@@ -5030,5 +5039,5 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__yt = __webpack_exports__.yt;
 /******/ var __webpack_exports__z = __webpack_exports__.z;
 /******/ var __webpack_exports__zt = __webpack_exports__.zt;
-/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
+/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Yt as Yt, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
 /******/ 
