@@ -23170,7 +23170,7 @@ async function takeLease(request) {
 		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
 	};
 	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
-	const since = place.awsNow();
+	const since = Math.min(place.awsNow(), request.takesSince ?? Number.POSITIVE_INFINITY);
 	const write = () => place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
 		Tags: [leaseTag(ownRecord(request, since))]
@@ -36931,6 +36931,21 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
+// src/plan/decided.ts
+function isMaking(plan) {
+	return plan.action === "register" || plan.action === "copy";
+}
+function accountsUsing(targets, keyArn) {
+	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
+	return [...new Set(users.map(({ target }) => target.request.account))];
+}
+function provenance(request, imageId) {
+	return {
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run]: request.run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit]: request.run.sha
+	};
+}
 // src/plan/replaced.ts
 function replacedByTag({ imageId, lease, at }) {
 	return {
@@ -37058,6 +37073,14 @@ function planCopies({ source, holders }, target, needed) {
 		discard: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(useless).filter((id) => !taken.has(id)),
 		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(orphans.filter(isUsed))
 	};
+}
+function takenOverSince(plans) {
+	const times = plans.filter(isMaking).flatMap((plan) => {
+		const ids = plan.action === "register" ? plan.copies.map(({ takeOver }) => takeOver) : [plan.takeOver];
+		const { earlierCopies, existing } = plan.target;
+		return [...earlierCopies.filter(({ SnapshotId }) => SnapshotId !== void 0 && ids.includes(SnapshotId)), ...existing.filter(({ ImageId }) => ImageId !== void 0 && ids.includes(ImageId))].flatMap((one) => madeAt(one) ?? []);
+	});
+	return times.length === 0 ? void 0 : Math.min(...times);
 }
 function findReplaced$1({ replaced, used, existing }, holders) {
 	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)]);
@@ -41530,21 +41553,6 @@ async function deleteRecords(place, amiId) {
 	const names = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
 	for (let start = 0; start < names.length; start += 10) await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
 }
-// src/plan/decided.ts
-function isMaking(plan) {
-	return plan.action === "register" || plan.action === "copy";
-}
-function accountsUsing(targets, keyArn) {
-	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
-	return [...new Set(users.map(({ target }) => target.request.account))];
-}
-function provenance(request, imageId) {
-	return {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run]: request.run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit]: request.run.sha
-	};
-}
 // src/run.ts
 function idOf(scope, ref) {
 	const id = "id" in ref ? ref.id : scope.resultOf(ref.madeBy)?.id;
@@ -44244,11 +44252,13 @@ function openSupply(decided) {
 				after: begin,
 				why: "other runs on this AMI see that this one needs what they share"
 			});
+			const takesSince = takenOverSince(targets);
 			begin = [add({
 				...what,
 				kind: "lease",
 				imageId: source.imageId,
-				regions
+				regions,
+				takesSince
 			})];
 		},
 		encrypt(copy) {
@@ -45978,7 +45988,7 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 		Tags: [{ Key }]
 	}), without)];
 }
-async function lease({ imageId, regions }, { run, place }) {
+async function lease({ imageId, regions, takesSince }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
 	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt);
 	const held = await takeLease({
@@ -45988,6 +45998,7 @@ async function lease({ imageId, regions }, { run, place }) {
 		run: request.run,
 		targets,
 		regions,
+		takesSince,
 		machine: host.machine,
 		warn: run.log.warn,
 		beforeWrite: (since) => ledger.write({
