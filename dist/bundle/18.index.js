@@ -36947,10 +36947,16 @@ function provenance(request, imageId) {
 	};
 }
 // src/plan/replaced.ts
-function replacedByTag({ imageId, lease, at }) {
+function replacedByTag({ imageId, lease, at, former }) {
+	const words = [
+		imageId,
+		lease,
+		new Date(at).toISOString(),
+		...former === void 0 ? [] : [former]
+	];
 	return {
 		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy,
-		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
+		Value: words.join(" ")
 	};
 }
 const replacedFilter = {
@@ -36962,13 +36968,14 @@ function replacedOn(imageId, snapshots) {
 }
 function replacedByOf(resource) {
 	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy) ?? "";
-	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+	const [, imageId, lease, time = "", former] = /^(ami-[0-9a-f]+) (\S+) (\S+)(?: (ami-[0-9a-f]+))?$/.exec(value) ?? [];
 	const at = Date.parse(time);
 	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
 	return {
 		imageId,
 		lease,
-		at: Math.max(at, madeAt(resource) ?? at)
+		at: Math.max(at, madeAt(resource) ?? at),
+		former
 	};
 }
 function isOver({ at }, now) {
@@ -38529,6 +38536,1615 @@ function knownLeft({ state, grants, stated = [] }) {
 		...places.length > 0 ? [`snapshots${boots ? ", AMIs and instances" : " and AMIs"} with ${lease} may be in ${places.join(", ")}`] : []
 	];
 }
+// src/aws/verdict.ts
+async function ask(call, dry) {
+	try {
+		await call();
+		return dry ? {
+			is: "not told",
+			words: "the endpoint took the dry run for a call"
+		} : {
+			is: "may",
+			words: ""
+		};
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
+		return verdictOf(error);
+	}
+}
+function verdictOf(error) {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error.cause);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "DryRunOperation", "DryRunOperationException")) return {
+		is: "may",
+		words
+	};
+	return {
+		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
+		words: `${error.code}: ${words}`
+	};
+}
+// src/operations/carry-over.ts
+async function carryOver(place, source, image) {
+	const { ImageId = "" } = image;
+	const due = [[
+		"Setting the instance types",
+		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source),
+		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await onceSeen(place, act);
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
+	return changed ?? image;
+}
+function unlessDenied$1(error) {
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
+}
+function imdsCommand(ImageId) {
+	return new ModifyImageAttributeCommand({
+		ImageId,
+		ImdsSupport: { Value: "v2.0" }
+	});
+}
+function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return new ReplaceImageInstanceTypeSpecificationCommand({
+		ImageId,
+		InstanceTypeSpecification: {
+			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+		}
+	});
+}
+// src/plan/operation.ts
+function told$2({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks, { mayWait, mayLift = true }) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
+	if (blocks && !protection.startsWith("enabled")) return {
+		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+		remedy: () => "wait until that is over, a day at most"
+	};
+	if (blocks) return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: () => "delete its recovery point in the backup vault"
+	};
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: (region) => LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --region ${region} --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)];
+	return {
+		...told$2({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		report,
+		extras: extras ?? { uefiData: void 0 },
+		lifts: mayLift && isOwnProtection(image)
+	};
+}
+const protectionStates = {
+	off: "disabled",
+	on: "enabled-without-cooldown",
+	"on-with-cooldown": "enabled-with-cooldown"
+};
+function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
+	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection);
+	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
+}
+function mayLift({ publication }) {
+	return publication.deregistrationProtection !== "off";
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
+}
+// src/plan/creation-tags.ts
+function tagsOfTargets(request, source, place) {
+	return filled(templatesOf$1(request), {
+		request,
+		source,
+		place
+	});
+}
+function intermediateTags(request, source, place) {
+	const { intermediateTags: given } = request;
+	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
+	if (given === void 0) templates.delete("Name");
+	return filled(templates, {
+		request,
+		source,
+		place
+	});
+}
+function templatesOf$1({ targets }) {
+	const first = new Map();
+	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+	return first;
+}
+function filled(templates, { request, source, place }) {
+	const { imageId, image } = source;
+	const values = {
+		...place,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
+		name: image.Name ?? "",
+		"source-ami": imageId
+	};
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
+}
+function checkFilled(tags, input, { findings, where }) {
+	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
+}
+// src/plan/supply-operations.ts
+function openSupply(decided) {
+	const { request, source, encryptedCopies, targets } = decided;
+	const { account, place } = source;
+	const sourceName = nameOfSource(decided);
+	const operations = [];
+	const access = new Map();
+	const allowed = new Map();
+	const shared = new Map();
+	let begin = [];
+	const add = (operation) => {
+		operations.push(operation);
+		return operation.id;
+	};
+	const supply = (from, snapshotId) => {
+		const own = snapshotId ?? sourceName;
+		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
+			resource: { id: snapshotId ?? source.imageId },
+			name: own,
+			after: begin
+		};
+		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
+		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
+		return {
+			resource: { madeBy },
+			name: known ?? `the encrypted copy of ${own}`,
+			after: [madeBy]
+		};
+	};
+	const encryptSnapshot = (copy, snapshot) => {
+		const { kmsKeyArn: key, name, tags } = copy;
+		const there = copy.snapshotsThere.get(snapshot.id);
+		const base = {
+			id: snapshotCopyId(copy, snapshot.id),
+			place: copy.place,
+			key,
+			after: begin
+		};
+		add(there === void 0 ? {
+			...told$2({
+				...base,
+				of: [snapshot.id],
+				why: encrypting
+			}),
+			kind: "encrypt",
+			key,
+			tags,
+			snapshot
+		} : {
+			...told$2({
+				...base,
+				of: [there],
+				why: `the encrypted copy of ${snapshot.id} that another run made is used`
+			}),
+			kind: "await",
+			key,
+			copy: { id: there },
+			snapshotId: snapshot.id,
+			remake: {
+				name,
+				tags,
+				snapshot
+			}
+		});
+	};
+	const encryptImage = (copy) => {
+		const { kmsKeyArn: key, name, tags, there } = copy;
+		const base = {
+			place: copy.place,
+			key
+		};
+		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
+		if (there === void 0) {
+			const what = told$2({
+				...base,
+				id: begun,
+				of: [sourceName],
+				after: begin,
+				why: encrypting
+			});
+			add({
+				...what,
+				kind: "encrypt",
+				key,
+				name,
+				tags,
+				snapshot: void 0
+			});
+		}
+		const made = there === void 0 ? { madeBy: begun } : { id: there };
+		const after = there === void 0 ? [begun] : begin;
+		const waiting = {
+			kind: "await",
+			key,
+			copy: made,
+			remake: {
+				name,
+				tags,
+				snapshot: void 0
+			}
+		};
+		for (const { id } of source.snapshots) {
+			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
+			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
+			add({
+				...told$2({
+					...base,
+					id: snapshotCopyId(copy, id),
+					of,
+					after,
+					why
+				}),
+				...waiting,
+				snapshotId: id
+			});
+		}
+		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
+		const of = [there ?? name];
+		add({
+			...told$2({
+				...base,
+				id: imageCopyId(copy),
+				of,
+				after,
+				why
+			}),
+			...waiting,
+			snapshotId: void 0
+		});
+	};
+	const giveUse = (key, { target }) => {
+		const { keyAccess } = request.source;
+		const { principalArn } = target;
+		if (keyAccess === "existing") return void 0;
+		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
+		if (operations.some((one) => one.id === id)) return id;
+		const accounts = accountsUsing(targets, key);
+		const of = keyAccess === "grant" ? [principalArn] : accounts;
+		const base = {
+			...told$2({
+				id,
+				place: {
+					account,
+					region: regionOfKey(key)
+				},
+				of,
+				key,
+				after: begin,
+				why: "copying takes the use of the key; taken back at the end"
+			}),
+			key
+		};
+		return add({
+			...base,
+			kind: "allow",
+			...keyAccess === "grant" ? {
+				by: "grant",
+				principalArn
+			} : {
+				by: "policy",
+				accounts
+			}
+		});
+	};
+	const allowOne = (key, taker) => {
+		const { target } = taker;
+		const { principalArn, place: there } = target;
+		const allowedBy = giveUse(key, taker);
+		const after = allowedBy === void 0 ? [] : [allowedBy];
+		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
+		const pair = `${key} ${principalArn}`;
+		if (access.has(pair)) return;
+		const what = told$2({
+			id: `access ${principalArn} ${key}`,
+			place: there,
+			of: [principalArn],
+			key,
+			after,
+			why: "a grant or a policy comes into force some time later"
+		});
+		access.set(pair, add({
+			...what,
+			kind: "access",
+			key,
+			target: there,
+			allowedBy
+		}));
+	};
+	const shareOne = (from, snapshotId, takers) => {
+		const region = from?.place.region ?? place.region;
+		const { resource, name, after } = supply(from, snapshotId);
+		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
+		const why = `${accounts.join(", ")} copy it; taken back at the end`;
+		const id = `share ${snapshotId ?? sourceName} in ${region}`;
+		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
+		const what = {
+			...told$2({
+				id,
+				place: {
+					account,
+					region
+				},
+				of: [name],
+				after,
+				why
+			}),
+			afterEnd
+		};
+		const type = snapshotId === void 0 ? "image" : "snapshot";
+		shared.set(`${region} ${snapshotId ?? ""}`, add({
+			...what,
+			kind: "share",
+			type,
+			resource,
+			accounts
+		}));
+	};
+	return {
+		operations,
+		create(instanceId) {
+			const { earlierTry } = source;
+			if (earlierTry?.State === "pending") {
+				const why = `an earlier try is making the AMI of ${instanceId}`;
+				const awaited = told$2({
+					id: `create ${sourceName}`,
+					place,
+					of: [earlierTry.ImageId ?? ""],
+					after: [],
+					why
+				});
+				begin = [add({
+					...awaited,
+					kind: "await",
+					image: earlierTry
+				})];
+				return;
+			}
+			const noReboot = request.image.by === "instance" && request.image.noReboot;
+			const why = `the AMI is made of ${instanceId}, and stays`;
+			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
+				place,
+				after: [],
+				why: "an earlier attempt failed, and the new AMI needs its name"
+			}))];
+			const what = told$2({
+				id: `create ${sourceName}`,
+				place,
+				of: [instanceId],
+				after,
+				why
+			});
+			const tags = tagsOfTargets(request, source, place);
+			begin = [add({
+				...what,
+				kind: "create",
+				instanceId,
+				noReboot,
+				name: sourceName,
+				tags
+			})];
+		},
+		lease() {
+			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
+			const what = told$2({
+				id: `lease ${sourceName}`,
+				place,
+				of: [sourceName],
+				after: begin,
+				why: "other runs on this AMI see that this one needs what they share"
+			});
+			const takesSince = takenOverSince(targets);
+			begin = [add({
+				...what,
+				kind: "lease",
+				imageId: source.imageId,
+				regions,
+				takesSince
+			})];
+		},
+		encrypt(copy) {
+			if (copy.only === void 0) encryptImage(copy);
+			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
+		},
+		allow(takers) {
+			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
+		},
+		share(takers) {
+			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
+				for (const { id } of source.snapshots) shareOne(from, id, group);
+				const launchers = group.filter(({ action }) => action === "copy");
+				if (launchers.length > 0) shareOne(from, void 0, launchers);
+			}
+		},
+		begin: () => begin,
+		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
+			const one = supply(from, snapshotId);
+			if (!crossAccount) return one;
+			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
+			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
+			return {
+				...one,
+				after: [own, keys].flat()
+			};
+		}
+	};
+}
+const encrypting = "what is under no customer managed key that others can be given is copied under one first";
+function nameOfSource({ source: { instanceId, image, imageId } }) {
+	return instanceId === void 0 ? imageId : image.Name ?? "";
+}
+function snapshotCopyId({ place }, snapshotId) {
+	return `encrypted copy of ${snapshotId} in ${place.region}`;
+}
+function imageCopyId({ place }) {
+	return `encrypted copy in ${place.region}`;
+}
+// src/plan/target-operations.ts
+function targetOperations(decided, supply, plan) {
+	const all = discarding(plan, supply.begin());
+	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+	const booted = booting(decided, supply, {
+		plan,
+		last: made.last
+	});
+	const published = publishing(decided, plan, {
+		image: { madeBy: made.last },
+		after: booted[0]?.id ?? made.last
+	});
+	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
+	const late = all.filter(isLate).map((one) => ({
+		...one,
+		after: [made.last]
+	}));
+	const left = all.filter((one) => !isLate(one));
+	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(plan.target.place))] : late.map(({ id }) => id);
+	return {
+		operations: [
+			...left,
+			...made.operations,
+			...late,
+			...booted,
+			...published
+		],
+		last,
+		ends: [last, ...finishing]
+	};
+}
+function discarding({ target: { place }, discardImages, discard, untag }, after) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	return [
+		...discardImages.map((image) => deregistering(image, "left", {
+			place,
+			after,
+			why: "a run that died left it half-made"
+		})),
+		...discard.length === 0 ? [] : [{
+			...told$2({
+				id: `delete in ${where}`,
+				place,
+				of: discard,
+				after,
+				why: "dead runs left them, and no AMI has them"
+			}),
+			kind: "delete",
+			snapshotIds: discard
+		}],
+		...untag.length === 0 ? [] : [{
+			...told$2({
+				id: `untag in ${where}`,
+				place,
+				of: untag,
+				after,
+				why: "finished, but it bears the lease of a run"
+			}),
+			kind: "untag",
+			resources: untag,
+			finishes: void 0
+		}]
+	];
+}
+function using({ action, image, expected, target: { place } }) {
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const id = image.ImageId ?? "";
+	const base = {
+		place,
+		island,
+		of: [id]
+	};
+	const waits = action === "await";
+	const awaited = `await ${id} in ${island}`;
+	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
+	const used = {
+		...told$2({
+			...base,
+			id: `reuse ${id} in ${island}`,
+			after: waits ? [awaited] : [],
+			why
+		}),
+		kind: "reuse",
+		image,
+		expected,
+		waits
+	};
+	const waiting = "an AMI of this source is being made under this name";
+	return {
+		operations: [...waits ? [{
+			...told$2({
+				...base,
+				id: awaited,
+				after: [],
+				why: waiting
+			}),
+			kind: "await",
+			image
+		}] : [], used],
+		last: used.id
+	};
+}
+function making(decided, supply, plan) {
+	const { target, expected } = plan;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
+	const base = {
+		place: target.place,
+		of: [target.name]
+	};
+	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
+	const last = made.at(-1)?.id ?? "";
+	const id = verifyId(island);
+	const why = "an AMI that differs from the source must not be used";
+	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
+	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun$1.includes(Key)) : expected.tags;
+	const described = takenOver ? void 0 : expected.description ?? "";
+	return {
+		operations: [
+			...made,
+			{
+				...told$2({
+					...base,
+					id,
+					island,
+					key: expected.key,
+					after: [last],
+					why
+				}),
+				kind: "verify",
+				image: { madeBy: last },
+				expected: {
+					...expected,
+					description: described,
+					tags
+				}
+			},
+			{
+				...told$2({
+					...base,
+					id: finishId(island),
+					after: [id],
+					why: "a finished AMI bears no lease"
+				}),
+				kind: "untag",
+				finishes: last,
+				resources: []
+			}
+		],
+		last: id
+	};
+}
+const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
+const verifyId = (island) => `verify ${island}`;
+const finishId = (island) => `finish ${island}`;
+function registering(decided, supply, plan) {
+	const { target, supersedes, expected, from } = plan;
+	const { place, kmsKeyArn: key, name } = target;
+	const { source } = decided;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
+		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
+		const id = `copy ${snapshot.id} to ${island}`;
+		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
+		const begun = takeOver === void 0 ? after : supply.begin();
+		return {
+			...told$2({
+				id,
+				place,
+				island,
+				of: [takeOver ?? called],
+				key,
+				after: begun,
+				why
+			}),
+			kind: "copy",
+			snapshot,
+			from: resource,
+			fromRegion: regionOf(decided, plan),
+			key,
+			takeOver,
+			lineage: target.lineage,
+			tags: plan.snapshotTags.get(snapshot.id) ?? [],
+			regain: plan.crossAccount ? after : []
+		};
+	});
+	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
+	const after = [
+		...copies.map(({ id }) => id),
+		extrasOf ?? [],
+		freeing(plan)
+	].flat();
+	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
+		place,
+		island,
+		after,
+		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
+		mayLift: mayLift(decided.request),
+		until: verifyId(island),
+		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
+	})];
+	const why = "the AMI of the copies, with every attribute of the source’s";
+	return [
+		...copies,
+		...freed,
+		{
+			...told$2({
+				id: `register ${island}`,
+				place,
+				island,
+				of: [name],
+				after: [...after, ...freed.map(({ id }) => id)],
+				why
+			}),
+			kind: "register",
+			name,
+			description: expected.description,
+			tags: expected.tags,
+			extrasOf,
+			expected,
+			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
+		}
+	];
+}
+function copyingImage(decided, supply, plan) {
+	const { target, takeOver, expected, snapshotTags } = plan;
+	const { source, request, leaseId } = decided;
+	const { place, kmsKeyArn: key, name } = target;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const image = supply.supplied(plan, void 0);
+	const ids = source.snapshots.map(({ id }) => id);
+	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
+	const own = {
+		...provenance(request, source.imageId),
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)(ids)
+	};
+	const id = `copy ${nameOfSource(decided)} to ${island}`;
+	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
+	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
+	return {
+		...told$2({
+			id,
+			place,
+			island,
+			of: [takeOver ?? image.name],
+			key,
+			after: begun,
+			why
+		}),
+		kind: "copy-image",
+		from: image.resource,
+		fromRegion: regionOf(decided, plan),
+		key,
+		name,
+		takeOver,
+		expected,
+		description: expected.description,
+		snapshotTags,
+		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+			users: target.tags,
+			ours: own
+		}).tags,
+		imageTags: [...expected.tags, {
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
+			Value: leaseId
+		}],
+		regain: plan.crossAccount ? after : []
+	};
+}
+function freeing({ target, discardImages }) {
+	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
+}
+function regionOf({ source }, { from }) {
+	return from?.place.region ?? source.place.region;
+}
+function booting({ request, source }, supply, { plan, last }) {
+	const { target } = plan;
+	const { boot } = request.publication;
+	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
+	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+		users: target.tags,
+		ours: provenance(request, source.imageId)
+	}, 49);
+	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
+	const { test, timeoutMinutes, required } = boot;
+	const { launchPermissions } = request.publication;
+	const launchers = {
+		key: key ?? "",
+		launchPermissions,
+		grantElsewhere: grantedElsewhere(target)
+	};
+	return [{
+		...told$2({
+			id: bootId(place),
+			place,
+			island,
+			key,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after: isMaking(plan) ? [last] : [...supply.begin(), last],
+			why: `only what comes up is published; ${launchedAs(site)}`
+		}),
+		kind: "boot",
+		image: { madeBy: last },
+		site,
+		settings: {
+			test,
+			timeoutMinutes,
+			required,
+			principal,
+			launchers,
+			tags,
+			earlier
+		}
+	}];
+}
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
+function isTested({ publication: { boot } }, plan) {
+	if (boot === void 0 || plan.target.bootSite === void 0) return false;
+	return isMaking(plan) || !hasPassed(plan.image, boot.test);
+}
+const namedSubnets = 3;
+function launchedAs({ sizes, profile }) {
+	const each = (values) => [...new Set(values)];
+	const launches = sizes.flat();
+	const types = each(launches.map(({ type }) => type));
+	const subnets = each(launches.map(({ subnet }) => subnet));
+	const groups = each(launches.flatMap((one) => one.groups));
+	const more = subnets.length - namedSubnets;
+	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
+	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
+	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
+}
+const dayMs$4 = 864e5;
+function publishing({ request: { publication, run } }, plan, { image, after: last }) {
+	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
+	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
+	const days = after !== void 0 && "days" in after ? after.days : 0;
+	const deprecateAt = after && ("at" in after ? {
+		at: after.at.getTime(),
+		keep: false
+	} : {
+		at: run.date.getTime() + days * dayMs$4,
+		keep: true
+	});
+	const grantElsewhere = grantedElsewhere(plan.target);
+	const settings = {
+		key,
+		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
+		grantElsewhere,
+		launchPermissions,
+		deprecateAt,
+		protection,
+		zones
+	};
+	if (![
+		grantKeyTo,
+		launchPermissions,
+		zones
+	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
+	return [{
+		...told$2({
+			id: `publish ${island}`,
+			place,
+			island,
+			of,
+			after: [last],
+			why: "what the inputs ask for beside the AMI"
+		}),
+		kind: "publish",
+		image,
+		settings
+	}];
+}
+function grantedElsewhere({ grantKeyTo, place }) {
+	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+}
+function isOthersServiceRole(principal, account) {
+	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
+	return of !== void 0 && of !== account;
+}
+const referencesIsland = "SSM parameters and launch templates";
+function referenceIsland({ optional, ...place }) {
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}` : referencesIsland;
+}
+function hasReference({ ssmParameter, launchTemplate }) {
+	return ssmParameter !== void 0 || launchTemplate !== void 0;
+}
+function concluding(decided, parts) {
+	const { place } = decided.source;
+	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
+	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
+	const common = settingAll(place, needed, {
+		name: "every target",
+		after: []
+	});
+	const set = common.slice(-1).map(({ id }) => id);
+	return [
+		...common,
+		...needed.flatMap((part) => finishing(decided, part, set)),
+		...optional.flatMap((one) => {
+			const { target } = one.target;
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
+			const own = hasReference(target) ? settingAll(place, [one], {
+				name,
+				after: set
+			}) : [];
+			const last = own.slice(-1).map(({ id }) => id);
+			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
+		})
+	];
+}
+function settingAll(place, parts, { name, after }) {
+	const [first] = parts;
+	if (first === void 0) return [];
+	const ready = `${name} is ready`;
+	const island = referenceIsland(first.target.target.request);
+	const sets = parts.flatMap((one) => setting(one, [ready]));
+	const ends = [...after, ...parts.flatMap((one) => one.ends)];
+	const all = "SSM parameters and launch templates are set for all targets or for none";
+	const last = {
+		id: `all is set for ${name}`,
+		place,
+		of: [],
+		island,
+		after: sets.map(({ id }) => id),
+		why: "until then they may be put back to the older AMIs"
+	};
+	return [
+		{
+			...told$2({
+				id: ready,
+				place,
+				of: [],
+				after: ends,
+				why: all,
+				...island === "SSM parameters and launch templates" ? {} : { island }
+			}),
+			kind: "ready",
+			sets,
+			settled: []
+		},
+		...sets,
+		{
+			...told$2(last),
+			kind: "ready",
+			sets: [],
+			settled: sets
+		}
+	];
+}
+function setting({ target: { target }, last }, after) {
+	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
+	const base = {
+		place,
+		island: referenceIsland(request),
+		after
+	};
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const image = { madeBy: last };
+	return [...name === void 0 ? [] : [{
+		...told$2({
+			...base,
+			id: `parameter ${name} in ${where}`,
+			of: [name],
+			why: "it is to name the AMI"
+		}),
+		kind: "parameter",
+		name,
+		image,
+		tags
+	}], ...template === void 0 ? [] : [{
+		...told$2({
+			...base,
+			id: `version of ${template.id} in ${where}`,
+			of: [template.id],
+			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
+		}),
+		kind: "template-version",
+		template,
+		image
+	}]];
+}
+function finishing(decided, { target: plan, last }, after) {
+	const { marks, target } = plan;
+	if (marks === void 0) return retiring(decided, plan, after);
+	const { place, name } = target;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
+	return [{
+		...told$2({
+			id,
+			place,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after,
+			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
+		}),
+		kind: "published",
+		image: { madeBy: last },
+		...marks
+	}, ...retiring(decided, plan, [id])];
+}
+function retiring({ request, source }, plan, after) {
+	const { target, replace, replaced, retained } = plan;
+	const { place } = target;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	const gone = {
+		place,
+		after,
+		mayLift: mayLift(request)
+	};
+	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
+	return [
+		...replace.map((image) => {
+			if (image !== supersedes) return deregistering(image, "replaced", {
+				...gone,
+				why: "the new AMI replaces it"
+			});
+			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
+			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
+			const verified = [verifyId(where), finishId(where)];
+			return {
+				...told$2({
+					id,
+					place,
+					of,
+					after: verified,
+					why: `${image.ImageId} is replaced`
+				}),
+				kind: "delete",
+				snapshotIds: of,
+				superseded: image.ImageId ?? ""
+			};
+		}),
+		...replaced.length === 0 ? [] : [{
+			...told$2({
+				id: `delete what was replaced in ${where}`,
+				place,
+				of: replaced,
+				after,
+				why: "a run that died deregistered their AMI, and the new one is there now"
+			}),
+			kind: "delete",
+			snapshotIds: replaced
+		}],
+		...(retained?.protect ?? []).map((image) => {
+			const id = `protect ${image.ImageId} in ${where}`;
+			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
+			return {
+				...told$2({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why: "it has come into use"
+				}),
+				kind: "protect",
+				image,
+				cooldown
+			};
+		}),
+		...(retained?.remove ?? []).map((image) => {
+			const report = retained?.reports.get(image.ImageId ?? "");
+			return deregistering(image, "retain", {
+				...gone,
+				why: "retain leaves no room for it",
+				report
+			});
+		}),
+		...(retained?.ask ?? []).map(({ image, replaces }) => {
+			const id = `ask who uses ${image.ImageId} in ${where}`;
+			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
+			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
+				users: target.tags,
+				ours: provenance(request, source.imageId)
+			}, 50);
+			return {
+				...told$2({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why
+				}),
+				kind: "ask-usage",
+				image,
+				replaces,
+				tags
+			};
+		})
+	];
+}
+// src/operations/compare.ts
+function differencesOf({ request, source }, place, { image, snapshots, key }) {
+	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(key, image, snapshots)];
+}
+// src/operations/recalled.ts
+const freshMs = 5e3;
+const looks = new WeakMap();
+function refuseRecalled(run) {
+	const now = run.host.clock.now();
+	const known = looks.get(run);
+	if (known !== void 0 && now - known.at < freshMs) return known.look;
+	const look = lookAgain(run);
+	looks.set(run, {
+		at: now,
+		look
+	});
+	return look;
+}
+async function lookAgain({ accounts, source, signal }) {
+	const place = accounts.source(source.place.region).until(signal);
+	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
+	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error);
+	});
+	const recalled = image && recallOf(image);
+	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error(recalled.what), recalled.remedy);
+}
+function admissionOf(image, criteria, now) {
+	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
+	if (verdicts.includes("allowed")) return "allowed";
+	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
+}
+function admissionBy(criterion, image, now) {
+	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
+	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
+	const met = [];
+	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
+	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits$1(image.Name, pattern)));
+	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
+	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
+	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
+	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
+	if (met.includes(false)) return "hidden";
+	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
+}
+function bears(mark, filter, now) {
+	return fits$1(mark.WatermarkKey, filter.WatermarkKey) && fits$1(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
+}
+function fits$1(value, pattern) {
+	if (pattern === void 0) return true;
+	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+	return new RegExp(`^${expression}$`, "s").test(value ?? "");
+}
+const dayMs$3 = 864e5;
+function within(days, time, now) {
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$3;
+}
+function criteriaWith(account, criteria) {
+	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
+	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
+}
+// src/operations/settings.ts
+const quota = 20;
+function copyQuota(maxParallel) {
+	return reading$1("DescribeSnapshots", "how many copies are running is not known", async (place) => {
+		const copies = await ownSnapshots(place, {
+			Name: "status",
+			Values: ["pending"]
+		}, {
+			Name: "volume-id",
+			Values: ["vol-ffffffff"]
+		});
+		if (copies.length < quota) return [];
+		return [{ what: `${copies.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
+	});
+}
+function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
+	const blank = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
+	if (blank.length === 0) return [];
+	const why = "a volume of the AMI that has no snapshot is";
+	const isOff = async (place) => (await place.ec2(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault === false;
+	const some = blank.some(({ Encrypted }) => Encrypted !== true);
+	const isEncrypted = reading$1("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
+		return await isOff(place) ? [{ what: "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default" }] : [];
+	});
+	const underKey = reading$1("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
+		if (some && await isOff(place).catch(() => false)) return [];
+		const { KmsKeyId } = await place.ec2(new GetEbsDefaultKmsKeyIdCommand({}));
+		const what = `a volume of the AMI has no snapshot; at launch it is encrypted under ${KmsKeyId}`;
+		return KmsKeyId === void 0 || KmsKeyId === keyArn ? [] : [{ what }];
+	});
+	return [...some ? [isEncrypted] : [], underKey];
+}
+function allowedImages(operation, job) {
+	return reading$1("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
+		const { State, ManagedBy, ImageCriteria = [] } = await place.ec2(new GetAllowedImagesSettingsCommand({}));
+		if (State !== "enabled") return [];
+		const now = new Date(place.clock.now());
+		const { account } = job.source;
+		const image = copiedImage(operation, job, now);
+		const admission = admissionOf(image, ImageCriteria, now);
+		const ami = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
+		const untold = `Allowed AMIs is on, and whether its criteria allow ${ami} can't be told beforehand: ${JSON.stringify(ImageCriteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`;
+		if (admission !== "hidden") return admission === "unknown" ? [{ what: untold }] : [];
+		const completed = criteriaWith(account, ImageCriteria);
+		const json = JSON.stringify(completed).replaceAll("'", "'\\''");
+		return [{
+			what: `Allowed AMIs is on, and none of its criteria allows ${ami}`,
+			remedy: ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`
+		}];
+	});
+}
+function copiedImage({ from }, { source, operation }, now) {
+	const OwnerId = source.account;
+	const CreationDate = now.toISOString();
+	const { image } = source;
+	const copy = "madeBy" in from ? operation(from.madeBy) : void 0;
+	if (copy?.kind !== "await" || !("remake" in copy)) return {
+		CreationDate,
+		...image,
+		OwnerId
+	};
+	const { ProductCodes, ImageWatermarks } = image;
+	return {
+		OwnerId,
+		CreationDate,
+		Name: copy.remake.name,
+		ProductCodes,
+		ImageWatermarks
+	};
+}
+// src/operations/verify.ts
+async function verify({ image: ref, expected }, scope) {
+	const { run, place } = scope;
+	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to compare");
+	if (made.reused) return made;
+	let { image } = made;
+	try {
+		image = await carryOver(place, run.source.image, image);
+		const verified = await compareAgain(run, place, {
+			image,
+			snapshots: made.snapshots,
+			expected
+		});
+		await refuseRecalled(run);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${image.ImageId} is available and verified`);
+		return {
+			id: image.ImageId ?? "",
+			...verified
+		};
+	} catch (error) {
+		if (!place.signal.aborted) await (error instanceof UnreadError ? leave$1 : removeOwn)(run, place, image);
+		throw error;
+	}
+}
+var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.pt {
+	name = "UnreadError";
+};
+async function leave$1(run, place, { ImageId = "" }) {
+	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+}
+const looksSeconds$2 = [
+	0,
+	1,
+	2,
+	4,
+	8,
+	15,
+	30
+];
+const missingLooksSeconds = [
+	30,
+	30,
+	60,
+	60,
+	60
+];
+async function compareAgain(run, place, { image, snapshots, expected }) {
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} with ${run.source.imageId}`;
+	let found;
+	const look = async () => {
+		const isFirst = found === void 0;
+		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		const parts = (isFirst ? snapshots : void 0) ?? await readParts$2(place, seen);
+		found = await unlike(run, place, {
+			image: seen,
+			snapshots: parts,
+			expected
+		});
+		return found.length === 0 ? {
+			image: seen,
+			snapshots: parts
+		} : void 0;
+	};
+	try {
+		const verified = await lookedFor(place, looksSeconds$2, look);
+		if (verified !== void 0) return verified;
+		const late = found?.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.rt) ? await lookedFor(place, missingLooksSeconds, look) : void 0;
+		if (late !== void 0) return late;
+	} catch (error) {
+		throw place.signal.aborted ? error : new UnreadError(doing, error);
+	}
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
+}
+async function readParts$2(place, image) {
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
+	const look = async () => {
+		const found = await describeSnapshots(place, ids);
+		return found.length === ids.length ? found : void 0;
+	};
+	const found = await lookedFor(place, [...looksSeconds$2, ...missingLooksSeconds], look);
+	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
+	return found;
+}
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
+function asksToVerify({ image: ref, expected }, asking) {
+	const { source } = asking;
+	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
+	const { image: ImageId } = asking.standIns;
+	const without = "the UEFI variables of the AMI are not compared";
+	const uefi = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "uefiData"
+	});
+	return [
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
+		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
+		...defaultEncryption(source.image, expected.key),
+		...asksForUsers(asking)
+	];
+}
+async function removeOwn(run, place, image) {
+	try {
+		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
+		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
+		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
+	} catch (failure) {
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure)}`);
+	}
+}
+async function unlike(run, place, { image, snapshots, expected }) {
+	return [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key: expected.key
+		}),
+		...await uefiDifferences(run, place, image),
+		...descriptionDifferences$1(expected, image),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(expected.tags, image)
+	];
+}
+async function uefiDifferences({ source, log }, place, image) {
+	if (source.extras.uefiData === void 0) return [];
+	try {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, await onceSeen(place, () => readExtras(place, image)));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		return [];
+	}
+}
+function descriptionDifferences$1({ description }, image) {
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
+	return description === void 0 || here === description || image.Description === description ? [] : [{
+		field: "Description",
+		source: description || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+// src/operations/reuse.ts
+async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
+	const id = image.ImageId ?? "";
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	if (!waits) {
+		run.log.line(where, `${id} is there already`);
+		return {
+			id,
+			image,
+			reused: true
+		};
+	}
+	const made = resultOf(after[0] ?? "")?.image ?? image;
+	const { snapshots, why } = await judge$1(run, place, {
+		image: made,
+		key: expected.key
+	});
+	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	run.log.line(where, `${id} is available and right`);
+	return {
+		id,
+		image: made,
+		snapshots,
+		reused: true
+	};
+}
+async function judge$1(run, place, { image, key }) {
+	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image));
+	const tied = tieOfImage(image, {
+		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
+		parents: new Map()
+	});
+	if (tied.is === "foreign") return {
+		snapshots,
+		why: tied.why
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== run.source.imageId) return {
+		snapshots,
+		why: `it is not of ${run.source.imageId}`
+	};
+	if (hasFailed(image) && run.operation(bootId(place)) === void 0) return {
+		snapshots,
+		why: failureOf$1(image).what
+	};
+	const found = [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key
+		}),
+		...originDifferences(run.source.image, image, snapshots),
+		...await uefiDifferences(run, place, image)
+	];
+	return {
+		snapshots,
+		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")}`
+	};
+}
+// src/operations/rival.ts
+const untilNameIsFree = {
+	forMs: 3e5,
+	wait: (count) => Math.min(1e3 * count, 15e3)
+};
+const namedLooksSeconds = [
+	0,
+	.3,
+	.7,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
+}
+async function imageNamed(place, name) {
+	return (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0];
+}
+async function usingRival(operation, scope, make) {
+	const { run, place } = scope;
+	try {
+		return await make();
+	} catch (error) {
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(error) !== "InvalidAMIName.Duplicate") throw error;
+		const rival = await findRival(operation, scope, error);
+		if (rival === void 0) throw error;
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `another run made ${rival.id} meanwhile`);
+		return rival;
+	}
+}
+function whyNotOfLineage(image, { tags }, snapshots) {
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
+	if (lineage === void 0) return "";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
+	return tied.is === "proven" ? "" : tied.why;
+}
+async function findRival({ name, expected }, { run, place }, taken) {
+	const named = await lookedFor(place, namedLooksSeconds, async () => {
+		const image = await imageNamed(place, name);
+		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId ? image : void 0;
+	});
+	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
+	if (named === void 0) return void 0;
+	const id = named.ImageId ?? "";
+	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
+	const image = await run.watcher(place).image(id);
+	const judged = await judge$1(run, place, {
+		image,
+		key: expected.key
+	});
+	const { snapshots } = judged;
+	const why = judged.why || whyNotOfLineage(image, expected, snapshots);
+	if (why === "") return {
+		id,
+		image,
+		snapshots,
+		reused: true
+	};
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+}
+// src/operations/restore.ts
+function asksToRestore({ ImageId, Name }) {
+	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
+		const [binned] = await imagesInBin(place);
+		if (binned === void 0) return [];
+		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
+		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
+		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
+		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
+	})];
+}
+async function whyNotRestorable(place, ImageId) {
+	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
+		ImageId,
+		DryRun: true
+	})), true);
+	return is === "may not" ? words : void 0;
+}
+async function restore$1(operation, scope) {
+	const { image, reason, until } = operation;
+	const { run, place, resultOf } = scope;
+	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} had to give up its name`;
+	try {
+		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
+		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack$2(operation, scope)}`);
+		await place.ec2(new DeleteTagsCommand({
+			Resources: snapshots,
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+		}));
+		return true;
+	} catch (failure) {
+		const until = staysUntil({
+			imageId: run.source.imageId,
+			at: place.awsNow()
+		});
+		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure).replace(/\.$/, "")}. ${snapshots.join(", ")} stay: ${until}`);
+		return false;
+	}
+}
+async function giveBack$2(operation, scope) {
+	const { image } = operation;
+	const { place } = scope;
+	const named = await findNamed(place, image.Name ?? "", false);
+	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
+	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
+	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
+}
+function mayPass(error) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error);
+}
+async function takeOut(place, ImageId) {
+	await retried({
+		place,
+		on: mayPass,
+		...untilNameIsFree
+	}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
+}
+async function restoreFormer(place, parts) {
+	const formerOf = (part) => replacedByOf(part)?.former ?? "";
+	const marked = new Set(parts.map(formerOf).filter(Boolean));
+	const binned = marked.size === 0 ? [] : await imagesInBin(place);
+	const told = [];
+	const back = [];
+	for (const { ImageId = "", Name = "" } of binned.filter(({ ImageId = "" }) => marked.has(ImageId))) {
+		if (await findNamed(place, Name, false) !== void 0) continue;
+		await takeOut(place, ImageId);
+		const own = parts.filter((part) => formerOf(part) === ImageId);
+		await place.ec2(new DeleteTagsCommand({
+			Resources: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)(own),
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
+		}));
+		told.push(`${ImageId} (${Name})`);
+		back.push(...own);
+	}
+	return {
+		told,
+		parts: back
+	};
+}
+async function fromBin({ image: { ImageId = "" } }, { run, place }) {
+	try {
+		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
+		await takeOut(place, ImageId);
+		await run.watcher(place).image(ImageId);
+		return true;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
+		return false;
+	}
+}
+async function isNew(named, { run, place }) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== run.leaseId) return false;
+	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(named));
+	return tieOfImage(named, {
+		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+		parents: new Map()
+	}).is === "proven";
+}
+async function registerAgain({ image, extras }, { run, place }) {
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
+	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)({
+		source: image,
+		extras,
+		name: image.Name ?? "",
+		description: image.Description,
+		copies: new Map(snapshots.map((id) => [id, id])),
+		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+	});
+	const ImageId = await retried({
+		place,
+		on: mayPass,
+		...untilNameIsFree
+	}, async () => {
+		try {
+			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
+		} catch (error) {
+			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(there).every((id) => snapshots.includes(id))) throw error;
+			return there.ImageId ?? "";
+		}
+	});
+	await run.watcher(place).image(ImageId);
+	await carryOver(place, image, {
+		ImageId,
+		ImdsSupport: image.ImdsSupport
+	});
+	return ImageId;
+}
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
 	const { state, gone, superseding, isLast, ready, isSweep } = owners;
@@ -38548,7 +40164,8 @@ async function releaseTarget(place, owners, notes) {
 			const by = replacedByOf(one);
 			return ready || isSweep && found.images.length === 0 && by !== void 0 && isOver(by, place.awsNow());
 		};
-		await releaseReplaced(place, replaced, {
+		const back = isLast && !ready && found.images.length === 0 ? await giveBack$1(place, replaced, notes) : [];
+		await releaseReplaced(place, replaced.filter((one) => !back.includes(one)), {
 			images: found.images,
 			isFree,
 			notes
@@ -38681,6 +40298,17 @@ async function findReplaced(place, { state, gone }, notes) {
 		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
 	}));
 	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
+}
+async function giveBack$1(place, replaced, notes) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
+	try {
+		const { told, parts } = await restoreFormer(place, replaced);
+		for (const what of told) notes.warned.push(`${what} in ${where}, which a run that died had deregistered for its name, is back from the Recycle Bin, as it was`);
+		return parts;
+	} catch (error) {
+		notes.failed.push({ what: `Restoring an AMI from the Recycle Bin in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)}` });
+		return [];
+	}
 }
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
@@ -39172,12 +40800,12 @@ function lyingAbout(judging, lying) {
 	const images = around.images.filter((one) => one.ImageId !== judging.source.imageId && !isEncryptedCopy(one));
 	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.intermediate) === void 0);
 	return [
-		...images.flatMap((one) => judge$1(judging, lying, {
+		...images.flatMap((one) => judge(judging, lying, {
 			one,
 			id: one.ImageId,
 			tie: imageTie(judging, lying, one)
 		})),
-		...snapshots.flatMap((one) => judge$1(judging, lying, {
+		...snapshots.flatMap((one) => judge(judging, lying, {
 			one,
 			id: one.SnapshotId,
 			tie: tieOfSnapshot(one, lying.known)
@@ -39194,7 +40822,7 @@ function imageTie({ isByLineage }, { known, lineage }, image) {
 		is: "foreign"
 	} : tied;
 }
-function judge$1({ owners }, { place }, { one, id = "", tie }) {
+function judge({ owners }, { place }, { one, id = "", tie }) {
 	const [ended] = madeOf(one, place.awsNow()).flatMap(({ lease, ...made }) => {
 		const since = owners?.endedSince({
 			...made,
@@ -39205,7 +40833,7 @@ function judge$1({ owners }, { place }, { one, id = "", tie }) {
 			since
 		}];
 	});
-	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
+	return told$1(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
 }
 function judgeInstance({ owners }, { place }, one) {
 	const made = launchOf(one, place.awsNow());
@@ -39213,9 +40841,9 @@ function judgeInstance({ owners }, { place }, one) {
 		is: "foreign",
 		why: "the run whose lease it bears did not launch it"
 	};
-	return told$2(made.id, tie, owners?.endedSince(made));
+	return told$1(made.id, tie, owners?.endedSince(made));
 }
-function told$2(id, tie, since) {
+function told$1(id, tie, since) {
 	if (tie.is === "foreign") return [{
 		kind: "foreign",
 		id,
@@ -39254,7 +40882,7 @@ function ownIn(target, copies, findings) {
 	};
 	const tie = (image) => tieOfImage(image, known);
 	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), {
+		if (is === "foreign") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), {
 			id,
 			why: "why" in tied ? tied.why : ""
 		});
@@ -39263,7 +40891,7 @@ function ownIn(target, copies, findings) {
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
 	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), {
+		if (tied.is === "claimed") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), {
 			id: copy.SnapshotId,
 			why: tied.why
 		});
@@ -39282,7 +40910,7 @@ function ownIn(target, copies, findings) {
 		tie
 	};
 }
-function leave$1(findings, where, { id = "", why }) {
+function leave(findings, where, { id = "", why }) {
 	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
 }
 function ownIntermediates({ source, intermediates }, findings) {
@@ -39294,7 +40922,7 @@ function ownIntermediates({ source, intermediates }, findings) {
 		const judged = (all, tieOf) => all.filter((one) => {
 			const tied = tieOf(one, source.imageId);
 			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
-			if (tied.is !== "proven") leave$1(findings, where, {
+			if (tied.is !== "proven") leave(findings, where, {
 				id,
 				why: tied.why
 			});
@@ -39543,43 +41171,6 @@ async function readNewest(held, source, findings) {
 	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
 }
-// src/plan/creation-tags.ts
-function tagsOfTargets(request, source, place) {
-	return filled(templatesOf$1(request), {
-		request,
-		source,
-		place
-	});
-}
-function intermediateTags(request, source, place) {
-	const { intermediateTags: given } = request;
-	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
-	if (given === void 0) templates.delete("Name");
-	return filled(templates, {
-		request,
-		source,
-		place
-	});
-}
-function templatesOf$1({ targets }) {
-	const first = new Map();
-	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
-	return first;
-}
-function filled(templates, { request, source, place }) {
-	const { imageId, image } = source;
-	const values = {
-		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(request.run),
-		name: image.Name ?? "",
-		"source-ami": imageId
-	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.N);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(template, values)]));
-}
-function checkFilled(tags, input, { findings, where }) {
-	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
-}
 // src/observe/instance-profile.ts
 async function checkInstanceProfile(place, named, findings) {
 	const [, account, path] = /^arn:[^:]+:iam::(\d+):instance-profile\/(.+)$/.exec(named) ?? [];
@@ -39767,33 +41358,6 @@ async function readOfferings(place, named) {
 	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
 	return zones;
 }
-// src/aws/verdict.ts
-async function ask(call, dry) {
-	try {
-		await call();
-		return dry ? {
-			is: "not told",
-			words: "the endpoint took the dry run for a call"
-		} : {
-			is: "may",
-			words: ""
-		};
-	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.dt)) throw error;
-		return verdictOf(error);
-	}
-}
-function verdictOf(error) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error.cause);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "DryRunOperation", "DryRunOperationException")) return {
-		is: "may",
-		words
-	};
-	return {
-		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
-		words: `${error.code}: ${words}`
-	};
-}
 // src/observe/telling.ts
 async function readOrWarn(place, { role, findings }, { action, resources, without, read }) {
 	try {
@@ -39852,7 +41416,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		earlierCopies,
 		replaced,
 		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Q)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.A)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)),
-		parts: await readParts$2(place, [
+		parts: await readParts$1(place, [
 			...existing,
 			...made,
 			...former
@@ -39861,7 +41425,7 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	};
 }
 const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
-async function readParts$2(place, images, known) {
+async function readParts$1(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
 	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.ct))].filter((id) => !byId.has(id));
 	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
@@ -40381,11 +41945,11 @@ function accountOf$1(principal = "") {
 }
 function admits(statement, owner, user) {
 	const principals = principalsOf(statement);
-	if (principals.includes("*")) return fits$1(statement, user);
+	if (principals.includes("*")) return fits(statement, user);
 	const others = principals.map(accountOf$1).filter((account) => account !== owner);
 	return "account" in user ? others.includes(user.account) : others.length > 0;
 }
-function fits$1(statement, user) {
+function fits(statement, user) {
 	const accounts = valuesOf$1(statement, "kms:CallerAccount", "aws:PrincipalAccount");
 	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
 	const organizations = valuesOf$1(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
@@ -40405,70 +41969,6 @@ function matches(patterns, action) {
 		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
 		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
 	});
-}
-// src/plan/operation.ts
-function told$1({ key, island, ...rest }) {
-	return {
-		...rest,
-		kmsKeyArn: key,
-		island
-	};
-}
-// src/plan/removal.ts
-function removalObstacle(image, locks, { mayWait, mayLift = true }) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
-	if (blocks && !protection.startsWith("enabled")) return {
-		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-		remedy: () => "wait until that is over, a day at most"
-	};
-	if (blocks) return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: () => "delete its recovery point in the backup vault"
-	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
-	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: (region) => LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --region ${region} --snapshot-id ${SnapshotId}`
-	};
-}
-function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image)];
-	return {
-		...told$1({
-			...removal,
-			id: removalId(image, removal.place),
-			of
-		}),
-		kind: "deregister",
-		image,
-		reason,
-		until,
-		report,
-		extras: extras ?? { uefiData: void 0 },
-		lifts: mayLift && isOwnProtection(image)
-	};
-}
-const protectionStates = {
-	off: "disabled",
-	on: "enabled-without-cooldown",
-	"on-with-cooldown": "enabled-with-cooldown"
-};
-function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection);
-	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
-}
-function mayLift({ publication }) {
-	return publication.deregistrationProtection !== "off";
-}
-function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 }
 // src/plan/audit.ts
 function auditedImage({ request, source, target }) {
@@ -40510,7 +42010,7 @@ function auditDifferences(auditing, image, published) {
 			request,
 			source
 		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(target.kmsKeyArn, image, target.parts.values()),
-		...descriptionDifferences$1(auditing, image),
+		...descriptionDifferences(auditing, image),
 		...tagsDifferences(auditing, image),
 		...standingDifferences(request, image),
 		...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
@@ -40530,7 +42030,7 @@ function asked(field, expected, actual) {
 		asked: true
 	}];
 }
-function descriptionDifferences$1(auditing, image) {
+function descriptionDifferences(auditing, image) {
 	const { description } = auditing.request;
 	if (description === void 0 && auditing.source.unread !== void 0) return [];
 	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(auditing.source.image) ?? "";
@@ -40543,12 +42043,12 @@ function descriptionDifferences$1(auditing, image) {
 		asked: true
 	}];
 }
-const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
+const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
 function tagsDifferences(auditing, image) {
 	const { request, source, target } = auditing;
 	const { lineage = "" } = request.publication;
 	const ours = {
-		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
+		...Object.fromEntries(ofRun.map((key) => [key, "any"])),
 		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi]: source.imageId,
 		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(lineage, valuesOf(auditing))
 	};
@@ -40558,7 +42058,7 @@ function tagsDifferences(auditing, image) {
 		users,
 		ours
 	}, 46);
-	const wanted = tags.filter(({ Key = "" }) => !ofRun$1.includes(Key));
+	const wanted = tags.filter(({ Key = "" }) => !ofRun.includes(Key));
 	const usersTags = Object.entries(users).map(([Key, Value]) => ({
 		Key,
 		Value
@@ -40610,11 +42110,11 @@ function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
 		asked: true
 	}));
 }
-const dayMs$4 = 864e5;
+const dayMs$2 = 864e5;
 function deprecationDifferences({ publication: { deprecateAfter } }, image) {
 	const actual = image.DeprecationTime;
 	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
-	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$4, dayMs$4];
+	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$2, dayMs$2];
 	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
 }
 function protectionDifferences({ publication }, image) {
@@ -41104,31 +42604,8 @@ async function liftProtection(place, { ImageId = "" }) {
 		return state.startsWith("disabled") ? state : void 0;
 	}) === "disabled";
 }
-// src/operations/recalled.ts
-const freshMs = 5e3;
-const looks = new WeakMap();
-function refuseRecalled(run) {
-	const now = run.host.clock.now();
-	const known = looks.get(run);
-	if (known !== void 0 && now - known.at < freshMs) return known.look;
-	const look = lookAgain(run);
-	looks.set(run, {
-		at: now,
-		look
-	});
-	return look;
-}
-async function lookAgain({ accounts, source, signal }) {
-	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
-	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error);
-	});
-	const recalled = image && recallOf(image);
-	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error(recalled.what), recalled.remedy);
-}
 // src/operations/unfit.ts
-const looksSeconds$2 = [
+const looksSeconds$1 = [
 	0,
 	2,
 	4
@@ -41137,7 +42614,7 @@ async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
 	if (reused !== true) return;
 	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
 	const look = async () => (await describeImages(place, [id]))[0];
-	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$2, look).catch((error) => {
+	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$1, look).catch((error) => {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, error);
 	}), cameUp === true);
 	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error(unfit.what), unfit.remedy);
@@ -41455,7 +42932,7 @@ function noteStep(place, amiId, { id, step, Tags }) {
 	});
 }
 async function write$1(place, amiId, { values, Tags }) {
-	let at = Math.max(0, ...(await readParts$1(place, amiId)).map(numberOf));
+	let at = Math.max(0, ...(await readParts(place, amiId)).map(numberOf));
 	for (const Value of values) for (let isWritten = false; !isWritten;) {
 		at += 1;
 		try {
@@ -41474,7 +42951,7 @@ async function write$1(place, amiId, { values, Tags }) {
 function numberOf({ Name = "" }) {
 	return Number(/\/(\d+)$/.exec(Name)?.[1] ?? 0);
 }
-function readParts$1(place, amiId) {
+function readParts(place, amiId) {
 	return pages(async (NextToken) => {
 		const page = await place.ssm(new GetParametersByPathCommand({
 			Path: `${recordsPath}${amiId}`,
@@ -41487,7 +42964,7 @@ function readParts$1(place, amiId) {
 	});
 }
 async function readRecord(place, amiId) {
-	const values = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
+	const values = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
 		const [, id, value = ""] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
 		return id === void 0 ? [] : [{
 			id,
@@ -41550,7 +43027,7 @@ function isPermission(value) {
 	return others.length === 0 && typeof name === "string" && permissionForms[kind]?.test(name) === true;
 }
 async function deleteRecords(place, amiId) {
-	const names = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
+	const names = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
 	for (let start = 0; start < names.length; start += 10) await place.ssm(new DeleteParametersCommand({ Names: names.slice(start, start + 10) }));
 }
 // src/run.ts
@@ -41889,12 +43366,12 @@ function unmarkRecalled(place, id) {
 		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.P }]
 	}));
 }
-async function restore$1(place, image, request) {
+async function restore(place, image, request) {
 	const id = image.ImageId ?? "";
 	const kept = await readRecord(place, id);
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
 	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`);
-	const done = kept === void 0 ? [] : await giveBack$1(place, image, {
+	const done = kept === void 0 ? [] : await giveBack(place, image, {
 		kept,
 		Tags: tagsOf(request)
 	});
@@ -41911,7 +43388,7 @@ function unmarked(id, kept) {
 		done: `${id} is not recalled: nothing had to be restored`
 	};
 }
-async function giveBack$1(place, image, { kept, Tags }) {
+async function giveBack(place, image, { kept, Tags }) {
 	const ImageId = image.ImageId ?? "";
 	const { id, record, steps } = kept;
 	const done = [];
@@ -42017,7 +43494,7 @@ function giveAgain(recalling, place, { copies, keepsMark }) {
 		copies,
 		doing: "Restoring"
 	}, async ({ id, image }) => {
-		const restored = await restore$1(place, image, recalling.request);
+		const restored = await restore(place, image, recalling.request);
 		if (!keepsMark) await unmarkRecalled(place, id);
 		return restored;
 	});
@@ -43176,14 +44653,14 @@ async function trySize(operation, scope, { image, launches, count }) {
 		untold
 	};
 }
-const looksSeconds$1 = [
+const looksSeconds = [
 	0,
 	1,
 	2,
 	4
 ];
 async function endEarlier({ run, place }) {
-	const found = await lookedFor(place, looksSeconds$1, async () => {
+	const found = await lookedFor(place, looksSeconds, async () => {
 		const own = (await leasedInstances(place, [run.leaseId], run.source.imageId)).filter((one) => isLaunchedBy(one, run.leaseId, place));
 		return own.length > 0 ? own : void 0;
 	});
@@ -43655,14 +45132,14 @@ async function provenShares({ source, request, ledger }, place, { id, claimed })
 	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
 	let proven = new Set();
 	await lookedFor(place, givenLooksSeconds, async () => {
-		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied$1)))).flat();
+		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
 		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
 		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
 		return claimed.every(({ account }) => proven.has(account)) || void 0;
 	});
 	return proven;
 }
-function unlessDenied$1(error) {
+function unlessDenied(error) {
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return [];
 	throw error;
 }
@@ -43760,110 +45237,6 @@ function copyRemedy(error, { key, crossAccount, takesOver = false }) {
 		return `the target role needs, in its own policy, ${own}, and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key. This run gave no more than that. AWS documents more for the source key: kms:DescribeKey, kms:CreateGrant, kms:Decrypt, kms:GenerateDataKey* and kms:ReEncrypt* (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html). If that is what is lacking, allow it to the target account in the policy of the source key, and to the target role in its own policy, and set source-key-access to existing`;
 	}
 	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
-}
-function admissionOf(image, criteria, now) {
-	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
-	if (verdicts.includes("allowed")) return "allowed";
-	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
-}
-function admissionBy(criterion, image, now) {
-	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
-	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
-	const met = [];
-	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
-	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits(image.Name, pattern)));
-	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
-	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
-	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
-	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
-	if (met.includes(false)) return "hidden";
-	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
-}
-function bears(mark, filter, now) {
-	return fits(mark.WatermarkKey, filter.WatermarkKey) && fits(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
-}
-function fits(value, pattern) {
-	if (pattern === void 0) return true;
-	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
-	return new RegExp(`^${expression}$`, "s").test(value ?? "");
-}
-const dayMs$3 = 864e5;
-function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$3;
-}
-function criteriaWith(account, criteria) {
-	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
-	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
-}
-// src/operations/settings.ts
-const quota = 20;
-function copyQuota(maxParallel) {
-	return reading$1("DescribeSnapshots", "how many copies are running is not known", async (place) => {
-		const copies = await ownSnapshots(place, {
-			Name: "status",
-			Values: ["pending"]
-		}, {
-			Name: "volume-id",
-			Values: ["vol-ffffffff"]
-		});
-		if (copies.length < quota) return [];
-		return [{ what: `${copies.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
-	});
-}
-function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
-	const blank = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
-	if (blank.length === 0) return [];
-	const why = "a volume of the AMI that has no snapshot is";
-	const isOff = async (place) => (await place.ec2(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault === false;
-	const some = blank.some(({ Encrypted }) => Encrypted !== true);
-	const isEncrypted = reading$1("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
-		return await isOff(place) ? [{ what: "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default" }] : [];
-	});
-	const underKey = reading$1("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
-		if (some && await isOff(place).catch(() => false)) return [];
-		const { KmsKeyId } = await place.ec2(new GetEbsDefaultKmsKeyIdCommand({}));
-		const what = `a volume of the AMI has no snapshot; at launch it is encrypted under ${KmsKeyId}`;
-		return KmsKeyId === void 0 || KmsKeyId === keyArn ? [] : [{ what }];
-	});
-	return [...some ? [isEncrypted] : [], underKey];
-}
-function allowedImages(operation, job) {
-	return reading$1("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
-		const { State, ManagedBy, ImageCriteria = [] } = await place.ec2(new GetAllowedImagesSettingsCommand({}));
-		if (State !== "enabled") return [];
-		const now = new Date(place.clock.now());
-		const { account } = job.source;
-		const image = copiedImage(operation, job, now);
-		const admission = admissionOf(image, ImageCriteria, now);
-		const ami = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
-		const untold = `Allowed AMIs is on, and whether its criteria allow ${ami} can't be told beforehand: ${JSON.stringify(ImageCriteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`;
-		if (admission !== "hidden") return admission === "unknown" ? [{ what: untold }] : [];
-		const completed = criteriaWith(account, ImageCriteria);
-		const json = JSON.stringify(completed).replaceAll("'", "'\\''");
-		return [{
-			what: `Allowed AMIs is on, and none of its criteria allows ${ami}`,
-			remedy: ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`
-		}];
-	});
-}
-function copiedImage({ from }, { source, operation }, now) {
-	const OwnerId = source.account;
-	const CreationDate = now.toISOString();
-	const { image } = source;
-	const copy = "madeBy" in from ? operation(from.madeBy) : void 0;
-	if (copy?.kind !== "await" || !("remake" in copy)) return {
-		CreationDate,
-		...image,
-		OwnerId
-	};
-	const { ProductCodes, ImageWatermarks } = image;
-	return {
-		OwnerId,
-		CreationDate,
-		Name: copy.remake.name,
-		ProductCodes,
-		ImageWatermarks
-	};
 }
 // src/operations/copy.ts
 async function copy(operation, scope) {
@@ -43981,1229 +45354,6 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
-}
-// src/plan/supply-operations.ts
-function openSupply(decided) {
-	const { request, source, encryptedCopies, targets } = decided;
-	const { account, place } = source;
-	const sourceName = nameOfSource(decided);
-	const operations = [];
-	const access = new Map();
-	const allowed = new Map();
-	const shared = new Map();
-	let begin = [];
-	const add = (operation) => {
-		operations.push(operation);
-		return operation.id;
-	};
-	const supply = (from, snapshotId) => {
-		const own = snapshotId ?? sourceName;
-		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
-			resource: { id: snapshotId ?? source.imageId },
-			name: own,
-			after: begin
-		};
-		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
-		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
-		return {
-			resource: { madeBy },
-			name: known ?? `the encrypted copy of ${own}`,
-			after: [madeBy]
-		};
-	};
-	const encryptSnapshot = (copy, snapshot) => {
-		const { kmsKeyArn: key, name, tags } = copy;
-		const there = copy.snapshotsThere.get(snapshot.id);
-		const base = {
-			id: snapshotCopyId(copy, snapshot.id),
-			place: copy.place,
-			key,
-			after: begin
-		};
-		add(there === void 0 ? {
-			...told$1({
-				...base,
-				of: [snapshot.id],
-				why: encrypting
-			}),
-			kind: "encrypt",
-			key,
-			tags,
-			snapshot
-		} : {
-			...told$1({
-				...base,
-				of: [there],
-				why: `the encrypted copy of ${snapshot.id} that another run made is used`
-			}),
-			kind: "await",
-			key,
-			copy: { id: there },
-			snapshotId: snapshot.id,
-			remake: {
-				name,
-				tags,
-				snapshot
-			}
-		});
-	};
-	const encryptImage = (copy) => {
-		const { kmsKeyArn: key, name, tags, there } = copy;
-		const base = {
-			place: copy.place,
-			key
-		};
-		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
-		if (there === void 0) {
-			const what = told$1({
-				...base,
-				id: begun,
-				of: [sourceName],
-				after: begin,
-				why: encrypting
-			});
-			add({
-				...what,
-				kind: "encrypt",
-				key,
-				name,
-				tags,
-				snapshot: void 0
-			});
-		}
-		const made = there === void 0 ? { madeBy: begun } : { id: there };
-		const after = there === void 0 ? [begun] : begin;
-		const waiting = {
-			kind: "await",
-			key,
-			copy: made,
-			remake: {
-				name,
-				tags,
-				snapshot: void 0
-			}
-		};
-		for (const { id } of source.snapshots) {
-			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
-			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
-			add({
-				...told$1({
-					...base,
-					id: snapshotCopyId(copy, id),
-					of,
-					after,
-					why
-				}),
-				...waiting,
-				snapshotId: id
-			});
-		}
-		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
-		const of = [there ?? name];
-		add({
-			...told$1({
-				...base,
-				id: imageCopyId(copy),
-				of,
-				after,
-				why
-			}),
-			...waiting,
-			snapshotId: void 0
-		});
-	};
-	const giveUse = (key, { target }) => {
-		const { keyAccess } = request.source;
-		const { principalArn } = target;
-		if (keyAccess === "existing") return void 0;
-		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
-		if (operations.some((one) => one.id === id)) return id;
-		const accounts = accountsUsing(targets, key);
-		const of = keyAccess === "grant" ? [principalArn] : accounts;
-		const base = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region: regionOfKey(key)
-				},
-				of,
-				key,
-				after: begin,
-				why: "copying takes the use of the key; taken back at the end"
-			}),
-			key
-		};
-		return add({
-			...base,
-			kind: "allow",
-			...keyAccess === "grant" ? {
-				by: "grant",
-				principalArn
-			} : {
-				by: "policy",
-				accounts
-			}
-		});
-	};
-	const allowOne = (key, taker) => {
-		const { target } = taker;
-		const { principalArn, place: there } = target;
-		const allowedBy = giveUse(key, taker);
-		const after = allowedBy === void 0 ? [] : [allowedBy];
-		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
-		const pair = `${key} ${principalArn}`;
-		if (access.has(pair)) return;
-		const what = told$1({
-			id: `access ${principalArn} ${key}`,
-			place: there,
-			of: [principalArn],
-			key,
-			after,
-			why: "a grant or a policy comes into force some time later"
-		});
-		access.set(pair, add({
-			...what,
-			kind: "access",
-			key,
-			target: there,
-			allowedBy
-		}));
-	};
-	const shareOne = (from, snapshotId, takers) => {
-		const region = from?.place.region ?? place.region;
-		const { resource, name, after } = supply(from, snapshotId);
-		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${accounts.join(", ")} copy it; taken back at the end`;
-		const id = `share ${snapshotId ?? sourceName} in ${region}`;
-		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
-		const what = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region
-				},
-				of: [name],
-				after,
-				why
-			}),
-			afterEnd
-		};
-		const type = snapshotId === void 0 ? "image" : "snapshot";
-		shared.set(`${region} ${snapshotId ?? ""}`, add({
-			...what,
-			kind: "share",
-			type,
-			resource,
-			accounts
-		}));
-	};
-	return {
-		operations,
-		create(instanceId) {
-			const { earlierTry } = source;
-			if (earlierTry?.State === "pending") {
-				const why = `an earlier try is making the AMI of ${instanceId}`;
-				const awaited = told$1({
-					id: `create ${sourceName}`,
-					place,
-					of: [earlierTry.ImageId ?? ""],
-					after: [],
-					why
-				});
-				begin = [add({
-					...awaited,
-					kind: "await",
-					image: earlierTry
-				})];
-				return;
-			}
-			const noReboot = request.image.by === "instance" && request.image.noReboot;
-			const why = `the AMI is made of ${instanceId}, and stays`;
-			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
-				place,
-				after: [],
-				why: "an earlier attempt failed, and the new AMI needs its name"
-			}))];
-			const what = told$1({
-				id: `create ${sourceName}`,
-				place,
-				of: [instanceId],
-				after,
-				why
-			});
-			const tags = tagsOfTargets(request, source, place);
-			begin = [add({
-				...what,
-				kind: "create",
-				instanceId,
-				noReboot,
-				name: sourceName,
-				tags
-			})];
-		},
-		lease() {
-			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
-			const what = told$1({
-				id: `lease ${sourceName}`,
-				place,
-				of: [sourceName],
-				after: begin,
-				why: "other runs on this AMI see that this one needs what they share"
-			});
-			const takesSince = takenOverSince(targets);
-			begin = [add({
-				...what,
-				kind: "lease",
-				imageId: source.imageId,
-				regions,
-				takesSince
-			})];
-		},
-		encrypt(copy) {
-			if (copy.only === void 0) encryptImage(copy);
-			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
-		},
-		allow(takers) {
-			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
-		},
-		share(takers) {
-			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
-				for (const { id } of source.snapshots) shareOne(from, id, group);
-				const launchers = group.filter(({ action }) => action === "copy");
-				if (launchers.length > 0) shareOne(from, void 0, launchers);
-			}
-		},
-		begin: () => begin,
-		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
-			const one = supply(from, snapshotId);
-			if (!crossAccount) return one;
-			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
-			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
-			return {
-				...one,
-				after: [own, keys].flat()
-			};
-		}
-	};
-}
-const encrypting = "what is under no customer managed key that others can be given is copied under one first";
-function nameOfSource({ source: { instanceId, image, imageId } }) {
-	return instanceId === void 0 ? imageId : image.Name ?? "";
-}
-function snapshotCopyId({ place }, snapshotId) {
-	return `encrypted copy of ${snapshotId} in ${place.region}`;
-}
-function imageCopyId({ place }) {
-	return `encrypted copy in ${place.region}`;
-}
-// src/plan/target-operations.ts
-function targetOperations(decided, supply, plan) {
-	const all = discarding(plan, supply.begin());
-	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
-	const booted = booting(decided, supply, {
-		plan,
-		last: made.last
-	});
-	const published = publishing(decided, plan, {
-		image: { madeBy: made.last },
-		after: booted[0]?.id ?? made.last
-	});
-	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
-	const late = all.filter(isLate).map((one) => ({
-		...one,
-		after: [made.last]
-	}));
-	const left = all.filter((one) => !isLate(one));
-	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(plan.target.place))] : late.map(({ id }) => id);
-	return {
-		operations: [
-			...left,
-			...made.operations,
-			...late,
-			...booted,
-			...published
-		],
-		last,
-		ends: [last, ...finishing]
-	};
-}
-function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	return [
-		...discardImages.map((image) => deregistering(image, "left", {
-			place,
-			after,
-			why: "a run that died left it half-made"
-		})),
-		...discard.length === 0 ? [] : [{
-			...told$1({
-				id: `delete in ${where}`,
-				place,
-				of: discard,
-				after,
-				why: "dead runs left them, and no AMI has them"
-			}),
-			kind: "delete",
-			snapshotIds: discard
-		}],
-		...untag.length === 0 ? [] : [{
-			...told$1({
-				id: `untag in ${where}`,
-				place,
-				of: untag,
-				after,
-				why: "finished, but it bears the lease of a run"
-			}),
-			kind: "untag",
-			resources: untag,
-			finishes: void 0
-		}]
-	];
-}
-function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const id = image.ImageId ?? "";
-	const base = {
-		place,
-		island,
-		of: [id]
-	};
-	const waits = action === "await";
-	const awaited = `await ${id} in ${island}`;
-	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
-	const used = {
-		...told$1({
-			...base,
-			id: `reuse ${id} in ${island}`,
-			after: waits ? [awaited] : [],
-			why
-		}),
-		kind: "reuse",
-		image,
-		expected,
-		waits
-	};
-	const waiting = "an AMI of this source is being made under this name";
-	return {
-		operations: [...waits ? [{
-			...told$1({
-				...base,
-				id: awaited,
-				after: [],
-				why: waiting
-			}),
-			kind: "await",
-			image
-		}] : [], used],
-		last: used.id
-	};
-}
-function making(decided, supply, plan) {
-	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
-	const base = {
-		place: target.place,
-		of: [target.name]
-	};
-	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
-	const last = made.at(-1)?.id ?? "";
-	const id = verifyId(island);
-	const why = "an AMI that differs from the source must not be used";
-	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
-	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
-	const described = takenOver ? void 0 : expected.description ?? "";
-	return {
-		operations: [
-			...made,
-			{
-				...told$1({
-					...base,
-					id,
-					island,
-					key: expected.key,
-					after: [last],
-					why
-				}),
-				kind: "verify",
-				image: { madeBy: last },
-				expected: {
-					...expected,
-					description: described,
-					tags
-				}
-			},
-			{
-				...told$1({
-					...base,
-					id: finishId(island),
-					after: [id],
-					why: "a finished AMI bears no lease"
-				}),
-				kind: "untag",
-				finishes: last,
-				resources: []
-			}
-		],
-		last: id
-	};
-}
-const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.F.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.commit];
-const verifyId = (island) => `verify ${island}`;
-const finishId = (island) => `finish ${island}`;
-function registering(decided, supply, plan) {
-	const { target, supersedes, expected, from } = plan;
-	const { place, kmsKeyArn: key, name } = target;
-	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
-		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
-		const id = `copy ${snapshot.id} to ${island}`;
-		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
-		const begun = takeOver === void 0 ? after : supply.begin();
-		return {
-			...told$1({
-				id,
-				place,
-				island,
-				of: [takeOver ?? called],
-				key,
-				after: begun,
-				why
-			}),
-			kind: "copy",
-			snapshot,
-			from: resource,
-			fromRegion: regionOf(decided, plan),
-			key,
-			takeOver,
-			lineage: target.lineage,
-			tags: plan.snapshotTags.get(snapshot.id) ?? [],
-			regain: plan.crossAccount ? after : []
-		};
-	});
-	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
-	const after = [
-		...copies.map(({ id }) => id),
-		extrasOf ?? [],
-		freeing(plan)
-	].flat();
-	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
-		place,
-		island,
-		after,
-		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
-		mayLift: mayLift(decided.request),
-		until: verifyId(island),
-		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
-	})];
-	const why = "the AMI of the copies, with every attribute of the source’s";
-	return [
-		...copies,
-		...freed,
-		{
-			...told$1({
-				id: `register ${island}`,
-				place,
-				island,
-				of: [name],
-				after: [...after, ...freed.map(({ id }) => id)],
-				why
-			}),
-			kind: "register",
-			name,
-			description: expected.description,
-			tags: expected.tags,
-			extrasOf,
-			expected,
-			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
-		}
-	];
-}
-function copyingImage(decided, supply, plan) {
-	const { target, takeOver, expected, snapshotTags } = plan;
-	const { source, request, leaseId } = decided;
-	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const image = supply.supplied(plan, void 0);
-	const ids = source.snapshots.map(({ id }) => id);
-	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
-	const own = {
-		...provenance(request, source.imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.kmsKey]: key,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease]: leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.j)(ids)
-	};
-	const id = `copy ${nameOfSource(decided)} to ${island}`;
-	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
-	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
-	return {
-		...told$1({
-			id,
-			place,
-			island,
-			of: [takeOver ?? image.name],
-			key,
-			after: begun,
-			why
-		}),
-		kind: "copy-image",
-		from: image.resource,
-		fromRegion: regionOf(decided, plan),
-		key,
-		name,
-		takeOver,
-		expected,
-		description: expected.description,
-		snapshotTags,
-		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
-			users: target.tags,
-			ours: own
-		}).tags,
-		imageTags: [...expected.tags, {
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease,
-			Value: leaseId
-		}],
-		regain: plan.crossAccount ? after : []
-	};
-}
-function freeing({ target, discardImages }) {
-	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
-}
-function regionOf({ source }, { from }) {
-	return from?.place.region ?? source.place.region;
-}
-function booting({ request, source }, supply, { plan, last }) {
-	const { target } = plan;
-	const { boot } = request.publication;
-	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
-	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
-		users: target.tags,
-		ours: provenance(request, source.imageId)
-	}, 49);
-	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
-	const { test, timeoutMinutes, required } = boot;
-	const { launchPermissions } = request.publication;
-	const launchers = {
-		key: key ?? "",
-		launchPermissions,
-		grantElsewhere: grantedElsewhere(target)
-	};
-	return [{
-		...told$1({
-			id: bootId(place),
-			place,
-			island,
-			key,
-			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
-			after: isMaking(plan) ? [last] : [...supply.begin(), last],
-			why: `only what comes up is published; ${launchedAs(site)}`
-		}),
-		kind: "boot",
-		image: { madeBy: last },
-		site,
-		settings: {
-			test,
-			timeoutMinutes,
-			required,
-			principal,
-			launchers,
-			tags,
-			earlier
-		}
-	}];
-}
-const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
-function isTested({ publication: { boot } }, plan) {
-	if (boot === void 0 || plan.target.bootSite === void 0) return false;
-	return isMaking(plan) || !hasPassed(plan.image, boot.test);
-}
-const namedSubnets = 3;
-function launchedAs({ sizes, profile }) {
-	const each = (values) => [...new Set(values)];
-	const launches = sizes.flat();
-	const types = each(launches.map(({ type }) => type));
-	const subnets = each(launches.map(({ subnet }) => subnet));
-	const groups = each(launches.flatMap((one) => one.groups));
-	const more = subnets.length - namedSubnets;
-	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
-	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
-	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
-}
-const dayMs$2 = 864e5;
-function publishing({ request: { publication, run } }, plan, { image, after: last }) {
-	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
-	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
-	const days = after !== void 0 && "days" in after ? after.days : 0;
-	const deprecateAt = after && ("at" in after ? {
-		at: after.at.getTime(),
-		keep: false
-	} : {
-		at: run.date.getTime() + days * dayMs$2,
-		keep: true
-	});
-	const grantElsewhere = grantedElsewhere(plan.target);
-	const settings = {
-		key,
-		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
-		grantElsewhere,
-		launchPermissions,
-		deprecateAt,
-		protection,
-		zones
-	};
-	if (![
-		grantKeyTo,
-		launchPermissions,
-		zones
-	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
-	return [{
-		...told$1({
-			id: `publish ${island}`,
-			place,
-			island,
-			of,
-			after: [last],
-			why: "what the inputs ask for beside the AMI"
-		}),
-		kind: "publish",
-		image,
-		settings
-	}];
-}
-function grantedElsewhere({ grantKeyTo, place }) {
-	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
-}
-function isOthersServiceRole(principal, account) {
-	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
-	return of !== void 0 && of !== account;
-}
-const referencesIsland = "SSM parameters and launch templates";
-function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}` : referencesIsland;
-}
-function hasReference({ ssmParameter, launchTemplate }) {
-	return ssmParameter !== void 0 || launchTemplate !== void 0;
-}
-function concluding(decided, parts) {
-	const { place } = decided.source;
-	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
-	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
-	const common = settingAll(place, needed, {
-		name: "every target",
-		after: []
-	});
-	const set = common.slice(-1).map(({ id }) => id);
-	return [
-		...common,
-		...needed.flatMap((part) => finishing(decided, part, set)),
-		...optional.flatMap((one) => {
-			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place);
-			const own = hasReference(target) ? settingAll(place, [one], {
-				name,
-				after: set
-			}) : [];
-			const last = own.slice(-1).map(({ id }) => id);
-			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
-		})
-	];
-}
-function settingAll(place, parts, { name, after }) {
-	const [first] = parts;
-	if (first === void 0) return [];
-	const ready = `${name} is ready`;
-	const island = referenceIsland(first.target.target.request);
-	const sets = parts.flatMap((one) => setting(one, [ready]));
-	const ends = [...after, ...parts.flatMap((one) => one.ends)];
-	const all = "SSM parameters and launch templates are set for all targets or for none";
-	const last = {
-		id: `all is set for ${name}`,
-		place,
-		of: [],
-		island,
-		after: sets.map(({ id }) => id),
-		why: "until then they may be put back to the older AMIs"
-	};
-	return [
-		{
-			...told$1({
-				id: ready,
-				place,
-				of: [],
-				after: ends,
-				why: all,
-				...island === "SSM parameters and launch templates" ? {} : { island }
-			}),
-			kind: "ready",
-			sets,
-			settled: []
-		},
-		...sets,
-		{
-			...told$1(last),
-			kind: "ready",
-			sets: [],
-			settled: sets
-		}
-	];
-}
-function setting({ target: { target }, last }, after) {
-	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
-	const base = {
-		place,
-		island: referenceIsland(request),
-		after
-	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const image = { madeBy: last };
-	return [...name === void 0 ? [] : [{
-		...told$1({
-			...base,
-			id: `parameter ${name} in ${where}`,
-			of: [name],
-			why: "it is to name the AMI"
-		}),
-		kind: "parameter",
-		name,
-		image,
-		tags
-	}], ...template === void 0 ? [] : [{
-		...told$1({
-			...base,
-			id: `version of ${template.id} in ${where}`,
-			of: [template.id],
-			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
-		}),
-		kind: "template-version",
-		template,
-		image
-	}]];
-}
-function finishing(decided, { target: plan, last }, after) {
-	const { marks, target } = plan;
-	if (marks === void 0) return retiring(decided, plan, after);
-	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`;
-	return [{
-		...told$1({
-			id,
-			place,
-			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
-			after,
-			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
-		}),
-		kind: "published",
-		image: { madeBy: last },
-		...marks
-	}, ...retiring(decided, plan, [id])];
-}
-function retiring({ request, source }, plan, after) {
-	const { target, replace, replaced, retained } = plan;
-	const { place } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	const gone = {
-		place,
-		after,
-		mayLift: mayLift(request)
-	};
-	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
-	return [
-		...replace.map((image) => {
-			if (image !== supersedes) return deregistering(image, "replaced", {
-				...gone,
-				why: "the new AMI replaces it"
-			});
-			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
-			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
-			const verified = [verifyId(where), finishId(where)];
-			return {
-				...told$1({
-					id,
-					place,
-					of,
-					after: verified,
-					why: `${image.ImageId} is replaced`
-				}),
-				kind: "delete",
-				snapshotIds: of,
-				superseded: image.ImageId ?? ""
-			};
-		}),
-		...replaced.length === 0 ? [] : [{
-			...told$1({
-				id: `delete what was replaced in ${where}`,
-				place,
-				of: replaced,
-				after,
-				why: "a run that died deregistered their AMI, and the new one is there now"
-			}),
-			kind: "delete",
-			snapshotIds: replaced
-		}],
-		...(retained?.protect ?? []).map((image) => {
-			const id = `protect ${image.ImageId} in ${where}`;
-			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.protection) === "on-with-cooldown";
-			return {
-				...told$1({
-					id,
-					place,
-					of: [image.ImageId ?? ""],
-					after,
-					why: "it has come into use"
-				}),
-				kind: "protect",
-				image,
-				cooldown
-			};
-		}),
-		...(retained?.remove ?? []).map((image) => {
-			const report = retained?.reports.get(image.ImageId ?? "");
-			return deregistering(image, "retain", {
-				...gone,
-				why: "retain leaves no room for it",
-				report
-			});
-		}),
-		...(retained?.ask ?? []).map(({ image, replaces }) => {
-			const id = `ask who uses ${image.ImageId} in ${where}`;
-			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
-			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.M)([], {
-				users: target.tags,
-				ours: provenance(request, source.imageId)
-			}, 50);
-			return {
-				...told$1({
-					id,
-					place,
-					of: [image.ImageId ?? ""],
-					after,
-					why
-				}),
-				kind: "ask-usage",
-				image,
-				replaces,
-				tags
-			};
-		})
-	];
-}
-// src/operations/compare.ts
-function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.st)(key, image, snapshots)];
-}
-// src/operations/carry-over.ts
-async function carryOver(place, source, image) {
-	const { ImageId = "" } = image;
-	const due = [[
-		"Setting the instance types",
-		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source),
-		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
-	], [
-		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied)
-	]].filter(([, needed]) => needed);
-	for (const [what, , act] of due) try {
-		await onceSeen(place, act);
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}`, error);
-	}
-	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
-	return changed ?? image;
-}
-function unlessDenied(error) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
-}
-function imdsCommand(ImageId) {
-	return new ModifyImageAttributeCommand({
-		ImageId,
-		ImdsSupport: { Value: "v2.0" }
-	});
-}
-function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
-	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-	return new ReplaceImageInstanceTypeSpecificationCommand({
-		ImageId,
-		InstanceTypeSpecification: {
-			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
-			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
-		}
-	});
-}
-// src/operations/verify.ts
-async function verify({ image: ref, expected }, scope) {
-	const { run, place } = scope;
-	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
-	if (made?.image === void 0) throw new Error("there is no image to compare");
-	if (made.reused) return made;
-	let { image } = made;
-	try {
-		image = await carryOver(place, run.source.image, image);
-		const verified = await compareAgain(run, place, {
-			image,
-			snapshots: made.snapshots,
-			expected
-		});
-		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${image.ImageId} is available and verified`);
-		return {
-			id: image.ImageId ?? "",
-			...verified
-		};
-	} catch (error) {
-		if (!place.signal.aborted) await (error instanceof UnreadError ? leave : removeOwn)(run, place, image);
-		throw error;
-	}
-}
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.pt {
-	name = "UnreadError";
-};
-async function leave(run, place, { ImageId = "" }) {
-	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
-}
-const looksSeconds = [
-	0,
-	1,
-	2,
-	4,
-	8,
-	15,
-	30
-];
-const missingLooksSeconds = [
-	30,
-	30,
-	60,
-	60,
-	60
-];
-async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} with ${run.source.imageId}`;
-	let found;
-	const look = async () => {
-		const isFirst = found === void 0;
-		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
-		const parts = (isFirst ? snapshots : void 0) ?? await readParts(place, seen);
-		found = await unlike(run, place, {
-			image: seen,
-			snapshots: parts,
-			expected
-		});
-		return found.length === 0 ? {
-			image: seen,
-			snapshots: parts
-		} : void 0;
-	};
-	try {
-		const verified = await lookedFor(place, looksSeconds, look);
-		if (verified !== void 0) return verified;
-		const late = found?.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.rt) ? await lookedFor(place, missingLooksSeconds, look) : void 0;
-		if (late !== void 0) return late;
-	} catch (error) {
-		throw place.signal.aborted ? error : new UnreadError(doing, error);
-	}
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")));
-}
-async function readParts(place, image) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
-	const look = async () => {
-		const found = await describeSnapshots(place, ids);
-		return found.length === ids.length ? found : void 0;
-	};
-	const found = await lookedFor(place, [...looksSeconds, ...missingLooksSeconds], look);
-	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
-	return found;
-}
-const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
-function asksToVerify({ image: ref, expected }, asking) {
-	const { source } = asking;
-	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
-	const { image: ImageId } = asking.standIns;
-	const without = "the UEFI variables of the AMI are not compared";
-	const uefi = new DescribeImageAttributeCommand({
-		ImageId,
-		Attribute: "uefiData"
-	});
-	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
-		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
-		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
-		...defaultEncryption(source.image, expected.key),
-		...asksForUsers(asking)
-	];
-}
-async function removeOwn(run, place, image) {
-	try {
-		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease);
-		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
-	} catch (failure) {
-		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure)}`);
-	}
-}
-async function unlike(run, place, { image, snapshots, expected }) {
-	return [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key: expected.key
-		}),
-		...await uefiDifferences(run, place, image),
-		...descriptionDifferences(expected, image),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(expected.tags, image)
-	];
-}
-async function uefiDifferences({ source, log }, place, image) {
-	if (source.extras.uefiData === void 0) return [];
-	try {
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.extras, await onceSeen(place, () => readExtras(place, image)));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
-		return [];
-	}
-}
-function descriptionDifferences({ description }, image) {
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(image) ?? "";
-	return description === void 0 || here === description || image.Description === description ? [] : [{
-		field: "Description",
-		source: description || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-// src/operations/reuse.ts
-async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
-	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place);
-	if (!waits) {
-		run.log.line(where, `${id} is there already`);
-		return {
-			id,
-			image,
-			reused: true
-		};
-	}
-	const made = resultOf(after[0] ?? "")?.image ?? image;
-	const { snapshots, why } = await judge(run, place, {
-		image: made,
-		key: expected.key
-	});
-	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
-	run.log.line(where, `${id} is available and right`);
-	return {
-		id,
-		image: made,
-		snapshots,
-		reused: true
-	};
-}
-async function judge(run, place, { image, key }) {
-	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image));
-	const tied = tieOfImage(image, {
-		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
-		parents: new Map()
-	});
-	if (tied.is === "foreign") return {
-		snapshots,
-		why: tied.why
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) !== run.source.imageId) return {
-		snapshots,
-		why: `it is not of ${run.source.imageId}`
-	};
-	if (hasFailed(image) && run.operation(bootId(place)) === void 0) return {
-		snapshots,
-		why: failureOf$1(image).what
-	};
-	const found = [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key
-		}),
-		...originDifferences(run.source.image, image, snapshots),
-		...await uefiDifferences(run, place, image)
-	];
-	return {
-		snapshots,
-		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.J).join("; ")}`
-	};
-}
-// src/operations/rival.ts
-const untilNameIsFree = {
-	forMs: 3e5,
-	wait: (count) => Math.min(1e3 * count, 15e3)
-};
-const namedLooksSeconds = [
-	0,
-	.3,
-	.7,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-function findNamed(place, name, taken) {
-	return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
-}
-async function imageNamed(place, name) {
-	return (await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	}))[0];
-}
-async function usingRival(operation, scope, make) {
-	const { run, place } = scope;
-	try {
-		return await make();
-	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(error) !== "InvalidAMIName.Duplicate") throw error;
-		const rival = await findRival(operation, scope, error);
-		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `another run made ${rival.id} meanwhile`);
-		return rival;
-	}
-}
-function whyNotOfLineage(image, { tags }, snapshots) {
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage);
-	if (lineage === void 0) return "";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
-	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
-	return tied.is === "proven" ? "" : tied.why;
-}
-async function findRival({ name, expected }, { run, place }, taken) {
-	const named = await lookedFor(place, namedLooksSeconds, async () => {
-		const image = await imageNamed(place, name);
-		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.sourceAmi) === run.source.imageId ? image : void 0;
-	});
-	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
-	if (named === void 0) return void 0;
-	const id = named.ImageId ?? "";
-	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.pt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
-	const image = await run.watcher(place).image(id);
-	const judged = await judge(run, place, {
-		image,
-		key: expected.key
-	});
-	const { snapshots } = judged;
-	const why = judged.why || whyNotOfLineage(image, expected, snapshots);
-	if (why === "") return {
-		id,
-		image,
-		snapshots,
-		reused: true
-	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/copy-image.ts
 async function copyImage(operation, scope) {
@@ -45406,112 +45556,6 @@ async function create$1(operation, { run, place }) {
 		});
 	}
 }
-// src/operations/restore.ts
-function asksToRestore({ ImageId, Name }) {
-	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
-		const [binned] = await imagesInBin(place);
-		if (binned === void 0) return [];
-		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
-		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
-		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
-		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
-	})];
-}
-async function whyNotRestorable(place, ImageId) {
-	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
-		ImageId,
-		DryRun: true
-	})), true);
-	return is === "may not" ? words : void 0;
-}
-async function restore(operation, scope) {
-	const { image, reason, until } = operation;
-	const { run, place, resultOf } = scope;
-	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)} had to give up its name`;
-	try {
-		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
-		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
-		await place.ec2(new DeleteTagsCommand({
-			Resources: snapshots,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.F.replacedBy }]
-		}));
-		return true;
-	} catch (failure) {
-		const until = staysUntil({
-			imageId: run.source.imageId,
-			at: place.awsNow()
-		});
-		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
-		return false;
-	}
-}
-async function giveBack(operation, scope) {
-	const { image } = operation;
-	const { place } = scope;
-	const named = await findNamed(place, image.Name ?? "", false);
-	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
-	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
-	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
-}
-function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error);
-}
-async function fromBin({ image: { ImageId } }, { run, place }) {
-	try {
-		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
-		await retried({
-			place,
-			on: mayPass,
-			...untilNameIsFree
-		}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
-		await run.watcher(place).image(ImageId ?? "");
-		return true;
-	} catch (error) {
-		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
-		return false;
-	}
-}
-async function isNew(named, { run, place }) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) !== run.leaseId) return false;
-	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(named));
-	return tieOfImage(named, {
-		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
-		parents: new Map()
-	}).is === "proven";
-}
-async function registerAgain({ image, extras }, { run, place }) {
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
-	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)({
-		source: image,
-		extras,
-		name: image.Name ?? "",
-		description: image.Description,
-		copies: new Map(snapshots.map((id) => [id, id])),
-		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
-	});
-	const ImageId = await retried({
-		place,
-		on: mayPass,
-		...untilNameIsFree
-	}, async () => {
-		try {
-			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
-		} catch (error) {
-			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(there).every((id) => snapshots.includes(id))) throw error;
-			return there.ImageId ?? "";
-		}
-	});
-	await run.watcher(place).image(ImageId);
-	await carryOver(place, image, {
-		ImageId,
-		ImdsSupport: image.ImdsSupport
-	});
-	return ImageId;
-}
 // src/operations/usage-report.ts
 function asksForUsage(operation, { leaseId }) {
 	const without = `${operation.image.ImageId} stays, because AWS isn't asked which other accounts use it`;
@@ -45572,7 +45616,8 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 		Tags: [replacedByTag({
 			imageId: source.imageId,
 			lease: leaseId,
-			at: 0
+			at: 0,
+			former: image.ImageId
 		})]
 	});
 	return [
@@ -45598,7 +45643,7 @@ async function deregister(operation, { run, place }) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image), reason, {
+		if (!isHalfMade) await mark(operation, {
 			run,
 			place
 		});
@@ -45634,12 +45679,15 @@ async function deregister(operation, { run, place }) {
 		}
 	};
 }
-async function mark(Resources, reason, { run, place }) {
+async function mark({ image, reason }, { run, place }) {
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(image);
 	if (Resources.length === 0) return;
+	const former = reason === "name" ? image.ImageId : void 0;
 	const tag = replacedByTag({
 		imageId: run.source.imageId,
 		lease: run.leaseId,
-		at: place.awsNow()
+		at: place.awsNow(),
+		former
 	});
 	try {
 		await place.ec2(new CreateTagsCommand({
@@ -46283,7 +46331,7 @@ const kinds = {
 	deregister: {
 		asks: asksToDeregister,
 		perform: deregister,
-		undo: restore
+		undo: restore$1
 	},
 	delete: {
 		asks: ({ snapshotIds: [id = ""] }) => [deletion$1(id)],
@@ -47422,7 +47470,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		now: holders.now,
 		...read
 	});
-	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), whyLeft(one, tie));
+	for (const one of foreign) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(place), whyLeft(one, tie));
 	return retention;
 }
 function marksOf({ findings }, own, { reused, going }) {
@@ -47509,7 +47557,7 @@ function findSuperseded({ publication: { boot } }, target, replace) {
 function replaceable({ holders, findings }, { target, tie }, images) {
 	const free = images.filter((one) => !isHeld(one, holders));
 	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place), whyLeft(one, tie));
+	for (const one of left) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(target.place), whyLeft(one, tie));
 	return proven;
 }
 function checkRemovable({ request, findings }, { place, locks }, image) {
