@@ -97,7 +97,7 @@ const lasting: Readonly<Record<string, Belonging>> = {
   CopySnapshot: { does: ['encrypt', 'copy'], undoes: [] },
   // The AMI that had to give up its name comes back.
   RegisterImage: { does: ['register'], undoes: ['deregister'] },
-  RestoreImageFromRecycleBin: { does: [], undoes: ['deregister'] },
+  RestoreImageFromRecycleBin: { does: [], undoes: ['deregister', 'register'] },
   ReplaceImageInstanceTypeSpecification: { does: ['register', 'copy-image'], undoes: ['deregister'] },
   CreateGrant: { does: ['allow', 'publish'], undoes: [] },
   // What a dead run left goes with the lease that tells of it.
@@ -137,7 +137,11 @@ const tagging: readonly (readonly [tag: RegExp, written: Belonging, takenOff: Be
   [/:protection$/, { does: ['publish'], undoes: [] }, { does: [], undoes: [] }],
   [/:published$/, { does: ['published', 'protect'], undoes: [] }, { does: [], undoes: [] }],
   [/:superseded$/, { does: ['published'], undoes: [] }, { does: ['published'], undoes: [] }],
-  [/:replaced-by$/, { does: ['deregister', 'register'], undoes: [] }, { does: ['register'], undoes: ['deregister'] }],
+  [
+    /:replaced-by$/,
+    { does: ['deregister', 'register'], undoes: [] },
+    { does: ['register'], undoes: ['deregister', 'register'] },
+  ],
 ];
 const keptTag: Belonging = { does: ['encrypt', 'copy', 'copy-image', 'register', 'verify'], undoes: [] };
 
@@ -257,8 +261,9 @@ function isUndoing(call: RecordedCall, operations: readonly Operation[], before:
   }
   const known = before.get(id);
   const bears = (tag: string) => known?.tags.includes(`share-encrypted-ami:${tag}`) === true;
-  // What bears a lease is half-made: a lease tells of it that was seen too late for the plan.
-  if (bears('lease') && operations.some(({ kind }) => kind === 'lease')) return true;
+  // What bears a lease is half-made, or is of an AMI that a dead run replaced: a lease tells of it that was seen too late
+  // for the plan.
+  if ((bears('lease') || bears('replaced-by')) && operations.some(({ kind }) => kind === 'lease')) return true;
   // An encrypted copy that is there already serves for the time being, as one that is made would.
   const kinds = known === undefined ? making : bears('intermediate') ? ['encrypt', 'await', 'reuse', 'lease'] : [];
   return operations.some((operation) => kinds.includes(operation.kind) && isAround(call, operation));

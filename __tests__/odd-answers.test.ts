@@ -10,6 +10,12 @@ const garbled = {
   'is empty': { body: '' },
   'is a page of a proxy’s with 502': { body: '<html><body>Bad Gateway</body></html>', status: 502 },
   'is a page of a proxy’s with 200': { body: '<html><body>Hello</body></html>', status: 200 },
+  'is another call’s': { body: '<DescribeVpcsResponse xmlns="a"><vpcSet/></DescribeVpcsResponse>', status: 200 },
+  'is an error with 200': {
+    body: '<Response><Errors><Error><Code>InternalError</Code></Error></Errors></Response>',
+    status: 200,
+  },
+  'is no object': { body: '[]', status: 200 },
 } satisfies Record<string, Partial<Fault>>;
 
 /** A run in which answers to an action can't be read, though each call had its effect. */
@@ -58,19 +64,46 @@ describe('an answer that can’t be read is no success, and where it is safe the
     expect(house.simulator.calls.filter(({ mutating }) => mutating)).toEqual([]);
   });
 
-  test('a dry run that is answered by a proxy counts as not asked', async () => {
-    const page = { body: '<html>Forbidden</html>', status: 403 };
-    const { said } = await running(procedure(), { action: 'CopySnapshot', ...page });
+  test.each(['DescribeImages', 'DescribeSnapshots'])(
+    'a list that %s doesn’t name is no empty one: nothing passes for gone',
+    async (action) => {
+      const body = `<${action}Response xmlns="a"><requestId>1</requestId></${action}Response>`;
+      const { main, said } = await running(customerKey(), { action, nth: 1, times: 3, body, status: 200 });
+      expect([main.conclusion, said]).toEqual(['success', '']);
+    },
+  );
+
+  test('what says that it did not change anything has not', async () => {
+    const action = 'ModifySnapshotAttribute';
+    const body = `<${action}Response xmlns="a"><requestId>1</requestId><return>false</return></${action}Response>`;
+    const { said } = await running(customerKey(), { action, times: 100_000, body, status: 200, mutating: true });
+    expect(said).toMatch(/Sharing snap-\w+ with 999999999999: .+UnreadableAnswer: HTTP 200/);
+  });
+
+  test.each([
+    '<html>Forbidden</html>',
+    '{"message":"Forbidden"}',
+    '<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+  ])('a dry run that is answered by a proxy counts as not asked: %s', async (body) => {
+    const { said } = await running(procedure(), { action: 'CopySnapshot', body, status: 403 });
     expect(said).toMatch(/may call ec2:CopySnapshot could not be asked \(NotFromAws: HTTP 403/);
   });
 
-  test('what refuses in AWS’s place is told as such', async () => {
-    const page = { body: '<html>Blocked</html>', status: 403 };
-    const { said } = await running(procedure(), { action: 'DescribeKey', times: 100_000, ...page });
-    expect(said).toMatch(
-      /DescribeKey in .+NotFromAws: HTTP 403.+\n.+a proxy, a firewall or an endpoint refuses the call/,
-    );
+  test('so does one that is answered as a call of another kind', async () => {
+    const body = '<DescribeVpcsResponse xmlns="a"><vpcSet/></DescribeVpcsResponse>';
+    const { said } = await running(procedure(), { action: 'CopySnapshot', times: 9, body, status: 200 });
+    expect(said).toMatch(/may call ec2:CopySnapshot could not be asked \(UnreadableAnswer: HTTP 200/);
   });
+
+  test.each(['<html>Blocked</html>', '{"message":"Blocked"}'])(
+    'what refuses in AWS’s place is told as such: %s',
+    async (body) => {
+      const { said } = await running(procedure(), { action: 'DescribeKey', times: 100_000, body, status: 403 });
+      expect(said).toMatch(
+        /DescribeKey in .+NotFromAws: HTTP 403.+\n.+a proxy, a firewall or an endpoint refuses the call/,
+      );
+    },
+  );
 
   test('what an answer holds is told nowhere', async () => {
     const secret = 'AKIASECRETSECRET0001';

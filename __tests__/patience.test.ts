@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { customerKey, procedure, sourceAccount, targetAccount } from '../simulator/scenarios/standard.ts';
+import { customerKey, procedure, sourceAccount, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
+import { regionOf } from '../simulator/world.ts';
 import { openedPolicy } from './policy-cases.ts';
 import { expectTargets, share } from './shared-case.ts';
 
@@ -26,4 +27,20 @@ test('a denial that stays is told in AWS’s words, after two minutes', async ()
   expect(result.error).toMatch(/left behind: snap-\w+ .*UnauthorizedOperation/);
   const tries = result.simulator.calls.filter(({ action, mutating }) => action === 'DeleteSnapshot' && mutating);
   expect(tries.length).toBeGreaterThan(10);
+});
+
+test.each([
+  ['tags', { tagsVisibleAfterSeconds: 200, tagsInForceAfterSeconds: 100 }],
+  ['new IDs', { visibleAfterSeconds: 280 }],
+  ['shares, in force', { sharesInForceAfterSeconds: 200 }],
+  ['shares, in reads', { sharesVisibleAfterSeconds: 20, sharesInForceAfterSeconds: 20 }],
+])('of what it made, a run waits minutes for what AWS does not show yet: %s', async (_, timings) => {
+  const launchTemplates = { web: ['ami-00000000000000001'] };
+  const shared = procedure({ timings, policies: ['target-launch-template'], target: { launchTemplates } });
+  const inputs = { 'launch-template': 'web', 'launch-template-default': 'true' };
+  const result = await share(shared, inputs);
+  expect([result.main.conclusion, result.main.annotations]).toEqual(['success', []]);
+  expectTargets(result, shared.amiId);
+  const [template] = regionOf(result.simulator.world, targetAccount, targetRegion).launchTemplates.values();
+  expect(template?.defaultVersion).toBe(2);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Fault } from '../simulator/faults.ts';
 import { standardCase, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { regionOf } from '../simulator/world.ts';
-import { messagesOf, openHouse } from './house/house.ts';
+import { killAt, messagesOf, openHouse } from './house/house.ts';
 import { runAction, runJob, startAction } from './in-process.ts';
 import { openedPolicy } from './policy-cases.ts';
 
@@ -103,6 +103,52 @@ describe('where the new AMI does not come to be', () => {
     expect(there().map(({ data }) => [data.Name, data.ImageId === old])).toEqual([['golden-image', false]]);
     await house.settle();
     expect(house.untold(JSON.stringify(main.outputs))).toEqual([]);
+    await house[Symbol.asyncDispose]();
+  });
+});
+
+describe('an AMI that a run deregistered for its name, and died', () => {
+  /** What is there once such a run has died. */
+  async function died() {
+    const replaced = await replacing({ rules: { binKeepsNames: true } });
+    const { house, there } = replaced;
+    await killAt(
+      house,
+      house.run(replace, { run_id: '4712' }),
+      (call) => call.action === 'DeregisterImage' && call.mutating,
+    );
+    expect(there()).toEqual([]);
+    await house.simulator.clock.sleep(400_000);
+    const expectBack = () => {
+      expect(there().map(({ data, launch }) => [data.ImageId, data.State, [...launch]])).toEqual([
+        [replaced.old, 'available', [expect.stringContaining('222222222222')]],
+      ]);
+      expect(house.remains().filter((line) => !/may be launched by/.test(line))).toEqual([]);
+    };
+    return { ...replaced, expectBack };
+  }
+  const told =
+    /ami-\w+ \(golden-image\) in \S+, which a run that died had deregistered for its name, is back from the Recycle Bin/;
+
+  test('is restored by the next run where the Recycle Bin keeps the name from the new one', async () => {
+    const { house, expectBack } = await died();
+    const { main } = await runJob(house.run(replace, { run_id: '4713' }));
+    expect(main.conclusion).toBe('failure');
+    expect(messagesOf(main)).toMatch(told);
+    expect(messagesOf(main)).toMatch(/InvalidAMIName.Duplicate.+whose rule may keep its name/);
+    await house.settle();
+    expectBack();
+    await house[Symbol.asyncDispose]();
+  });
+
+  test('is restored by a sweep', async () => {
+    const { house, expectBack } = await died();
+    const { 'ami-id': _, 'target-kms-key': __, ...inputs } = house.run().inputs;
+    const swept = await runAction({ ...house.run(), inputs, action: 'sweep' });
+    expect(swept.conclusion).toBe('success');
+    expect(messagesOf(swept)).toMatch(told);
+    await house.settle();
+    expectBack();
     await house[Symbol.asyncDispose]();
   });
 });

@@ -123,6 +123,15 @@ function missing(snapshotId: string): never {
 /** One attribute that came out otherwise than it went in, or than it was asked for. */
 export type Difference = Readonly<{ field: string; source: string; target: string; asked?: true }>;
 
+/** In place of a value that isn't there, or that nothing tells. */
+export const notSet = 'not set';
+const notKnown = 'not known';
+
+/** Whether an attribute isn't otherwise, but missing: what was made a moment ago may show it only later. */
+export function isMissing({ target }: Difference): boolean {
+  return target === notSet || target === notKnown;
+}
+
 /** `VolumeSize is 9, but 8 in the source`. */
 export function differenceText({ field, source, target, asked }: Difference): string {
   return asked
@@ -247,7 +256,7 @@ function volumeDifferences(name: string, there: EbsBlockDevice, here: EbsBlockDe
 /** UEFI variables are long and unreadable, so only the fact is told. */
 export function extrasDifferences(source: ImageExtras, target: ImageExtras): Difference[] {
   if (source.uefiData === target.uefiData) return [];
-  const told = (uefiData: string | undefined, other: string) => (uefiData === undefined ? 'not set' : other);
+  const told = (uefiData: string | undefined, other: string) => (uefiData === undefined ? notSet : other);
   return [{ field: 'UefiData', source: told(source.uefiData, 'of its own'), target: told(target.uefiData, 'another') }];
 }
 
@@ -273,7 +282,7 @@ export function tagDifferences(asked: readonly Tag[], image: Image): Difference[
 export function snapshotDifferences(kmsKeyArn: string, image: Image, snapshots: Iterable<Snapshot>): Difference[] {
   const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
   return snapshotIdsOf(image).flatMap((id) => {
-    const { KmsKeyId = 'not known', StorageTier } = known.get(id) ?? {};
+    const { KmsKeyId = notKnown, StorageTier } = known.get(id) ?? {};
     const differs = (field: string, source: string, target: string): Difference[] =>
       source === target ? [] : [{ field: `${field} of ${id}`, source, target, asked: true }];
     return [
@@ -326,7 +335,7 @@ function listed(items: readonly (string | undefined)[] = []): string | undefined
 }
 
 function show(value: unknown): string {
-  return value === undefined ? 'not set' : String(value);
+  return value === undefined ? notSet : String(value);
 }
 
 /** Whether AWS could have given a text to an AMI as its ID; it refuses a call that names any other. */

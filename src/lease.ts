@@ -174,9 +174,11 @@ type LeaseRequest = Readonly<{
   targets: readonly string[];
   /** The regions besides the source's in which the run makes encrypted copies. */
   regions: readonly string[];
+  /** From when on what it takes over was begun, if it takes anything over. */
+  takesSince?: number | undefined;
   machine: Machine;
   warn: (message: string) => void;
-  /** Called before the AMI is tagged, if it is, with the time from which on the run makes things. */
+  /** Called before the AMI is tagged, if it is, with the time from which on what the run makes, or takes over, was begun. */
   beforeWrite: (since: number) => void;
 }>;
 
@@ -207,7 +209,8 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
   // A tag that could not be removed again is better not made.
   if (!(await mayDeleteTags(place, imageId, id)))
     return unseen('the source role is not allowed to remove tags (ec2:DeleteTags)');
-  const since = place.awsNow();
+  // What is older than its lease would be nobody's, should this run not finish it.
+  const since = Math.min(place.awsNow(), request.takesSince ?? Number.POSITIVE_INFINITY);
   const write = () =>
     place.ec2(new CreateTagsCommand({ Resources: [imageId], Tags: [leaseTag(ownRecord(request, since))] }));
   request.beforeWrite(since);

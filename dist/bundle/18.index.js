@@ -22516,6 +22516,7 @@ function partsOf$1(all, most) {
 }
 // src/aws/describe.ts
 const changedMs = 1e4;
+const unseenMs$1 = 3e5;
 const idsPerCall$1 = 200;
 async function describeSnapshots(place, ids) {
 	return byIds(ids, async (SnapshotIds) => {
@@ -22559,8 +22560,8 @@ async function withThoseThere(ids, act) {
 	for (let rest = [...ids]; rest.length > 0;) try {
 		return await act(rest);
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) throw error;
-		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes(id));
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) throw error;
+		const known = rest.filter((id) => !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error).includes(id));
 		rest = known.length < rest.length ? known : [];
 	}
 	return [];
@@ -22777,12 +22778,11 @@ async function lookedFor(place, seconds, look) {
 }
 // src/operations/patiently.ts
 const patienceMs = 12e4;
-const unseenMs$3 = 3e5;
 function onceSeen(place, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
-		forMs: unseenMs$3,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Dt,
+		forMs: unseenMs$1,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
 }
@@ -22791,7 +22791,7 @@ async function patiently(place, act) {
 	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
 		return await act();
 	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
 		await place.sleep(wait).catch(() => {
 			throw error;
 		});
@@ -22799,7 +22799,7 @@ async function patiently(place, act) {
 }
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count));
+	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), String(count));
 }
 function isLaunchedBy(instance, leaseId, place) {
 	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
@@ -22846,7 +22846,7 @@ async function leasedInstancesIfAny(...look) {
 	try {
 		return await leasedInstances(...look);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return [];
 		throw error;
 	}
 }
@@ -22860,14 +22860,14 @@ async function describeInstance(place, id) {
 	}
 }
 function isAbsentInstance(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed");
 }
 async function terminate(place, id) {
 	try {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which may run on`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which may run on`, error);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -22876,7 +22876,7 @@ async function terminateOnceSeen(place, id) {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
 		} catch (error) {
 			if (isAbsentInstance(error)) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && hasEnded(await describeInstance(place, id))) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && hasEnded(await describeInstance(place, id))) return;
 			throw error;
 		}
 	});
@@ -22891,7 +22891,7 @@ function hasEnded(instance) {
 // src/plan/evidence.ts
 function copyDescription(snapshotId, imageId, { lineage, ...source }) {
 	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source)})${of}`;
+	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source)})${of}`;
 }
 function encryptedDescription(snapshotId, imageId) {
 	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
@@ -22945,7 +22945,7 @@ function tieOfCopy(image, claimed, { parents }) {
 	};
 }
 function tieOfRegistered(image, claimed, { snapshots }) {
-	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const parts = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
 	if (parts.length === 0 && image.State === "pending") return {
 		is: "unknown",
 		why: "it names no snapshots yet"
@@ -22962,7 +22962,7 @@ function tieToLineage(image, lineage, { snapshots }) {
 	if (image.SourceImageId) return proven$1;
 	const isOther = (id) => originOf(snapshots.get(id) ?? {})?.lineage !== lineage;
 	const why = `only a tag says that it is of the lineage ${lineage}`;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).some(isOther) ? {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).some(isOther) ? {
 		is: "claimed",
 		why
 	} : proven$1;
@@ -23097,7 +23097,7 @@ function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
 	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)) return void 0;
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
 	const text = (field) => field === "-" ? "" : field;
 	return {
@@ -23174,7 +23174,7 @@ async function takeLease(request) {
 		warn(`${why}, so other runs on ${imageId} cannot see this one; run them one after the other`);
 	};
 	if (!await mayDeleteTags(place, imageId, id)) return unseen("the source role is not allowed to remove tags (ec2:DeleteTags)");
-	const since = place.awsNow();
+	const since = Math.min(place.awsNow(), request.takesSince ?? Number.POSITIVE_INFINITY);
 	const write = () => place.ec2(new CreateTagsCommand({
 		Resources: [imageId],
 		Tags: [leaseTag(ownRecord(request, since))]
@@ -23206,9 +23206,9 @@ async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	}
 }
 function refusalOf$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded")) return void 0;
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return "the source role is not allowed to tag the AMI (ec2:CreateTags)";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound")) return "AWS takes no tags for this AMI from this account";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded")) return void 0;
 	throw error;
 }
 async function renewUntil(stopped, { clock }, write) {
@@ -23225,7 +23225,7 @@ async function mayDeleteTags(place, imageId, id) {
 			DryRun: true
 		}));
 	} catch (error) {
-		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error);
+		return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error);
 	}
 	return true;
 }
@@ -23253,7 +23253,7 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
@@ -23264,7 +23264,7 @@ async function dropLeases(place, imageId, ids) {
 			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
 	}
 }
 const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}shares:`;
@@ -35568,7 +35568,7 @@ function readingAnswers(http) {
 	answered.set(http, known);
 	return handledBy(async (request, options) => {
 		const { response } = await http.handle(request, options).catch((error) => {
-			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
+			if ((known.size === 0 || hostOf(error) === request.hostname && !known.has(request.hostname)) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error) === "ENOTFOUND") Object.assign(error, { neverResolved: true });
 			throw error;
 		});
 		known.add(request.hostname);
@@ -35596,29 +35596,43 @@ async function bytesOf(body) {
 	for await (const chunk of body) chunks.push(chunk);
 	return Buffer.concat(chunks);
 }
-const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
 function amiss(request, { statusCode, headers, body }) {
 	const text = Buffer.from(body).toString().trim();
 	const type = headers["content-type"] ?? "an unnamed type";
 	const told = text === "" ? "an empty body" : `${body.length} bytes of ${type}`;
-	const target = request.headers["x-amz-target"];
-	if (target === void 0 ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text)) return void 0;
+	const target = request.headers["x-amz-target"]?.split(".")[1];
+	const isTyped = headers["x-amzn-errortype"] !== void 0;
+	const reading = target === void 0 ? readXml(new URLSearchParams(String(request.body)).get("Action") ?? "", statusCode, text) : readJson({
+		action: target,
+		isError: statusCode >= 300,
+		isTyped
+	}, text);
+	if (reading === "answer") return void 0;
 	return {
-		name: statusCode >= 400 && statusCode < 500 && text !== "" && !/^(\{|<\?xml|<\w*Response)/.test(text) ? "NotFromAws" : "UnreadableAnswer",
+		name: statusCode >= 400 && statusCode < 500 && reading === "other" ? "NotFromAws" : "UnreadableAnswer",
 		told
 	};
 }
-function isXmlAnswer(text) {
-	const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
-	return root !== void 0 && text.endsWith(`</${root}>`);
+const reads = /^(Describe|Get|List)/;
+function readXml(action, status, text) {
+	const [, root = ""] = /^(?:<\?xml[^>]*\?>\s*)?<(\w+)[\s>]/.exec(text) ?? [];
+	if (text === "" || /^<(\?xml|\w*Response)/.test(text) && !text.endsWith(`</${root}>`)) return "part";
+	const isSaid = !reads.test(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
+	return (status < 300 ? root === `${action}Response` && isSaid && !text.includes("<return>false</return>") : /^(Error)?Response$/.test(root) && text.includes("<Code>")) ? "answer" : "other";
 }
-function isJsonAnswer(target, status, text) {
-	if (text === "") return status < 300 && emptyAnswers.test(target);
+function readJson({ action, isError, isTyped }, text) {
+	const mayBeEmpty = !isError && /^(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)/.test(action);
+	if (text === "") return mayBeEmpty ? "answer" : "part";
+	const value = jsonIn(text);
+	if (value === void 0) return text.startsWith("{") ? "part" : "other";
+	if (typeof value !== "object" || value === null || Array.isArray(value)) return "other";
+	return (isError ? isTyped || "__type" in value || "code" in value : Object.keys(value).length > 0) || mayBeEmpty ? "answer" : "other";
+}
+function jsonIn(text) {
 	try {
-		JSON.parse(text);
-		return true;
+		return JSON.parse(text);
 	} catch {
-		return false;
+		return;
 	}
 }
 // src/aws/pace.ts
@@ -35773,7 +35787,7 @@ function lingering(signal, clock, action) {
 	};
 	const late = new AbortController();
 	const stop = () => {
-		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)) return;
+		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) return;
 		clock.after(lingerMs).addEventListener("abort", () => late.abort(signal.reason), { once: true });
 	};
 	signal.addEventListener("abort", stop, { once: true });
@@ -35825,19 +35839,19 @@ function pacedOf({ command, where, service, signal }) {
 }
 async function makeReady({ call, tries, clock, hold }, error) {
 	const { command, where, session, signal, side } = call;
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ot) throw error;
-	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
-	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && tries.throttles < maxThrottles) {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ct) throw error;
+	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
+	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && tries.refusals < maxRefusals) {
+	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && tries.refusals < maxRefusals) {
 		tries.refusals += 1;
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
-	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, maxTransients)) {
+		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
+	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
-	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.at({
+	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st({
 		action: actionOf(command),
 		where,
 		side
@@ -36055,7 +36069,7 @@ async function fetchToken(audience, host, signal) {
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`, {
+		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`, {
 			cause: error,
 			remedy: final ? remedyOf(error.status) : "run it again: GitHub, or what is before it, fails"
 		});
@@ -36199,7 +36213,7 @@ function renewing(fetch, now, lastAskAt = Number.POSITIVE_INFINITY) {
 	};
 }
 async function ambientCredentials({ options, host }) {
-	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
+	if (options.from === "oidc") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct("credentials: oidc uses none from the environment", { remedy: "give a role for every account, in target-role-arn or targets" });
 	try {
 		return await host.ambientCredentials();
 	} catch (error) {
@@ -36208,9 +36222,9 @@ async function ambientCredentials({ options, host }) {
 }
 const configure = "run aws-actions/configure-aws-credentials before";
 function noCredentials(cause, options, host) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(cause);
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(cause);
 	const [what, remedy] = options.from === "environment" ? ["credentials is environment, and the environment has none", `${configure}; or, ${byToken(options, host)}`] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host) ? ["no role is given (source-role-arn, target-role-arn), and the environment has no AWS credentials", `give the role, which is then assumed by OIDC; or ${configure}`] : ["the runner offers no ID token, and the environment has no AWS credentials", `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host)}; or ${configure}`];
-	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`${what} (${words})`, {
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`${what} (${words})`, {
 		remedy,
 		cause
 	});
@@ -36230,7 +36244,7 @@ function roleWhere({ roleArn }, region) {
 }
 async function assumeByToken(role, tokens, from) {
 	const { options, host, signal } = from;
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) });
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.s)(host)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct("credentials is oidc, and the runner offers no ID token", { remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.l)(host) });
 	const sts = new STSClient({
 		...clientDefaults,
 		requestHandler: readingAnswers(host.http),
@@ -36238,8 +36252,8 @@ async function assumeByToken(role, tokens, from) {
 	});
 	let claims;
 	const remedy = (error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied", ...tokenCodes)) return void 0;
-		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied", ...tokenCodes)) return void 0;
+		const remedies = [claims && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied") ? trustRemedy(role, claims) : [], elsewhere(host)].flat();
 		return remedies.length > 0 ? remedies.join("; or ") : void 0;
 	};
 	const assumeBy = ({ token }) => {
@@ -36262,7 +36276,7 @@ async function assumeByToken(role, tokens, from) {
 		try {
 			return await assumeBy(token);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, ...tokenCodes)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, ...tokenCodes)) throw error;
 			return assumeBy(await tokens.fresh(token));
 		}
 	});
@@ -36292,7 +36306,7 @@ async function assumeFrom(by, role, from) {
 		...options.externalId && { ExternalId: options.externalId },
 		...role.tags.length > 0 && { Tags: role.tags }
 	});
-	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
+	const remedy = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error).includes("sts:TagSession") ? `the calling principal needs sts:AssumeRole on the role, and the role's trust policy must name that principal (and external-id, if it asks for one); or, ${byToken(options, host)}` : void 0;
 	return retrySts({
 		action: "AssumeRole",
 		role,
@@ -36301,7 +36315,7 @@ async function assumeFrom(by, role, from) {
 		try {
 			return await sts.send(command(), { abortSignal: signal });
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) by.renew(by.current());
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error)) by.renew(by.current());
 			throw error;
 		}
 	});
@@ -36319,7 +36333,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 		} }
 	};
 	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
-	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(`name ${sub} in Subject`, letIn)}`;
+	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -36338,11 +36352,11 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 			});
 		} catch (error) {
 			if (signal.aborted) throw signal.reason;
-			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ot || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) throw error;
+			if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ct || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) throw error;
 			const passing = passingAs(error, action, tries);
 			if (passing === void 0) {
 				const where = roleWhere(role, options.stsRegion);
-				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.at({
+				throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st({
 					action,
 					where,
 					resource: role.roleArn,
@@ -36355,18 +36369,18 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 	}
 }
 function passingAs(error, action, tries) {
-	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error, maxFailures)) : void 0;
+	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, maxFailures)) : void 0;
 }
 function leftOf(tries, kind, most) {
 	return tries[kind] < most ? kind : void 0;
 }
 function isKeyLookup(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error).includes("Couldn't retrieve verification key");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidIdentityToken", "InvalidIdentityTokenException") && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error).includes("Couldn't retrieve verification key");
 }
 function toIdentity(credentials, { seconds, now }) {
 	const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = credentials ?? {};
-	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot("STS answered without credentials");
+	if (!AccessKeyId || !SecretAccessKey) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct("STS answered without credentials");
 	const leftMs = (Expiration?.getTime() ?? 0) - now;
 	const lifeMs = leftMs > 0 ? Math.min(leftMs, seconds * 1e3) : seconds * 1e3;
 	return {
@@ -36391,7 +36405,7 @@ const ofSource = new Set([
 ]);
 function isOfSource(operation) {
 	const { place, kind, island } = operation;
-	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 }
 function placeOf(accounts, operation) {
 	const { place } = operation;
@@ -36470,7 +36484,7 @@ function openAccounts(host, settings, findings) {
 			return caller;
 		},
 		async openTarget(where, roleArn) {
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where);
 			const own = findings.about([name]);
 			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
@@ -36488,7 +36502,7 @@ function openAccounts(host, settings, findings) {
 			} };
 		},
 		source: (region) => known("source").at(region),
-		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)).at(region)
+		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)).at(region)
 	};
 }
 // src/observe/key.ts
@@ -36498,7 +36512,7 @@ async function describeKey(place, id) {
 	return KeyMetadata;
 }
 async function resolveKey(place, { key, input }, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
 	if (metadata === void 0) return void 0;
 	const problem = keyProblem(metadata, place, input);
@@ -36556,7 +36570,7 @@ async function readIntermediates({ accounts, findings }, { imageId, instanceId }
 		snapshots: []
 	};
 	if (instanceId !== void 0) return [region, none];
-	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "looking for encrypted copies", async () => {
+	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "looking for encrypted copies", async () => {
 		const [images, snapshots] = await joined([ownImages(place, ofSource, mark), ownSnapshots(place, ofSource, mark)]);
 		return {
 			images,
@@ -36572,7 +36586,7 @@ async function observeHubs({ request, accounts, findings }, source) {
 		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, {
@@ -36643,7 +36657,7 @@ const imageableStates = [
 	"stopped"
 ];
 async function foreseeImage(place, { request, findings }, instanceId) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const instance = await findInstance(place, instanceId);
 	if (instance === void 0) {
 		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
@@ -36680,7 +36694,7 @@ async function findInstance(place, instanceId) {
 		const { Reservations } = await place.ec2(new DescribeInstancesCommand({ InstanceIds: [instanceId] }));
 		return Reservations?.[0]?.Instances?.[0];
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceID.NotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidInstanceID.NotFound")) return void 0;
 		throw error;
 	}
 }
@@ -36738,7 +36752,7 @@ function imageOf(instance, volumes, own) {
 // src/observe/source.ts
 async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { kmsKey } = request.source;
 	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
 		key: kmsKey,
@@ -36794,7 +36808,7 @@ async function findImage$1(place, request, findings) {
 				id,
 				check: `put the ID of such an AMI into ${source.name}`
 			}, findings);
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
 			return null;
 		}
 		case "instance": {
@@ -36803,7 +36817,7 @@ async function findImage$1(place, request, findings) {
 				Values: [createdImageName(request, source.id)]
 			});
 			if (made !== void 0 && made.SourceInstanceId !== source.id) {
-				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
+				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
 				return null;
 			}
 			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
@@ -36821,7 +36835,7 @@ async function findImage$1(place, request, findings) {
 async function byId(place, { id, check }, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName$1(place, { pattern, owners }, findings) {
@@ -36832,7 +36846,7 @@ async function byName$1(place, { pattern, owners }, findings) {
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
 	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) {
 		tellNewer(own, newest, (what) => findings.warn(where, what));
 		return { image: newest };
@@ -36862,11 +36876,11 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 	];
 	if (owners.some((one) => names.includes(one))) return true;
 	const alias = ImageOwnerAlias === void 0 ? "" : `, alias ${ImageOwnerAlias}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
 	return false;
 }
 function isShareable(image, place, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { ImageId, State, RootDeviceType } = image;
 	const recalled = recallOf(image);
 	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
@@ -36879,7 +36893,7 @@ function isShareable(image, place, findings) {
 	return false;
 }
 async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, findings }) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
 	const known = snapshots ?? await describeSnapshots(place, ids);
 	const found = new Map(known.map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	const keyArns = new Set([...found.values()].flatMap(({ KmsKeyId }) => KmsKeyId ?? []));
@@ -36887,7 +36901,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
 	return ids.flatMap((id) => {
 		const snapshot = found.get(id);
-		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
 		if (snapshot === void 0) {
 			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
@@ -36915,7 +36929,7 @@ async function keyObstacle(place, keyArn) {
 		if (KeyManager === "AWS") return "under the AWS managed key aws/ebs";
 		return AWSAccountId === place.account ? void 0 : `under a key of account ${AWSAccountId}`;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return `under ${keyArn}, which the source role is not allowed to describe`;
 		throw error;
 	}
 }
@@ -36927,11 +36941,32 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
+// src/plan/decided.ts
+function isMaking(plan) {
+	return plan.action === "register" || plan.action === "copy";
+}
+function accountsUsing(targets, keyArn) {
+	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
+	return [...new Set(users.map(({ target }) => target.request.account))];
+}
+function provenance(request, imageId) {
+	return {
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: imageId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: request.run.runUrl,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: request.run.sha
+	};
+}
 // src/plan/replaced.ts
-function replacedByTag({ imageId, lease, at }) {
+function replacedByTag({ imageId, lease, at, former }) {
+	const words = [
+		imageId,
+		lease,
+		new Date(at).toISOString(),
+		...former === void 0 ? [] : [former]
+	];
 	return {
 		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy,
-		Value: `${imageId} ${lease} ${new Date(at).toISOString()}`
+		Value: words.join(" ")
 	};
 }
 const replacedFilter = {
@@ -36943,13 +36978,14 @@ function replacedOn(imageId, snapshots) {
 }
 function replacedByOf(resource) {
 	const value = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(resource, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy) ?? "";
-	const [, imageId, lease, time = ""] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+	const [, imageId, lease, time = "", former] = /^(ami-[0-9a-f]+) (\S+) (\S+)(?: (ami-[0-9a-f]+))?$/.exec(value) ?? [];
 	const at = Date.parse(time);
 	if (imageId === void 0 || lease === void 0 || Number.isNaN(at)) return void 0;
 	return {
 		imageId,
 		lease,
-		at: Math.max(at, madeAt(resource) ?? at)
+		at: Math.max(at, madeAt(resource) ?? at),
+		former
 	};
 }
 function isOver({ at }, now) {
@@ -36991,7 +37027,7 @@ function findReusable(comparing, target) {
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
 		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
 	}
 	return named ?? candidates[0];
 }
@@ -37015,7 +37051,7 @@ function unlikeness({ request, source }, target, image) {
 	return [
 		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowed),
 		...originDifferences(source.image, image, target.parts.values()),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(target.kmsKeyArn, image, target.parts.values()),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(target.kmsKeyArn, image, target.parts.values()),
 		...extras === void 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, extras)
 	];
 }
@@ -37035,7 +37071,7 @@ function findFailed(target, holders) {
 }
 function planCopies({ source, holders }, target, needed) {
 	const { now } = holders;
-	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)]);
+	const used = new Set([...target.used, ...target.existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it)]);
 	const isUsed = ({ SnapshotId = "" }) => used.has(SnapshotId);
 	const orphans = target.earlierCopies.filter((copy) => isOrphan(copy, holders));
 	const free = orphans.filter((copy) => !isUsed(copy));
@@ -37055,8 +37091,16 @@ function planCopies({ source, holders }, target, needed) {
 		untag: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(orphans.filter(isUsed))
 	};
 }
+function takenOverSince(plans) {
+	const times = plans.filter(isMaking).flatMap((plan) => {
+		const ids = plan.action === "register" ? plan.copies.map(({ takeOver }) => takeOver) : [plan.takeOver];
+		const { earlierCopies, existing } = plan.target;
+		return [...earlierCopies.filter(({ SnapshotId }) => SnapshotId !== void 0 && ids.includes(SnapshotId)), ...existing.filter(({ ImageId }) => ImageId !== void 0 && ids.includes(ImageId))].flatMap((one) => madeAt(one) ?? []);
+	});
+	return times.length === 0 ? void 0 : Math.min(...times);
+}
 function findReplaced$1({ replaced, used, existing }, holders) {
-	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)]);
+	const inAmis = new Set([...used, ...existing.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it)]);
 	const free = replaced.filter((one) => {
 		const by = replacedByOf(one);
 		if (by === void 0 || isAtWork(by.lease, holders)) return false;
@@ -37076,11 +37120,11 @@ function rank(copy) {
 }
 // src/plan/problem.ts
 function ofPlace(error, message) {
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt) return {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut) return {
 		what: "not all was answered in time",
 		words: ` (${message})`
 	};
-	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error)) return void 0;
+	if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.yt)(error)) return void 0;
 	const { code, awsMessage, where } = error;
 	return {
 		what: `region ${where.region} is not enabled in account ${where.account}`,
@@ -37126,13 +37170,13 @@ function openFindings(signal, { mendsTarget = () => void 0, late } = {}) {
 					remedy: ""
 				});
 			},
-			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
 			async attempt(where, doing, read) {
 				try {
 					return await (late === void 0 ? read() : Promise.race([read(), late()]));
 				} catch (error) {
 					signal.throwIfAborted();
-					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error));
+					const { message, remedy = "" } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error));
 					note(where, ofPlace(error, message) ?? { what: message }, remedy);
 					return;
 				}
@@ -37223,7 +37267,7 @@ async function changeShares(place, id, change) {
 		await send(some);
 	} catch (error) {
 		const [first = "", ...others] = some;
-		if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		if (others.length === 0 || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
 		await send([first]);
 		await joined(others.map((account) => send([account])));
 	}
@@ -37259,7 +37303,7 @@ function lastingUses(uses, { retainShared, launchPermissions }) {
 		const strangers = use.others.filter((one) => !named.includes(one));
 		return strangers.length === 0 ? [] : [{
 			...use,
-			by: `others, whom launch-permissions doesn't name (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(strangers)})`
+			by: `others, whom launch-permissions doesn't name (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(strangers)})`
 		}];
 	});
 }
@@ -37282,7 +37326,7 @@ function judgeReports({ since, now, reports }) {
 	}
 	const { report, usedBy } = newest;
 	if (usedBy.length > 0) return {
-		why: `it is used in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+		why: `it is used in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
 		replaces
 	};
 	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
@@ -37361,7 +37405,7 @@ async function versionsOf(place, LaunchTemplateId, versions) {
 		}));
 		return LaunchTemplateVersions;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound")) throw error;
 		return (await joined((versions.length > 1 ? versions : []).map((one) => versionsOf(place, LaunchTemplateId, [one])))).flat();
 	}
 }
@@ -37391,7 +37435,7 @@ function askedFor({ Name, ARN, Selector = "" }, names) {
 const templateVersions$1 = "10000";
 function whereKnown(warn) {
 	return (kind, error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
 		warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
 	};
 }
@@ -37429,7 +37473,7 @@ async function usersOf(place, ids, unread) {
 		reading("what Auto Scaling launches", () => noteGroups(place, note)),
 		reading("who else may launch an AMI", () => joined(ids.map(async (id) => {
 			const others = await othersOf(place, id);
-			const by = `others, who may launch it (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(others)})`;
+			const by = `others, who may launch it (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(others)})`;
 			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
 				by,
 				launches: false,
@@ -37493,7 +37537,7 @@ async function noteInstances(place, ids, note) {
 }
 async function othersOf(place, ImageId) {
 	return (await launchPermissionsOf(place, ImageId).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) return [];
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) return [];
 		throw error;
 	})).map(launcherName).filter((name) => name !== place.account);
 }
@@ -37584,13 +37628,13 @@ function asksForUsers({ request, standIns }) {
 // src/operations/remove.ts
 async function removeImage(place, image, tell) {
 	await deregisterImage(place, image);
-	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).map(async (id) => {
+	await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).map(async (id) => {
 		try {
 			await deleteSnapshot(place, id);
 		} catch (error) {
 			const others = (isInUse(error) ? await imagesWith(place, [id]) : []).flatMap(({ ImageId = "" }) => ImageId === image.ImageId ? [] : [ImageId]);
 			if (others.length === 0) throw error;
-			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays: ${others.join(", ")} has it by now`);
+			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays: ${others.join(", ")} has it by now`);
 		}
 	}));
 }
@@ -37599,8 +37643,8 @@ function deregisterImage(place, image) {
 		try {
 			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || await isImageThere(place, image)) throw error;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")) return;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || await isImageThere(place, image)) throw error;
 		}
 	});
 }
@@ -37613,14 +37657,14 @@ function deleteSnapshot(place, id) {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.NotFound")) return;
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.NotFound")) return;
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && (await describeSnapshots(place, [id])).length === 0) return;
 			throw error;
 		}
 	});
 }
 function isInUse(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.InUse");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse");
 }
 async function deleteEach(place, ids, failed) {
 	return (await joined(ids.map(async (id) => {
@@ -37636,7 +37680,7 @@ async function deleteEach(place, ids, failed) {
 function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 	return deleteEach(place, ids, (id, error) => {
 		if (!mayStay(error)) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy].map((Key) => ({ Key }));
 		return place.ec2(new DeleteTagsCommand({
 			Resources: [id],
@@ -37646,7 +37690,7 @@ function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -37673,7 +37717,7 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 		run,
 		place
 	});
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `deleted ${gone.join(", ")}: ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -37687,8 +37731,8 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 	try {
 		await place.ec2(untagCommand(Resources));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
-		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ...Resources] });
 		return { undone: "not possible" };
 	}
@@ -37716,7 +37760,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	if (found === void 0) return false;
 	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots)];
 	if (keepIntermediates || ids.length === 0) return true;
-	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays`;
+	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays`;
 	if (leases.live.length > 0) {
 		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
 		return true;
@@ -37730,16 +37774,16 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	};
 	await joined(found.images.map((copy) => attempt(`Removing the encrypted copy ${copy.ImageId}`, async () => {
 		await removeImage(place, copy, (what) => notes.stays.push(what));
-		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(copy)]);
+		gone([copy.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copy)]);
 		return `removed the encrypted copy ${copy.ImageId}`;
 	})));
-	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
 	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots).filter((id) => !removed.has(id));
 	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
 	return true;
 }
 async function deleteLoose(place, ids, gone) {
-	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const used = new Set((await imagesWith(place, ids)).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
 	const loose = ids.filter((id) => !used.has(id));
 	await joined(loose.map((id) => deleteSnapshot(place, id)));
 	gone(loose);
@@ -37784,7 +37828,7 @@ function noting$1(notes, account) {
 			if (typeof result === "string") notes.done.push(result);
 			return result;
 		} catch (error) {
-			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` };
+			const failure = { what: `${what} in ${account}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` };
 			notes.failed.push(resource === void 0 ? failure : {
 				...failure,
 				resource
@@ -38063,7 +38107,7 @@ function granting(command, absent) {
 		try {
 			return await place.kms(command);
 		} catch (error) {
-			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidArnException")) return [absent];
+			if (absent !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidArnException")) return [absent];
 			throw error;
 		}
 	};
@@ -38118,11 +38162,11 @@ const minutesForKept = 5;
 function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.yt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.xt,
 		forMs: minutes * 6e4,
 		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
 		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)})`);
+			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
 		}
 	}, act);
 }
@@ -38157,15 +38201,15 @@ async function addStatements(run, place, operation) {
 	const { key } = operation;
 	try {
 		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
-		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `added statements to the policy of ${key}`);
+		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Adding statements to the policy of ${key}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Adding statements to the policy of ${key}`, error);
 	}
 }
 const principalTries = 6;
 function oncePrincipalIsThere(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidArnException");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidArnException");
 	return retried({
 		place,
 		on,
@@ -38198,8 +38242,8 @@ async function grantKey$1(run, place, operation) {
 			what: `grant the use of ${key}`
 		}, grant)).GrantId;
 	} catch (error) {
-		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Granting ${principalArn} the use of ${key}`, error, remedy);
+		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error).remedy ?? [], otherAccess].flat().join("; ") : void 0;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Granting ${principalArn} the use of ${key}`, error, remedy);
 	}
 }
 const settleSeconds = 300;
@@ -38217,12 +38261,12 @@ async function access({ key, target, allowedBy }, scope) {
 		const isLate = waited > patienceSeconds;
 		const denied = await describes(place, key);
 		if (denied === void 0 && (isLate || !await awaitsUse(place, key, await cipherText))) return {};
-		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(denied) || lacksPolicy(denied))) {
+		if (denied !== void 0 && (isLate || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(denied) || lacksPolicy(denied))) {
 			const remedy = accessRemedy(key, denied, {
 				run,
 				account: place.account
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Using the source key ${key} from account ${place.account}`, denied, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Using the source key ${key} from account ${place.account}`, denied, remedy);
 		}
 		if (waited > lostSeconds) await giveAgain$1(allowedBy, scope);
 		await place.sleep(wait);
@@ -38234,8 +38278,8 @@ async function awaitsUse(place, key, cipherText) {
 		await askToDecrypt(place, key, cipherText);
 		return false;
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error), "resource-based policy");
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error), "resource-based policy");
 	}
 }
 async function describes(place, key) {
@@ -38259,17 +38303,17 @@ async function giveAgain$1(id, { run, place, resultOf }) {
 	return await grantKey$1(run, source, operation) === resultOf(operation.id)?.grantId ? [] : [`the grant on ${key} to ${principalArn}`];
 }
 function lacksPolicy(denied) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(denied);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "resource-based policy");
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(denied), "identity-based policy")) return void 0;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		const why = "a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same";
-		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(keyArn, run.request.source.region);
-		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
+		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(keyArn, run.request.source.region);
+		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
 	}
 	if (keyAccess !== "existing") return void 0;
 	const statements = useStatements({
@@ -38311,7 +38355,7 @@ async function tellForeignGrants({ keys, found }, used) {
 			const grants = await listGrants(brief, keyArn);
 			notes.warned.push(...grants.filter((one) => isForeign(one, use)).map((one) => told$3(place, keyArn, one)));
 		} catch (error) {
-			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+			notes.unknown.push(`whether others made grants on ${keyArn} is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		}
 	}));
 }
@@ -38343,7 +38387,7 @@ function accountOf$2(issuer = "") {
 function told$3(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${command}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${command}`;
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
@@ -38366,7 +38410,7 @@ async function releaseAccess(place, releasing, noted) {
 		shares,
 		...[...Map.groupBy(found, ({ keyArn }) => keyArn)].map(([keyArn, ofKey]) => attempt(`Revoking grants on ${keyArn}`, async () => {
 			for (const { grantId } of ofKey) await revoke(place, keyArn, grantId);
-			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
+			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
 		})),
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
 			gone: leases.gone,
@@ -38387,7 +38431,7 @@ async function revokeKnown(source, grants) {
 		grantId
 	}]);
 	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
-	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(known.length, "grant")}`;
 }
 async function statedBy(place, keys, { releasing, leases, attempt }) {
 	if (releasing.keyAccess !== "policy") return [];
@@ -38408,7 +38452,7 @@ async function revoke(place, keyArn, grantId) {
 			GrantId: grantId
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
 }
 async function unshareAll(place, unsharing) {
@@ -38417,7 +38461,7 @@ async function unshareAll(place, unsharing) {
 	const written = state.shares.filter(({ region }) => region === place.region);
 	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
 		const copies = await findEncryptedCopies(place, state.imageId);
-		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies.snapshots)]);
+		const own = new Set([...copies.images.flatMap((image) => [image.ImageId ?? "", ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)]), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies.snapshots)]);
 		const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
 		return {
 			own,
@@ -38442,15 +38486,15 @@ async function unshareAll(place, unsharing) {
 			keys
 		}), id);
 	}))).reduce((sum, one) => sum + (one ?? 0), 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(count, "share")}`);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(count, "share")}`);
 }
 async function sourceResources(place, imageId) {
 	const [image] = await describeImages(place, [imageId]);
-	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)];
+	return image === void 0 ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)];
 }
 async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
 	const byLease = sharesOf$1(tags);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
 	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
@@ -38478,7 +38522,7 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (accounts.length === 0) return;
 	const shared = await readShares(place, id).catch(() => new Set(accounts));
 	const still = [...new Set(accounts)].filter((account) => shared.has(account));
-	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
+	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
@@ -38488,7 +38532,7 @@ async function unshare(place, id, { accounts, keys }) {
 			Tags: keys
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) throw error;
 	}
 	return accounts.length;
 }
@@ -38505,10 +38549,1619 @@ function knownLeft({ state, grants, stated = [] }) {
 		...places.length > 0 ? [`snapshots${boots ? ", AMIs and instances" : " and AMIs"} with ${lease} may be in ${places.join(", ")}`] : []
 	];
 }
+// src/aws/verdict.ts
+async function ask(call, dry) {
+	try {
+		await call();
+		return dry ? {
+			is: "not told",
+			words: "the endpoint took the dry run for a call"
+		} : {
+			is: "may",
+			words: ""
+		};
+	} catch (error) {
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
+		return verdictOf(error);
+	}
+}
+function verdictOf(error) {
+	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error.cause);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "DryRunOperation", "DryRunOperationException")) return {
+		is: "may",
+		words
+	};
+	return {
+		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
+		words: `${error.code}: ${words}`
+	};
+}
+// src/operations/carry-over.ts
+async function carryOver(place, source, image) {
+	const { ImageId = "" } = image;
+	const due = [[
+		"Setting the instance types",
+		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source),
+		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
+	], [
+		"Setting IMDSv2",
+		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
+	]].filter(([, needed]) => needed);
+	for (const [what, , act] of due) try {
+		await onceSeen(place, act);
+	} catch (error) {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+	}
+	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
+	return changed ?? image;
+}
+function unlessDenied$1(error) {
+	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+}
+function imdsCommand(ImageId) {
+	return new ModifyImageAttributeCommand({
+		ImageId,
+		ImdsSupport: { Value: "v2.0" }
+	});
+}
+function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
+	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
+	return new ReplaceImageInstanceTypeSpecificationCommand({
+		ImageId,
+		InstanceTypeSpecification: {
+			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
+			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
+		}
+	});
+}
+// src/plan/operation.ts
+function told$2({ key, island, ...rest }) {
+	return {
+		...rest,
+		kmsKeyArn: key,
+		island
+	};
+}
+// src/plan/removal.ts
+function removalObstacle(image, locks, { mayWait, mayLift = true }) {
+	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
+	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
+	if (blocks && !protection.startsWith("enabled")) return {
+		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
+		remedy: () => "wait until that is over, a day at most"
+	};
+	if (blocks) return {
+		why: `it is protected from deregistration (${protection})`,
+		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "aws:backup:source-resource") !== void 0) return {
+		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
+		remedy: () => "delete its recovery point in the backup vault"
+	};
+	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => locks.get(id) ?? [])[0];
+	if (lock === void 0) return void 0;
+	const { SnapshotId, LockState, LockExpiresOn } = lock;
+	return {
+		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
+		remedy: (region) => LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --region ${region} --snapshot-id ${SnapshotId}`
+	};
+}
+function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
+	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)];
+	return {
+		...told$2({
+			...removal,
+			id: removalId(image, removal.place),
+			of
+		}),
+		kind: "deregister",
+		image,
+		reason,
+		until,
+		report,
+		extras: extras ?? { uefiData: void 0 },
+		lifts: mayLift && isOwnProtection(image)
+	};
+}
+const protectionStates = {
+	off: "disabled",
+	on: "enabled-without-cooldown",
+	"on-with-cooldown": "enabled-with-cooldown"
+};
+function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
+	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection);
+	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
+}
+function mayLift({ publication }) {
+	return publication.deregistrationProtection !== "off";
+}
+function removalId({ ImageId }, place) {
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+}
+// src/plan/creation-tags.ts
+function tagsOfTargets(request, source, place) {
+	return filled(templatesOf$1(request), {
+		request,
+		source,
+		place
+	});
+}
+function intermediateTags(request, source, place) {
+	const { intermediateTags: given } = request;
+	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
+	if (given === void 0) templates.delete("Name");
+	return filled(templates, {
+		request,
+		source,
+		place
+	});
+}
+function templatesOf$1({ targets }) {
+	const first = new Map();
+	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
+	return first;
+}
+function filled(templates, { request, source, place }) {
+	const { imageId, image } = source;
+	const values = {
+		...place,
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
+		name: image.Name ?? "",
+		"source-ami": imageId
+	};
+	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.k);
+	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, values)]));
+}
+function checkFilled(tags, input, { findings, where }) {
+	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
+}
+// src/plan/supply-operations.ts
+function openSupply(decided) {
+	const { request, source, encryptedCopies, targets } = decided;
+	const { account, place } = source;
+	const sourceName = nameOfSource(decided);
+	const operations = [];
+	const access = new Map();
+	const allowed = new Map();
+	const shared = new Map();
+	let begin = [];
+	const add = (operation) => {
+		operations.push(operation);
+		return operation.id;
+	};
+	const supply = (from, snapshotId) => {
+		const own = snapshotId ?? sourceName;
+		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
+			resource: { id: snapshotId ?? source.imageId },
+			name: own,
+			after: begin
+		};
+		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
+		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
+		return {
+			resource: { madeBy },
+			name: known ?? `the encrypted copy of ${own}`,
+			after: [madeBy]
+		};
+	};
+	const encryptSnapshot = (copy, snapshot) => {
+		const { kmsKeyArn: key, name, tags } = copy;
+		const there = copy.snapshotsThere.get(snapshot.id);
+		const base = {
+			id: snapshotCopyId(copy, snapshot.id),
+			place: copy.place,
+			key,
+			after: begin
+		};
+		add(there === void 0 ? {
+			...told$2({
+				...base,
+				of: [snapshot.id],
+				why: encrypting
+			}),
+			kind: "encrypt",
+			key,
+			tags,
+			snapshot
+		} : {
+			...told$2({
+				...base,
+				of: [there],
+				why: `the encrypted copy of ${snapshot.id} that another run made is used`
+			}),
+			kind: "await",
+			key,
+			copy: { id: there },
+			snapshotId: snapshot.id,
+			remake: {
+				name,
+				tags,
+				snapshot
+			}
+		});
+	};
+	const encryptImage = (copy) => {
+		const { kmsKeyArn: key, name, tags, there } = copy;
+		const base = {
+			place: copy.place,
+			key
+		};
+		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
+		if (there === void 0) {
+			const what = told$2({
+				...base,
+				id: begun,
+				of: [sourceName],
+				after: begin,
+				why: encrypting
+			});
+			add({
+				...what,
+				kind: "encrypt",
+				key,
+				name,
+				tags,
+				snapshot: void 0
+			});
+		}
+		const made = there === void 0 ? { madeBy: begun } : { id: there };
+		const after = there === void 0 ? [begun] : begin;
+		const waiting = {
+			kind: "await",
+			key,
+			copy: made,
+			remake: {
+				name,
+				tags,
+				snapshot: void 0
+			}
+		};
+		for (const { id } of source.snapshots) {
+			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
+			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
+			add({
+				...told$2({
+					...base,
+					id: snapshotCopyId(copy, id),
+					of,
+					after,
+					why
+				}),
+				...waiting,
+				snapshotId: id
+			});
+		}
+		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
+		const of = [there ?? name];
+		add({
+			...told$2({
+				...base,
+				id: imageCopyId(copy),
+				of,
+				after,
+				why
+			}),
+			...waiting,
+			snapshotId: void 0
+		});
+	};
+	const giveUse = (key, { target }) => {
+		const { keyAccess } = request.source;
+		const { principalArn } = target;
+		if (keyAccess === "existing") return void 0;
+		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
+		if (operations.some((one) => one.id === id)) return id;
+		const accounts = accountsUsing(targets, key);
+		const of = keyAccess === "grant" ? [principalArn] : accounts;
+		const base = {
+			...told$2({
+				id,
+				place: {
+					account,
+					region: regionOfKey(key)
+				},
+				of,
+				key,
+				after: begin,
+				why: "copying takes the use of the key; taken back at the end"
+			}),
+			key
+		};
+		return add({
+			...base,
+			kind: "allow",
+			...keyAccess === "grant" ? {
+				by: "grant",
+				principalArn
+			} : {
+				by: "policy",
+				accounts
+			}
+		});
+	};
+	const allowOne = (key, taker) => {
+		const { target } = taker;
+		const { principalArn, place: there } = target;
+		const allowedBy = giveUse(key, taker);
+		const after = allowedBy === void 0 ? [] : [allowedBy];
+		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
+		const pair = `${key} ${principalArn}`;
+		if (access.has(pair)) return;
+		const what = told$2({
+			id: `access ${principalArn} ${key}`,
+			place: there,
+			of: [principalArn],
+			key,
+			after,
+			why: "a grant or a policy comes into force some time later"
+		});
+		access.set(pair, add({
+			...what,
+			kind: "access",
+			key,
+			target: there,
+			allowedBy
+		}));
+	};
+	const shareOne = (from, snapshotId, takers) => {
+		const region = from?.place.region ?? place.region;
+		const { resource, name, after } = supply(from, snapshotId);
+		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
+		const why = `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(accounts)} copy it; taken back at the end`;
+		const id = `share ${snapshotId ?? sourceName} in ${region}`;
+		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
+		const what = {
+			...told$2({
+				id,
+				place: {
+					account,
+					region
+				},
+				of: [name],
+				after,
+				why
+			}),
+			afterEnd
+		};
+		const type = snapshotId === void 0 ? "image" : "snapshot";
+		shared.set(`${region} ${snapshotId ?? ""}`, add({
+			...what,
+			kind: "share",
+			type,
+			resource,
+			accounts
+		}));
+	};
+	return {
+		operations,
+		create(instanceId) {
+			const { earlierTry } = source;
+			if (earlierTry?.State === "pending") {
+				const why = `an earlier try is making the AMI of ${instanceId}`;
+				const awaited = told$2({
+					id: `create ${sourceName}`,
+					place,
+					of: [earlierTry.ImageId ?? ""],
+					after: [],
+					why
+				});
+				begin = [add({
+					...awaited,
+					kind: "await",
+					image: earlierTry
+				})];
+				return;
+			}
+			const noReboot = request.image.by === "instance" && request.image.noReboot;
+			const why = `the AMI is made of ${instanceId}, and stays`;
+			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
+				place,
+				after: [],
+				why: "an earlier attempt failed, and the new AMI needs its name"
+			}))];
+			const what = told$2({
+				id: `create ${sourceName}`,
+				place,
+				of: [instanceId],
+				after,
+				why
+			});
+			const tags = tagsOfTargets(request, source, place);
+			begin = [add({
+				...what,
+				kind: "create",
+				instanceId,
+				noReboot,
+				name: sourceName,
+				tags
+			})];
+		},
+		lease() {
+			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
+			const what = told$2({
+				id: `lease ${sourceName}`,
+				place,
+				of: [sourceName],
+				after: begin,
+				why: "other runs on this AMI see that this one needs what they share"
+			});
+			const takesSince = takenOverSince(targets);
+			begin = [add({
+				...what,
+				kind: "lease",
+				imageId: source.imageId,
+				regions,
+				takesSince
+			})];
+		},
+		encrypt(copy) {
+			if (copy.only === void 0) encryptImage(copy);
+			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
+		},
+		allow(takers) {
+			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
+		},
+		share(takers) {
+			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
+				for (const { id } of source.snapshots) shareOne(from, id, group);
+				const launchers = group.filter(({ action }) => action === "copy");
+				if (launchers.length > 0) shareOne(from, void 0, launchers);
+			}
+		},
+		begin: () => begin,
+		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
+			const one = supply(from, snapshotId);
+			if (!crossAccount) return one;
+			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
+			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
+			return {
+				...one,
+				after: [own, keys].flat()
+			};
+		}
+	};
+}
+const encrypting = "what is under no customer managed key that others can be given is copied under one first";
+function nameOfSource({ source: { instanceId, image, imageId } }) {
+	return instanceId === void 0 ? imageId : image.Name ?? "";
+}
+function snapshotCopyId({ place }, snapshotId) {
+	return `encrypted copy of ${snapshotId} in ${place.region}`;
+}
+function imageCopyId({ place }) {
+	return `encrypted copy in ${place.region}`;
+}
+// src/plan/target-operations.ts
+function targetOperations(decided, supply, plan) {
+	const all = discarding(plan, supply.begin());
+	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
+	const booted = booting(decided, supply, {
+		plan,
+		last: made.last
+	});
+	const published = publishing(decided, plan, {
+		image: { madeBy: made.last },
+		after: booted[0]?.id ?? made.last
+	});
+	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
+	const late = all.filter(isLate).map((one) => ({
+		...one,
+		after: [made.last]
+	}));
+	const left = all.filter((one) => !isLate(one));
+	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.target.place))] : late.map(({ id }) => id);
+	return {
+		operations: [
+			...left,
+			...made.operations,
+			...late,
+			...booted,
+			...published
+		],
+		last,
+		ends: [last, ...finishing]
+	};
+}
+function discarding({ target: { place }, discardImages, discard, untag }, after) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	return [
+		...discardImages.map((image) => deregistering(image, "left", {
+			place,
+			after,
+			why: "a run that died left it half-made"
+		})),
+		...discard.length === 0 ? [] : [{
+			...told$2({
+				id: `delete in ${where}`,
+				place,
+				of: discard,
+				after,
+				why: "dead runs left them, and no AMI has them"
+			}),
+			kind: "delete",
+			snapshotIds: discard
+		}],
+		...untag.length === 0 ? [] : [{
+			...told$2({
+				id: `untag in ${where}`,
+				place,
+				of: untag,
+				after,
+				why: "finished, but it bears the lease of a run"
+			}),
+			kind: "untag",
+			resources: untag,
+			finishes: void 0
+		}]
+	];
+}
+function using({ action, image, expected, target: { place } }) {
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const id = image.ImageId ?? "";
+	const base = {
+		place,
+		island,
+		of: [id]
+	};
+	const waits = action === "await";
+	const awaited = `await ${id} in ${island}`;
+	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
+	const used = {
+		...told$2({
+			...base,
+			id: `reuse ${id} in ${island}`,
+			after: waits ? [awaited] : [],
+			why
+		}),
+		kind: "reuse",
+		image,
+		expected,
+		waits
+	};
+	const waiting = "an AMI of this source is being made under this name";
+	return {
+		operations: [...waits ? [{
+			...told$2({
+				...base,
+				id: awaited,
+				after: [],
+				why: waiting
+			}),
+			kind: "await",
+			image
+		}] : [], used],
+		last: used.id
+	};
+}
+function making(decided, supply, plan) {
+	const { target, expected } = plan;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const base = {
+		place: target.place,
+		of: [target.name]
+	};
+	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
+	const last = made.at(-1)?.id ?? "";
+	const id = verifyId(island);
+	const why = "an AMI that differs from the source must not be used";
+	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
+	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun$1.includes(Key)) : expected.tags;
+	const described = takenOver ? void 0 : expected.description ?? "";
+	return {
+		operations: [
+			...made,
+			{
+				...told$2({
+					...base,
+					id,
+					island,
+					key: expected.key,
+					after: [last],
+					why
+				}),
+				kind: "verify",
+				image: { madeBy: last },
+				expected: {
+					...expected,
+					description: described,
+					tags
+				}
+			},
+			{
+				...told$2({
+					...base,
+					id: finishId(island),
+					after: [id],
+					why: "a finished AMI bears no lease"
+				}),
+				kind: "untag",
+				finishes: last,
+				resources: []
+			}
+		],
+		last: id
+	};
+}
+const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
+const verifyId = (island) => `verify ${island}`;
+const finishId = (island) => `finish ${island}`;
+function registering(decided, supply, plan) {
+	const { target, supersedes, expected, from } = plan;
+	const { place, kmsKeyArn: key, name } = target;
+	const { source } = decided;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
+		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
+		const id = `copy ${snapshot.id} to ${island}`;
+		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
+		const begun = takeOver === void 0 ? after : supply.begin();
+		return {
+			...told$2({
+				id,
+				place,
+				island,
+				of: [takeOver ?? called],
+				key,
+				after: begun,
+				why
+			}),
+			kind: "copy",
+			snapshot,
+			from: resource,
+			fromRegion: regionOf(decided, plan),
+			key,
+			takeOver,
+			lineage: target.lineage,
+			tags: plan.snapshotTags.get(snapshot.id) ?? [],
+			regain: plan.crossAccount ? after : []
+		};
+	});
+	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
+	const after = [
+		...copies.map(({ id }) => id),
+		extrasOf ?? [],
+		freeing(plan)
+	].flat();
+	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
+		place,
+		island,
+		after,
+		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
+		mayLift: mayLift(decided.request),
+		until: verifyId(island),
+		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
+	})];
+	const why = "the AMI of the copies, with every attribute of the source's";
+	return [
+		...copies,
+		...freed,
+		{
+			...told$2({
+				id: `register ${island}`,
+				place,
+				island,
+				of: [name],
+				after: [...after, ...freed.map(({ id }) => id)],
+				why
+			}),
+			kind: "register",
+			name,
+			description: expected.description,
+			tags: expected.tags,
+			extrasOf,
+			expected,
+			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
+		}
+	];
+}
+function copyingImage(decided, supply, plan) {
+	const { target, takeOver, expected, snapshotTags } = plan;
+	const { source, request, leaseId } = decided;
+	const { place, kmsKeyArn: key, name } = target;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const image = supply.supplied(plan, void 0);
+	const ids = source.snapshots.map(({ id }) => id);
+	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
+	const own = {
+		...provenance(request, source.imageId),
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: key,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]: leaseId,
+		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)(ids)
+	};
+	const id = `copy ${nameOfSource(decided)} to ${island}`;
+	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
+	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
+	return {
+		...told$2({
+			id,
+			place,
+			island,
+			of: [takeOver ?? image.name],
+			key,
+			after: begun,
+			why
+		}),
+		kind: "copy-image",
+		from: image.resource,
+		fromRegion: regionOf(decided, plan),
+		key,
+		name,
+		takeOver,
+		expected,
+		description: expected.description,
+		snapshotTags,
+		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
+			users: target.tags,
+			ours: own
+		}).tags,
+		imageTags: [...expected.tags, {
+			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
+			Value: leaseId
+		}],
+		regain: plan.crossAccount ? after : []
+	};
+}
+function freeing({ target, discardImages }) {
+	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
+}
+function regionOf({ source }, { from }) {
+	return from?.place.region ?? source.place.region;
+}
+function booting({ request, source }, supply, { plan, last }) {
+	const { target } = plan;
+	const { boot } = request.publication;
+	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
+	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
+		users: target.tags,
+		ours: provenance(request, source.imageId)
+	}, 49);
+	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
+	const { test, timeoutMinutes, required } = boot;
+	const { launchPermissions } = request.publication;
+	const launchers = {
+		key: key ?? "",
+		launchPermissions,
+		grantElsewhere: grantedElsewhere(target)
+	};
+	return [{
+		...told$2({
+			id: bootId(place),
+			place,
+			island,
+			key,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after: isMaking(plan) ? [last] : [...supply.begin(), last],
+			why: `only what comes up is published; ${launchedAs(site)}`
+		}),
+		kind: "boot",
+		image: { madeBy: last },
+		site,
+		settings: {
+			test,
+			timeoutMinutes,
+			required,
+			principal,
+			launchers,
+			tags,
+			earlier
+		}
+	}];
+}
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+function isTested({ publication: { boot } }, plan) {
+	if (boot === void 0 || plan.target.bootSite === void 0) return false;
+	return isMaking(plan) || !hasPassed(plan.image, boot.test);
+}
+const namedSubnets = 3;
+function launchedAs({ sizes, profile }) {
+	const each = (values) => [...new Set(values)];
+	const launches = sizes.flat();
+	const types = each(launches.map(({ type }) => type));
+	const subnets = each(launches.map(({ subnet }) => subnet));
+	const groups = each(launches.flatMap((one) => one.groups));
+	const more = subnets.length - namedSubnets;
+	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
+	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
+	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
+}
+const dayMs$4 = 864e5;
+function publishing({ request: { publication, run } }, plan, { image, after: last }) {
+	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
+	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
+	const days = after !== void 0 && "days" in after ? after.days : 0;
+	const deprecateAt = after && ("at" in after ? {
+		at: after.at.getTime(),
+		keep: false
+	} : {
+		at: run.date.getTime() + days * dayMs$4,
+		keep: true
+	});
+	const grantElsewhere = grantedElsewhere(plan.target);
+	const settings = {
+		key,
+		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
+		grantElsewhere,
+		launchPermissions,
+		deprecateAt,
+		protection,
+		zones
+	};
+	if (![
+		grantKeyTo,
+		launchPermissions,
+		zones
+	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
+	return [{
+		...told$2({
+			id: `publish ${island}`,
+			place,
+			island,
+			of,
+			after: [last],
+			why: "what the inputs ask for beside the AMI"
+		}),
+		kind: "publish",
+		image,
+		settings
+	}];
+}
+function grantedElsewhere({ grantKeyTo, place }) {
+	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
+}
+function isOthersServiceRole(principal, account) {
+	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
+	return of !== void 0 && of !== account;
+}
+const referencesIsland = "SSM parameters and launch templates";
+function referenceIsland({ optional, ...place }) {
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}` : referencesIsland;
+}
+function hasReference({ ssmParameter, launchTemplate }) {
+	return ssmParameter !== void 0 || launchTemplate !== void 0;
+}
+function concluding(decided, parts) {
+	const { place } = decided.source;
+	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
+	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
+	const common = settingAll(place, needed, {
+		name: "every target",
+		after: []
+	});
+	const set = common.slice(-1).map(({ id }) => id);
+	return [
+		...common,
+		...needed.flatMap((part) => finishing(decided, part, set)),
+		...optional.flatMap((one) => {
+			const { target } = one.target;
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+			const own = hasReference(target) ? settingAll(place, [one], {
+				name,
+				after: set
+			}) : [];
+			const last = own.slice(-1).map(({ id }) => id);
+			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
+		})
+	];
+}
+function settingAll(place, parts, { name, after }) {
+	const [first] = parts;
+	if (first === void 0) return [];
+	const ready = `${name} is ready`;
+	const island = referenceIsland(first.target.target.request);
+	const sets = parts.flatMap((one) => setting(one, [ready]));
+	const ends = [...after, ...parts.flatMap((one) => one.ends)];
+	const all = "SSM parameters and launch templates are set for all targets or for none";
+	const last = {
+		id: `all is set for ${name}`,
+		place,
+		of: [],
+		island,
+		after: sets.map(({ id }) => id),
+		why: "until then they may be put back to the older AMIs"
+	};
+	return [
+		{
+			...told$2({
+				id: ready,
+				place,
+				of: [],
+				after: ends,
+				why: all,
+				...island === "SSM parameters and launch templates" ? {} : { island }
+			}),
+			kind: "ready",
+			sets,
+			settled: []
+		},
+		...sets,
+		{
+			...told$2(last),
+			kind: "ready",
+			sets: [],
+			settled: sets
+		}
+	];
+}
+function setting({ target: { target }, last }, after) {
+	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
+	const base = {
+		place,
+		island: referenceIsland(request),
+		after
+	};
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const image = { madeBy: last };
+	return [...name === void 0 ? [] : [{
+		...told$2({
+			...base,
+			id: `parameter ${name} in ${where}`,
+			of: [name],
+			why: "it is to name the AMI"
+		}),
+		kind: "parameter",
+		name,
+		image,
+		tags
+	}], ...template === void 0 ? [] : [{
+		...told$2({
+			...base,
+			id: `version of ${template.id} in ${where}`,
+			of: [template.id],
+			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
+		}),
+		kind: "template-version",
+		template,
+		image
+	}]];
+}
+function finishing(decided, { target: plan, last }, after) {
+	const { marks, target } = plan;
+	if (marks === void 0) return retiring(decided, plan, after);
+	const { place, name } = target;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	return [{
+		...told$2({
+			id,
+			place,
+			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
+			after,
+			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
+		}),
+		kind: "published",
+		image: { madeBy: last },
+		...marks
+	}, ...retiring(decided, plan, [id])];
+}
+function retiring({ request, source }, plan, after) {
+	const { target, replace, replaced, retained } = plan;
+	const { place } = target;
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const gone = {
+		place,
+		after,
+		mayLift: mayLift(request)
+	};
+	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
+	return [
+		...replace.map((image) => {
+			if (image !== supersedes) return deregistering(image, "replaced", {
+				...gone,
+				why: "the new AMI replaces it"
+			});
+			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
+			const verified = [verifyId(where), finishId(where)];
+			return {
+				...told$2({
+					id,
+					place,
+					of,
+					after: verified,
+					why: `${image.ImageId} is replaced`
+				}),
+				kind: "delete",
+				snapshotIds: of,
+				superseded: image.ImageId ?? ""
+			};
+		}),
+		...replaced.length === 0 ? [] : [{
+			...told$2({
+				id: `delete what was replaced in ${where}`,
+				place,
+				of: replaced,
+				after,
+				why: "a run that died deregistered their AMI, and the new one is there now"
+			}),
+			kind: "delete",
+			snapshotIds: replaced
+		}],
+		...(retained?.protect ?? []).map((image) => {
+			const id = `protect ${image.ImageId} in ${where}`;
+			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) === "on-with-cooldown";
+			return {
+				...told$2({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why: "it has come into use"
+				}),
+				kind: "protect",
+				image,
+				cooldown
+			};
+		}),
+		...(retained?.remove ?? []).map((image) => {
+			const report = retained?.reports.get(image.ImageId ?? "");
+			return deregistering(image, "retain", {
+				...gone,
+				why: "retain leaves no room for it",
+				report
+			});
+		}),
+		...(retained?.ask ?? []).map(({ image, replaces }) => {
+			const id = `ask who uses ${image.ImageId} in ${where}`;
+			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
+			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
+				users: target.tags,
+				ours: provenance(request, source.imageId)
+			}, 50);
+			return {
+				...told$2({
+					id,
+					place,
+					of: [image.ImageId ?? ""],
+					after,
+					why
+				}),
+				kind: "ask-usage",
+				image,
+				replaces,
+				tags
+			};
+		})
+	];
+}
+// src/operations/compare.ts
+function differencesOf({ request, source }, place, { image, snapshots, key }) {
+	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(key, image, snapshots)];
+}
+// src/operations/recalled.ts
+const freshMs = 5e3;
+const looks = new WeakMap();
+function refuseRecalled(run) {
+	const now = run.host.clock.now();
+	const known = looks.get(run);
+	if (known !== void 0 && now - known.at < freshMs) return known.look;
+	const look = lookAgain$1(run);
+	looks.set(run, {
+		at: now,
+		look
+	});
+	return look;
+}
+async function lookAgain$1({ accounts, source, signal }) {
+	const place = accounts.source(source.place.region).until(signal);
+	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
+	});
+	const recalled = image && recallOf(image);
+	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(recalled.what), recalled.remedy);
+}
+function admissionOf(image, criteria, now) {
+	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
+	if (verdicts.includes("allowed")) return "allowed";
+	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
+}
+function admissionBy(criterion, image, now) {
+	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
+	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
+	const met = [];
+	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
+	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits$1(image.Name, pattern)));
+	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
+	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
+	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
+	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
+	if (met.includes(false)) return "hidden";
+	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
+}
+function bears(mark, filter, now) {
+	return fits$1(mark.WatermarkKey, filter.WatermarkKey) && fits$1(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
+}
+function fits$1(value, pattern) {
+	if (pattern === void 0) return true;
+	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
+	return new RegExp(`^${expression}$`, "s").test(value ?? "");
+}
+const dayMs$3 = 864e5;
+function within(days, time, now) {
+	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$3;
+}
+function criteriaWith(account, criteria) {
+	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
+	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
+}
+// src/operations/settings.ts
+const quota = 20;
+function copyQuota(maxParallel) {
+	return reading$1("DescribeSnapshots", "how many copies are running is not known", async (place) => {
+		const copies = await ownSnapshots(place, {
+			Name: "status",
+			Values: ["pending"]
+		}, {
+			Name: "volume-id",
+			Values: ["vol-ffffffff"]
+		});
+		if (copies.length < quota) return [];
+		return [{ what: `${copies.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
+	});
+}
+function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
+	const blank = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
+	if (blank.length === 0) return [];
+	const why = "a volume of the AMI that has no snapshot is";
+	const isOff = async (place) => (await place.ec2(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault === false;
+	const some = blank.some(({ Encrypted }) => Encrypted !== true);
+	const isEncrypted = reading$1("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
+		return await isOff(place) ? [{ what: "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default" }] : [];
+	});
+	const underKey = reading$1("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
+		if (some && await isOff(place).catch(() => false)) return [];
+		const { KmsKeyId } = await place.ec2(new GetEbsDefaultKmsKeyIdCommand({}));
+		const what = `a volume of the AMI has no snapshot; at launch it is encrypted under ${KmsKeyId}`;
+		return KmsKeyId === void 0 || KmsKeyId === keyArn ? [] : [{ what }];
+	});
+	return [...some ? [isEncrypted] : [], underKey];
+}
+function allowedImages(operation, job) {
+	return reading$1("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
+		const { State, ManagedBy, ImageCriteria = [] } = await place.ec2(new GetAllowedImagesSettingsCommand({}));
+		if (State !== "enabled") return [];
+		const now = new Date(place.clock.now());
+		const { account } = job.source;
+		const image = copiedImage(operation, job, now);
+		const admission = admissionOf(image, ImageCriteria, now);
+		const ami = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
+		const untold = `Allowed AMIs is on, and whether its criteria allow ${ami} can't be told beforehand: ${JSON.stringify(ImageCriteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`;
+		if (admission !== "hidden") return admission === "unknown" ? [{ what: untold }] : [];
+		const completed = criteriaWith(account, ImageCriteria);
+		const json = JSON.stringify(completed).replaceAll("'", "'\\''");
+		return [{
+			what: `Allowed AMIs is on, and none of its criteria allows ${ami}`,
+			remedy: ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`
+		}];
+	});
+}
+function copiedImage({ from }, { source, operation }, now) {
+	const OwnerId = source.account;
+	const CreationDate = now.toISOString();
+	const { image } = source;
+	const copy = "madeBy" in from ? operation(from.madeBy) : void 0;
+	if (copy?.kind !== "await" || !("remake" in copy)) return {
+		CreationDate,
+		...image,
+		OwnerId
+	};
+	const { ProductCodes, ImageWatermarks } = image;
+	return {
+		OwnerId,
+		CreationDate,
+		Name: copy.remake.name,
+		ProductCodes,
+		ImageWatermarks
+	};
+}
+// src/operations/verify.ts
+async function verify({ image: ref, expected }, scope) {
+	const { run, place } = scope;
+	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
+	if (made?.image === void 0) throw new Error("there is no image to compare");
+	if (made.reused) return made;
+	let { image } = made;
+	try {
+		image = await carryOver(place, run.source.image, image);
+		const verified = await compareAgain(run, place, {
+			image,
+			snapshots: made.snapshots,
+			expected
+		});
+		await refuseRecalled(run);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${image.ImageId} is available and verified`);
+		return {
+			id: image.ImageId ?? "",
+			...verified
+		};
+	} catch (error) {
+		if (!place.signal.aborted) await (error instanceof UnreadError ? leave$1 : removeOwn)(run, place, image);
+		throw error;
+	}
+}
+var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.lt {
+	name = "UnreadError";
+};
+async function leave$1(run, place, { ImageId = "" }) {
+	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+}
+const looksSeconds$2 = [
+	0,
+	1,
+	2,
+	4,
+	8,
+	15,
+	30
+];
+const missingLooksSeconds = [
+	30,
+	30,
+	60,
+	60,
+	60
+];
+async function compareAgain(run, place, { image, snapshots, expected }) {
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} with ${run.source.imageId}`;
+	let found;
+	const look = async () => {
+		const isFirst = found === void 0;
+		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
+		const parts = (isFirst ? snapshots : void 0) ?? await readParts$2(place, seen);
+		found = await unlike(run, place, {
+			image: seen,
+			snapshots: parts,
+			expected
+		});
+		return found.length === 0 ? {
+			image: seen,
+			snapshots: parts
+		} : void 0;
+	};
+	try {
+		const verified = await lookedFor(place, looksSeconds$2, look);
+		if (verified !== void 0) return verified;
+		const late = found?.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.$) ? await lookedFor(place, missingLooksSeconds, look) : void 0;
+		if (late !== void 0) return late;
+	} catch (error) {
+		throw place.signal.aborted ? error : new UnreadError(doing, error);
+	}
+	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")));
+}
+async function readParts$2(place, image) {
+	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const look = async () => {
+		const found = await describeSnapshots(place, ids);
+		return found.length === ids.length ? found : void 0;
+	};
+	const found = await lookedFor(place, [...looksSeconds$2, ...missingLooksSeconds], look);
+	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
+	return found;
+}
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
+function asksToVerify({ image: ref, expected }, asking) {
+	const { source } = asking;
+	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
+	const { image: ImageId } = asking.standIns;
+	const without = "the UEFI variables of the AMI are not compared";
+	const uefi = new DescribeImageAttributeCommand({
+		ImageId,
+		Attribute: "uefiData"
+	});
+	return [
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
+		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
+		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
+		...defaultEncryption(source.image, expected.key),
+		...asksForUsers(asking)
+	];
+}
+async function removeOwn(run, place, image) {
+	try {
+		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
+		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
+		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
+	} catch (failure) {
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}`);
+	}
+}
+async function unlike(run, place, { image, snapshots, expected }) {
+	return [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key: expected.key
+		}),
+		...await uefiDifferences(run, place, image),
+		...descriptionDifferences$1(expected, image),
+		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.at)(expected.tags, image)
+	];
+}
+async function uefiDifferences({ source, log }, place, image) {
+	if (source.extras.uefiData === void 0) return [];
+	try {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, await onceSeen(place, () => readExtras(place, image)));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		return [];
+	}
+}
+function descriptionDifferences$1({ description }, image) {
+	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(image) ?? "";
+	return description === void 0 || here === description || image.Description === description ? [] : [{
+		field: "Description",
+		source: description || "none",
+		target: here || "not set",
+		asked: true
+	}];
+}
+// src/operations/reuse.ts
+async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
+	const id = image.ImageId ?? "";
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	if (!waits) {
+		run.log.line(where, `${id} is there already`);
+		return {
+			id,
+			image,
+			reused: true
+		};
+	}
+	const made = resultOf(after[0] ?? "")?.image ?? image;
+	const { snapshots, why } = await judge$1(run, place, {
+		image: made,
+		key: expected.key
+	});
+	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
+	run.log.line(where, `${id} is available and right`);
+	return {
+		id,
+		image: made,
+		snapshots,
+		reused: true
+	};
+}
+async function judge$1(run, place, { image, key }) {
+	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image));
+	const tied = tieOfImage(image, {
+		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
+		parents: new Map()
+	});
+	if (tied.is === "foreign") return {
+		snapshots,
+		why: tied.why
+	};
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) !== run.source.imageId) return {
+		snapshots,
+		why: `it is not of ${run.source.imageId}`
+	};
+	if (hasFailed(image) && run.operation(bootId(place)) === void 0) return {
+		snapshots,
+		why: failureOf$1(image).what
+	};
+	const found = [
+		...differencesOf(run, place, {
+			image,
+			snapshots,
+			key
+		}),
+		...originDifferences(run.source.image, image, snapshots),
+		...await uefiDifferences(run, place, image)
+	];
+	return {
+		snapshots,
+		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")}`
+	};
+}
+// src/operations/rival.ts
+const untilNameIsFree = {
+	forMs: 3e5,
+	wait: (count) => Math.min(1e3 * count, 15e3)
+};
+const namedLooksSeconds = [
+	0,
+	.3,
+	.7,
+	1,
+	2,
+	4,
+	8,
+	15
+];
+function findNamed(place, name, taken) {
+	return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
+}
+async function imageNamed(place, name) {
+	return (await ownImages(place, {
+		Name: "name",
+		Values: [name]
+	}))[0];
+}
+async function usingRival(operation, scope, make) {
+	const { run, place } = scope;
+	try {
+		return await make();
+	} catch (error) {
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) !== "InvalidAMIName.Duplicate") throw error;
+		const rival = await findRival(operation, scope, error);
+		if (rival === void 0) throw error;
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `another run made ${rival.id} meanwhile`);
+		return rival;
+	}
+}
+function whyNotOfLineage(image, { tags }, snapshots) {
+	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
+	if (lineage === void 0) return "";
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
+	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
+	return tied.is === "proven" ? "" : tied.why;
+}
+async function findRival({ name, expected }, { run, place }, taken) {
+	const named = await lookedFor(place, namedLooksSeconds, async () => {
+		const image = await imageNamed(place, name);
+		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) === run.source.imageId ? image : void 0;
+	});
+	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
+	if (named === void 0) return void 0;
+	const id = named.ImageId ?? "";
+	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
+	const image = await run.watcher(place).image(id);
+	const judged = await judge$1(run, place, {
+		image,
+		key: expected.key
+	});
+	const { snapshots } = judged;
+	const why = judged.why || whyNotOfLineage(image, expected, snapshots);
+	if (why === "") return {
+		id,
+		image,
+		snapshots,
+		reused: true
+	};
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+}
+// src/operations/restore.ts
+function asksToRestore({ ImageId, Name }) {
+	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
+		const [binned] = await imagesInBin(place);
+		if (binned === void 0) return [];
+		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
+		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
+		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
+		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
+	})];
+}
+async function whyNotRestorable(place, ImageId) {
+	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
+		ImageId,
+		DryRun: true
+	})), true);
+	return is === "may not" ? words : void 0;
+}
+async function restore$1(operation, scope) {
+	const { image, reason, until } = operation;
+	const { run, place, resultOf } = scope;
+	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} had to give up its name`;
+	try {
+		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
+		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack$2(operation, scope)}`);
+		await place.ec2(new DeleteTagsCommand({
+			Resources: snapshots,
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
+		}));
+		return true;
+	} catch (failure) {
+		const until = staysUntil({
+			imageId: run.source.imageId,
+			at: place.awsNow()
+		});
+		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure).replace(/\.$/, "")}. ${snapshots.join(", ")} stay: ${until}`);
+		return false;
+	}
+}
+async function giveBack$2(operation, scope) {
+	const { image } = operation;
+	const { place } = scope;
+	const named = await findNamed(place, image.Name ?? "", false);
+	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
+	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
+	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
+}
+function mayPass(error) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error);
+}
+async function takeOut(place, ImageId) {
+	await retried({
+		place,
+		on: mayPass,
+		...untilNameIsFree
+	}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
+}
+async function restoreFormer(place, parts) {
+	const formerOf = (part) => replacedByOf(part)?.former ?? "";
+	const marked = new Set(parts.map(formerOf).filter(Boolean));
+	const binned = marked.size === 0 ? [] : await imagesInBin(place);
+	const told = [];
+	const back = [];
+	for (const { ImageId = "", Name = "" } of binned.filter(({ ImageId = "" }) => marked.has(ImageId))) {
+		if (await findNamed(place, Name, false) !== void 0) continue;
+		await takeOut(place, ImageId);
+		const own = parts.filter((part) => formerOf(part) === ImageId);
+		await place.ec2(new DeleteTagsCommand({
+			Resources: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(own),
+			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
+		}));
+		told.push(`${ImageId} (${Name})`);
+		back.push(...own);
+	}
+	return {
+		told,
+		parts: back
+	};
+}
+async function fromBin({ image: { ImageId = "" } }, { run, place }) {
+	try {
+		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
+		await takeOut(place, ImageId);
+		await run.watcher(place).image(ImageId);
+		return true;
+	} catch (error) {
+		place.signal.throwIfAborted();
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		return false;
+	}
+}
+async function isNew(named, { run, place }) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== run.leaseId) return false;
+	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(named));
+	return tieOfImage(named, {
+		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
+		parents: new Map()
+	}).is === "proven";
+}
+async function registerAgain({ image, extras }, { run, place }) {
+	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
+	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)({
+		source: image,
+		extras,
+		name: image.Name ?? "",
+		description: image.Description,
+		copies: new Map(snapshots.map((id) => [id, id])),
+		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
+	});
+	const ImageId = await retried({
+		place,
+		on: mayPass,
+		...untilNameIsFree
+	}, async () => {
+		try {
+			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
+		} catch (error) {
+			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
+			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(there).every((id) => snapshots.includes(id))) throw error;
+			return there.ImageId ?? "";
+		}
+	});
+	await run.watcher(place).image(ImageId);
+	await carryOver(place, image, {
+		ImageId,
+		ImdsSupport: image.ImdsSupport
+	});
+	return ImageId;
+}
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
 	const { state, gone, superseding, isLast, ready, isSweep } = owners;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
@@ -38524,25 +40177,26 @@ async function releaseTarget(place, owners, notes) {
 			const by = replacedByOf(one);
 			return ready || isSweep && found.images.length === 0 && by !== void 0 && isOver(by, place.awsNow());
 		};
-		await releaseReplaced(place, replaced, {
+		const back = isLast && !ready && found.images.length === 0 ? await giveBack$1(place, replaced, notes) : [];
+		await releaseReplaced(place, replaced.filter((one) => !back.includes(one)), {
 			images: found.images,
 			isFree,
 			notes
 		});
 		await untagFinished(place, found.images.flatMap(({ ImageId = "" }) => isFinished(ImageId) ? [ImageId] : []));
-		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+		const removed = new Set(halfMade.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
 		await releaseCopies(place, found.snapshots.filter(({ SnapshotId = "" }) => !removed.has(SnapshotId) && !isFinished(SnapshotId)), {
 			keepPending: state.keepPending,
 			notes
 		});
 		return !spared;
 	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}` });
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` });
 		return false;
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
@@ -38617,7 +40271,7 @@ async function leased(place, { state: { imageId, keepPending }, gone }) {
 function provenIn(place, notes) {
 	return (id, tied) => {
 		if (tied.is === "proven") return true;
-		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} is left alone: ${tied.why}`;
+		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} is left alone: ${tied.why}`;
 		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
 		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
 		return false;
@@ -38629,7 +40283,7 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 		snapshots
 	};
 	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt).filter((id) => !known.has(id));
+	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it).filter((id) => !known.has(id));
 	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
 	const parents = new Map(await owners.parents());
 	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
@@ -38643,14 +40297,14 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 	};
 }
 function unlessUntold(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIID.NotFound")) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
 async function findReplaced(place, { state, gone }, notes) {
 	const marked = replacedOn(state.imageId, await ownSnapshots(place, replacedFilter)).filter((one) => gone.has(replacedByOf(one)?.lease ?? ""));
 	const isProven = provenIn(place, notes);
 	const ours = marked.filter((one) => isProven(one.SnapshotId, tieOfSnapshot(one, { parents: new Map() })));
-	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt));
+	const used = new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
 	const kept = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(ours).filter((id) => used.has(id));
 	if (kept.length > 0) await place.ec2(new DeleteTagsCommand({
 		Resources: kept,
@@ -38658,8 +40312,19 @@ async function findReplaced(place, { state, gone }, notes) {
 	}));
 	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
+async function giveBack$1(place, replaced, notes) {
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	try {
+		const { told, parts } = await restoreFormer(place, replaced);
+		for (const what of told) notes.warned.push(`${what} in ${where}, which a run that died had deregistered for its name, is back from the Recycle Bin, as it was`);
+		return parts;
+	} catch (error) {
+		notes.failed.push({ what: `Restoring an AMI from the Recycle Bin in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+		return [];
+	}
+}
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
 	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
@@ -38672,16 +40337,16 @@ function untilOf(snapshot) {
 	return by === void 0 ? "" : staysUntil(by);
 }
 async function deleteAll(place, ids, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const gone = await deleteEach(place, ids, (id, error) => {
-		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}` });
+		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` });
 	});
 	if (gone.length > 0) notes.done.push(`deleted ${gone.join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies));
-	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(user).includes(SnapshotId));
+	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
 	const going = keepPending ? loose.filter(({ State }) => State === "pending" || State === "completed") : [];
 	const Tags = [{
@@ -38714,7 +40379,7 @@ async function untagFinished(place, Resources) {
 			return some;
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
 	}
 }
 // src/release/release.ts
@@ -38780,7 +40445,7 @@ async function releaseBlindly(releasing, revokeOwn, notes) {
 	return reportOf$1(notes);
 }
 function sharesSource({ shares, imageId }, image) {
-	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)]);
+	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function settled({ reached, source, sourceRegion }, { dead }, unseen) {
@@ -38841,7 +40506,7 @@ function inTargets(releasing, leases, notes) {
 		parents
 	};
 	return joined(targets.map(async (target) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
 		const own = optional?.has(where) ? noNotes() : notes;
 		const isGone = await releaseTarget(target, {
 			...owners,
@@ -38882,7 +40547,7 @@ function openLog({ runner, clock }) {
 	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
-		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(what)}`)),
+		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(what)}`)),
 		warn: (message) => {
 			warned.add(message);
 			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(message)));
@@ -38923,7 +40588,7 @@ function milestones({ totalGiB, stepPercent, now }, tell) {
 }
 function paceOf(totalGiB, percent, perSecond) {
 	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)((100 - percent) / perSecond)} left`;
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)((100 - percent) / perSecond)} left`;
 }
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
@@ -38943,8 +40608,8 @@ async function sweep(host, request, signal) {
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
 	const reports = (await joined(targets.map(async ({ target, looked }) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
-		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)([problem])}`);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)([problem])}`);
 		const all = [...looked === void 0 ? [] : await sweepTarget(looked, owners), {
 			...nothing$1,
 			failed
@@ -38966,7 +40631,7 @@ async function sweep(host, request, signal) {
 		...owners.foreign
 	]) log.line("sweep", what);
 	for (const what of all("warned")) log.warn(what);
-	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(sweeping.source)} and ${request.targets.length} targets`);
+	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
 		failed: all("failed"),
@@ -38975,7 +40640,7 @@ async function sweep(host, request, signal) {
 }
 function lookAtTargets({ request, accounts }, findings) {
 	const look = async (target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)]);
 		const problem = target.everyRegion?.problem;
 		if (problem !== void 0) {
 			own.add(problem.where, problem.what, problem.remedy);
@@ -38983,7 +40648,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -39080,7 +40745,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 			const images = (await joined([source, ...[...new Set(regions)].map(accounts.source)].map((place) => findEncryptedCopies(place, imageId).catch(() => void 0)))).flatMap((copies) => copies?.images ?? []);
 			return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 		},
-		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source)} is left alone: ${tie.why}`])
+		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source)} is left alone: ${tie.why}`])
 	};
 }
 function sweepTarget({ place, made }, { endedSince, parents }) {
@@ -39102,7 +40767,7 @@ async function sweepSource(sweeping, image, isLast) {
 		source: accounts.source,
 		sourceRegion: request.source.region,
 		targets: [],
-		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt),
+		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt),
 		state: {
 			..._index_js__WEBPACK_IMPORTED_MODULE_1__.t,
 			account,
@@ -39122,7 +40787,7 @@ async function sweepSource(sweeping, image, isLast) {
 	});
 }
 async function keysOf$1({ request, account, accounts, source, log }, image, regions) {
-	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image));
+	const snapshots = await describeSnapshots(source, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image));
 	const usable = await joined([...new Set(snapshots.flatMap(({ KmsKeyId }) => KmsKeyId ?? []))].map(async (arn) => await keyObstacle(source, arn) === void 0 ? [arn] : []));
 	const given = request.source.kmsKey;
 	const named = given === void 0 ? [] : [(await describeKey(source, given)).Arn ?? []];
@@ -39132,7 +40797,7 @@ async function keysOf$1({ request, account, accounts, source, log }, image, regi
 		try {
 			return (await describeKey(accounts.source(region), key)).Arn ?? [];
 		} catch (error) {
-			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+			log.line("sweep", `the key ${key} in ${region}, which a lease names, could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 			return [];
 		}
 	}));
@@ -39148,12 +40813,12 @@ function lyingAbout(judging, lying) {
 	const images = around.images.filter((one) => one.ImageId !== judging.source.imageId && !isEncryptedCopy(one));
 	const snapshots = around.snapshots.filter((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.intermediate) === void 0);
 	return [
-		...images.flatMap((one) => judge$1(judging, lying, {
+		...images.flatMap((one) => judge(judging, lying, {
 			one,
 			id: one.ImageId,
 			tie: imageTie(judging, lying, one)
 		})),
-		...snapshots.flatMap((one) => judge$1(judging, lying, {
+		...snapshots.flatMap((one) => judge(judging, lying, {
 			one,
 			id: one.SnapshotId,
 			tie: tieOfSnapshot(one, lying.known)
@@ -39170,7 +40835,7 @@ function imageTie({ isByLineage }, { known, lineage }, image) {
 		is: "foreign"
 	} : tied;
 }
-function judge$1({ owners }, { place }, { one, id = "", tie }) {
+function judge({ owners }, { place }, { one, id = "", tie }) {
 	const [ended] = madeOf(one, place.awsNow()).flatMap(({ lease, ...made }) => {
 		const since = owners?.endedSince({
 			...made,
@@ -39181,7 +40846,7 @@ function judge$1({ owners }, { place }, { one, id = "", tie }) {
 			since
 		}];
 	});
-	return told$2(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
+	return told$1(id, ended !== void 0 && ended.lease === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(one, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) && tie.is !== "foreign" ? tieToLease(one, ended.since) : tie, ended?.since);
 }
 function judgeInstance({ owners }, { place }, one) {
 	const made = launchOf(one, place.awsNow());
@@ -39189,9 +40854,9 @@ function judgeInstance({ owners }, { place }, one) {
 		is: "foreign",
 		why: "the run whose lease it bears did not launch it"
 	};
-	return told$2(made.id, tie, owners?.endedSince(made));
+	return told$1(made.id, tie, owners?.endedSince(made));
 }
-function told$2(id, tie, since) {
+function told$1(id, tie, since) {
 	if (tie.is === "foreign") return [{
 		kind: "foreign",
 		id,
@@ -39230,7 +40895,7 @@ function ownIn(target, copies, findings) {
 	};
 	const tie = (image) => tieOfImage(image, known);
 	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), {
+		if (is === "foreign") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), {
 			id,
 			why: "why" in tied ? tied.why : ""
 		});
@@ -39239,7 +40904,7 @@ function ownIn(target, copies, findings) {
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
 	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), {
+		if (tied.is === "claimed") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), {
 			id: copy.SnapshotId,
 			why: tied.why
 		});
@@ -39258,19 +40923,19 @@ function ownIn(target, copies, findings) {
 		tie
 	};
 }
-function leave$1(findings, where, { id = "", why }) {
+function leave(findings, where, { id = "", why }) {
 	findings.warn(where, `${id} bears tags of this action, but ${why}; so it is left alone`);
 }
 function ownIntermediates({ source, intermediates }, findings) {
 	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 			account: source.account,
 			region
 		});
 		const judged = (all, tieOf) => all.filter((one) => {
 			const tied = tieOf(one, source.imageId);
 			const id = "ImageId" in one ? one.ImageId : one.SnapshotId;
-			if (tied.is !== "proven") leave$1(findings, where, {
+			if (tied.is !== "proven") leave(findings, where, {
 				id,
 				why: tied.why
 			});
@@ -39348,18 +41013,17 @@ async function templateVersions(place, id, imageId) {
 		};
 	})).map(factsOf).filter((one) => imageId === void 0 || one.imageId === imageId);
 }
-const unseenMs$2 = 12e4;
 async function setDefaultVersion(place, id, version) {
 	const command = {
 		LaunchTemplateId: id,
 		DefaultVersion: String(version)
 	};
-	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidLaunchTemplateId.VersionNotFound");
+	const isUnseen = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidLaunchTemplateId.VersionNotFound");
 	const wait = (count) => Math.min(500 * count, 5e3);
 	await retried({
 		place,
 		on: isUnseen,
-		forMs: unseenMs$2,
+		forMs: unseenMs$1,
 		wait
 	}, () => place.ec2(new ModifyLaunchTemplateCommand(command)));
 }
@@ -39406,7 +41070,7 @@ async function readPublished(place, image, looked) {
 async function readFastZones(place, image) {
 	const Filters = [{
 		Name: "snapshot-id",
-		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)
+		Values: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)
 	}, {
 		Name: "state",
 		Values: [
@@ -39440,7 +41104,7 @@ async function readValue(place, { parameter }) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: parameter }))).Parameter?.Value;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -39450,7 +41114,7 @@ async function readLaunches(place, { template }) {
 	try {
 		return await readTemplate(place, template, "$Latest");
 	} catch (error) {
-		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, code))) return void 0;
+		if (noTemplate.some((code) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, code))) return void 0;
 		throw error;
 	}
 }
@@ -39463,7 +41127,7 @@ async function readAround(place, known) {
 		Values: [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy]
 	})]);
 	const parts = new Map(known);
-	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))].filter((id) => !parts.has(id));
+	const unread = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it))].filter((id) => !parts.has(id));
 	for (const snapshot of await describeSnapshots(place, unread)) parts.set(snapshot.SnapshotId ?? "", snapshot);
 	return {
 		images,
@@ -39474,11 +41138,11 @@ async function readAround(place, known) {
 // src/observe/lineage.ts
 async function readLineage(reading) {
 	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
-	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(held.place), held]]));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(held.place), held]]));
 }
 async function readHeld({ request: { publication }, accounts, findings }, target) {
 	const { account, region, roleArn, everyRegion } = target;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
 	const own = findings.about([name]);
 	if (everyRegion?.problem !== void 0) {
 		const { where, what, remedy } = everyRegion.problem;
@@ -39512,45 +41176,8 @@ function heldMembers({ lineage, around, ancestry }) {
 async function readNewest(held, source, findings) {
 	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
 	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? []))];
-	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
-}
-// src/plan/creation-tags.ts
-function tagsOfTargets(request, source, place) {
-	return filled(templatesOf$1(request), {
-		request,
-		source,
-		place
-	});
-}
-function intermediateTags(request, source, place) {
-	const { intermediateTags: given } = request;
-	const templates = given === void 0 ? templatesOf$1(request) : new Map(Object.entries(given));
-	if (given === void 0) templates.delete("Name");
-	return filled(templates, {
-		request,
-		source,
-		place
-	});
-}
-function templatesOf$1({ targets }) {
-	const first = new Map();
-	for (const { tags } of targets) for (const [key, template] of Object.entries(tags)) if (!first.has(key)) first.set(key, template);
-	return first;
-}
-function filled(templates, { request, source, place }) {
-	const { imageId, image } = source;
-	const values = {
-		...place,
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.z)(request.run),
-		name: image.Name ?? "",
-		"source-ami": imageId
-	};
-	const fitting = [...templates].slice(0, 50 - _index_js__WEBPACK_IMPORTED_MODULE_1__.k);
-	return Object.fromEntries(fitting.map(([key, template]) => [key, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(template, values)]));
-}
-function checkFilled(tags, input, { findings, where }) {
-	for (const [key, { length }] of Object.entries(tags)) if (length > 256) findings.add(where, `the value of tag ${key} has ${length} characters when its placeholders are filled in, and AWS takes 256`, `shorten it in ${input}`);
 }
 // src/observe/instance-profile.ts
 async function checkInstanceProfile(place, named, findings) {
@@ -39568,22 +41195,22 @@ async function readProfile(place, name, findings) {
 		return (await place.iam(new GetInstanceProfileCommand({ InstanceProfileName: name }))).InstanceProfile;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
 		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 		return;
 	}
 }
 // src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	try {
 		return await siteOf(place, asked);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error);
+		const { message, remedy: known } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error);
 		const remedy = error instanceof UntestableError ? error.remedy : known ?? "see what AWS says";
 		const what = `the AMI cannot be tested (boot-test): ${message}`;
 		if (boot.required) findings.add(where, what, `${remedy}; or set boot-required to false`);
@@ -39714,7 +41341,7 @@ async function readTypes(place, image, named) {
 			};
 		});
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidInstanceType")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidInstanceType")) throw error;
 		throw new UntestableError(`there is no instance type ${named}`, "correct boot-instance-type");
 	}
 }
@@ -39739,41 +41366,14 @@ async function readOfferings(place, named) {
 	for (const { InstanceType = "", Location = "" } of offered) zones.set(InstanceType, (zones.get(InstanceType) ?? new Set()).add(Location));
 	return zones;
 }
-// src/aws/verdict.ts
-async function ask(call, dry) {
-	try {
-		await call();
-		return dry ? {
-			is: "not told",
-			words: "the endpoint took the dry run for a call"
-		} : {
-			is: "may",
-			words: ""
-		};
-	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
-		return verdictOf(error);
-	}
-}
-function verdictOf(error) {
-	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error.cause);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "DryRunOperation", "DryRunOperationException")) return {
-		is: "may",
-		words
-	};
-	return {
-		is: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error.code) || error.code === "TagPolicyViolation" ? "may not" : "not told",
-		words: `${error.code}: ${words}`
-	};
-}
 // src/observe/telling.ts
 async function readOrWarn(place, { role, findings }, { action, resources, without, read }) {
 	try {
 		return await read();
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
 		const { is, words } = verdictOf(error);
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
 			role,
 			side: "target",
 			action,
@@ -39782,7 +41382,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 		});
 		const failed = is === "may not" ? what : `${action} failed (${words})`;
 		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${failed}: ${without}${mending}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${failed}: ${without}${mending}`);
 		return;
 	}
 }
@@ -39827,8 +41427,8 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 		made: made.filter(({ ImageId }) => ImageId !== imageId),
 		earlierCopies,
 		replaced,
-		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)),
-		parts: await readParts$2(place, [
+		used: new Set((await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)([...earlierCopies, ...replaced].filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E)))).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it)),
+		parts: await readParts$1(place, [
 			...existing,
 			...made,
 			...former
@@ -39837,9 +41437,9 @@ async function findEarlier(place, { imageId, extras }, { name, lineage, request,
 	};
 }
 const isSame = ({ ImageId }) => (other) => other.ImageId === ImageId;
-async function readParts$2(place, images, known) {
+async function readParts$1(place, images, known) {
 	const byId = new Map(known.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))].filter((id) => !byId.has(id));
+	const missing = [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it))].filter((id) => !byId.has(id));
 	for (const snapshot of await describeSnapshots(place, missing)) byId.set(snapshot.SnapshotId ?? "", snapshot);
 	return byId;
 }
@@ -39847,7 +41447,7 @@ async function readAncestry(place, telling, images) {
 	const copied = images.filter(isOfEncryptedCopy);
 	const pairs = await readOrWarn(place, telling, {
 		action: "ec2:GetImageAncestry",
-		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(place.region)}:ec2:*::image/*`],
+		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(place.region)}:ec2:*::image/*`],
 		without: "AMIs that were copied through an encrypted copy stay",
 		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
 	});
@@ -39858,7 +41458,7 @@ async function readAllExtras(place, images) {
 		try {
 			return [[image.ImageId ?? "", await readExtras(place, image)]];
 		} catch (error) {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return [];
 			throw error;
 		}
 	});
@@ -39867,7 +41467,7 @@ async function readAllExtras(place, images) {
 // src/observe/launch-template.ts
 const maxVersions = 1e4;
 async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(template)) {
 		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.L}`, "correct launch-template");
 		return;
@@ -39895,7 +41495,7 @@ async function readLaunchTemplate(place, { template, sourceVersion, makesDefault
 			formerDefault
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
 		tellUnread({
 			where,
 			template,
@@ -39915,9 +41515,9 @@ function tellResolved({ where, template, resolved, parameter, other }, findings)
 	else findings.add(where, `${what}, so it needs no version: it launches what that parameter holds, which this run doesn't set`, `set ssm-parameter to a parameter that the template resolves at its newest value, and leave launch-template out; or name a launch-template-source-version that has an AMI's ID`);
 }
 function tellUnread({ where, template, sourceVersion, role }, error, findings) {
-	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error);
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) {
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
+	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error);
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) {
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
 			role,
 			side: "target",
 			action: "ec2:DescribeLaunchTemplateVersions",
@@ -39938,7 +41538,7 @@ const settingActions = [...[
 ], "ssm:AddTagsToResource"];
 const keptVersions = 100;
 async function checkParameter(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(name);
 	if (problem !== void 0) {
 		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
@@ -39949,26 +41549,26 @@ async function checkParameter(place, name, findings) {
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
 		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return;
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at)) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.add(where, what, remedy);
 	}
 }
 function lackOfRead(place, name, error) {
 	const { account, region } = place;
-	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
 	return {
 		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)({
+		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)({
 			side: "target",
 			action: `ssm:${error.action}`,
 			resources: [resource]
-		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(settingActions, [resource])}`)
+		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(settingActions, [resource])}`)
 	};
 }
 async function checkRoomIn(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	let versions;
 	try {
 		versions = await pages(async (NextToken) => {
@@ -39983,7 +41583,7 @@ async function checkRoomIn(place, name, findings) {
 			};
 		});
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error))) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error))) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
@@ -39995,7 +41595,7 @@ async function checkRoomIn(place, name, findings) {
 }
 // src/observe/removable.ts
 async function readKeepers(place, earlier, { role, ...asked }) {
-	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt);
+	const mayGo = earlier === void 0 ? [] : mayGoOf(asked.request, earlier).flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it);
 	const locks = await readLocks(place, {
 		role,
 		findings: asked.findings
@@ -40028,12 +41628,12 @@ async function readUsers(place, { made, namesake }, { request: { publication, on
 	const { retain } = publication;
 	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
 	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(retain === void 0 ? named : made);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	try {
 		return await usersOf(place, ids, whereKnown((what) => findings.warn(where, what)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		findings.warn(where, `older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return;
 	}
 }
@@ -40044,8 +41644,8 @@ async function readReports(place, users, { request: { publication }, findings })
 		return await usageReportsOn(place, shared);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), why);
+		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), why);
 		return;
 	}
 }
@@ -40055,7 +41655,7 @@ async function observeTargets(observing, source) {
 }
 async function observeTarget(all, target, source) {
 	const { request, accounts } = all;
-	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)]);
+	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)]);
 	const observing = {
 		request,
 		accounts,
@@ -40117,7 +41717,7 @@ async function observeTarget(all, target, source) {
 async function readTarget({ request, findings }, origin) {
 	const { target, place, roleArn, source } = origin;
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { account, region } = target;
 	const values = {
 		account,
@@ -40181,7 +41781,7 @@ async function readTarget({ request, findings }, origin) {
 	};
 }
 async function readReferences$1(place, values, { request: { publication }, role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { ssmParameter: named, launchTemplate: asked } = publication;
 	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(named, values);
 	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
@@ -40206,7 +41806,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	const { fastSnapshotRestore: asked } = publication;
 	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
 	if (here.length === 0) return [];
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const there = await findings.attempt(where, "reading the availability zones", async () => {
 		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
 			Name: "state",
@@ -40296,7 +41896,7 @@ async function byLineage(comparing) {
 		findings: aside
 	}, "compare");
 	next();
-	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(aside.problems));
+	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(aside.problems));
 	return {
 		source,
 		targets: await observeTargets(observing, Promise.resolve(source)),
@@ -40349,7 +41949,7 @@ async function readCopies({ accounts, aside }, source) {
 // src/patience.ts
 const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
 function lateSignal(clock, ms, remedy = troubled) {
-	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ms / 1e3)}`, remedy));
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(ms / 1e3)}`, remedy));
 }
 function lateAfter({ clock }, ms, remedy) {
 	const late = new Promise((_, reject) => {
@@ -40390,11 +41990,11 @@ function accountOf$1(principal = "") {
 }
 function admits(statement, owner, user) {
 	const principals = principalsOf(statement);
-	if (principals.includes("*")) return fits$1(statement, user);
+	if (principals.includes("*")) return fits(statement, user);
 	const others = principals.map(accountOf$1).filter((account) => account !== owner);
 	return "account" in user ? others.includes(user.account) : others.length > 0;
 }
-function fits$1(statement, user) {
+function fits(statement, user) {
 	const accounts = valuesOf$1(statement, "kms:CallerAccount", "aws:PrincipalAccount");
 	if (accounts.length > 0 && "account" in user) return accounts.includes(user.account);
 	const organizations = valuesOf$1(statement, "aws:PrincipalOrgID", "aws:PrincipalOrgPaths").map((value) => value.split("/")[0] ?? "");
@@ -40414,70 +42014,6 @@ function matches(patterns, action) {
 		const escaped = String(pattern).replace(/[.+^${}()|[\]\\]/g, "\\$&");
 		return new RegExp(`^${escaped.replace(/\*/g, ".*").replace(/\?/g, ".")}$`, "i").test(action);
 	});
-}
-// src/plan/operation.ts
-function told$1({ key, island, ...rest }) {
-	return {
-		...rest,
-		kmsKeyArn: key,
-		island
-	};
-}
-// src/plan/removal.ts
-function removalObstacle(image, locks, { mayWait, mayLift = true }) {
-	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
-	const blocks = mayLift && isOwnProtection(image) ? protection !== "enabled-without-cooldown" && !mayWait : protection !== "disabled";
-	if (blocks && !protection.startsWith("enabled")) return {
-		why: `its protection from deregistration is lifted, and in its cooldown (${protection})`,
-		remedy: () => "wait until that is over, a day at most"
-	};
-	if (blocks) return {
-		why: `it is protected from deregistration (${protection})`,
-		remedy: (region) => `take the protection off: aws ec2 disable-image-deregistration-protection --region ${region} --image-id ${ImageId}`
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "aws:backup:source-resource") !== void 0) return {
-		why: "it is managed by AWS Backup, and EC2 deregisters no such AMI",
-		remedy: () => "delete its recovery point in the backup vault"
-	};
-	const lock = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => locks.get(id) ?? [])[0];
-	if (lock === void 0) return void 0;
-	const { SnapshotId, LockState, LockExpiresOn } = lock;
-	return {
-		why: `its snapshot ${SnapshotId} is locked (${LockState}${LockExpiresOn === void 0 ? "" : ` until ${LockExpiresOn.toISOString()}`})`,
-		remedy: (region) => LockState === "compliance" ? "wait until the lock expires: in compliance mode nobody can take it off" : `unlock it: aws ec2 unlock-snapshot --region ${region} --snapshot-id ${SnapshotId}`
-	};
-}
-function deregistering(image, reason, { extras, until, report, mayLift = false, ...removal }) {
-	const of = [image.ImageId ?? "", ...reason === "name" ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image)];
-	return {
-		...told$1({
-			...removal,
-			id: removalId(image, removal.place),
-			of
-		}),
-		kind: "deregister",
-		image,
-		reason,
-		until,
-		report,
-		extras: extras ?? { uefiData: void 0 },
-		lifts: mayLift && isOwnProtection(image)
-	};
-}
-const protectionStates = {
-	off: "disabled",
-	on: "enabled-without-cooldown",
-	"on-with-cooldown": "enabled-with-cooldown"
-};
-function isOwnProtection({ DeregistrationProtection = "disabled", ...image }) {
-	const mark = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection);
-	return (mark === "on" || mark === "on-with-cooldown") && protectionStates[mark] === DeregistrationProtection;
-}
-function mayLift({ publication }) {
-	return publication.deregistrationProtection !== "off";
-}
-function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
 }
 // src/plan/audit.ts
 function auditedImage({ request, source, target }) {
@@ -40518,8 +42054,8 @@ function auditDifferences(auditing, image, published) {
 		...source.unread === void 0 ? unlikeness({
 			request,
 			source
-		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(target.kmsKeyArn, image, target.parts.values()),
-		...descriptionDifferences$1(auditing, image),
+		}, target, image) : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(target.kmsKeyArn, image, target.parts.values()),
+		...descriptionDifferences(auditing, image),
 		...tagsDifferences(auditing, image),
 		...standingDifferences(request, image),
 		...permissionDifferences(request.publication.launchPermissions, published.launchPermissions),
@@ -40539,7 +42075,7 @@ function asked(field, expected, actual) {
 		asked: true
 	}];
 }
-function descriptionDifferences$1(auditing, image) {
+function descriptionDifferences(auditing, image) {
 	const { description } = auditing.request;
 	if (description === void 0 && auditing.source.unread !== void 0) return [];
 	const template = description ?? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(auditing.source.image) ?? "";
@@ -40552,12 +42088,12 @@ function descriptionDifferences$1(auditing, image) {
 		asked: true
 	}];
 }
-const ofRun$1 = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
+const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
 function tagsDifferences(auditing, image) {
 	const { request, source, target } = auditing;
 	const { lineage = "" } = request.publication;
 	const ours = {
-		...Object.fromEntries(ofRun$1.map((key) => [key, "any"])),
+		...Object.fromEntries(ofRun.map((key) => [key, "any"])),
 		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: source.imageId,
 		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(lineage, valuesOf(auditing))
 	};
@@ -40567,7 +42103,7 @@ function tagsDifferences(auditing, image) {
 		users,
 		ours
 	}, 46);
-	const wanted = tags.filter(({ Key = "" }) => !ofRun$1.includes(Key));
+	const wanted = tags.filter(({ Key = "" }) => !ofRun.includes(Key));
 	const usersTags = Object.entries(users).map(([Key, Value]) => ({
 		Key,
 		Value
@@ -40575,7 +42111,7 @@ function tagsDifferences(auditing, image) {
 	return [...tagDifferences(auditing, {
 		wanted,
 		of: ""
-	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => tagDifferences(auditing, {
+	}, image), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => tagDifferences(auditing, {
 		wanted: usersTags,
 		of: ` of ${id}`
 	}, target.parts.get(id) ?? {}))];
@@ -40607,7 +42143,7 @@ function permissionDifferences(wanted, actual) {
 		target,
 		asked: true
 	});
-	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", "not set")), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
+	return [...names.filter((name) => !here.includes(name)).map((name) => one(name, "set", _index_js__WEBPACK_IMPORTED_MODULE_1__.tt)), ...here.filter((name) => !names.includes(name)).map((name) => one(name, "none", "set"))];
 }
 function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
 	const own = grantKeyTo.filter((one) => one.split(":")[4] === place.account && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.H)(one));
@@ -40615,15 +42151,15 @@ function grantDifferences({ grantKeyTo, place, kmsKeyArn }, { grants }) {
 	return own.filter((principal) => !lets(principal)).map((principal) => ({
 		field: `the grant for ${principal} on ${kmsKeyArn}`,
 		source: "set",
-		target: "not set",
+		target: _index_js__WEBPACK_IMPORTED_MODULE_1__.tt,
 		asked: true
 	}));
 }
-const dayMs$4 = 864e5;
+const dayMs$2 = 864e5;
 function deprecationDifferences({ publication: { deprecateAfter } }, image) {
 	const actual = image.DeprecationTime;
 	if (deprecateAfter === void 0) return actual === void 0 ? [] : asked("DeprecationTime", "none", actual);
-	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$4, dayMs$4];
+	const [at, tolerance] = "at" in deprecateAfter ? [deprecateAfter.at.getTime(), 6e4] : [new Date(image.CreationDate ?? 0).getTime() + deprecateAfter.days * dayMs$2, dayMs$2];
 	return actual !== void 0 && Math.abs(new Date(actual).getTime() - at) <= tolerance ? [] : asked("DeprecationTime", `${new Date(at).toISOString().slice(0, 16)}Z`, actual);
 }
 function protectionDifferences({ publication }, image) {
@@ -40633,7 +42169,7 @@ function protectionDifferences({ publication }, image) {
 	return asked("DeregistrationProtection", expected, actual);
 }
 function restoreDifferences({ zones }, image, { fastZones }) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => {
 		const list = (names) => names.toSorted().join(", ") || "off";
 		return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
 	});
@@ -40663,13 +42199,13 @@ async function audit(host, request, signal) {
 			request,
 			log
 		}, signal);
-		const { source, found, warnings } = first.found.length > 0 ? await lookAgain$1({
+		const { source, found, warnings } = first.found.length > 0 ? await lookAgain({
 			host,
 			request,
 			log
 		}, first, signal) : first;
 		for (const warning of warnings) log.warn(warning);
-		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 			account,
 			region
 		}), `${kind}: ${why}`);
@@ -40680,13 +42216,13 @@ async function audit(host, request, signal) {
 		};
 	});
 }
-async function lookAgain$1(asked, first, signal) {
+async function lookAgain(asked, first, signal) {
 	try {
 		await asked.host.clock.sleep(changedMs, signal);
 		const again = await look$1(asked, signal);
 		const before = unknownIn(first);
 		const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
-		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one));
+		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one));
 		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
 		return {
 			...again,
@@ -40694,7 +42230,7 @@ async function lookAgain$1(asked, first, signal) {
 			warnings: [...again.warnings, ...seenOnce([...lost])]
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) throw error;
 		return {
 			...first,
 			warnings: [...first.warnings, ...seenOnce(["all targets"])]
@@ -40702,11 +42238,11 @@ async function lookAgain$1(asked, first, signal) {
 	}
 }
 function unknownIn({ found }) {
-	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one)] : []));
+	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one)] : []));
 }
 function seenOnce(places) {
 	const what = "could not be read again, as it is done lest a share has just ended; what is told was seen once";
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(places.map((where) => ({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(places.map((where) => ({
 		where,
 		what,
 		remedy: ""
@@ -40744,7 +42280,7 @@ function look$1({ host, request, log }, whole) {
 		};
 		const compared = await observeCompared(comparing);
 		next();
-		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source), "looking for what runs left", () => readOwners({
+		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source), "looking for what runs left", () => readOwners({
 			host,
 			request,
 			accounts,
@@ -40754,7 +42290,7 @@ function look$1({ host, request, log }, whole) {
 		const parents = compared && await readCopies(comparing, compared.source);
 		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(findings.problems, void 0);
 		next();
-		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(aside.problems);
+		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(aside.problems);
 		const looking = {
 			...compared,
 			request,
@@ -40780,7 +42316,7 @@ function look$1({ host, request, log }, whole) {
 }
 async function auditTarget(looking, asked, observed) {
 	const { accounts, source, held } = looking;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asked);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
@@ -40830,7 +42366,7 @@ async function auditTarget(looking, asked, observed) {
 	const all = await found();
 	return [...isRead() ? [] : [{
 		kind: "unknown",
-		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(findings.of(name))
+		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(findings.of(name))
 	}], ...all].map(({ kind, ...one }) => ({
 		kind,
 		account,
@@ -40866,7 +42402,7 @@ async function auditImage(auditing, lying, findings) {
 		id,
 		why: recalled
 	}];
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : void 0;
 	const published = await findings.attempt(name, `reading how ${id} is published`, () => readPublished(place, image, {
 		grantsOn,
@@ -40942,7 +42478,7 @@ async function readEnabled(host, request, signal) {
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
 		return findings.about([where]).attempt(where, "reading the regions that the account has enabled", async () => {
 			const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
 			return Regions.filter(({ OptInStatus }) => OptInStatus !== "not-opted-in").flatMap(({ RegionName }) => RegionName ?? []);
@@ -40951,10 +42487,10 @@ async function readEnabled(host, request, signal) {
 	const read = request.targets.filter(({ everyRegion }) => everyRegion !== void 0).map(async (target) => {
 		const regions = await enabledIn(target);
 		const [problem = {
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target),
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target),
 			what: "its regions could not be read",
 			remedy: ""
-		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target));
+		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target));
 		if (regions !== void 0) return [target.account, { regions }];
 		const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
 		const remedy = [problem.remedy, why].filter(Boolean).join("; ");
@@ -40981,7 +42517,7 @@ async function attempt(recalling, doing, act) {
 	try {
 		return await act();
 	} catch (error) {
-		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing.what, error)));
+		fail(recalling, doing.where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing.what, error)));
 		return;
 	}
 }
@@ -41038,7 +42574,7 @@ async function outBy(place, launchers, read) {
 		place.signal.throwIfAborted();
 		return {
 			out: launchers,
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at ? error.cause : error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st ? error.cause : error)
 		};
 	}
 }
@@ -41095,7 +42631,7 @@ function addTo(key) {
 	return `add to the policy of ${key}`;
 }
 function rootOf(account, key) {
-	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)(regionOfKey(key))}:iam::${account}:root`;
+	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(regionOfKey(key))}:iam::${account}:root`;
 }
 function launchStatements({ Condition = {}, ...whom }) {
 	const allow = (Sid, actions, condition) => JSON.stringify({
@@ -41138,11 +42674,11 @@ async function protect(operation, { run, place }) {
 		await patiently(place, () => place.ec2(enabling(operation)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${why}`);
+		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${why}`);
 		return { undone: "not possible" };
 	}
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} is protected from deregistration again: it has come into use`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} is protected from deregistration again: it has come into use`);
 	return { id };
 }
 function lifting(ImageId) {
@@ -41163,43 +42699,20 @@ async function liftProtection(place, { ImageId = "" }) {
 		return state.startsWith("disabled") ? state : void 0;
 	}) === "disabled";
 }
-// src/operations/recalled.ts
-const freshMs = 5e3;
-const looks = new WeakMap();
-function refuseRecalled(run) {
-	const now = run.host.clock.now();
-	const known = looks.get(run);
-	if (known !== void 0 && now - known.at < freshMs) return known.look;
-	const look = lookAgain(run);
-	looks.set(run, {
-		at: now,
-		look
-	});
-	return look;
-}
-async function lookAgain({ accounts, source, signal }) {
-	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
-	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error);
-	});
-	const recalled = image && recallOf(image);
-	if (recalled !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(recalled.what), recalled.remedy);
-}
 // src/operations/unfit.ts
-const looksSeconds$2 = [
+const looksSeconds$1 = [
 	0,
 	2,
 	4
 ];
 async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
 	if (reused !== true) return;
-	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
+	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
 	const look = async () => (await describeImages(place, [id]))[0];
-	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$2, look).catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error);
+	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$1, look).catch((error) => {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
 	}), cameUp === true);
-	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(unfit.what), unfit.remedy);
+	if (unfit !== void 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(unfit.what), unfit.remedy);
 }
 function whyUnfit(id, image, cameUp) {
 	if (image === void 0 || image.State === "deregistered") return {
@@ -41262,7 +42775,7 @@ function stepsOf(image, { launchPermissions, deprecateAt, protection, zones }) {
 		});
 	}
 	if (zones.length > 0) {
-		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+		const SourceSnapshotIds = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
 		const command = new EnableFastSnapshotRestoresCommand({
 			AvailabilityZones: [...zones],
 			SourceSnapshotIds
@@ -41305,9 +42818,9 @@ async function publish({ image: ref, settings }, scope) {
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
 		}
 	};
 	const { key, grantKeyTo } = settings;
@@ -41453,20 +42966,20 @@ function looksAt(place, { copies, gone, users }) {
 	}));
 }
 async function sharesOf(place, { image }) {
-	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).map(async (SnapshotId) => {
+	return (await joined((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).map(async (SnapshotId) => {
 		const command = new DescribeSnapshotAttributeCommand({
 			SnapshotId,
 			Attribute: "createVolumePermission"
 		});
 		const { CreateVolumePermissions = [] } = await place.ec2(command).catch((error) => {
-			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)) return { CreateVolumePermissions: [] };
+			if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) return { CreateVolumePermissions: [] };
 			throw error;
 		});
 		const names = CreateVolumePermissions.flatMap(({ UserId, Group }) => UserId ?? Group ?? []);
 		if (names.length === 0) return [];
 		const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
 		return [{
-			by: `${SnapshotId}, which is shared with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(names)}`,
+			by: `${SnapshotId}, which is shared with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(names)}`,
 			command: aws(place, reset)
 		}];
 	}))).flat();
@@ -41511,7 +43024,7 @@ function noteStep(place, amiId, { id, step, Tags }) {
 	});
 }
 async function write$1(place, amiId, { values, Tags }) {
-	let at = Math.max(0, ...(await readParts$1(place, amiId)).map(numberOf));
+	let at = Math.max(0, ...(await readParts(place, amiId)).map(numberOf));
 	for (const Value of values) for (let isWritten = false; !isWritten;) {
 		at += 1;
 		try {
@@ -41523,14 +43036,14 @@ async function write$1(place, amiId, { values, Tags }) {
 			}));
 			isWritten = true;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterAlreadyExists")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists")) throw error;
 		}
 	}
 }
 function numberOf({ Name = "" }) {
 	return Number(/\/(\d+)$/.exec(Name)?.[1] ?? 0);
 }
-function readParts$1(place, amiId) {
+function readParts(place, amiId) {
 	return pages(async (NextToken) => {
 		const page = await place.ssm(new GetParametersByPathCommand({
 			Path: `${recordsPath}${amiId}`,
@@ -41543,7 +43056,7 @@ function readParts$1(place, amiId) {
 	});
 }
 async function readRecord(place, amiId) {
-	const values = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
+	const values = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
 		const [, id, value = ""] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
 		return id === void 0 ? [] : [{
 			id,
@@ -41606,23 +43119,8 @@ function isPermission(value) {
 	return others.length === 0 && typeof name === "string" && permissionForms[kind]?.test(name) === true;
 }
 async function deleteRecords(place, amiId) {
-	const names = (await readParts$1(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
+	const names = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
 	for (const Names of partsOf$1(names, 10)) await place.ssm(new DeleteParametersCommand({ Names }));
-}
-// src/plan/decided.ts
-function isMaking(plan) {
-	return plan.action === "register" || plan.action === "copy";
-}
-function accountsUsing(targets, keyArn) {
-	const users = targets.filter((target) => isMaking(target) && target.sourceKeys.includes(keyArn));
-	return [...new Set(users.map(({ target }) => target.request.account))];
-}
-function provenance(request, imageId) {
-	return {
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi]: imageId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run]: request.run.runUrl,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit]: request.run.sha
-	};
 }
 // src/run.ts
 function idOf$1(scope, ref) {
@@ -41638,17 +43136,17 @@ async function readPromotion({ place: where, name, image }, scope) {
 		const before = found === void 0 ? null : formerOf$1(found);
 		const amiId = idOf$1(scope, image);
 		return before?.value === amiId ? void 0 : {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where),
 			name,
 			before,
 			amiId
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)}`, error);
 	}
 }
 function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && one.name === name);
+	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && one.name === name);
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
@@ -41661,9 +43159,9 @@ async function setParameter(operation, scope) {
 	};
 	try {
 		const version = await write(scope, promotion, operation.tags);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
 	}
 	return { id: amiId };
 }
@@ -41673,10 +43171,10 @@ async function putBack(operation, scope) {
 	if (promotion === void 0) return false;
 	try {
 		const done = await putBackParameter(place, promotion, true);
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
 		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
@@ -41692,7 +43190,7 @@ async function readParameter(place, name) {
 	try {
 		return (await place.ssm(new GetParameterCommand({ Name: name }))).Parameter;
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) return void 0;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return void 0;
 		throw error;
 	}
 }
@@ -41766,7 +43264,7 @@ async function put(place, request) {
 	try {
 		return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
 		const there = await readParameter(place, request.Name ?? "");
 		if (there?.Value !== request.Value) throw error;
 		return there?.Version ?? 1;
@@ -41795,22 +43293,22 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 			...dataTypeOver({ dataType }),
 			Overwrite: true
 		}, stands === value)) return void 0;
-		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} back to ${value}`;
+		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
 	try {
 		await place.ssm(new DeleteParameterCommand({ Name: name }));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "ParameterNotFound")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) throw error;
 	}
-	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} again`;
+	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} again`;
 }
 async function overwrite(place, request, stands) {
 	try {
 		await place.ssm(new PutParameterCommand(request));
 		return true;
 	} catch (error) {
-		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.at && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) return false;
+		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) return false;
 		throw error;
 	}
 }
@@ -41844,7 +43342,7 @@ async function whyUnmarked(place, id, reason) {
 		return;
 	} catch (error) {
 		const step = `${id} bears no mark of the recall, without which no restore gives it again (recall it again when it can have one)`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(step, error));
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(step, error));
 	}
 }
 async function withdrawn(place, image, request) {
@@ -41952,7 +43450,7 @@ async function deregister$1(place, image) {
 	await deregisterImage(place, image);
 	await deleteRecords(place, id);
 	const left = [];
-	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), (one, error) => {
+	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), (one, error) => {
 		if (!isInUse(error)) throw error;
 		left.push(one);
 	});
@@ -41976,12 +43474,12 @@ function unmarkRecalled(place, id) {
 		Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.A }]
 	}));
 }
-async function restore$1(place, image, request) {
+async function restore(place, image, request) {
 	const id = image.ImageId ?? "";
 	const kept = await readRecord(place, id);
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
 	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`);
-	const done = kept === void 0 ? [] : await giveBack$1(place, image, {
+	const done = kept === void 0 ? [] : await giveBack(place, image, {
 		kept,
 		Tags: tagsOf(request)
 	});
@@ -41998,7 +43496,7 @@ function unmarked(id, kept) {
 		done: `${id} is not recalled: nothing had to be restored`
 	};
 }
-async function giveBack$1(place, image, { kept, Tags }) {
+async function giveBack(place, image, { kept, Tags }) {
 	const ImageId = image.ImageId ?? "";
 	const { id, record, steps } = kept;
 	const done = [];
@@ -42028,7 +43526,7 @@ async function shareAgain(place, id, permissions) {
 	const again = named.map(launcherName).filter((name) => !refused.includes(name));
 	const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
 	return [
-		...again.length === 0 ? [] : [`launched again by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(again)}`],
+		...again.length === 0 ? [] : [`launched again by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(again)}`],
 		...refused.length === 0 ? [] : [`no more by ${refused.join(", ")}, which AWS does not know any more`],
 		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]
 	];
@@ -42042,7 +43540,7 @@ async function addPermissions(place, ImageId, Add) {
 		await onceEnabled(place, () => place.ec2(command));
 		return [];
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIAttributeItemValue")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIAttributeItemValue")) throw error;
 		if (Add.length === 1) return Add.map(launcherName);
 		const unknown = [];
 		for (const half of partsOf$1(Add, Math.ceil(Add.length / 2))) unknown.push(...await addPermissions(place, ImageId, half));
@@ -42050,7 +43548,7 @@ async function addPermissions(place, ImageId, Add) {
 	}
 }
 function onceEnabled(place, act) {
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "IncorrectState", "InvalidAMIID.Unavailable");
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "IncorrectState", "InvalidAMIID.Unavailable");
 	return retried({
 		place,
 		on,
@@ -42085,7 +43583,7 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		doing: `Taking back (how: ${how})`
 	}, act);
 	await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place),
 		what: "Looking for what still uses the AMIs"
 	}, async () => {
 		if (before === void 0) await place.sleep(changedMs);
@@ -42105,14 +43603,14 @@ function giveAgain(recalling, place, { copies, keepsMark }) {
 		copies,
 		doing: "Restoring"
 	}, async ({ id, image }) => {
-		const restored = await restore$1(place, image, recalling.request);
+		const restored = await restore(place, image, recalling.request);
 		if (!keepsMark) await unmarkRecalled(place, id);
 		return restored;
 	});
 }
 function each(recalling, { place, copies, doing }, act) {
 	const { account, region } = place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	return joined(copies.map(async (copy) => {
 		const base = {
 			account,
@@ -42130,7 +43628,7 @@ function each(recalling, { place, copies, doing }, act) {
 				...lacks !== void 0 && { error: lacks }
 			};
 		} catch (error) {
-			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${doing} ${copy.id}`, error));
+			const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${copy.id}`, error));
 			fail(recalling, where, told);
 			return {
 				...base,
@@ -42141,16 +43639,16 @@ function each(recalling, { place, copies, doing }, act) {
 	}));
 }
 function readUses(recalling, place, copies) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	return usersOf(place, copies.map(({ id }) => id), (kind, error) => {
 		recalling.findings.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
-		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Looking for ${kind}`, error)));
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Looking for ${kind}`, error)));
 	});
 }
 async function noteUses(recalling, { place, copies, records, users }) {
 	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const found = await joined(looksAt(place, {
 		copies,
 		gone,
@@ -42172,7 +43670,7 @@ async function openSource(recalling) {
 }
 async function markSources(recalling, source) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
 	const images = await readSources(recalling, source);
 	const isGone = (id) => images?.every(({ ImageId }) => ImageId !== id) === true;
 	const mark = async (id) => {
@@ -42190,13 +43688,13 @@ async function markSources(recalling, source) {
 }
 function readSources(recalling, source) {
 	return attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source),
 		what: "Reading the source AMIs"
 	}, () => describeImages(source, recalling.request.sourceImages));
 }
 async function unmarkSources(recalling, source) {
 	const { request, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
 	const unmark = async ({ ImageId: id = "", State }) => {
 		if (State === "disabled" && !request.includeSource) {
 			findings.warn(where, `the source AMI ${id} is disabled, and stays marked as recalled. What to do: restore it with include-source: true; or, if no recall has disabled it, take its tag off`);
@@ -42214,7 +43712,7 @@ async function unmarkSources(recalling, source) {
 }
 async function readMeant(recalling, source, images) {
 	const { sourceImages, targetImages, replacement } = recalling.request;
-	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
+	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
 	const look = async (what, read) => source && attempt(recalling, {
 		where,
 		what
@@ -42240,7 +43738,7 @@ async function readMeant(recalling, source, images) {
 	};
 }
 async function recallSources(recalling, source, images) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
 	const { own = [], others = [] } = Object.groupBy(images, ({ OwnerId }) => OwnerId === source.account ? "own" : "others");
 	for (const { ImageId, OwnerId } of others) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
 	const copies = own.map((image) => ({
@@ -42298,7 +43796,7 @@ async function findCopies(place, meant) {
 }
 const sourceOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? "";
 function copyOf(image, { snapshots }) {
-	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
+	const keys = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).flatMap((id) => snapshots.get(id)?.KmsKeyId ?? []);
 	return {
 		image,
 		id: image.ImageId ?? "",
@@ -42312,15 +43810,15 @@ function mayReplace(image, { replacement, recalledSources }, lineages) {
 	return replacement === void 0 ? lineages.has(lineage ?? "") : sourceOf(image) === replacement;
 }
 async function readKnown(place, images, parents) {
-	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt))]);
+	const parts = await describeSnapshots(place, [...new Set(images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it))]);
 	const unproven = images.filter((image) => isOfEncryptedCopy(image) && parents.get(image.SourceImageId ?? "") !== sourceOf(image));
 	const unread = new Map();
 	const ancestry = await joined(unproven.map(async ({ ImageId = "" }) => {
 		try {
 			return await ancestryOf(place, ImageId);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
-			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
 			return [];
 		}
 	}));
@@ -42378,7 +43876,7 @@ async function readNewVersion(operation, scope) {
 		const { latest, defaultVersion } = facts;
 		const existing = launching(facts);
 		const change = {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where),
 			template: template.id,
 			amiId,
 			latest,
@@ -42389,7 +43887,7 @@ async function readNewVersion(operation, scope) {
 			existing
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)}`, error);
 	}
 }
 function launchingVersion(run, { template: { makesDefault } }, { facts, amiId }) {
@@ -42399,12 +43897,12 @@ function launchingVersion(run, { template: { makesDefault } }, { facts, amiId })
 	return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : void 0;
 }
 function changeOf({ template }, { run, place }) {
-	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && one.template === template.id);
+	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && one.template === template.id);
 }
 async function makeVersion$1(operation, scope) {
 	const { run, place } = scope;
 	const { id } = operation.template;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const change = changeOf(operation, scope);
 	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
 	const { amiId, existing, formerDefault } = change;
@@ -42414,7 +43912,7 @@ async function makeVersion$1(operation, scope) {
 		try {
 			await setDefaultVersion(place, id, version);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making version ${version} of the launch template ${id} in ${where} its default`, error);
 		}
 		run.log.line(where, `the launch template ${id} launches by version ${version} (before: ${formerDefault})`);
 	}
@@ -42438,7 +43936,7 @@ function isNeeded$1(operation, change) {
 	return change.existing === void 0 || movesDefault(operation, change.existing, change);
 }
 async function create$2({ template }, { run, place }, { amiId }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	try {
 		const { source } = await readTemplate(place, template.id, template.sourceVersion);
 		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
@@ -42455,7 +43953,7 @@ async function create$2({ template }, { run, place }, { amiId }) {
 		for (const { Message = "" } of Warning?.Errors ?? []) run.log.line(where, `AWS says of that version: ${Message}`);
 		return version;
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making a version of the launch template ${template.id} with ${amiId} in ${where}`, error);
 	}
 }
 async function undoVersion(operation, scope) {
@@ -42470,10 +43968,10 @@ async function undoVersion(operation, scope) {
 			2,
 			4
 		], () => takeVersionBack(place, change, description));
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
 		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
@@ -42487,7 +43985,7 @@ async function takeVersionBack(place, { template, amiId, existing, latest, forme
 	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
 	if (moved) await setDefaultVersion(place, template, formerDefault);
 	if (existing === void 0) await deleteVersions(place, template, numbers);
-	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
+	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
 	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
 	return done.length === 0 ? void 0 : done.join("; ");
 }
@@ -42505,7 +44003,7 @@ async function noting(notes, doing, act) {
 	try {
 		await act();
 	} catch (error) {
-		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error)));
+		notes.failed.push((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error)));
 	}
 }
 async function whileNamed(notes, act) {
@@ -42661,17 +44159,17 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 // src/recall/target.ts
 async function reach(recalling, target) {
 	const { accounts, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
 	const { problem } = target.everyRegion ?? {};
 	if (problem === void 0 && await accounts.openTarget(target, target.roleArn) !== void 0) return void 0;
-	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(problem === void 0 ? findings.of(where) : [problem]);
+	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problem === void 0 ? findings.of(where) : [problem]);
 	fail(recalling, where, error);
 	return error;
 }
 async function recallTarget(recalling, { target, unreached }, meant) {
 	const { account, region } = target;
 	const failed = (error) => {
-		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), error);
+		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), error);
 		return [{
 			account,
 			region,
@@ -42688,17 +44186,17 @@ async function recallTarget(recalling, { target, unreached }, meant) {
 			failed
 		}) : failed(error);
 	} catch (error) {
-		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+		return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
 	}
 }
 async function recallIn(recalling, target, { meant, failed }) {
 	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
 	const own = findings.about([where]);
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
-	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(own.of(where)));
+	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(own.of(where)));
 	const unproven = leaveAlone(recalling, target, copies);
 	if (copies.meant.length === 0 && unproven.length === 0) return [{
 		account,
@@ -42724,7 +44222,7 @@ async function recallIn(recalling, target, { meant, failed }) {
 	})];
 }
 function leaveAlone(recalling, { account, region }, { left }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 		account,
 		region
 	});
@@ -42745,7 +44243,7 @@ function leaveAlone(recalling, { account, region }, { left }) {
 }
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const users = await readUses(recalling, brief(place, readingMs), copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
@@ -42857,8 +44355,8 @@ const standing = [
 ];
 const ofKey = /KMSKey|\bKMS\b|kms:|customer (?:master|managed) key|\bCMK\b|key ID is not accessible/;
 function refusalVerdict(error) {
-	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ct)(error).replace(/^(Client|Server)\./, "");
-	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error);
+	const code = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error).replace(/^(Client|Server)\./, "");
+	const why = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error);
 	if (ofKey.test(code) || ofKey.test(why) && !standing.includes(code)) return {
 		is: "failed",
 		why,
@@ -42875,7 +44373,7 @@ function refusalVerdict(error) {
 	} : neverBy(error);
 }
 function neverBy(error) {
-	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ut)(error);
+	const { message, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error);
 	return {
 		is: "never",
 		why: message,
@@ -42912,7 +44410,7 @@ function endVerdict({ StateReason, StateTransitionReason = "", State }) {
 	};
 }
 function keyRemedy(role, keyArn) {
-	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)([
+	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)([
 		"Decrypt",
 		"DescribeKey",
 		"GenerateDataKeyWithoutPlaintext",
@@ -42922,7 +44420,7 @@ function keyRemedy(role, keyArn) {
 	].map((operation) => `kms:${operation}`), [keyArn])}, and to the policy of the key the same with "Resource":"*" and the role as its principal, unless that leaves it to IAM`;
 }
 // src/operations/boot-watch.ts
-const unseenMs$1 = 3e5;
+const unseenMs = 3e5;
 const unseen = "the instance is not seen";
 const mostMisses = 4;
 async function watch(operation, { run, place }, id) {
@@ -42940,7 +44438,7 @@ async function watch(operation, { run, place }, id) {
 		await place.sleep(lookMs);
 		let failed;
 		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
 			failed = error;
 		});
 		const at = place.clock.now();
@@ -42962,7 +44460,7 @@ function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
 	const isOver = passedMs >= operation.settings.timeoutMinutes * 6e4;
 	if (now?.isUp) return { is: "up" };
 	if (now?.ended !== void 0) return endVerdict(now.ended);
-	if (seen === void 0 && passedMs > unseenMs$1 && blindMs <= staleMs) return {
+	if (seen === void 0 && passedMs > unseenMs && blindMs <= staleMs) return {
 		is: "elsewhere",
 		why: unseen
 	};
@@ -43188,7 +44686,7 @@ async function boot(operation, scope) {
 	const { image } = made ?? {};
 	if (made === void 0 || image === void 0) throw new Error("there is no image to test");
 	const { ImageId = "" } = image;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const told = await tryAll(operation, scope, image);
 	if (told.is === "up") {
 		await mark$1(scope, image, {
@@ -43209,10 +44707,10 @@ async function boot(operation, scope) {
 		const key = operation.kmsKeyArn ?? "";
 		const look = `${ImageId} stays for a look, unpublished, with the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest}; mend the image and bake it anew`;
 		const remedy = told.byKey ? keyRemedy(settings.principal, key) : look;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`The boot test of ${ImageId} in ${where} failed`, new Error(told.why), remedy);
 	}
 	const remedy = told.remedy ?? "run it again later, or name other subnets or another type (boot-subnet, boot-instance-type); boot-required: false lets an untested AMI pass";
-	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
+	if (settings.required || hasFailed(image)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${ImageId} in ${where} could not be tested`, new Error(told.why), remedy);
 	run.log.warn(`${where}: ${ImageId} could not be tested, and is published untested: ${told.why}${told.remedy === void 0 ? "" : `. What to do: ${told.remedy}`}`);
 	return {
 		...made,
@@ -43220,7 +44718,7 @@ async function boot(operation, scope) {
 	};
 }
 async function tellLaunchers({ settings }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
@@ -43280,7 +44778,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			as,
 			why
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `not tested as ${as}: ${why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
 			untold
@@ -43291,14 +44789,14 @@ async function trySize(operation, scope, { image, launches, count }) {
 		untold
 	};
 }
-const looksSeconds$1 = [
+const looksSeconds = [
 	0,
 	1,
 	2,
 	4
 ];
 async function endEarlier({ run, place }) {
-	const found = await lookedFor(place, looksSeconds$1, async () => {
+	const found = await lookedFor(place, looksSeconds, async () => {
 		const own = (await leasedInstances(place, [run.leaseId], run.source.imageId)).filter((one) => isLaunchedBy(one, run.leaseId, place));
 		return own.length > 0 ? own : void 0;
 	});
@@ -43315,13 +44813,13 @@ async function tryOne(operation, scope, launching) {
 		id = await launched(operation, scope, launching);
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? {
 			is: "elsewhere",
-			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)
+			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)
 		} : refusalVerdict(error);
 	}
 	const as = `${launch.type} in ${launch.zone}`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
 		const verdict = await watch(operation, scope, id).catch((error) => {
 			if (place.signal.aborted) throw error;
@@ -43329,11 +44827,11 @@ async function tryOne(operation, scope, launching) {
 		});
 		if (verdict.is === "up") {
 			const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), shown);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), shown);
 			return verdict;
 		}
 		if (verdict.is !== "failed") return verdict;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} did not come up: ${verdict.why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
 			why: `${verdict.why}${await look(scope, id, launch)}`
@@ -43355,15 +44853,15 @@ async function end$1({ run, place }, id) {
 		await terminate(last, id);
 		if (!aborted) await ended(last, id);
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 const endMs = 3e5;
 const endInHasteMs = 3e3;
 async function look({ run, place }, id, { isNitro }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const reading = (what) => (error) => {
-		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	};
 	const picture = await screenshot(place, id).catch(reading("the screen"));
 	if (picture !== void 0) run.picture(place, picture);
@@ -43379,7 +44877,7 @@ async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, 
 		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 // src/aws/wait.ts
@@ -43393,7 +44891,6 @@ var CopyFailedError = class extends Error {
 		this.reason = reason;
 	}
 };
-const invisibleSeconds = 300;
 const goneAfterLooks = 4;
 function nextLook(elapsed, percent, ceiling) {
 	const least = Math.max(.01 * elapsed, Math.min(1, Math.max(.2, .3 * elapsed)));
@@ -43420,7 +44917,7 @@ function nextLookAtAll(waiters, ceiling, now) {
 function openWatchers(pollSeconds) {
 	const watchers = new Map();
 	return (place) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
 		const watcher = watcherOf(place, pollSeconds);
@@ -43531,7 +45028,7 @@ async function lookAt(kind, place, waiters) {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) return;
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -43554,8 +45051,8 @@ function settle$1(waiter, state, place) {
 	waiter.lookedAt = place.clock.now();
 	if (state === void 0) {
 		waiter.missed += 1;
-		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, "has vanished"));
+		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds * 1e3 > unseenMs$1;
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, "has vanished"));
 		return gone;
 	}
 	waiter.seen = true;
@@ -43573,10 +45070,10 @@ function settle$1(waiter, state, place) {
 	return done || failure !== void 0 || isNamed(waiter, state);
 }
 function isNamed({ untilNamed }, state) {
-	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(state).length > 0;
+	return untilNamed && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(state).length > 0;
 }
 function partsOf(waiter, image) {
-	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).length === 0) return [];
+	if (waiter.parts.length > 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).length === 0) return [];
 	for (const { Ebs } of image.BlockDeviceMappings ?? []) {
 		if (Ebs?.SnapshotId === void 0) continue;
 		const part = newWaiter({
@@ -43598,7 +45095,7 @@ function partsOf(waiter, image) {
 	return waiter.parts;
 }
 function percentOf(parts) {
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(parts);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(parts);
 	return total === 0 ? 0 : Math.floor(parts.reduce((sum, { percent, sizeGiB }) => sum + percent * sizeGiB, 0) / total);
 }
 function snapshotState({ State, StateMessage, Progress }) {
@@ -43677,7 +45174,7 @@ async function beginCopy(place, command, { mark, sourceId }) {
 	const look = async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId;
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Ct,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
 		forMs: brokenMs,
 		wait: () => 0
 	}, async () => {
@@ -43686,8 +45183,8 @@ async function beginCopy(place, command, { mark, sourceId }) {
 			if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
 			return SnapshotId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error)) throw error;
-			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.xt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
+			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
 			if (found === void 0) throw error;
 			return found;
 		}
@@ -43706,10 +45203,10 @@ async function share$1({ resource, accounts }, scope) {
 			id,
 			accounts: toAdd
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(accounts)}`);
 		return { id };
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Sharing ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Sharing ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(accounts)}`, error);
 	}
 }
 async function addShares(run, place, { id, accounts }) {
@@ -43743,7 +45240,7 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 }
 async function newShares(run, place, { id, accounts }) {
 	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) return new Set();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) return new Set();
 		throw error;
 	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
@@ -43771,15 +45268,15 @@ async function provenShares({ source, request, ledger }, place, { id, claimed })
 	const read = (key) => keyAccess === "policy" ? statedOn(place, key, leases) : grantsOn(place, key, source.imageId);
 	let proven = new Set();
 	await lookedFor(place, givenLooksSeconds, async () => {
-		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied$1)))).flat();
+		const given = (await joined(keys.map((key) => read(key).catch(unlessDenied)))).flat();
 		const isGiven = (one) => given.some(({ lease, account }) => lease === one.lease && account === one.account);
 		proven = new Set(claimed.filter(isGiven).map(({ account }) => account));
 		return claimed.every(({ account }) => proven.has(account)) || void 0;
 	});
 	return proven;
 }
-function unlessDenied$1(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) return [];
+function unlessDenied(error) {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return [];
 	throw error;
 }
 async function writeOnResource(run, place, { id, accounts }) {
@@ -43790,48 +45287,56 @@ async function writeOnResource(run, place, { id, accounts }) {
 			Tags: shareTags(run.leaseId, accounts)
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded")) throw error;
-		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded")) throw error;
+		run.log.warn(`${id} cannot be tagged (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}): should this run be killed, a later one cannot tell its shares from others`);
 	}
 }
 // src/operations/regain.ts
 const failedTries = 4;
-const unseenMs = 3e5;
 async function regaining(operation, scope, act) {
 	const { run, place } = scope;
-	const until = place.clock.now() + unseenMs;
-	const isToTry = (error, count) => operation.regain.length > 0 && !place.signal.aborted && (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
+	const until = place.clock.now() + unseenMs$1;
+	const isToTry = (error, count) => {
+		if (operation.regain.length === 0 || place.signal.aborted) return false;
+		const isFailed = error instanceof CopyFailedError;
+		if (isFailed && count < failedTries) return true;
+		return place.clock.now() < until && (lacksSource(error) || !isFailed && lacksKey(error));
+	};
 	for (let count = 1;; count += 1) try {
 		return await act(count);
 	} catch (error) {
 		if (!isToTry(error, count)) throw error;
 		const gone = await regained(operation.regain, scope);
-		if (gone.length === 0 && !lacksAccess(error)) throw error;
+		if (gone.length === 0 && !lacksSource(error) && !lacksKey(error)) throw error;
 		for (const one of gone) tell$1(one, scope);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
 }
 const shareLooksSeconds = [
 	0,
 	2,
-	4
+	4,
+	8,
+	15
 ];
-function lacksAccess(error) {
-	if (error instanceof CopyFailedError) return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || /access the storage|key ID is not accessible/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error));
+function lacksSource(error) {
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || /access the storage|snapshot\b.*( is not found| does not exist)/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+}
+function lacksKey(error) {
+	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
-	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${told}`);
-	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), told);
+	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${told}`);
+	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), told);
 }
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
 		gone.push(...await regainOne(id, scope));
 	} catch (error) {
-		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 	return gone;
 }
@@ -43860,7 +45365,7 @@ async function regainOne(id, scope) {
 	}];
 }
 function copyRemedy(error, { key, crossAccount, takesOver = false }) {
-	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
+	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
 	if (!(error instanceof CopyFailedError)) return void 0;
 	if (/key/i.test(error.reason)) {
 		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
@@ -43868,110 +45373,6 @@ function copyRemedy(error, { key, crossAccount, takesOver = false }) {
 		return `the target role needs, in its own policy, ${own}, and kms:DescribeKey, kms:Decrypt, kms:ReEncryptFrom and kms:CreateGrant (kms:GrantIsForAWSResource) on the source key. This run gave no more than that. AWS documents more for the source key: kms:DescribeKey, kms:CreateGrant, kms:Decrypt, kms:GenerateDataKey* and kms:ReEncrypt* (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html). If that is what is lacking, allow it to the target account in the policy of the source key, and to the target role in its own policy, and set source-key-access to existing`;
 	}
 	if (/not found/i.test(error.reason)) return "check that nothing else takes away the share of the source snapshot while this runs";
-}
-function admissionOf(image, criteria, now) {
-	const verdicts = criteria.map((criterion) => admissionBy(criterion, image, now));
-	if (verdicts.includes("allowed")) return "allowed";
-	return verdicts.includes("unknown") || verdicts.length === 0 ? "unknown" : "hidden";
-}
-function admissionBy(criterion, image, now) {
-	const { ImageProviders, ImageNames, MarketplaceProductCodes, ImageWatermarks } = criterion;
-	const { CreationDateCondition: creation, DeprecationTimeCondition: deprecation } = criterion;
-	const met = [];
-	if (ImageProviders !== void 0) met.push(ImageProviders.some((one) => one === image.OwnerId || one === image.ImageOwnerAlias));
-	if (ImageNames !== void 0) met.push(ImageNames.some((pattern) => fits(image.Name, pattern)));
-	if (MarketplaceProductCodes !== void 0) met.push((image.ProductCodes ?? []).some(({ ProductCodeType, ProductCodeId = "" }) => ProductCodeType === "marketplace" && MarketplaceProductCodes.includes(ProductCodeId)));
-	if (creation !== void 0) met.push(within(creation.MaximumDaysSinceCreated, image.CreationDate, now));
-	if (deprecation !== void 0) met.push(image.DeprecationTime === void 0 || within(deprecation.MaximumDaysSinceDeprecated, image.DeprecationTime, now));
-	if (ImageWatermarks !== void 0) met.push(ImageWatermarks.some((filter) => (image.ImageWatermarks ?? []).some((mark) => bears(mark, filter, now))));
-	if (met.includes(false)) return "hidden";
-	return criterion.ScanResultCondition !== void 0 || met.length === 0 ? "unknown" : "allowed";
-}
-function bears(mark, filter, now) {
-	return fits(mark.WatermarkKey, filter.WatermarkKey) && fits(mark.SourceImageRegion, filter.SourceImageRegion) && within(filter.MaximumDaysSinceSourceImageCreated, mark.SourceImageCreationTime, now) && within(filter.MaximumDaysSinceWatermarkCreated, mark.WatermarkCreationTime, now);
-}
-function fits(value, pattern) {
-	if (pattern === void 0) return true;
-	const expression = pattern.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".");
-	return new RegExp(`^${expression}$`, "s").test(value ?? "");
-}
-const dayMs$3 = 864e5;
-function within(days, time, now) {
-	return days === void 0 || time !== void 0 && now.getTime() - new Date(time).getTime() <= days * dayMs$3;
-}
-function criteriaWith(account, criteria) {
-	const kept = criteria.filter(({ ImageProviders }) => ImageProviders?.includes("none") !== true);
-	return kept.length < 10 ? [...kept, { ImageProviders: [account] }] : void 0;
-}
-// src/operations/settings.ts
-const quota = 20;
-function copyQuota(maxParallel) {
-	return reading$1("DescribeSnapshots", "how many copies are running is not known", async (place) => {
-		const copies = await ownSnapshots(place, {
-			Name: "status",
-			Values: ["pending"]
-		}, {
-			Name: "volume-id",
-			Values: ["vol-ffffffff"]
-		});
-		if (copies.length < quota) return [];
-		return [{ what: `${copies.length} snapshot copies are running here, and AWS's default quota is ${quota}: copies wait for a free slot (up to max-parallel ${maxParallel}). What to do: wait, or have the quota "Concurrent snapshot copies per destination Region" raised` }];
-	});
-}
-function defaultEncryption({ BlockDeviceMappings = [] }, keyArn) {
-	const blank = BlockDeviceMappings.flatMap(({ Ebs }) => Ebs && !Ebs.SnapshotId ? [Ebs] : []);
-	if (blank.length === 0) return [];
-	const why = "a volume of the AMI that has no snapshot is";
-	const isOff = async (place) => (await place.ec2(new GetEbsEncryptionByDefaultCommand({}))).EbsEncryptionByDefault === false;
-	const some = blank.some(({ Encrypted }) => Encrypted !== true);
-	const isEncrypted = reading$1("GetEbsEncryptionByDefault", `whether ${why} encrypted at launch is not known`, async (place) => {
-		return await isOff(place) ? [{ what: "a volume of the AMI has no snapshot and is not encrypted, and encryption by default is off here: it is made unencrypted at launch. What to do: aws ec2 enable-ebs-encryption-by-default" }] : [];
-	});
-	const underKey = reading$1("GetEbsDefaultKmsKeyId", `which key ${why} under at launch is not known`, async (place) => {
-		if (some && await isOff(place).catch(() => false)) return [];
-		const { KmsKeyId } = await place.ec2(new GetEbsDefaultKmsKeyIdCommand({}));
-		const what = `a volume of the AMI has no snapshot; at launch it is encrypted under ${KmsKeyId}`;
-		return KmsKeyId === void 0 || KmsKeyId === keyArn ? [] : [{ what }];
-	});
-	return [...some ? [isEncrypted] : [], underKey];
-}
-function allowedImages(operation, job) {
-	return reading$1("GetAllowedImagesSettings", "whether Allowed AMIs lets the source account's AMI be seen here is not known", async (place) => {
-		const { State, ManagedBy, ImageCriteria = [] } = await place.ec2(new GetAllowedImagesSettingsCommand({}));
-		if (State !== "enabled") return [];
-		const now = new Date(place.clock.now());
-		const { account } = job.source;
-		const image = copiedImage(operation, job, now);
-		const admission = admissionOf(image, ImageCriteria, now);
-		const ami = `the AMI ${JSON.stringify(image.Name)} of the source account ${account}`;
-		const untold = `Allowed AMIs is on, and whether its criteria allow ${ami} can't be told beforehand: ${JSON.stringify(ImageCriteria)}. If they don't, CopyImage says InvalidAMIID.NotFound`;
-		if (admission !== "hidden") return admission === "unknown" ? [{ what: untold }] : [];
-		const completed = criteriaWith(account, ImageCriteria);
-		const json = JSON.stringify(completed).replaceAll("'", "'\\''");
-		return [{
-			what: `Allowed AMIs is on, and none of its criteria allows ${ami}`,
-			remedy: ManagedBy === "declarative-policy" ? `have the organization's declarative policy changed, which sets the criteria here: a criterion with ${account} among its allowed_image_providers (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_declarative_syntax.html)` : completed === void 0 ? `add ${account} to the ImageProviders of a criterion: there are 10 already, the most that AWS takes` : `add a criterion to those that are there: aws ec2 replace-image-criteria-in-allowed-images-settings --region ${place.region} --image-criteria '${json}'`
-		}];
-	});
-}
-function copiedImage({ from }, { source, operation }, now) {
-	const OwnerId = source.account;
-	const CreationDate = now.toISOString();
-	const { image } = source;
-	const copy = "madeBy" in from ? operation(from.madeBy) : void 0;
-	if (copy?.kind !== "await" || !("remake" in copy)) return {
-		CreationDate,
-		...image,
-		OwnerId
-	};
-	const { ProductCodes, ImageWatermarks } = image;
-	return {
-		OwnerId,
-		CreationDate,
-		Name: copy.remake.name,
-		ProductCodes,
-		ImageWatermarks
-	};
 }
 // src/operations/copy.ts
 async function copy(operation, scope) {
@@ -44000,7 +45401,7 @@ async function copy(operation, scope) {
 				crossAccount: operation.regain.length > 0,
 				takesOver: takeOver !== void 0
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error, remedy);
 		}
 	});
 }
@@ -44012,7 +45413,7 @@ async function completed(operation, { run, place }, { id, events }) {
 async function takeOverCopy(operation, scope, begun) {
 	const { id } = begun;
 	const { run, place } = scope;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand$1(id, run));
 	try {
 		return await completed(operation, scope, begun);
@@ -44087,1226 +45488,16 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		sourceId: snapshot.id
 	}));
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
-}
-// src/plan/supply-operations.ts
-function openSupply(decided) {
-	const { request, source, encryptedCopies, targets } = decided;
-	const { account, place } = source;
-	const sourceName = nameOfSource(decided);
-	const operations = [];
-	const access = new Map();
-	const allowed = new Map();
-	const shared = new Map();
-	let begin = [];
-	const add = (operation) => {
-		operations.push(operation);
-		return operation.id;
-	};
-	const supply = (from, snapshotId) => {
-		const own = snapshotId ?? sourceName;
-		if (from === void 0 || from.only !== void 0 && !from.only.some(({ id }) => id === snapshotId)) return {
-			resource: { id: snapshotId ?? source.imageId },
-			name: own,
-			after: begin
-		};
-		const madeBy = snapshotId === void 0 ? imageCopyId(from) : snapshotCopyId(from, snapshotId);
-		const known = snapshotId === void 0 ? from.there : from.snapshotsThere.get(snapshotId);
-		return {
-			resource: { madeBy },
-			name: known ?? `the encrypted copy of ${own}`,
-			after: [madeBy]
-		};
-	};
-	const encryptSnapshot = (copy, snapshot) => {
-		const { kmsKeyArn: key, name, tags } = copy;
-		const there = copy.snapshotsThere.get(snapshot.id);
-		const base = {
-			id: snapshotCopyId(copy, snapshot.id),
-			place: copy.place,
-			key,
-			after: begin
-		};
-		add(there === void 0 ? {
-			...told$1({
-				...base,
-				of: [snapshot.id],
-				why: encrypting
-			}),
-			kind: "encrypt",
-			key,
-			tags,
-			snapshot
-		} : {
-			...told$1({
-				...base,
-				of: [there],
-				why: `the encrypted copy of ${snapshot.id} that another run made is used`
-			}),
-			kind: "await",
-			key,
-			copy: { id: there },
-			snapshotId: snapshot.id,
-			remake: {
-				name,
-				tags,
-				snapshot
-			}
-		});
-	};
-	const encryptImage = (copy) => {
-		const { kmsKeyArn: key, name, tags, there } = copy;
-		const base = {
-			place: copy.place,
-			key
-		};
-		const begun = `encrypt ${sourceName} in ${copy.place.region}`;
-		if (there === void 0) {
-			const what = told$1({
-				...base,
-				id: begun,
-				of: [sourceName],
-				after: begin,
-				why: encrypting
-			});
-			add({
-				...what,
-				kind: "encrypt",
-				key,
-				name,
-				tags,
-				snapshot: void 0
-			});
-		}
-		const made = there === void 0 ? { madeBy: begun } : { id: there };
-		const after = there === void 0 ? [begun] : begin;
-		const waiting = {
-			kind: "await",
-			key,
-			copy: made,
-			remake: {
-				name,
-				tags,
-				snapshot: void 0
-			}
-		};
-		for (const { id } of source.snapshots) {
-			const why = "each snapshot is copied on as soon as its own encrypted copy is completed";
-			const of = [copy.snapshotsThere.get(id) ?? `the encrypted copy of ${id}`];
-			add({
-				...told$1({
-					...base,
-					id: snapshotCopyId(copy, id),
-					of,
-					after,
-					why
-				}),
-				...waiting,
-				snapshotId: id
-			});
-		}
-		const why = there === void 0 ? "the encrypted copy is waited for" : "the encrypted copy that is there is used";
-		const of = [there ?? name];
-		add({
-			...told$1({
-				...base,
-				id: imageCopyId(copy),
-				of,
-				after,
-				why
-			}),
-			...waiting,
-			snapshotId: void 0
-		});
-	};
-	const giveUse = (key, { target }) => {
-		const { keyAccess } = request.source;
-		const { principalArn } = target;
-		if (keyAccess === "existing") return void 0;
-		const id = keyAccess === "grant" ? `allow ${principalArn} ${key}` : `allow accounts ${key}`;
-		if (operations.some((one) => one.id === id)) return id;
-		const accounts = accountsUsing(targets, key);
-		const of = keyAccess === "grant" ? [principalArn] : accounts;
-		const base = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region: regionOfKey(key)
-				},
-				of,
-				key,
-				after: begin,
-				why: "copying takes the use of the key; taken back at the end"
-			}),
-			key
-		};
-		return add({
-			...base,
-			kind: "allow",
-			...keyAccess === "grant" ? {
-				by: "grant",
-				principalArn
-			} : {
-				by: "policy",
-				accounts
-			}
-		});
-	};
-	const allowOne = (key, taker) => {
-		const { target } = taker;
-		const { principalArn, place: there } = target;
-		const allowedBy = giveUse(key, taker);
-		const after = allowedBy === void 0 ? [] : [allowedBy];
-		allowed.set(target, [...allowed.get(target) ?? [], ...after]);
-		const pair = `${key} ${principalArn}`;
-		if (access.has(pair)) return;
-		const what = told$1({
-			id: `access ${principalArn} ${key}`,
-			place: there,
-			of: [principalArn],
-			key,
-			after,
-			why: "a grant or a policy comes into force some time later"
-		});
-		access.set(pair, add({
-			...what,
-			kind: "access",
-			key,
-			target: there,
-			allowedBy
-		}));
-	};
-	const shareOne = (from, snapshotId, takers) => {
-		const region = from?.place.region ?? place.region;
-		const { resource, name, after } = supply(from, snapshotId);
-		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(accounts)} copy it; taken back at the end`;
-		const id = `share ${snapshotId ?? sourceName} in ${region}`;
-		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
-		const what = {
-			...told$1({
-				id,
-				place: {
-					account,
-					region
-				},
-				of: [name],
-				after,
-				why
-			}),
-			afterEnd
-		};
-		const type = snapshotId === void 0 ? "image" : "snapshot";
-		shared.set(`${region} ${snapshotId ?? ""}`, add({
-			...what,
-			kind: "share",
-			type,
-			resource,
-			accounts
-		}));
-	};
-	return {
-		operations,
-		create(instanceId) {
-			const { earlierTry } = source;
-			if (earlierTry?.State === "pending") {
-				const why = `an earlier try is making the AMI of ${instanceId}`;
-				const awaited = told$1({
-					id: `create ${sourceName}`,
-					place,
-					of: [earlierTry.ImageId ?? ""],
-					after: [],
-					why
-				});
-				begin = [add({
-					...awaited,
-					kind: "await",
-					image: earlierTry
-				})];
-				return;
-			}
-			const noReboot = request.image.by === "instance" && request.image.noReboot;
-			const why = `the AMI is made of ${instanceId}, and stays`;
-			const after = earlierTry === void 0 ? [] : [add(deregistering(earlierTry, "vain", {
-				place,
-				after: [],
-				why: "an earlier attempt failed, and the new AMI needs its name"
-			}))];
-			const what = told$1({
-				id: `create ${sourceName}`,
-				place,
-				of: [instanceId],
-				after,
-				why
-			});
-			const tags = tagsOfTargets(request, source, place);
-			begin = [add({
-				...what,
-				kind: "create",
-				instanceId,
-				noReboot,
-				name: sourceName,
-				tags
-			})];
-		},
-		lease() {
-			const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
-			const what = told$1({
-				id: `lease ${sourceName}`,
-				place,
-				of: [sourceName],
-				after: begin,
-				why: "other runs on this AMI see that this one needs what they share"
-			});
-			begin = [add({
-				...what,
-				kind: "lease",
-				imageId: source.imageId,
-				regions
-			})];
-		},
-		encrypt(copy) {
-			if (copy.only === void 0) encryptImage(copy);
-			else for (const snapshot of copy.only) encryptSnapshot(copy, snapshot);
-		},
-		allow(takers) {
-			for (const taker of takers) for (const key of taker.sourceKeys) allowOne(key, taker);
-		},
-		share(takers) {
-			for (const [from, group] of Map.groupBy(takers, (one) => one.from)) {
-				for (const { id } of source.snapshots) shareOne(from, id, group);
-				const launchers = group.filter(({ action }) => action === "copy");
-				if (launchers.length > 0) shareOne(from, void 0, launchers);
-			}
-		},
-		begin: () => begin,
-		supplied({ from, crossAccount, sourceKeys, target }, snapshotId) {
-			const one = supply(from, snapshotId);
-			if (!crossAccount) return one;
-			const own = shared.get(`${from?.place.region ?? place.region} ${snapshotId ?? ""}`) ?? [];
-			const keys = sourceKeys.flatMap((key) => access.get(`${key} ${target.principalArn}`) ?? []);
-			return {
-				...one,
-				after: [own, keys].flat()
-			};
-		}
-	};
-}
-const encrypting = "what is under no customer managed key that others can be given is copied under one first";
-function nameOfSource({ source: { instanceId, image, imageId } }) {
-	return instanceId === void 0 ? imageId : image.Name ?? "";
-}
-function snapshotCopyId({ place }, snapshotId) {
-	return `encrypted copy of ${snapshotId} in ${place.region}`;
-}
-function imageCopyId({ place }) {
-	return `encrypted copy in ${place.region}`;
-}
-// src/plan/target-operations.ts
-function targetOperations(decided, supply, plan) {
-	const all = discarding(plan, supply.begin());
-	const made = isMaking(plan) ? making(decided, supply, plan) : using(plan);
-	const booted = booting(decided, supply, {
-		plan,
-		last: made.last
-	});
-	const published = publishing(decided, plan, {
-		image: { madeBy: made.last },
-		after: booted[0]?.id ?? made.last
-	});
-	const isLate = ({ kind }) => plan.action === "await" && kind === "untag";
-	const late = all.filter(isLate).map((one) => ({
-		...one,
-		after: [made.last]
-	}));
-	const left = all.filter((one) => !isLate(one));
-	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.target.place))] : late.map(({ id }) => id);
-	return {
-		operations: [
-			...left,
-			...made.operations,
-			...late,
-			...booted,
-			...published
-		],
-		last,
-		ends: [last, ...finishing]
-	};
-}
-function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	return [
-		...discardImages.map((image) => deregistering(image, "left", {
-			place,
-			after,
-			why: "a run that died left it half-made"
-		})),
-		...discard.length === 0 ? [] : [{
-			...told$1({
-				id: `delete in ${where}`,
-				place,
-				of: discard,
-				after,
-				why: "dead runs left them, and no AMI has them"
-			}),
-			kind: "delete",
-			snapshotIds: discard
-		}],
-		...untag.length === 0 ? [] : [{
-			...told$1({
-				id: `untag in ${where}`,
-				place,
-				of: untag,
-				after,
-				why: "finished, but it bears the lease of a run"
-			}),
-			kind: "untag",
-			resources: untag,
-			finishes: void 0
-		}]
-	];
-}
-function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const id = image.ImageId ?? "";
-	const base = {
-		place,
-		island,
-		of: [id]
-	};
-	const waits = action === "await";
-	const awaited = `await ${id} in ${island}`;
-	const why = waits ? "it is an AMI of this source; used if it came out right" : "the AMI is there, and right";
-	const used = {
-		...told$1({
-			...base,
-			id: `reuse ${id} in ${island}`,
-			after: waits ? [awaited] : [],
-			why
-		}),
-		kind: "reuse",
-		image,
-		expected,
-		waits
-	};
-	const waiting = "an AMI of this source is being made under this name";
-	return {
-		operations: [...waits ? [{
-			...told$1({
-				...base,
-				id: awaited,
-				after: [],
-				why: waiting
-			}),
-			kind: "await",
-			image
-		}] : [], used],
-		last: used.id
-	};
-}
-function making(decided, supply, plan) {
-	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
-	const base = {
-		place: target.place,
-		of: [target.name]
-	};
-	const made = plan.action === "copy" ? [copyingImage(decided, supply, plan)] : registering(decided, supply, plan);
-	const last = made.at(-1)?.id ?? "";
-	const id = verifyId(island);
-	const why = "an AMI that differs from the source must not be used";
-	const takenOver = plan.action === "copy" && plan.takeOver !== void 0;
-	const tags = takenOver ? expected.tags.filter(({ Key = "" }) => !ofRun.includes(Key)) : expected.tags;
-	const described = takenOver ? void 0 : expected.description ?? "";
-	return {
-		operations: [
-			...made,
-			{
-				...told$1({
-					...base,
-					id,
-					island,
-					key: expected.key,
-					after: [last],
-					why
-				}),
-				kind: "verify",
-				image: { madeBy: last },
-				expected: {
-					...expected,
-					description: described,
-					tags
-				}
-			},
-			{
-				...told$1({
-					...base,
-					id: finishId(island),
-					after: [id],
-					why: "a finished AMI bears no lease"
-				}),
-				kind: "untag",
-				finishes: last,
-				resources: []
-			}
-		],
-		last: id
-	};
-}
-const ofRun = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.run, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.commit];
-const verifyId = (island) => `verify ${island}`;
-const finishId = (island) => `finish ${island}`;
-function registering(decided, supply, plan) {
-	const { target, supersedes, expected, from } = plan;
-	const { place, kmsKeyArn: key, name } = target;
-	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
-		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
-		const id = `copy ${snapshot.id} to ${island}`;
-		const why = takeOver === void 0 ? "each account has copies under its own key" : "an earlier run began it";
-		const begun = takeOver === void 0 ? after : supply.begin();
-		return {
-			...told$1({
-				id,
-				place,
-				island,
-				of: [takeOver ?? called],
-				key,
-				after: begun,
-				why
-			}),
-			kind: "copy",
-			snapshot,
-			from: resource,
-			fromRegion: regionOf(decided, plan),
-			key,
-			takeOver,
-			lineage: target.lineage,
-			tags: plan.snapshotTags.get(snapshot.id) ?? [],
-			regain: plan.crossAccount ? after : []
-		};
-	});
-	const extrasOf = from !== void 0 && from.only === void 0 && source.image.OwnerId !== source.account ? imageCopyId(from) : void 0;
-	const after = [
-		...copies.map(({ id }) => id),
-		extrasOf ?? [],
-		freeing(plan)
-	].flat();
-	const freed = supersedes === void 0 ? [] : [deregistering(supersedes, "name", {
-		place,
-		island,
-		after,
-		extras: target.existingExtras.get(supersedes.ImageId ?? ""),
-		mayLift: mayLift(decided.request),
-		until: verifyId(island),
-		why: `the new AMI takes its name ${supersedes.Name}, and no two AMIs of a region can have the same`
-	})];
-	const why = "the AMI of the copies, with every attribute of the source's";
-	return [
-		...copies,
-		...freed,
-		{
-			...told$1({
-				id: `register ${island}`,
-				place,
-				island,
-				of: [name],
-				after: [...after, ...freed.map(({ id }) => id)],
-				why
-			}),
-			kind: "register",
-			name,
-			description: expected.description,
-			tags: expected.tags,
-			extrasOf,
-			expected,
-			copies: new Map(copies.map(({ snapshot, id }) => [snapshot.id, id]))
-		}
-	];
-}
-function copyingImage(decided, supply, plan) {
-	const { target, takeOver, expected, snapshotTags } = plan;
-	const { source, request, leaseId } = decided;
-	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const image = supply.supplied(plan, void 0);
-	const ids = source.snapshots.map(({ id }) => id);
-	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
-	const own = {
-		...provenance(request, source.imageId),
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.kmsKey]: key,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease]: leaseId,
-		[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)(ids)
-	};
-	const id = `copy ${nameOfSource(decided)} to ${island}`;
-	const why = takeOver === void 0 ? "each account has a copy under its own key" : "an earlier run began it";
-	const begun = [...takeOver === void 0 ? after : supply.begin(), ...freeing(plan)];
-	return {
-		...told$1({
-			id,
-			place,
-			island,
-			of: [takeOver ?? image.name],
-			key,
-			after: begun,
-			why
-		}),
-		kind: "copy-image",
-		from: image.resource,
-		fromRegion: regionOf(decided, plan),
-		key,
-		name,
-		takeOver,
-		expected,
-		description: expected.description,
-		snapshotTags,
-		anyTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
-			users: target.tags,
-			ours: own
-		}).tags,
-		imageTags: [...expected.tags, {
-			Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
-			Value: leaseId
-		}],
-		regain: plan.crossAccount ? after : []
-	};
-}
-function freeing({ target, discardImages }) {
-	return discardImages.filter(({ Name }) => Name === target.name).map((image) => removalId(image, target.place));
-}
-function regionOf({ source }, { from }) {
-	return from?.place.region ?? source.place.region;
-}
-function booting({ request, source }, supply, { plan, last }) {
-	const { target } = plan;
-	const { boot } = request.publication;
-	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
-	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
-		users: target.tags,
-		ours: provenance(request, source.imageId)
-	}, 49);
-	const earlier = [...target.existing, ...target.made].find(({ State }) => State === "available")?.ImageId;
-	const { test, timeoutMinutes, required } = boot;
-	const { launchPermissions } = request.publication;
-	const launchers = {
-		key: key ?? "",
-		launchPermissions,
-		grantElsewhere: grantedElsewhere(target)
-	};
-	return [{
-		...told$1({
-			id: bootId(place),
-			place,
-			island,
-			key,
-			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
-			after: isMaking(plan) ? [last] : [...supply.begin(), last],
-			why: `only what comes up is published; ${launchedAs(site)}`
-		}),
-		kind: "boot",
-		image: { madeBy: last },
-		site,
-		settings: {
-			test,
-			timeoutMinutes,
-			required,
-			principal,
-			launchers,
-			tags,
-			earlier
-		}
-	}];
-}
-const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
-function isTested({ publication: { boot } }, plan) {
-	if (boot === void 0 || plan.target.bootSite === void 0) return false;
-	return isMaking(plan) || !hasPassed(plan.image, boot.test);
-}
-const namedSubnets = 3;
-function launchedAs({ sizes, profile }) {
-	const each = (values) => [...new Set(values)];
-	const launches = sizes.flat();
-	const types = each(launches.map(({ type }) => type));
-	const subnets = each(launches.map(({ subnet }) => subnet));
-	const groups = each(launches.flatMap((one) => one.groups));
-	const more = subnets.length - namedSubnets;
-	const where = `${subnets.slice(0, namedSubnets).join(" or ")}${more > 0 ? ` or ${more} more` : ""}`;
-	const guarded = groups.length > 0 ? ` with ${groups.join(", ")}` : "";
-	return `as ${types.join(" or ")} in ${where}${guarded}${profile === void 0 ? "" : `, by ${profile}`}`;
-}
-const dayMs$2 = 864e5;
-function publishing({ request: { publication, run } }, plan, { image, after: last }) {
-	const { place, kmsKeyArn: key, grantKeyTo, zones, name } = plan.target;
-	const { deprecateAfter: after, deregistrationProtection: protection, launchPermissions } = publication;
-	const days = after !== void 0 && "days" in after ? after.days : 0;
-	const deprecateAt = after && ("at" in after ? {
-		at: after.at.getTime(),
-		keep: false
-	} : {
-		at: run.date.getTime() + days * dayMs$2,
-		keep: true
-	});
-	const grantElsewhere = grantedElsewhere(plan.target);
-	const settings = {
-		key,
-		grantKeyTo: grantKeyTo.filter((one) => !grantElsewhere.includes(one)),
-		grantElsewhere,
-		launchPermissions,
-		deprecateAt,
-		protection,
-		zones
-	};
-	if (![
-		grantKeyTo,
-		launchPermissions,
-		zones
-	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
-	return [{
-		...told$1({
-			id: `publish ${island}`,
-			place,
-			island,
-			of,
-			after: [last],
-			why: "what the inputs ask for beside the AMI"
-		}),
-		kind: "publish",
-		image,
-		settings
-	}];
-}
-function grantedElsewhere({ grantKeyTo, place }) {
-	return grantKeyTo.filter((one) => isOthersServiceRole(one, place.account));
-}
-function isOthersServiceRole(principal, account) {
-	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
-	return of !== void 0 && of !== account;
-}
-const referencesIsland = "SSM parameters and launch templates";
-function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}` : referencesIsland;
-}
-function hasReference({ ssmParameter, launchTemplate }) {
-	return ssmParameter !== void 0 || launchTemplate !== void 0;
-}
-function concluding(decided, parts) {
-	const { place } = decided.source;
-	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
-	const { needed = [], optional = [] } = Object.groupBy(parts, (one) => one.target.target.request.optional ? "optional" : "needed");
-	const common = settingAll(place, needed, {
-		name: "every target",
-		after: []
-	});
-	const set = common.slice(-1).map(({ id }) => id);
-	return [
-		...common,
-		...needed.flatMap((part) => finishing(decided, part, set)),
-		...optional.flatMap((one) => {
-			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
-			const own = hasReference(target) ? settingAll(place, [one], {
-				name,
-				after: set
-			}) : [];
-			const last = own.slice(-1).map(({ id }) => id);
-			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
-		})
-	];
-}
-function settingAll(place, parts, { name, after }) {
-	const [first] = parts;
-	if (first === void 0) return [];
-	const ready = `${name} is ready`;
-	const island = referenceIsland(first.target.target.request);
-	const sets = parts.flatMap((one) => setting(one, [ready]));
-	const ends = [...after, ...parts.flatMap((one) => one.ends)];
-	const all = "SSM parameters and launch templates are set for all targets or for none";
-	const last = {
-		id: `all is set for ${name}`,
-		place,
-		of: [],
-		island,
-		after: sets.map(({ id }) => id),
-		why: "until then they may be put back to the older AMIs"
-	};
-	return [
-		{
-			...told$1({
-				id: ready,
-				place,
-				of: [],
-				after: ends,
-				why: all,
-				...island === "SSM parameters and launch templates" ? {} : { island }
-			}),
-			kind: "ready",
-			sets,
-			settled: []
-		},
-		...sets,
-		{
-			...told$1(last),
-			kind: "ready",
-			sets: [],
-			settled: sets
-		}
-	];
-}
-function setting({ target: { target }, last }, after) {
-	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
-	const base = {
-		place,
-		island: referenceIsland(request),
-		after
-	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const image = { madeBy: last };
-	return [...name === void 0 ? [] : [{
-		...told$1({
-			...base,
-			id: `parameter ${name} in ${where}`,
-			of: [name],
-			why: "it is to name the AMI"
-		}),
-		kind: "parameter",
-		name,
-		image,
-		tags
-	}], ...template === void 0 ? [] : [{
-		...told$1({
-			...base,
-			id: `version of ${template.id} in ${where}`,
-			of: [template.id],
-			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
-		}),
-		kind: "template-version",
-		template,
-		image
-	}]];
-}
-function finishing(decided, { target: plan, last }, after) {
-	const { marks, target } = plan;
-	if (marks === void 0) return retiring(decided, plan, after);
-	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`;
-	return [{
-		...told$1({
-			id,
-			place,
-			of: [isMaking(plan) ? name : plan.image.ImageId ?? ""],
-			after,
-			why: marks.former.length > 0 ? `it comes after ${marks.former.join(", ")}` : "retain-days counts from it"
-		}),
-		kind: "published",
-		image: { madeBy: last },
-		...marks
-	}, ...retiring(decided, plan, [id])];
-}
-function retiring({ request, source }, plan, after) {
-	const { target, replace, replaced, retained } = plan;
-	const { place } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	const gone = {
-		place,
-		after,
-		mayLift: mayLift(request)
-	};
-	const supersedes = plan.action === "register" ? plan.supersedes : void 0;
-	return [
-		...replace.map((image) => {
-			if (image !== supersedes) return deregistering(image, "replaced", {
-				...gone,
-				why: "the new AMI replaces it"
-			});
-			const of = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
-			const id = `delete the snapshots of ${image.ImageId} in ${where}`;
-			const verified = [verifyId(where), finishId(where)];
-			return {
-				...told$1({
-					id,
-					place,
-					of,
-					after: verified,
-					why: `${image.ImageId} is replaced`
-				}),
-				kind: "delete",
-				snapshotIds: of,
-				superseded: image.ImageId ?? ""
-			};
-		}),
-		...replaced.length === 0 ? [] : [{
-			...told$1({
-				id: `delete what was replaced in ${where}`,
-				place,
-				of: replaced,
-				after,
-				why: "a run that died deregistered their AMI, and the new one is there now"
-			}),
-			kind: "delete",
-			snapshotIds: replaced
-		}],
-		...(retained?.protect ?? []).map((image) => {
-			const id = `protect ${image.ImageId} in ${where}`;
-			const cooldown = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.protection) === "on-with-cooldown";
-			return {
-				...told$1({
-					id,
-					place,
-					of: [image.ImageId ?? ""],
-					after,
-					why: "it has come into use"
-				}),
-				kind: "protect",
-				image,
-				cooldown
-			};
-		}),
-		...(retained?.remove ?? []).map((image) => {
-			const report = retained?.reports.get(image.ImageId ?? "");
-			return deregistering(image, "retain", {
-				...gone,
-				why: "retain leaves no room for it",
-				report
-			});
-		}),
-		...(retained?.ask ?? []).map(({ image, replaces }) => {
-			const id = `ask who uses ${image.ImageId} in ${where}`;
-			const why = "AWS is asked which accounts use it: retain leaves no room for it, and others may launch it";
-			const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
-				users: target.tags,
-				ours: provenance(request, source.imageId)
-			}, 50);
-			return {
-				...told$1({
-					id,
-					place,
-					of: [image.ImageId ?? ""],
-					after,
-					why
-				}),
-				kind: "ask-usage",
-				image,
-				replaces,
-				tags
-			};
-		})
-	];
-}
-// src/operations/compare.ts
-function differencesOf({ request, source }, place, { image, snapshots, key }) {
-	return [...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.G)(source.image, image, allowancesOf(request, source, place)), ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.tt)(key, image, snapshots)];
-}
-// src/operations/carry-over.ts
-async function carryOver(place, source, image) {
-	const { ImageId = "" } = image;
-	const due = [[
-		"Setting the instance types",
-		(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(image) !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source),
-		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
-	], [
-		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
-		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied)
-	]].filter(([, needed]) => needed);
-	for (const [what, , act] of due) try {
-		await onceSeen(place, act);
-	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
-	}
-	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
-	return changed ?? image;
-}
-function unlessDenied(error) {
-	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
-}
-function imdsCommand(ImageId) {
-	return new ModifyImageAttributeCommand({
-		ImageId,
-		ImdsSupport: { Value: "v2.0" }
-	});
-}
-function instanceTypesCommand(ImageId, { InstanceTypeSpecification: specification }) {
-	const names = (types) => types?.flatMap(({ InstanceType }) => InstanceType ?? []);
-	return new ReplaceImageInstanceTypeSpecificationCommand({
-		ImageId,
-		InstanceTypeSpecification: {
-			SupportedInstanceTypes: names(specification?.SupportedInstanceTypes),
-			UnsupportedInstanceTypes: names(specification?.UnsupportedInstanceTypes)
-		}
-	});
-}
-// src/operations/verify.ts
-async function verify({ image: ref, expected }, scope) {
-	const { run, place } = scope;
-	const made = "madeBy" in ref ? scope.resultOf(ref.madeBy) : void 0;
-	if (made?.image === void 0) throw new Error("there is no image to compare");
-	if (made.reused) return made;
-	let { image } = made;
-	try {
-		image = await carryOver(place, run.source.image, image);
-		const verified = await compareAgain(run, place, {
-			image,
-			snapshots: made.snapshots,
-			expected
-		});
-		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${image.ImageId} is available and verified`);
-		return {
-			id: image.ImageId ?? "",
-			...verified
-		};
-	} catch (error) {
-		if (!place.signal.aborted) await (error instanceof UnreadError ? leave : removeOwn)(run, place, image);
-		throw error;
-	}
-}
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.st {
-	name = "UnreadError";
-};
-async function leave(run, place, { ImageId = "" }) {
-	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
-}
-const looksSeconds = [
-	0,
-	1,
-	2,
-	4,
-	8,
-	15,
-	30
-];
-async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} with ${run.source.imageId}`;
-	let found;
-	const look = async () => {
-		const isFirst = found === void 0;
-		const [seen = image] = isFirst ? [image] : await describeImages(place, [image.ImageId ?? ""]);
-		const parts = (isFirst ? snapshots : void 0) ?? await readParts(place, seen);
-		found = await unlike(run, place, {
-			image: seen,
-			snapshots: parts,
-			expected
-		});
-		return found.length === 0 ? {
-			image: seen,
-			snapshots: parts
-		} : void 0;
-	};
-	const verified = await lookedFor(place, looksSeconds, look).catch((error) => {
-		throw place.signal.aborted ? error : new UnreadError(doing, error);
-	});
-	if (verified !== void 0) return verified;
-	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")));
-}
-async function readParts(place, image) {
-	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
-	const look = async () => {
-		const found = await describeSnapshots(place, ids);
-		return found.length === ids.length ? found : void 0;
-	};
-	const found = await lookedFor(place, looksSeconds, look);
-	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
-	return found;
-}
-const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
-function asksToVerify({ image: ref, expected }, asking) {
-	const { source } = asking;
-	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
-	const { image: ImageId } = asking.standIns;
-	const without = "the UEFI variables of the AMI are not compared";
-	const uefi = new DescribeImageAttributeCommand({
-		ImageId,
-		Attribute: "uefiData"
-	});
-	return [
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.X)(source.image) === void 0 ? [] : [dryRun(instanceTypesCommand(ImageId, source.image))],
-		...isCopied && source.image.ImdsSupport === "v2.0" ? [dryRun(imdsCommand(ImageId), withoutImds)] : [],
-		...source.extras.uefiData === void 0 ? [] : [dryRun(uefi, without)],
-		...defaultEncryption(source.image, expected.key),
-		...asksForUsers(asking)
-	];
-}
-async function removeOwn(run, place, image) {
-	try {
-		const [seen] = await describeImages(place, [image.ImageId ?? ""]);
-		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
-		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
-	} catch (failure) {
-		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}`);
-	}
-}
-async function unlike(run, place, { image, snapshots, expected }) {
-	return [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key: expected.key
-		}),
-		...await uefiDifferences(run, place, image),
-		...descriptionDifferences(expected, image),
-		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.rt)(expected.tags, image)
-	];
-}
-async function uefiDifferences({ source, log }, place, image) {
-	if (source.extras.uefiData === void 0) return [];
-	try {
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, await onceSeen(place, () => readExtras(place, image)));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
-		return [];
-	}
-}
-function descriptionDifferences({ description }, image) {
-	const here = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.U)(image) ?? "";
-	return description === void 0 || here === description || image.Description === description ? [] : [{
-		field: "Description",
-		source: description || "none",
-		target: here || "not set",
-		asked: true
-	}];
-}
-// src/operations/reuse.ts
-async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
-	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
-	if (!waits) {
-		run.log.line(where, `${id} is there already`);
-		return {
-			id,
-			image,
-			reused: true
-		};
-	}
-	const made = resultOf(after[0] ?? "")?.image ?? image;
-	const { snapshots, why } = await judge(run, place, {
-		image: made,
-		key: expected.key
-	});
-	if (why !== "") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Using ${id} in ${where}, which another run made`, new Error(why), "choose another target-ami-name, or set on-existing to replace");
-	run.log.line(where, `${id} is available and right`);
-	return {
-		id,
-		image: made,
-		snapshots,
-		reused: true
-	};
-}
-async function judge(run, place, { image, key }) {
-	const snapshots = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image));
-	const tied = tieOfImage(image, {
-		snapshots: new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot])),
-		parents: new Map()
-	});
-	if (tied.is === "foreign") return {
-		snapshots,
-		why: tied.why
-	};
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) !== run.source.imageId) return {
-		snapshots,
-		why: `it is not of ${run.source.imageId}`
-	};
-	if (hasFailed(image) && run.operation(bootId(place)) === void 0) return {
-		snapshots,
-		why: failureOf$1(image).what
-	};
-	const found = [
-		...differencesOf(run, place, {
-			image,
-			snapshots,
-			key
-		}),
-		...originDifferences(run.source.image, image, snapshots),
-		...await uefiDifferences(run, place, image)
-	];
-	return {
-		snapshots,
-		why: found.length === 0 ? "" : `it differs: ${found.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")}`
-	};
-}
-// src/operations/rival.ts
-const untilNameIsFree = {
-	forMs: 3e5,
-	wait: (count) => Math.min(1e3 * count, 15e3)
-};
-const namedLooksSeconds = [
-	0,
-	.3,
-	.7,
-	1,
-	2,
-	4,
-	8,
-	15
-];
-function findNamed(place, name, taken) {
-	return lookedFor(place, taken ? namedLooksSeconds : [0], () => imageNamed(place, name));
-}
-async function imageNamed(place, name) {
-	return (await ownImages(place, {
-		Name: "name",
-		Values: [name]
-	}))[0];
-}
-async function usingRival(operation, scope, make) {
-	const { run, place } = scope;
-	try {
-		return await make();
-	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) !== "InvalidAMIName.Duplicate") throw error;
-		const rival = await findRival(operation, scope, error);
-		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `another run made ${rival.id} meanwhile`);
-		return rival;
-	}
-}
-function whyNotOfLineage(image, { tags }, snapshots) {
-	const lineage = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)({ Tags: [...tags] }, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage);
-	if (lineage === void 0) return "";
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) !== lineage) return `it was not made as one of the lineage ${lineage}`;
-	const tied = tieToLineage(image, lineage, { snapshots: new Map(snapshots.map((one) => [one.SnapshotId ?? "", one])) });
-	return tied.is === "proven" ? "" : tied.why;
-}
-async function findRival({ name, expected }, { run, place }, taken) {
-	const named = await lookedFor(place, namedLooksSeconds, async () => {
-		const image = await imageNamed(place, name);
-		return image !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) === run.source.imageId ? image : void 0;
-	});
-	const isNew = run.request.onExisting === "replace" && isSince(named ?? {}, run.ledger.state?.since ?? 0);
-	if (named === void 0) return void 0;
-	const id = named.ImageId ?? "";
-	if (!mayUse(run.request, named) && !isNew) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${id}, an AMI of this source that another run made meanwhile, has that name`, taken, "choose another target-ami-name, or set on-existing to reuse");
-	const image = await run.watcher(place).image(id);
-	const judged = await judge(run, place, {
-		image,
-		key: expected.key
-	});
-	const { snapshots } = judged;
-	const why = judged.why || whyNotOfLineage(image, expected, snapshots);
-	if (why === "") return {
-		id,
-		image,
-		snapshots,
-		reused: true
-	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/copy-image.ts
 async function copyImage(operation, scope) {
 	const { run, place } = scope;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { imageId, snapshots } = run.source;
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots),
 		stepPercent: run.stepPercent,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `copying: ${progress}`));
@@ -45325,18 +45516,18 @@ async function copyImage(operation, scope) {
 			return {
 				id,
 				image,
-				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image))
+				snapshots: await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image))
 			};
 		} catch (error) {
 			if (!(error instanceof CopyFailedError)) throw error;
-			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}`));
+			await removeFailed(run, place, id).catch((failure) => run.leave(place, `${id} in ${where}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}`));
 			throw error;
 		}
 	});
 	try {
 		return await usingRival(operation, scope, make);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Copying ${imageId} to ${where}`, error, copyRemedy(error, {
 			key: operation.key,
 			crossAccount
 		}));
@@ -45364,7 +45555,7 @@ async function removeFailed(run, place, id) {
 async function takeOver(operation, { run, place }) {
 	const { takeOver: id } = operation;
 	if (id === void 0) return void 0;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand(operation, id));
 	return id;
 }
@@ -45412,7 +45603,7 @@ async function startCopy(operation, scope, count) {
 	const sourceImageId = idOf$1(scope, operation.from);
 	const command = commandOf$1(operation, run, {
 		id: sourceImageId,
-		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), String(count))
+		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), String(count))
 	});
 	const id = await retryCopyOnLimit(run, {
 		place,
@@ -45423,7 +45614,7 @@ async function startCopy(operation, scope, count) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate")) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate")) throw error;
 			const own = (await ownImages(place, {
 				Name: "name",
 				Values: [name]
@@ -45432,12 +45623,12 @@ async function startCopy(operation, scope, count) {
 			return own.ImageId;
 		}
 	});
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `copying ${sourceImageId} as ${id} (${name})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying ${sourceImageId} as ${id} (${name})`);
 	return id;
 }
 async function tagSnapshots(operation, { run, place }, image) {
 	const { source } = run;
-	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(source.image, image);
+	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image, image);
 	for (const snapshot of source.snapshots) {
 		const copy = matched.get(snapshot.id);
 		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
@@ -45465,7 +45656,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 }
 async function create$1(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const named = async () => (await ownImages(place, {
 		Name: "name",
 		Values: [name]
@@ -45483,10 +45674,10 @@ async function create$1(operation, { run, place }) {
 			image: await run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) })
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making an AMI of ${instanceId} in ${where}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making an AMI of ${instanceId} in ${where}`, error);
 	}
 	function make() {
-		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate");
+		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
 		return retried({
 			place,
 			on,
@@ -45500,112 +45691,6 @@ async function create$1(operation, { run, place }) {
 			return ImageId;
 		});
 	}
-}
-// src/operations/restore.ts
-function asksToRestore({ ImageId, Name }) {
-	return [reading$1("ListImagesInRecycleBin", "if the new AMI cannot be made, the former one is registered again even where the Recycle Bin has it", async (place) => {
-		const [binned] = await imagesInBin(place);
-		if (binned === void 0) return [];
-		const rule = `a Recycle Bin rule keeps deregistered AMIs here (${binned.ImageId}, for one), and perhaps their names: if ${JSON.stringify(Name)} is not free once ${ImageId} is deregistered, this target fails`;
-		const remedy = "give the new AMI a name of its own (target-ami-name), or leave such AMIs out of the rule";
-		const denied = await whyNotRestorable(place, binned.ImageId ?? "");
-		return [{ what: `${rule}${denied === void 0 ? ", and that AMI is restored" : `, and that AMI cannot be restored (${denied})`}. What to do: ${remedy}${denied === void 0 ? "" : "; and set the template parameter RecycleBin to true"}` }];
-	})];
-}
-async function whyNotRestorable(place, ImageId) {
-	const { is, words } = await ask(() => place.ec2(new RestoreImageFromRecycleBinCommand({
-		ImageId,
-		DryRun: true
-	})), true);
-	return is === "may not" ? words : void 0;
-}
-async function restore(operation, scope) {
-	const { image, reason, until } = operation;
-	const { run, place, resultOf } = scope;
-	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} had to give up its name`;
-	try {
-		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
-		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack(operation, scope)}`);
-		await place.ec2(new DeleteTagsCommand({
-			Resources: snapshots,
-			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
-		}));
-		return true;
-	} catch (failure) {
-		const until = staysUntil({
-			imageId: run.source.imageId,
-			at: place.awsNow()
-		});
-		run.leave(place, `${what}, and could not be registered again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(failure)}. ${snapshots.join(", ")} stay: ${until}`);
-		return false;
-	}
-}
-async function giveBack(operation, scope) {
-	const { image } = operation;
-	const { place } = scope;
-	const named = await findNamed(place, image.Name ?? "", false);
-	if (named !== void 0 && await isNew(named, scope)) await deregisterImage(place, named);
-	if (await fromBin(operation, scope)) return "is back from the Recycle Bin, as it was";
-	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
-}
-function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error);
-}
-async function fromBin({ image: { ImageId } }, { run, place }) {
-	try {
-		if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
-		await retried({
-			place,
-			on: mayPass,
-			...untilNameIsFree
-		}, () => place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })));
-		await run.watcher(place).image(ImageId ?? "");
-		return true;
-	} catch (error) {
-		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
-		return false;
-	}
-}
-async function isNew(named, { run, place }) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(named, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) !== run.leaseId) return false;
-	const parts = await describeSnapshots(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(named));
-	return tieOfImage(named, {
-		snapshots: new Map(parts.map((part) => [part.SnapshotId ?? "", part])),
-		parents: new Map()
-	}).is === "proven";
-}
-async function registerAgain({ image, extras }, { run, place }) {
-	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
-	const registration = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)({
-		source: image,
-		extras,
-		name: image.Name ?? "",
-		description: image.Description,
-		copies: new Map(snapshots.map((id) => [id, id])),
-		tags: (image.Tags ?? []).filter(({ Key }) => !Key?.startsWith("aws:"))
-	});
-	const ImageId = await retried({
-		place,
-		on: mayPass,
-		...untilNameIsFree
-	}, async () => {
-		try {
-			return (await place.ec2(new RegisterImageCommand(registration))).ImageId ?? "";
-		} catch (error) {
-			const there = mayPass(error) ? await findNamed(place, image.Name ?? "", true) : void 0;
-			if (!(there?.ImageId !== void 0 && there.ImageId !== image.ImageId) || !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(there).every((id) => snapshots.includes(id))) throw error;
-			return there.ImageId ?? "";
-		}
-	});
-	await run.watcher(place).image(ImageId);
-	await carryOver(place, image, {
-		ImageId,
-		ImdsSupport: image.ImdsSupport
-	});
-	return ImageId;
 }
 // src/operations/usage-report.ts
 function asksForUsage(operation, { leaseId }) {
@@ -45627,7 +45712,7 @@ function deletion(ReportId) {
 	return new DeleteImageUsageReportCommand({ ReportId });
 }
 async function askUsage(operation, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const { image, replaces } = operation;
 	try {
 		await deleteReports(run, place, replaces);
@@ -45636,7 +45721,7 @@ async function askUsage(operation, { run, place }) {
 		return { id: ReportId ?? "" };
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		run.log.warn(`${where}: AWS could not be asked which accounts use ${image.ImageId}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return { undone: "not possible" };
 	}
 }
@@ -45645,8 +45730,8 @@ async function deleteReports({ log }, place, ids) {
 		await patiently(place, () => place.ec2(deletion(id)));
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidImageUsageReportId.NotFound")) continue;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidImageUsageReportId.NotFound")) continue;
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 function deletesReport(id) {
@@ -45661,13 +45746,14 @@ const reasons = {
 	retain: "which retain leaves no room for"
 };
 function asksToDeregister({ image, reason, report, lifts }, { leaseId, source }) {
-	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image);
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
 	const command = new CreateTagsCommand({
 		Resources,
 		Tags: [replacedByTag({
 			imageId: source.imageId,
 			lease: leaseId,
-			at: 0
+			at: 0,
+			former: image.ImageId
 		})]
 	});
 	return [
@@ -45681,7 +45767,7 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 }
 async function deregister(operation, { run, place }) {
 	const { image, reason, report, lifts } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const what = `${image.ImageId} (${image.Name})`;
 	const isHalfMade = reason === "vain" || reason === "left";
 	if (!await mayGo(operation, {
@@ -45693,15 +45779,15 @@ async function deregister(operation, { run, place }) {
 			run.log.line(where, `${what} stays a day more: its protection is lifted, and has a cooldown. A later run removes it`);
 			return { undone: "not possible" };
 		}
-		if (!isHalfMade) await mark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), reason, {
+		if (!isHalfMade) await mark(operation, {
 			run,
 			place
 		});
 		await deregisterImage(place, image);
 	} catch (error) {
 		if (reason !== "retain") throw error;
-		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
-		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), {
+		run.log.warn(`${where}: ${what} could not be removed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		await unmark((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), {
 			run,
 			place
 		});
@@ -45709,7 +45795,7 @@ async function deregister(operation, { run, place }) {
 	}
 	run.log.line(where, `deregistered ${what}, ${reasons[reason]}`);
 	const mayStay = (error) => reason === "retain" || isInUse(error);
-	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image), {
+	const deleteParts = () => deleteOrTell((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), {
 		of: what,
 		mayStay
 	}, {
@@ -45717,7 +45803,7 @@ async function deregister(operation, { run, place }) {
 		place
 	});
 	const snapshotIds = reason === "name" ? [] : await deleteParts().catch((error) => {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${what} in ${where} is deregistered, but not all of its snapshots are deleted`, error);
 	});
 	if (report !== void 0) await deleteReports(run, place, [report]);
 	const id = image.ImageId ?? "";
@@ -45729,12 +45815,15 @@ async function deregister(operation, { run, place }) {
 		}
 	};
 }
-async function mark(Resources, reason, { run, place }) {
+async function mark({ image, reason }, { run, place }) {
+	const Resources = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
 	if (Resources.length === 0) return;
+	const former = reason === "name" ? image.ImageId : void 0;
 	const tag = replacedByTag({
 		imageId: run.source.imageId,
 		lease: run.leaseId,
-		at: place.awsNow()
+		at: place.awsNow(),
+		former
 	});
 	try {
 		await place.ec2(new CreateTagsCommand({
@@ -45742,8 +45831,8 @@ async function mark(Resources, reason, { run, place }) {
 			Tags: [tag]
 		}));
 	} catch (error) {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidSnapshot.NotFound")) return;
-		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "TagLimitExceeded"))) throw error;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.NotFound")) return;
+		if (reason === "name" || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded"))) throw error;
 	}
 }
 async function unmark(Resources, { run, place }) {
@@ -45753,7 +45842,7 @@ async function unmark(Resources, { run, place }) {
 			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 		}));
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 async function mayGo(operation, { run, place }) {
@@ -45766,8 +45855,8 @@ async function mayGo(operation, { run, place }) {
 		run,
 		place
 	}))) return true;
-	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
-	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${what} stays: ${changed}`);
+	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${what} stays: ${changed}`);
 	return false;
 }
 function whyKept(planned, [now]) {
@@ -45779,7 +45868,7 @@ function whyKept(planned, [now]) {
 	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) ? "another run has published it meanwhile" : void 0;
 }
 async function isUnused({ image, report }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const id = image.ImageId ?? "";
 	const { retainShared, launchPermissions } = run.request.publication;
 	const sharing = {
@@ -45792,10 +45881,10 @@ async function isUnused({ image, report }, { run, place }) {
 		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
 		if (used.length === 0 && !hasUse) return true;
 		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
-		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(by)}`);
+		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(by)}`);
 		return false;
 	} catch (error) {
-		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return false;
 	}
 }
@@ -45835,7 +45924,7 @@ async function encrypt(operation, scope) {
 			key,
 			tags
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
 		await run.confirm(operation, { image: id });
 		return { id };
 	});
@@ -45865,7 +45954,7 @@ async function awaitCopy(operation, scope) {
 	});
 }
 async function awaitOthers({ ImageId = "", Name }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
 	try {
 		return {
@@ -45875,14 +45964,14 @@ async function awaitOthers({ ImageId = "", Name }, { run, place }) {
 		};
 	} catch (error) {
 		const doing = `Waiting for ${ImageId} in ${where}, which another run makes`;
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, error, "run it again when that run has ended");
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error, "run it again when that run has ended");
 	}
 }
 async function awaitImage(id, { run, place }) {
 	const began = run.log.elapsedSeconds();
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const tell = milestones({
-		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(run.source.snapshots),
+		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(run.source.snapshots),
 		stepPercent: 10,
 		now: place.clock.now
 	}, (progress) => run.log.line(where, `encrypting: ${progress}`));
@@ -45897,7 +45986,7 @@ async function awaitImage(id, { run, place }) {
 async function awaitSnapshot({ id, snapshotId, key }, { run, place }) {
 	const watcher = run.watcher(place);
 	const matched = (image) => {
-		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(run.source.image, image).get(snapshotId);
+		const copied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(run.source.image, image).get(snapshotId);
 		if (copied === void 0) throw new Error(`the encrypted copy has no snapshot for ${snapshotId}`);
 		return copied;
 	};
@@ -45917,7 +46006,7 @@ async function telling(what, place, act) {
 	try {
 		return await act();
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error, remedyFor(error));
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error, remedyFor(error));
 	}
 }
 const spareNames = 5;
@@ -45960,7 +46049,7 @@ function imageCommand(job, wanted, token) {
 		tags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)(all),
 		snapshotTags: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.P)({
 			...all,
-			[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image))
+			[_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceSnapshot]: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.D)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image))
 		})
 	});
 }
@@ -46006,7 +46095,7 @@ function asksToAwait(operation, { standIns }) {
 }
 function isOurs({ source, log }, place, there) {
 	const tied = tieOfEncryptedCopy(there, source.imageId);
-	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
 	return tied.is === "proven";
 }
 async function make(run, place, wanted) {
@@ -46017,7 +46106,7 @@ async function make(run, place, wanted) {
 			id: what
 		}, () => copyWhole(run, place, wanted));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate")) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate")) throw error;
 		const there = await findNamed(place, wanted.name, true);
 		return there !== void 0 && isOurs(run, place, there) && isUsableCopy(there) ? there.ImageId : void 0;
 	}
@@ -46029,7 +46118,7 @@ async function copyWhole(run, place, wanted) {
 }
 function encryptSnapshot(wanted, { run, place }) {
 	const { snapshot, key } = wanted;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const ofSource = {
 		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [run.source.imageId]
@@ -46084,9 +46173,9 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 		Tags: [{ Key }]
 	}), without)];
 }
-async function lease({ imageId, regions }, { run, place }) {
+async function lease({ imageId, regions, takesSince }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
-	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt);
+	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt);
 	const held = await takeLease({
 		place,
 		imageId,
@@ -46094,6 +46183,7 @@ async function lease({ imageId, regions }, { run, place }) {
 		run: request.run,
 		targets,
 		regions,
+		takesSince,
 		machine: host.machine,
 		warn: run.log.warn,
 		beforeWrite: (since) => ledger.write({
@@ -46157,7 +46247,7 @@ async function markPublished({ image, former, isSaid, isBack }, scope) {
 		}))
 	];
 	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
-	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: what retain-days counts from could not be noted: ${why}`);
+	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: what retain-days counts from could not be noted: ${why}`);
 	return {};
 }
 async function refusalOf(place, { id, command }) {
@@ -46166,7 +46256,7 @@ async function refusalOf(place, { id, command }) {
 		return;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`;
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error) ? void 0 : `${id}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
 	}
 }
 // src/operations/ready.ts
@@ -46184,7 +46274,7 @@ async function readReferences({ sets, settled }, scope) {
 	return {};
 }
 function isOf(one, place, name) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
 }
 async function readReference(one, scope) {
 	const { run, place, resultOf } = scope;
@@ -46201,7 +46291,7 @@ function commandOf({ name, description, tags }, { source, leaseId }, made) {
 		Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease,
 		Value: leaseId
 	}] : [];
-	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)({
+	return new RegisterImageCommand((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)({
 		source: source.image,
 		name,
 		description,
@@ -46212,7 +46302,7 @@ function commandOf({ name, description, tags }, { source, leaseId }, made) {
 function asksToRegister(operation, asking) {
 	const { source, standIns } = asking;
 	return [dryRun(commandOf(operation, asking, {
-		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(source.image).map((id) => [id, standIns.snapshot])),
+		copies: new Map((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.image).map((id) => [id, standIns.snapshot])),
 		extras: source.extras
 	})), deregistration(standIns.image, halfMade)];
 }
@@ -46227,7 +46317,7 @@ async function register(operation, scope) {
 	});
 	const ids = new Set(copies.values());
 	const alone = [...operation.copies.values()].every((by) => !takesOver(run.operation(by)));
-	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === run.leaseId);
+	const isOurs = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image).every((id) => ids.has(id)) && (alone || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) === run.leaseId);
 	const gone = goneFor(operation, run);
 	try {
 		return await usingRival(operation, scope, async () => {
@@ -46240,7 +46330,7 @@ async function register(operation, scope) {
 				isOurs,
 				gone
 			}));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `registered ${id} (${name})`);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `registered ${id} (${name})`);
 			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
 			return {
 				id,
@@ -46249,7 +46339,7 @@ async function register(operation, scope) {
 			};
 		});
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
 	}
 }
 async function confirmLaunch(operation, { run, place }, image) {
@@ -46260,7 +46350,7 @@ function takesOver(operation) {
 }
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || isHeld;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || isHeld;
 	return retried({
 		place,
 		on,
@@ -46272,8 +46362,8 @@ function registerOnce(place, command, { name, isOurs, gone }) {
 			if (ImageId === void 0) throw new Error("AWS named no image");
 			return ImageId;
 		} catch (error) {
-			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error, "InvalidAMIName.Duplicate");
-			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? await findNamed(place, name, taken) : void 0;
+			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
+			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? await findNamed(place, name, taken) : void 0;
 			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
 			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
 			return named.ImageId;
@@ -46378,7 +46468,7 @@ const kinds = {
 	deregister: {
 		asks: asksToDeregister,
 		perform: deregister,
-		undo: restore
+		undo: restore$1
 	},
 	delete: {
 		asks: ({ snapshotIds: [id = ""] }) => [deletion$1(id)],
@@ -46401,7 +46491,7 @@ async function apply(run, operations) {
 	const results = new Map();
 	const islands = new Map();
 	const optional = run.request.targets.filter((target) => target.optional);
-	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), referenceIsland(target)]));
+	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), referenceIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -46461,7 +46551,7 @@ async function apply(run, operations) {
 	const fail = (island, operation, error) => {
 		if (island === void 0 || island.stop.signal.aborted) return;
 		island.stop.abort(error);
-		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.line(operation.island ?? "", `failed: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 		if (run.request.failFast && !run.signal.aborted && !optionalIslands.has(operation.island ?? "")) run.stop(new Error(`stopped, because ${operation.island} failed (fail-fast)`));
 	};
 	for (const operation of operations) {
@@ -46499,11 +46589,11 @@ async function undoWhereFailed(run, island, results) {
 const undoMs = 6e5;
 // src/check/asking.ts
 function askersOf(request, { source, targets }, accounts) {
-	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place), target]));
+	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place), target]));
 	const sourceRole = roleOf(source.place, request.source.roleArn);
 	return (operation) => {
 		const where = operation.place;
-		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(where));
+		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where));
 		if (target === void 0) {
 			const { source: at } = accounts;
 			return {
@@ -46576,7 +46666,7 @@ function openAsking(accounts) {
 // src/check/telling.ts
 function tell(telling, { asker, question, verdict, hindrances }) {
 	const { findings } = telling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place);
 	for (const { what, remedy } of hindrances) if (remedy === void 0) findings.warn(where, what);
 	else findings.add(where, what, remedy);
 	if (verdict.is === "may not") {
@@ -46602,7 +46692,7 @@ function isOdd({ standsIn }, { words }) {
 	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(denial.asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(denial.asker.place);
 	const { what, remedy } = lackIn(request, denial);
 	const { without } = denial.question;
 	if (without === void 0) findings.add(where, what, remedy);
@@ -46615,7 +46705,7 @@ function lackIn({ source: { partition } }, { asker, question, verdict }) {
 	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
 	const { role } = asker;
 	const side = sideOf(asker);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
 		role,
 		side,
 		action: question.action,
@@ -46628,12 +46718,12 @@ const sideOf = ({ target }) => target === void 0 ? "source" : "target";
 const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
 function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	const { keyArn, counts, mending, foreign, otherwise } = question;
-	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(verdict.words)?.action ?? question.action;
+	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(verdict.words)?.action ?? question.action;
 	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
 	const byKey = foreign && !verdict.words.includes("identity-based policy");
 	if (byKey && request.source.keyAccess !== "existing") return;
 	const { account } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 		account,
 		region: regionOfKey(keyArn)
 	});
@@ -46655,10 +46745,10 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	const { keyArn, mending, foreign } = question;
 	if (mending === "reading" && isOwnLack(words)) {
 		const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(keyArn, request.source.region) : void 0, add);
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(keyArn, request.source.region) : void 0, add);
 	}
-	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(words)?.action ?? question.action;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
+	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words)?.action ?? question.action;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
 		whose: "its policy",
 		side: sideOf(asker),
 		action,
@@ -46667,7 +46757,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	});
 }
 function isOwnLack(words) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words, "resource-based policy");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "resource-based policy");
 }
 function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -46681,7 +46771,7 @@ const unseenSeconds = 30;
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
-	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
+	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
 	const each = plan.targets.filter(isMaking).length <= 100;
 	const confirmed = new Map();
 	const confirm = async (asker, made) => {
@@ -46712,14 +46802,14 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 				...made
 			}
 		};
-		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
 	const conclude = async (refused, asker, made) => {
 		if (refused.length === 0 || await areThere(asker.place, Object.values(made))) tell(refused, asker, Object.values(made));
 		else confirmed.delete(nameOf(asker, made));
 	};
-	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) : place.account} ${Object.keys(made).join()}`;
+	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) : place.account} ${Object.keys(made).join()}`;
 	const tell = (refused, { place, role }, ids) => {
 		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
 			...lackIn(run.request, {
@@ -46729,12 +46819,12 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}),
 			without: question.without
 		}] : []);
-		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
+		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
 		const problems = lacks.filter(({ without }) => without === void 0);
 		if (problems.length === 0) return;
-		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} what else ${role} may do there`;
+		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} what else ${role} may do there`;
 		const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join("; ");
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
 	};
 	return (operation, made) => {
 		if (!ec2DryRuns) return Promise.resolve();
@@ -46758,10 +46848,10 @@ function openRun(parts) {
 	const pictures = {};
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
-	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
+	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
 	const openProgress = (where) => {
 		const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
-		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(sizes);
+		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(sizes);
 		const percents = new Map();
 		const tell = milestones({
 			totalGiB: total,
@@ -46787,8 +46877,8 @@ function openRun(parts) {
 		stepPercent,
 		ledger: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.r)(host.runner.saveState, host.files),
 		watcher: watchers,
-		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), () => pLimit(request.maxParallel)),
-		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place))),
+		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), () => pLimit(request.maxParallel)),
+		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place))),
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
@@ -46800,7 +46890,7 @@ function openRun(parts) {
 				...pictures[account],
 				[region]: path
 			};
-			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 				account,
 				region
 			}), `the screen (output boot-screenshots): ${path}`);
@@ -46826,7 +46916,7 @@ function keepPicture({ temp, write }, jpeg, log) {
 		write(path, jpeg);
 		return path;
 	} catch (error) {
-		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		log.warn(`a screenshot (${path}) could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return;
 	}
 }
@@ -46852,7 +46942,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
+		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -46948,12 +47038,12 @@ function isNeeded({ question }) {
 }
 function concerned(operation, { target, principal }, all) {
 	if (target === void 0) return [];
-	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place)];
-	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.target.place));
+	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place)];
+	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.target.place));
 }
 function nameOf({ asker, question }) {
 	const { account, region } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 		account,
 		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
 	});
@@ -46995,14 +47085,14 @@ async function kmsTakesDryRuns(asked) {
 	return denied;
 }
 function sentences(unasked) {
-	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(asker.place))].map(([where, asked]) => {
+	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place))].map(([where, asked]) => {
 		return {
 			where,
 			what: `whether the role may call ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
 			remedy: ""
 		};
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(problems).map(({ places, what }) => `${places}: ${what}`);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(problems).map(({ places, what }) => `${places}: ${what}`);
 }
 // src/plan/approved.ts
 function approvedOf(request, { source, targets, leftOut }) {
@@ -47018,7 +47108,7 @@ function approvedOf(request, { source, targets, leftOut }) {
 			snapshots: source.snapshots.map(({ id }) => id)
 		},
 		targets: targets.map((target) => approvedTarget(request, source, target)),
-		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target))
+		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target))
 	};
 }
 function approvedTarget(request, source, plan) {
@@ -47090,7 +47180,7 @@ function checkRoom({ plan, findings, files }) {
 		parameters,
 		templates
 	}, files);
-	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
 }
 // src/observe/scan.ts
 const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.C, "critical"];
@@ -47119,12 +47209,12 @@ function waitingFor({ waitMinutes }) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
+	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${what}, so nothing says what it holds`);
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -47138,10 +47228,10 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const since = at === void 0 ? "" : `, by its scan of ${told(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
 }
 async function readFindings(place, ImageId, { scan, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const read = () => pages(async (NextToken) => {
 		const page = await place.ec2(new GetImageFindingsCommand({
 			ImageId,
@@ -47158,7 +47248,7 @@ async function readFindings(place, ImageId, { scan, findings }) {
 		return await read();
 	} catch (error) {
 		place.signal.throwIfAborted();
-		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		findings.warn(where, `${doing}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 		return;
 	}
 }
@@ -47222,25 +47312,25 @@ async function awaitScan(request, accounts, { log, signal }) {
 	const isThere = (image) => isScanned(image) && isFresh(image, scan, place.awsNow());
 	const until = place.clock.now() + scan.waitMinutes * 6e4;
 	let { image } = source;
-	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
 	while (!isThere(image) && place.clock.now() < until) {
 		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
+		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
 	}
 }
 // src/plan/left-out.ts
 function leftOutOf({ onProblem, targets }, findings) {
 	return targets.filter(({ optional }) => optional || onProblem === "skip").map((target) => ({
 		target,
-		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target))
+		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target))
 	})).filter(({ problems }) => problems.length > 0);
 }
 function isStopped({ targets }, { leftOut }, findings) {
 	const out = new Set(leftOut.map(({ target }) => target));
-	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)].some((one) => findings.of(one).length > 0);
+	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)].some((one) => findings.of(one).length > 0);
 }
 function holdingBack(leftOut) {
-	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target));
+	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target));
 }
 function whyHeldBack({ publication }, leftOut) {
 	if (!publication.promote) return "promote is false, and older AMIs go when the new ones are promoted";
@@ -47282,7 +47372,7 @@ function planHubs({ request }, { source, hubs, intermediates }, toMake) {
 }
 function wholeCopy({ imageId, image }, to, there) {
 	const name = encryptedCopyName(imageId, to.kmsKeyArn);
-	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.$)(image, there);
+	const snapshotsThere = there === void 0 ? new Map() : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(image, there);
 	return {
 		...to,
 		name,
@@ -47316,7 +47406,7 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	}
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
 // src/plan/operations.ts
@@ -47356,7 +47446,7 @@ function checkName(planning, target, discardImages) {
 		return;
 	}
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
@@ -47367,16 +47457,16 @@ function checkName(planning, target, discardImages) {
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 function isSourceItself({ place, account, image }, target) {
-	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place) && target.name === image.Name;
+	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && target.name === image.Name;
 }
 function tellSourceItself({ source, findings }, { place, name }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
 	const called = nameOfSource({ source });
 	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
 }
 function tellExisting({ findings }, { place }, others) {
 	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
@@ -47458,7 +47548,7 @@ function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const lasting = lastingUses(usesOf(image, users), sharing);
-	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(lasting.map(({ by }) => by))}`;
+	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(lasting.map(({ by }) => by))}`;
 }
 function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) {
 	if (Date.parse(LastLaunchedTime) > (since ?? made ?? now)) return `it was launched at ${LastLaunchedTime}, after its successor was published`;
@@ -47522,7 +47612,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		now: holders.now,
 		...read
 	});
-	for (const one of foreign) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), whyLeft(one, tie));
+	for (const one of foreign) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), whyLeft(one, tie));
 	return retention;
 }
 function marksOf({ findings }, own, { reused, going }) {
@@ -47537,7 +47627,7 @@ function marksOf({ findings }, own, { reused, going }) {
 	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(formerOf(succession));
 	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
 	if (reused !== void 0 && !isOf(reused)) {
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
 	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0 && !isPublishedAgain(succession);
@@ -47597,9 +47687,9 @@ function checkUnused({ findings }, { place, users }, image) {
 	const isGood = !isRejected(image);
 	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
 	if (users !== void 0 && using.length === 0) return;
-	const by = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(using.map((one) => one.by));
+	const by = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(using.map((one) => one.by));
 	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -47609,7 +47699,7 @@ function findSuperseded({ publication: { boot } }, target, replace) {
 function replaceable({ holders, findings }, { target, tie }, images) {
 	const free = images.filter((one) => !isHeld(one, holders));
 	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave$1(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), whyLeft(one, tie));
+	for (const one of left) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), whyLeft(one, tie));
 	return proven;
 }
 function checkRemovable({ request, findings }, { place, locks }, image) {
@@ -47618,7 +47708,7 @@ function checkRemovable({ request, findings }, { place, locks }, image) {
 		mayLift: mayLift(request)
 	});
 	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -47639,7 +47729,7 @@ const paravirtualRegions = [
 ];
 function planRoute({ request, source, findings }, target, crossAccount) {
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
 	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
 	const paravirtual = image.VirtualizationType === "paravirtual";
 	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
@@ -47686,7 +47776,7 @@ function planTags({ request, source, given, findings }, target, { of, inherited,
 		users: target.tags,
 		ours: own
 	}, most);
-	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
 	return tags;
 }
 function planSnapshotTags(planning, target, route) {
@@ -47718,7 +47808,7 @@ function tellRecalled({ findings }, { target: { place, name, existing, namesake 
 		const recalled = recallOf(image);
 		if (recalled === void 0 || tie(image).is !== "proven") continue;
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
 }
 function withoutRecalled({ target, tie }) {
@@ -47752,7 +47842,7 @@ function planLasting(planning, { target, tie }) {
 	for (const one of replace) checkRemovable(planning, target, one);
 	const copies = planCopies(planning, target, registers);
 	const going = [...replace, ...discardImages];
-	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.nt);
+	const goingSnapshots = going.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it);
 	const finished = copies.untag.filter((id) => !goingSnapshots.includes(id));
 	const common = {
 		target,
@@ -47808,7 +47898,7 @@ function checkTested({ request: { publication }, findings }, target, image) {
 	const isTestedNow = publication.boot !== void 0 && target.bootSite !== void 0;
 	if (!hasFailed(image) || isTestedNow) return;
 	const { what, remedy } = failureOf$1(image);
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place), what, remedy);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), what, remedy);
 }
 function findImage(planning, target, route) {
 	const reuse = findReusable(planning, target);
@@ -47853,7 +47943,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const copies = copiesOf(source, intermediates);
 	const held = whyHeldBack(request, leftOut);
 	const drafts = observed.targets.map((target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place)]);
 		const draft = planTarget({
 			...planning,
 			findings: own
@@ -47883,7 +47973,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
 	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
 		findings,
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)
 	});
 	const decided = {
 		source,
@@ -47907,7 +47997,7 @@ function givenKeys(request, source) {
 }
 function tellUnreadable({ place, image, imageId }, { now }, findings) {
 	const tags = unreadableLeases(image.Tags, now);
-	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
 }
 function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
 	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
@@ -47939,13 +48029,13 @@ const round = (value) => Math.round(value * 100) / 100;
 const perMonth = (sizeGiB) => round(sizeGiB * storagePerGiBMonth);
 function estimate(request, { source, targets, operations, encryptedCopies: copies }) {
 	const { snapshots } = source;
-	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots);
+	const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots);
 	const all = targets.filter(isMaking).map((one) => ({
 		...one,
 		...copiedBy(one, snapshots)
 	}));
 	const making = all.filter(({ copied }) => copied.length > 0);
-	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copied), 0);
+	const gibOf = (some) => some.reduce((sum, { copied }) => sum + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copied), 0);
 	const abroad = making.filter(({ target }) => target.request.region !== source.place.region);
 	const hubbed = [...Map.groupBy(abroad, ({ target }) => target.request.region).values()].reduce((sum, one) => {
 		const others = one.filter(({ crossAccount }) => crossAccount);
@@ -47964,8 +48054,8 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 	const timed = copyMinutes === void 0 ? 0 : timedPerGiB.find(([minutes]) => copyMinutes >= minutes)?.[1] ?? 0;
 	const zones = targets.reduce((sum, { target }) => sum + target.zones.length, 0);
 	const taken = all.flatMap(({ taken }) => taken);
-	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(taken);
-	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
+	const storageGiB = gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(taken);
+	const intermediatesGiB = keepIntermediates ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(copies.flatMap(({ only }) => only ?? snapshots)) : 0;
 	return {
 		copies: making.reduce((sum, { copied }) => sum + copied.length, 0) + encrypted.length,
 		takenOver: taken.length,
@@ -47975,7 +48065,7 @@ function estimate(request, { source, targets, operations, encryptedCopies: copie
 		storageUSDPerMonth: perMonth(storageGiB),
 		intermediatesGiB,
 		intermediatesUSDPerMonth: perMonth(intermediatesGiB),
-		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(encrypted)) * timed),
+		timedCopyUSD: round((gibOf(making) + (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(encrypted)) * timed),
 		fastSnapshotRestoreUSDPerHour: round(snapshots.length * zones * fastRestorePerHour),
 		...bootTestsOf(operations),
 		minutes: minutesOf({
@@ -48107,7 +48197,7 @@ function plannedTarget({ source }, plan) {
 		kmsKeyArn: target.kmsKeyArn,
 		from: (isMaking(plan) ? plan.from?.place.region : void 0) ?? source.place.region,
 		volumes: source.snapshots.length,
-		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.snapshots),
+		sizeGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(source.snapshots),
 		reuses: image?.ImageId ?? null,
 		adopts: takenOver.filter((id) => id !== void 0),
 		replaces: ids(replace),
@@ -48132,21 +48222,21 @@ const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
 	const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 			account,
 			region
 		}),
 		what: `${of.length === 0 ? id : `${kind} ${of.join(", ")}`}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
 	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 			account,
 			region
 		}),
 		what: `${amiId} (${amiName}) stays: ${why}`
 	})));
 	const borne = intermediates.map(({ account, region, tags, stays }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
 			account,
 			region
 		}),
@@ -48177,11 +48267,11 @@ function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(targets.length + leftOut.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(targets.length + leftOut.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one), `${one.account}/*`]]));
+	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one), `${one.account}/*`]]));
 	const mendsTarget = (targets) => {
 		if (!request.allRegions) return void 0;
 		return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(", ")}`;
@@ -48203,8 +48293,8 @@ async function prepare({ host, request, log, leaseId, signal }) {
 		const told = tellFindings(log, findings, checked);
 		const record = plan && planRecord(request, plan, told);
 		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(told.problems, record);
-		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), `left out: ${what}`);
-		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(plan.source.place), describePlan(plan));
+		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), `left out: ${what}`);
+		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.source.place), describePlan(plan));
 		return {
 			accounts,
 			plan,
@@ -48236,7 +48326,7 @@ async function settle(settling) {
 	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 	if (observed === void 0) return {};
 	const recalled = recallOf(observed.source.image);
-	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(observed.source.place), recalled.what, recalled.remedy);
+	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(observed.source.place), recalled.what, recalled.remedy);
 	const reader = readerOf(host, request.run, observed.at);
 	for (;;) {
 		const leftOut = leftOutOf(request, findings);
@@ -48341,8 +48431,8 @@ function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
 	if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place));
-	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one.target.place)));
+	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
+	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.target.place)));
 	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
@@ -48354,7 +48444,7 @@ function begin(run, plan) {
 		leaseId: run.leaseId,
 		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
-		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place))]))
+		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place))]))
 	});
 }
 const cleanUpMinutes = 10;
@@ -48387,13 +48477,13 @@ function quietly({ log }, write) {
 	try {
 		write();
 	} catch (error) {
-		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(error)}`);
+		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
-	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht;
+	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt;
 	const { state } = ledger;
 	if (state === void 0) return Promise.resolve(nothing$1);
 	const right = rightIn(outcomes);
@@ -48406,7 +48496,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
-		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.place)),
+		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place)),
 		optional: optionalIn(request),
 		state: {
 			...state,
@@ -48451,7 +48541,7 @@ function rightIn(outcomes) {
 		if (outcome.is !== "done" || kind !== "verify" && kind !== "reuse") return [];
 		return [{
 			id: outcome.result.id ?? "",
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)
 		}];
 	});
 }
@@ -48466,18 +48556,18 @@ function failedRemovals(outcomes) {
 		const { place, of, why } = operation;
 		return [{
 			place,
-			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.lt)(outcome.error)}`
+			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(outcome.error)}`
 		}];
 	});
 }
 function needed(run, left) {
 	const optional = optionalIn(run.request);
-	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(place)) ? "warned" : "rest");
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)) ? "warned" : "rest");
 	for (const { what } of warned) warnOfRest(run, what);
 	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
-	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt));
+	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt));
 }
 function warnOfRest({ log }, what) {
 	log.warn(`left behind in an optional target: ${what}`);
@@ -48517,8 +48607,8 @@ function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, picture
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => {
-			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place);
-			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(operation.place) === where)], start);
+			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place);
+			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(operation.place) === where)], start);
 		}),
 		failures,
 		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
@@ -48548,8 +48638,8 @@ function removedIn(outcomes) {
 	return [...byId.values()];
 }
 function recordsOf({ targets, leftOut }, asked, tell) {
-	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)(problems))])]);
-	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(target)) ?? []);
+	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problems))])]);
+	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)) ?? []);
 }
 function outcomeOf(target, outcomes, start) {
 	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
@@ -48562,7 +48652,7 @@ function outcomeOf(target, outcomes, start) {
 			status: "failed",
 			seconds
 		}),
-		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure.error)
+		error: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure.error)
 	};
 	return recordOf(target, {
 		made,
@@ -48582,7 +48672,7 @@ function recordOf({ target }, { made, status, seconds }) {
 		region,
 		amiId: image?.ImageId ?? null,
 		amiName: image?.Name ?? target.name,
-		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.nt)(image) : [],
+		snapshotIds: made?.snapshots ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(made.snapshots) : image ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image) : [],
 		kmsKeyArn: made?.snapshots?.[0]?.KmsKeyId ?? target.kmsKeyArn,
 		status,
 		seconds: Math.round(seconds * 10) / 10,
@@ -48596,11 +48686,11 @@ function referenceFailures(all, { failed }, log) {
 		"template-version"
 	].includes(kind));
 	const { common = [], own = [] } = Object.groupBy(set, ({ operation: { island = referencesIsland } }) => island === "SSM parameters and launch templates" ? "common" : "own");
-	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(end.error)}`);
+	for (const { operation, ...end } of own) if (end.is === "failed" && !end.ended) log.warn(`${operation.island} (optional): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(end.error)}`);
 	const failure = failureOf(common);
 	if (failure !== void 0) {
 		const end = failed.length === 0 ? "hold what they held before" : "could not all be set, nor, it may be, put back";
-		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure.error)}`];
+		return [`The ${wordsFor(common)} ${end}. ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(failure.error)}`];
 	}
 	if (common.some(({ is }) => is === "not begun")) log.warn(`the ${wordsFor(common)} hold what they held before, because not all could be set`);
 	return [];
@@ -48635,10 +48725,10 @@ const steps = {
 };
 function timelineOf(outcomes) {
 	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
-	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
 		const [first] = group;
 		return {
-			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(first.operation.place),
+			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(first.operation.place),
 			step: steps[first?.operation.kind ?? ""] ?? "",
 			from: Math.min(...group.map(({ from }) => from)),
 			to: Math.max(...group.map(({ to }) => to))
@@ -48723,7 +48813,7 @@ async function takeBack(host, settings, state) {
 	}));
 	const byName = new Map(targets);
 	await joined((state.targets[""] ?? []).flatMap((name) => byName.get(name) ?? []).map(enter));
-	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.dt);
+	const outside = state.leaseId === "" ? void 0 : await enter(at(region)).catch(_index_js__WEBPACK_IMPORTED_MODULE_1__.pt);
 	const done = [];
 	const references = new Set(referencesIn(settings, state));
 	const releasing = {
@@ -48773,7 +48863,7 @@ async function takeBack(host, settings, state) {
 }
 async function enter({ account, sts }) {
 	const { Account } = await sts(new GetCallerIdentityCommand({}));
-	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ot(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
+	if (Account !== account) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`the credentials in the environment are of account ${Account} now, and the run's were of ${account}`, { remedy: "run it again with those" });
 }
 function referencesIn({ run }, { imageId, leaseId, promotions, versions }) {
 	const description = versionDescription(run, imageId, leaseId);
@@ -48798,7 +48888,7 @@ async function putAllBack(places, references, done) {
 			done.push(restored);
 			references.delete(one);
 		} catch (error) {
-			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+			failed.push(`${one.name} in ${one.place}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 		}
 	});
 	return failed;

@@ -105,114 +105,116 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 
 // EXPORTS
 __nccwpck_require__.d(__webpack_exports__, {
-  $: () => (/* binding */ matchSnapshots),
+  $: () => (/* binding */ isMissing),
   A: () => (/* binding */ recalledTag),
-  At: () => (/* binding */ denialRemedy),
+  At: () => (/* binding */ rootCode),
   B: () => (/* binding */ fill),
-  Bt: () => (/* binding */ CancelError),
+  Bt: () => (/* binding */ sourceKeyParameter),
   C: () => (/* binding */ severities),
-  Ct: () => (/* binding */ isTransient),
+  Ct: () => (/* binding */ isServerError),
   D: () => (/* binding */ joinIds),
-  Dt: () => (/* binding */ placeName),
+  Dt: () => (/* binding */ isUnseen),
   E: () => (/* binding */ isMarked),
-  Et: () => (/* binding */ isWithoutEffect),
+  Et: () => (/* binding */ isUnknownAction),
   F: () => (/* binding */ isLaunchTemplate),
-  Ft: () => (/* binding */ statement),
+  Ft: () => (/* binding */ lacksIn),
   G: () => (/* binding */ differences$1),
-  Gt: () => (/* binding */ problemLine),
+  Gt: () => (/* binding */ isRegionName),
   H: () => (/* binding */ needsSourceImage),
-  Ht: () => (/* binding */ TimeOutError),
+  Ht: () => (/* binding */ CancelError),
   I: () => (/* binding */ isLineage),
-  It: () => (/* binding */ tagPolicyCode),
+  It: () => (/* binding */ policyIn),
   J: () => (/* binding */ idsOf),
-  Jt: () => (/* binding */ listed$1),
+  Jt: () => (/* binding */ together),
   K: () => (/* binding */ extrasDifferences),
-  Kt: () => (/* binding */ together),
+  Kt: () => (/* binding */ partitionOf),
   L: () => (/* binding */ launchTemplateForm),
-  Lt: () => (/* binding */ parametersFor),
+  Lt: () => (/* binding */ statement),
   M: () => (/* binding */ tagPrefix),
-  Mt: () => (/* binding */ lackOf),
+  Mt: () => (/* binding */ denialRemedy),
   N: () => (/* binding */ tagValue),
-  Nt: () => (/* binding */ lacksIn),
+  Nt: () => (/* binding */ deniedIn),
   O: () => (/* binding */ mergeTags),
-  Ot: () => (/* binding */ rootCode),
+  Ot: () => (/* binding */ isWithoutEffect),
   P: () => (/* binding */ toTags),
-  Pt: () => (/* binding */ policyIn),
+  Pt: () => (/* binding */ lackOf),
   Q: () => (/* binding */ isImageName),
   R: () => (/* binding */ parameterNameProblem),
-  Rt: () => (/* binding */ sourceKeyParameter),
+  Rt: () => (/* binding */ tagPolicyCode),
   S: () => (/* binding */ sha256),
-  St: () => (/* binding */ isThrottling),
+  St: () => (/* binding */ isRefusalOfCredentials),
   T: () => (/* binding */ instanceTag),
-  Tt: () => (/* binding */ isUnseen),
+  Tt: () => (/* binding */ isTransient),
   U: () => (/* binding */ describedAs),
-  Ut: () => (/* binding */ isRegionName),
+  Ut: () => (/* binding */ LateError),
   V: () => (/* binding */ filledByAnyRun),
-  Vt: () => (/* binding */ LateError),
+  Vt: () => (/* binding */ templateFirst),
   W: () => (/* binding */ differenceText),
-  Wt: () => (/* binding */ partitionOf),
+  Wt: () => (/* binding */ TimeOutError),
   X: () => (/* binding */ instanceTypesOf),
+  Xt: () => (/* binding */ listed$1),
   Y: () => (/* binding */ imageIdsOf),
-  Yt: () => (/* binding */ spokenSeconds),
+  Yt: () => (/* binding */ counted$1),
   Z: () => (/* binding */ isImageDescription),
+  Zt: () => (/* binding */ spokenSeconds),
   _: () => (/* binding */ logText),
-  _t: () => (/* binding */ isDisabledRegion),
+  _t: () => (/* binding */ isDenialCode),
   a: () => (/* binding */ usesAssumeRole),
-  at: () => (/* binding */ AwsCallError),
+  at: () => (/* binding */ tagDifferences),
   sb: () => (/* binding */ audit),
   b: () => (/* binding */ digestOf),
-  bt: () => (/* binding */ isRefusalOfCredentials),
+  bt: () => (/* binding */ isExpired),
   c: () => (/* binding */ payloadOf),
-  ct: () => (/* binding */ errorCode),
+  ct: () => (/* binding */ CredentialsError),
   d: () => (/* binding */ recallWays),
-  dt: () => (/* binding */ explainLine),
-  et: () => (/* binding */ registrationOf),
+  dt: () => (/* binding */ errorMessage),
+  et: () => (/* binding */ matchSnapshots),
   f: () => (/* binding */ ProblemsError),
-  ft: () => (/* binding */ hasCode),
+  ft: () => (/* binding */ explain),
   g: () => (/* binding */ costsOf),
-  gt: () => (/* binding */ isDenied),
+  gt: () => (/* binding */ isClockCorrected),
   h: () => (/* binding */ copyingTime),
-  ht: () => (/* binding */ isDenialCode),
+  ht: () => (/* binding */ isAbsent),
   i: () => (/* binding */ maxChainedSeconds),
-  it: () => (/* binding */ totalGiB),
+  it: () => (/* binding */ snapshotIdsOf),
   j: () => (/* binding */ tagKeys),
-  jt: () => (/* binding */ deniedIn),
+  jt: () => (/* binding */ triesAfter),
   k: () => (/* binding */ ownTagCount),
-  kt: () => (/* binding */ triesAfter),
+  kt: () => (/* binding */ placeName),
   l: () => (/* binding */ tokenRemedy),
-  lt: () => (/* binding */ errorMessage),
+  lt: () => (/* binding */ StepError),
   m: () => (/* binding */ failedRecord),
-  mt: () => (/* binding */ isClockCorrected),
+  mt: () => (/* binding */ hasCode),
   n: () => (/* binding */ ledgerProblem),
-  nt: () => (/* binding */ snapshotIdsOf),
+  nt: () => (/* binding */ registrationOf),
   o: () => (/* binding */ usesToken),
-  ot: () => (/* binding */ CredentialsError),
+  ot: () => (/* binding */ totalGiB),
   p: () => (/* binding */ StoppedError),
   bE: () => (/* binding */ post),
-  pt: () => (/* binding */ isAbsent),
+  pt: () => (/* binding */ explainLine),
   q: () => (/* binding */ hasUefi),
-  qt: () => (/* binding */ counted$1),
+  qt: () => (/* binding */ problemLine),
   r: () => (/* binding */ openLedger),
   I9: () => (/* binding */ recall),
-  rt: () => (/* binding */ tagDifferences),
+  rt: () => (/* binding */ snapshotDifferences),
   s: () => (/* binding */ offersToken),
   uM: () => (/* binding */ share),
-  st: () => (/* binding */ StepError),
+  st: () => (/* binding */ AwsCallError),
   X0: () => (/* binding */ sweep),
   t: () => (/* binding */ emptyLedger),
-  tt: () => (/* binding */ snapshotDifferences),
+  tt: () => (/* binding */ notSet),
   u: () => (/* binding */ tokensEndAt),
-  ut: () => (/* binding */ explain),
+  ut: () => (/* binding */ errorCode),
   v: () => (/* binding */ oneLine),
-  vt: () => (/* binding */ isExpired),
+  vt: () => (/* binding */ isDenied),
   w: () => (/* binding */ endedLease),
-  wt: () => (/* binding */ isUnknownAction),
+  wt: () => (/* binding */ isThrottling),
   x: () => (/* binding */ planDifferences),
-  xt: () => (/* binding */ isServerError),
+  xt: () => (/* binding */ isLimit),
   y: () => (/* binding */ ownName),
-  yt: () => (/* binding */ isLimit),
+  yt: () => (/* binding */ isDisabledRegion),
   z: () => (/* binding */ runValues),
-  zt: () => (/* binding */ templateFirst)
+  zt: () => (/* binding */ parametersFor)
 });
 
 // EXTERNAL MODULE: ./rolldown-runtime.js + 1 modules
@@ -950,7 +952,7 @@ const remedies = [
 	},
 	{
 		fits: ({ code }) => code === "InvalidAMIName.Duplicate",
-		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one"
+		remedy: () => "choose another target-ami-name, or deregister the AMI that has this one; where that is in the Recycle Bin, whose rule may keep its name, leave such AMIs out of the rule"
 	}
 ];
 function remedyOf(error) {
@@ -1046,6 +1048,11 @@ function takesIops(volumeType) {
 function missing(snapshotId) {
 	throw new Error(`there is no copy of ${snapshotId}`);
 }
+const notSet = "not set";
+const notKnown = "not known";
+function isMissing({ target }) {
+	return target === "not set" || target === notKnown;
+}
 function differenceText({ field, source, target, asked }) {
 	return asked ? `${field} is ${target}, but ${source} was asked for` : `${field} is ${target}, but ${source} in the source`;
 }
@@ -1119,7 +1126,7 @@ function volumeDifferences(name, there, here) {
 }
 function extrasDifferences(source, target) {
 	if (source.uefiData === target.uefiData) return [];
-	const told = (uefiData, other) => uefiData === void 0 ? "not set" : other;
+	const told = (uefiData, other) => uefiData === void 0 ? notSet : other;
 	return [{
 		field: "UefiData",
 		source: told(source.uefiData, "of its own"),
@@ -1141,7 +1148,7 @@ function tagDifferences(asked, image) {
 function snapshotDifferences(kmsKeyArn, image, snapshots) {
 	const known = new Map([...snapshots].map((snapshot) => [snapshot.SnapshotId, snapshot]));
 	return snapshotIdsOf(image).flatMap((id) => {
-		const { KmsKeyId = "not known", StorageTier } = known.get(id) ?? {};
+		const { KmsKeyId = notKnown, StorageTier } = known.get(id) ?? {};
 		const differs = (field, source, target) => source === target ? [] : [{
 			field: `${field} of ${id}`,
 			source,
@@ -1175,7 +1182,7 @@ function listed(items = []) {
 	return items.toSorted().join(", ") || void 0;
 }
 function show$1(value) {
-	return value === void 0 ? "not set" : String(value);
+	return value === void 0 ? notSet : String(value);
 }
 function isImageId(text) {
 	return /^ami-([0-9a-f]{8}|[0-9a-f]{17})$/.test(text);
@@ -4985,9 +4992,11 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__W = __webpack_exports__.W;
 /******/ var __webpack_exports__Wt = __webpack_exports__.Wt;
 /******/ var __webpack_exports__X = __webpack_exports__.X;
+/******/ var __webpack_exports__Xt = __webpack_exports__.Xt;
 /******/ var __webpack_exports__Y = __webpack_exports__.Y;
 /******/ var __webpack_exports__Yt = __webpack_exports__.Yt;
 /******/ var __webpack_exports__Z = __webpack_exports__.Z;
+/******/ var __webpack_exports__Zt = __webpack_exports__.Zt;
 /******/ var __webpack_exports___ = __webpack_exports__._;
 /******/ var __webpack_exports___t = __webpack_exports__._t;
 /******/ var __webpack_exports__a = __webpack_exports__.a;
@@ -5046,5 +5055,5 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__yt = __webpack_exports__.yt;
 /******/ var __webpack_exports__z = __webpack_exports__.z;
 /******/ var __webpack_exports__zt = __webpack_exports__.zt;
-/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Y as Y, __webpack_exports__Yt as Yt, __webpack_exports__Z as Z, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
+/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Xt as Xt, __webpack_exports__Y as Y, __webpack_exports__Yt as Yt, __webpack_exports__Z as Z, __webpack_exports__Zt as Zt, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
 /******/ 

@@ -66,8 +66,11 @@ async function bytesOf(body: unknown): Promise<Uint8Array> {
 
 type Request = Parameters<Host['http']['handle']>[0];
 
-/** What changes something may answer with nothing, as KMS does: https://docs.aws.amazon.com/kms/latest/APIReference/API_RevokeGrant.html */
-const emptyAnswers = /\.(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)\w*$/;
+/**
+ * What a body is: a whole answer to the call; a part of one, or nothing; or whatever else somebody in between says. That
+ * is told by its form alone, which may be well-formed all the same: the page of a portal, the answer to another call.
+ */
+type Reading = 'answer' | 'part' | 'other';
 
 /** What is wrong with an answer, in words that tell nothing of what it holds: it may be half of a credential. */
 function amiss(
@@ -77,25 +80,59 @@ function amiss(
   const text = Buffer.from(body).toString().trim();
   const type = headers['content-type'] ?? 'an unnamed type';
   const told = text === '' ? 'an empty body' : `${body.length} bytes of ${type}`;
-  const target = request.headers['x-amz-target'];
-  const isRead = target === undefined ? isXmlAnswer(text) : isJsonAnswer(target, statusCode, text);
-  if (isRead) return undefined;
-  const isRefusal = statusCode >= 400 && statusCode < 500 && text !== '' && !/^(\{|<\?xml|<\w*Response)/.test(text);
+  const target = request.headers['x-amz-target']?.split('.')[1];
+  const isTyped = headers['x-amzn-errortype'] !== undefined;
+  const reading =
+    target === undefined
+      ? readXml(new URLSearchParams(String(request.body)).get('Action') ?? '', statusCode, text)
+      : readJson({ action: target, isError: statusCode >= 300, isTyped }, text);
+  if (reading === 'answer') return undefined;
+  const isRefusal = statusCode >= 400 && statusCode < 500 && reading === 'other';
   return { name: isRefusal ? 'NotFromAws' : 'UnreadableAnswer', told };
 }
 
-/** `<DescribeImagesResponse …>…</DescribeImagesResponse>`; of errors EC2's root is `Response`, STS's `ErrorResponse`. */
-function isXmlAnswer(text: string): boolean {
-  const [, root] = /^(?:<\?xml[^>]*\?>\s*)?<(\w*Response)[\s>]/.exec(text) ?? [];
-  return root !== undefined && text.endsWith(`</${root}>`);
+/** A list that is empty is named all the same: without it, what is there would pass for gone. */
+const reads = /^(Describe|Get|List)/;
+
+/**
+ * `<DescribeImagesResponse …>…</DescribeImagesResponse>`, in which what changes something says that it did; of errors
+ * EC2's root is `Response`, STS's `ErrorResponse`:
+ * https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-response.html
+ */
+function readXml(action: string, status: number, text: string): Reading {
+  const [, root = ''] = /^(?:<\?xml[^>]*\?>\s*)?<(\w+)[\s>]/.exec(text) ?? [];
+  if (text === '' || (/^<(\?xml|\w*Response)/.test(text) && !text.endsWith(`</${root}>`))) return 'part';
+  const isSaid =
+    !reads.test(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
+  const isAnswer =
+    status < 300
+      ? root === `${action}Response` && isSaid && !text.includes('<return>false</return>')
+      : /^(Error)?Response$/.test(root) && text.includes('<Code>');
+  return isAnswer ? 'answer' : 'other';
 }
 
-function isJsonAnswer(target: string, status: number, text: string): boolean {
-  if (text === '') return status < 300 && emptyAnswers.test(target);
+type JsonCall = Readonly<{ action: string; isError: boolean; isTyped: boolean }>;
+
+/**
+ * What changes something may answer with nothing, as KMS does
+ * (https://docs.aws.amazon.com/kms/latest/APIReference/API_RevokeGrant.html); an error has its type in body or header
+ * (https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization).
+ */
+function readJson({ action, isError, isTyped }: JsonCall, text: string): Reading {
+  const mayBeEmpty =
+    !isError && /^(Revoke|Retire|PutKey|Delete|Add|Remove|Label|Enable|Disable|Tag|Untag)/.test(action);
+  if (text === '') return mayBeEmpty ? 'answer' : 'part';
+  const value = jsonIn(text);
+  if (value === undefined) return text.startsWith('{') ? 'part' : 'other';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'other';
+  const isSaid = isError ? isTyped || '__type' in value || 'code' in value : Object.keys(value).length > 0;
+  return isSaid || mayBeEmpty ? 'answer' : 'other';
+}
+
+function jsonIn(text: string): unknown {
   try {
-    JSON.parse(text);
-    return true;
+    return JSON.parse(text);
   } catch {
-    return false;
+    return undefined;
   }
 }

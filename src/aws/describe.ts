@@ -22,6 +22,9 @@ import { errorMessage, isAbsent } from './errors.ts';
  */
 export const changedMs = 10_000;
 
+/** So long, what is missing of what was made a moment ago (itself, a tag, a field) may be yet to come: the same page. */
+export const unseenMs = 300_000;
+
 /** So many IDs go into one call. */
 const idsPerCall = 200;
 

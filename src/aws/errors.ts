@@ -446,7 +446,8 @@ const remedies: readonly { fits: (error: AwsCallError) => boolean; remedy: (erro
   { fits: ({ code }) => code === tagPolicyCode, remedy: () => tagPolicyRemedy },
   {
     fits: ({ code }) => code === 'InvalidAMIName.Duplicate',
-    remedy: () => 'choose another target-ami-name, or deregister the AMI that has this one',
+    remedy: () =>
+      'choose another target-ami-name, or deregister the AMI that has this one; where that is in the Recycle Bin, whose rule may keep its name, leave such AMIs out of the rule',
   },
 ];
 

@@ -7,7 +7,7 @@ import {
 import { partsOf } from '../parts.ts';
 import { retried } from '../retry.ts';
 import type { Place } from './clients.ts';
-import { pages } from './describe.ts';
+import { pages, unseenMs } from './describe.ts';
 import { hasCode } from './errors.ts';
 
 /** A version of a launch template, as far as it matters here. */
@@ -84,9 +84,6 @@ export async function templateVersions(place: Place, id: string, imageId?: strin
   // What is found may be removed, so it isn't taken on trust that an endpoint has filtered.
   return found.map(factsOf).filter((one) => imageId === undefined || one.imageId === imageId);
 }
-
-/** A version that was made a moment ago may not be found: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
-const unseenMs = 120_000;
 
 /** Has a launch template launch by a version unless another is named. @throws AWS's last refusal */
 export async function setDefaultVersion(place: Place, id: string, version: number): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Place } from './clients.ts';
-import { describeImages, describeSnapshots } from './describe.ts';
+import { describeImages, describeSnapshots, unseenMs } from './describe.ts';
 import { isThrottling, isTransient, placeName } from './errors.ts';
 
 export type Progress = Readonly<{ percent: number; elapsedSeconds: number }>;
@@ -61,8 +61,6 @@ type Waiter = {
   reject: (error: unknown) => void;
 };
 
-/** New IDs may not be found for a while: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
-const invisibleSeconds = 300;
 /** So many looks in a row without a resource that was seen before mean that it is gone. */
 const goneAfterLooks = 4;
 
@@ -236,7 +234,7 @@ function settle(waiter: Waiter, state: Snapshot | Image | undefined, place: Plac
   waiter.lookedAt = place.clock.now();
   if (state === undefined) {
     waiter.missed += 1;
-    const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds > invisibleSeconds;
+    const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds * 1000 > unseenMs;
     if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${placeName(place)}`, 'has vanished'));
     return gone;
   }

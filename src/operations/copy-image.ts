@@ -3,7 +3,7 @@ import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, ownImages } from '../aws/describe.ts';
 import { errorMessage, hasCode, placeName, StepError } from '../aws/errors.ts';
 import { CopyFailedError } from '../aws/wait.ts';
-import { matchSnapshots, snapshotIdsOf, totalGiB } from '../image.ts';
+import { matchSnapshots, notSet, snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Result } from '../outcome.ts';
 import type { Source, SourceSnapshot } from '../plan/facts.ts';
 import type { CopyImage } from '../plan/operation.ts';
@@ -72,7 +72,7 @@ const unchangeable = ['Architecture', 'VirtualizationType', 'BootMode', 'TpmSupp
 function refuseUnlike(source: Image, copy: Image): void {
   const unlike = unchangeable.filter((field) => copy[field] !== undefined && copy[field] !== source[field]);
   if (unlike.length === 0) return;
-  const told = unlike.map((field) => `${field} is ${copy[field]}, but ${source[field] ?? 'not set'} in the source`);
+  const told = unlike.map((field) => `${field} is ${copy[field]}, but ${source[field] ?? notSet} in the source`);
   throw new Error(`${copy.ImageId}, still pending, differs already: ${told.join('; ')}`);
 }
 

@@ -32,7 +32,7 @@ export function asksToDeregister(
   { leaseId, source }: Asking,
 ): Question[] {
   const Resources = snapshotIdsOf(image);
-  const tag = replacedByTag({ imageId: source.imageId, lease: leaseId, at: 0 });
+  const tag = replacedByTag({ imageId: source.imageId, lease: leaseId, at: 0, former: image.ImageId });
   const command = new CreateTagsCommand({ Resources, Tags: [tag] });
   return [
     ...(Resources.length > 0 && reason === 'name' ? [dryRun(command)] : []),
@@ -62,7 +62,7 @@ export async function deregister(operation: Deregister, { run, place }: Scope): 
       );
       return { undone: 'not possible' };
     }
-    if (!isHalfMade) await mark(snapshotIdsOf(image), reason, { run, place });
+    if (!isHalfMade) await mark(operation, { run, place });
     await deregisterImage(place, image);
   } catch (error) {
     if (reason !== 'retain') throw error;
@@ -91,9 +91,11 @@ type In = Pick<Scope, 'run' | 'place'>;
  * Should the run be killed from here on, a later one on the same source AMI knows by the mark what no AMI will need, whatever
  * source it is of. What is half-made bears the lease of the run that made it.
  */
-async function mark(Resources: string[], reason: Deregister['reason'], { run, place }: In): Promise<void> {
+async function mark({ image, reason }: Deregister, { run, place }: In): Promise<void> {
+  const Resources = snapshotIdsOf(image);
   if (Resources.length === 0) return;
-  const tag = replacedByTag({ imageId: run.source.imageId, lease: run.leaseId, at: place.awsNow() });
+  const former = reason === 'name' ? image.ImageId : undefined;
+  const tag = replacedByTag({ imageId: run.source.imageId, lease: run.leaseId, at: place.awsNow(), former });
   try {
     await place.ec2(new CreateTagsCommand({ Resources, Tags: [tag] }));
   } catch (error) {

@@ -17,11 +17,12 @@ export function asksForLease({ imageId }: Lease, { leaseId, standIns }: Asking):
 }
 
 /** Takes the run's lease, which is renewed until the run's end. */
-export async function lease({ imageId, regions }: Lease, { run, place }: Scope): Promise<Result> {
+export async function lease({ imageId, regions, takesSince }: Lease, { run, place }: Scope): Promise<Result> {
   const { host, request, leaseId, ledger } = run;
   const targets = request.targets.map(placeName);
   const held = await takeLease({
-    ...{ place, imageId, id: leaseId, run: request.run, targets, regions, machine: host.machine, warn: run.log.warn },
+    ...{ place, imageId, id: leaseId, run: request.run, targets, regions, takesSince },
+    ...{ machine: host.machine, warn: run.log.warn },
     beforeWrite: (since) => ledger.write({ leased: true, since }),
   });
   if (held === undefined) {

@@ -1,4 +1,5 @@
 import type { Place } from '../aws/clients.ts';
+import { unseenMs } from '../aws/describe.ts';
 import { hasCode, isDenied, isUnseen } from '../aws/errors.ts';
 import { retried } from '../retry.ts';
 
@@ -8,9 +9,6 @@ import { retried } from '../retry.ts';
  * its snapshots (https://github.com/boto/boto3/issues/3019).
  */
 const patienceMs = 120_000;
-
-/** What was made a moment ago may be NotFound: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
-const unseenMs = 300_000;
 
 /** The result of `act` on what this run has made, which AWS may not see yet. @throws AWS's last refusal */
 export function onceSeen<T>(place: Place, act: () => Promise<T>): Promise<T> {

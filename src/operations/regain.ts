@@ -1,4 +1,5 @@
-import { errorMessage, isUnseen, placeName } from '../aws/errors.ts';
+import { unseenMs } from '../aws/describe.ts';
+import { errorMessage, isDenied, isUnseen, placeName } from '../aws/errors.ts';
 import { changeShares, readShares } from '../aws/shares.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import type { Copy, CopyImage } from '../plan/operation.ts';
@@ -12,10 +13,8 @@ import { addShares } from './share.ts';
  * away. AWS's words tell little of which; so it is looked at.
  */
 
-/** So often is a copy made again that came to nothing. */
+/** So often is a copy made again that came to nothing; where its source isn't seen, for as long as that may be so. */
 const failedTries = 4;
-/** What AWS doesn't see yet when it is asked to copy, it sees in so long. */
-const unseenMs = 300_000;
 
 /** The result of `act`, a copy of a shared source, which is made again as long as its access may be what it lacked. */
 export async function regaining<T>(
@@ -25,17 +24,19 @@ export async function regaining<T>(
 ): Promise<T> {
   const { run, place } = scope;
   const until = place.clock.now() + unseenMs;
-  const isToTry = (error: unknown, count: number): boolean =>
-    operation.regain.length > 0 &&
-    !place.signal.aborted &&
-    (error instanceof CopyFailedError ? count < failedTries : lacksAccess(error) && place.clock.now() < until);
+  const isToTry = (error: unknown, count: number): boolean => {
+    if (operation.regain.length === 0 || place.signal.aborted) return false;
+    const isFailed = error instanceof CopyFailedError;
+    if (isFailed && count < failedTries) return true;
+    return place.clock.now() < until && (lacksSource(error) || (!isFailed && lacksKey(error)));
+  };
   for (let count = 1; ; count += 1) {
     try {
       return await act(count);
     } catch (error) {
       if (!isToTry(error, count)) throw error;
       const gone = await regained(operation.regain, scope);
-      if (gone.length === 0 && !lacksAccess(error)) throw error;
+      if (gone.length === 0 && !lacksSource(error) && !lacksKey(error)) throw error;
       for (const one of gone) tell(one, scope);
       run.log.line(placeName(place), `copying again (${errorMessage(error)})`);
       await place.sleep(Math.min(2000 * count, 15_000));
@@ -44,13 +45,17 @@ export async function regaining<T>(
 }
 
 /** A share that this run has just added may be read late. */
-const shareLooksSeconds = [0, 2, 4];
+const shareLooksSeconds = [0, 2, 4, 8, 15];
 
-/** Whether AWS's words are those for access that isn't there (yet). */
-function lacksAccess(error: unknown): boolean {
-  if (error instanceof CopyFailedError)
-    return /key ID is not accessible|snapshot is not found|does not exist|not authorized/i.test(error.reason);
-  return isUnseen(error) || /access the storage|key ID is not accessible/i.test(errorMessage(error));
+/** Whether AWS's words are those for a source that isn't shared (yet). */
+function lacksSource(error: unknown): boolean {
+  const words = /access the storage|snapshot\b.*( is not found| does not exist)/i;
+  return isUnseen(error) || words.test(errorMessage(error));
+}
+
+/** The same of its key. */
+function lacksKey(error: unknown): boolean {
+  return !isDenied(error) && /key ID is not accessible|not authorized/i.test(errorMessage(error));
 }
 
 /** What was given again, and whether this run had given it before. */

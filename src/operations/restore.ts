@@ -3,15 +3,16 @@ import {
   type Image,
   RegisterImageCommand,
   RestoreImageFromRecycleBinCommand,
+  type Snapshot,
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, imagesInBin } from '../aws/describe.ts';
 import { errorMessage, hasCode, isTransient, placeName } from '../aws/errors.ts';
 import { ask } from '../aws/verdict.ts';
-import { registrationOf, snapshotIdsOf } from '../image.ts';
+import { idsOf, registrationOf, snapshotIdsOf } from '../image.ts';
 import { tieOfImage } from '../plan/evidence.ts';
 import type { Deregister } from '../plan/operation.ts';
-import { staysUntil } from '../plan/replaced.ts';
+import { replacedByOf, staysUntil } from '../plan/replaced.ts';
 import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
@@ -72,7 +73,7 @@ export async function restore(operation: Deregister, scope: Scope): Promise<bool
     const until = staysUntil({ imageId: run.source.imageId, at: place.awsNow() });
     run.leave(
       place,
-      `${what}, and could not be registered again: ${errorMessage(failure)}. ${snapshots.join(', ')} stay: ${until}`,
+      `${what}, and could not be registered again: ${errorMessage(failure).replace(/\.$/, '')}. ${snapshots.join(', ')} stay: ${until}`,
     );
     return false;
   }
@@ -95,14 +96,44 @@ function mayPass(error: unknown): boolean {
   return hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error);
 }
 
+/** Has the Recycle Bin give an AMI back. @throws AwsCallError */
+async function takeOut(place: Place, ImageId: string): Promise<void> {
+  await retried({ place, on: mayPass, ...untilNameIsFree }, () =>
+    place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })),
+  );
+}
+
+/**
+ * Gives back, out of the Recycle Bin, the AMIs that a run which died had deregistered for their names, unless another has
+ * the name by now: a rule may keep the names from any new AMI, and a sweep would take the snapshots. Gives what is back, and
+ * the snapshots of it. @throws AwsCallError
+ */
+export async function restoreFormer(
+  place: Place,
+  parts: readonly Snapshot[],
+): Promise<Readonly<{ told: string[]; parts: Snapshot[] }>> {
+  const formerOf = (part: Snapshot) => replacedByOf(part)?.former ?? '';
+  const marked = new Set(parts.map(formerOf).filter(Boolean));
+  const binned = marked.size === 0 ? [] : await imagesInBin(place);
+  const told: string[] = [];
+  const back: Snapshot[] = [];
+  for (const { ImageId = '', Name = '' } of binned.filter(({ ImageId = '' }) => marked.has(ImageId))) {
+    if ((await findNamed(place, Name, false)) !== undefined) continue;
+    await takeOut(place, ImageId);
+    const own = parts.filter((part) => formerOf(part) === ImageId);
+    await place.ec2(new DeleteTagsCommand({ Resources: idsOf(own), Tags: [{ Key: tagKeys.replacedBy }] }));
+    told.push(`${ImageId} (${Name})`);
+    back.push(...own);
+  }
+  return { told, parts: back };
+}
+
 /** Whether the Recycle Bin gave the AMI back. */
-async function fromBin({ image: { ImageId } }: Deregister, { run, place }: Scope): Promise<boolean> {
+async function fromBin({ image: { ImageId = '' } }: Deregister, { run, place }: Scope): Promise<boolean> {
   try {
     if (!(await imagesInBin(place)).some((binned) => binned.ImageId === ImageId)) return false;
-    await retried({ place, on: mayPass, ...untilNameIsFree }, () =>
-      place.ec2(new RestoreImageFromRecycleBinCommand({ ImageId })),
-    );
-    await run.watcher(place).image(ImageId ?? '');
+    await takeOut(place, ImageId);
+    await run.watcher(place).image(ImageId);
     return true;
   } catch (error) {
     place.signal.throwIfAborted();

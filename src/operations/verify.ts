@@ -8,6 +8,8 @@ import {
   differenceText,
   extrasDifferences,
   instanceTypesOf,
+  isMissing,
+  notSet,
   snapshotIdsOf,
   tagDifferences,
 } from '../image.ts';
@@ -61,8 +63,9 @@ async function leave(run: Run, place: Place, { ImageId = '' }: Image): Promise<v
   );
 }
 
-/** A difference is looked at again for a minute: AWS may show what was set only then. */
+/** A difference is looked at again for a minute, and what is missing for five: AWS may show what was set only then. */
 const looksSeconds = [0, 1, 2, 4, 8, 15, 30];
+const missingLooksSeconds = [30, 30, 60, 60, 60];
 
 /** The image and its snapshots once all is as it should be. @throws StepError that names every difference; UnreadError */
 async function compareAgain(
@@ -80,10 +83,14 @@ async function compareAgain(
     found = await unlike(run, place, { image: seen, snapshots: parts, expected });
     return found.length === 0 ? { image: seen, snapshots: parts } : undefined;
   };
-  const verified = await lookedFor(place, looksSeconds, look).catch((error: unknown) => {
+  try {
+    const verified = await lookedFor(place, looksSeconds, look);
+    if (verified !== undefined) return verified;
+    const late = found?.every(isMissing) ? await lookedFor(place, missingLooksSeconds, look) : undefined;
+    if (late !== undefined) return late;
+  } catch (error) {
     throw place.signal.aborted ? error : new UnreadError(doing, error);
-  });
-  if (verified !== undefined) return verified;
+  }
   throw new StepError(doing, new Error((found ?? []).map(differenceText).join('; ')));
 }
 
@@ -94,7 +101,7 @@ async function readParts(place: Place, image: Image): Promise<Snapshot[]> {
     const found = await describeSnapshots(place, ids);
     return found.length === ids.length ? found : undefined;
   };
-  const found = await lookedFor(place, looksSeconds, look);
+  const found = await lookedFor(place, [...looksSeconds, ...missingLooksSeconds], look);
   if (found === undefined) throw new Error(`not all of ${ids.join(', ')} are seen`);
   return found;
 }
@@ -157,5 +164,5 @@ function descriptionDifferences({ description }: Expected, image: Image): Differ
   const here = describedAs(image) ?? '';
   return description === undefined || here === description || image.Description === description
     ? []
-    : [{ field: 'Description', source: description || 'none', target: here || 'not set', asked: true }];
+    : [{ field: 'Description', source: description || 'none', target: here || notSet, asked: true }];
 }

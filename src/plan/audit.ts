@@ -1,6 +1,6 @@
 import type { Image, LaunchPermission, Tag } from '@aws-sdk/client-ec2';
 import { takenByLaunch } from '../aws/key-users.ts';
-import { type Difference, describedAs, snapshotDifferences, snapshotIdsOf } from '../image.ts';
+import { type Difference, describedAs, notSet, snapshotDifferences, snapshotIdsOf } from '../image.ts';
 import type { FindingKind } from '../inputs/audit.ts';
 import type { Request } from '../inputs.ts';
 import type { Published } from '../observe/published.ts';
@@ -89,7 +89,7 @@ export function auditDifferences(auditing: Auditing, image: Image, published: Pu
 }
 
 function asked(field: string, expected: string, actual: string | undefined): Difference[] {
-  return expected === actual ? [] : [{ field, source: expected, target: actual || 'not set', asked: true }];
+  return expected === actual ? [] : [{ field, source: expected, target: actual || notSet, asked: true }];
 }
 
 function descriptionDifferences(auditing: Auditing, image: Image): Difference[] {
@@ -101,7 +101,7 @@ function descriptionDifferences(auditing: Auditing, image: Image): Difference[] 
   const fits = description === undefined ? here === template : filledByAnyRun(template, values).test(here);
   return fits
     ? []
-    : [{ field: 'Description', source: fill(template, values) || 'none', target: here || 'not set', asked: true }];
+    : [{ field: 'Description', source: fill(template, values) || 'none', target: here || notSet, asked: true }];
 }
 
 /** Tags that say which run made an AMI. */
@@ -150,7 +150,7 @@ function tagDifferences(
     const isTemplate = Object.hasOwn(auditing.target.request.tags, Key);
     const fits = isTemplate ? actual !== undefined && filledByAnyRun(Value, values).test(actual) : actual === Value;
     const expected = isTemplate ? fill(Value, values) : Value;
-    return fits ? [] : [{ field: `the tag ${Key}${of}`, source: expected, target: actual ?? 'not set', asked: true }];
+    return fits ? [] : [{ field: `the tag ${Key}${of}`, source: expected, target: actual ?? notSet, asked: true }];
   });
 }
 
@@ -161,7 +161,7 @@ function permissionDifferences(wanted: readonly LaunchPermission[], actual: read
     ...{ field: `the launch permission of ${name}`, source, target, asked: true },
   });
   return [
-    ...names.filter((name) => !here.includes(name)).map((name) => one(name, 'set', 'not set')),
+    ...names.filter((name) => !here.includes(name)).map((name) => one(name, 'set', notSet)),
     ...here.filter((name) => !names.includes(name)).map((name) => one(name, 'none', 'set')),
   ];
 }
@@ -176,7 +176,7 @@ function grantDifferences({ grantKeyTo, place, kmsKeyArn }: Target, { grants }: 
   return own
     .filter((principal) => !lets(principal))
     .map((principal) => ({
-      ...{ field: `the grant for ${principal} on ${kmsKeyArn}`, source: 'set', target: 'not set', asked: true },
+      ...{ field: `the grant for ${principal} on ${kmsKeyArn}`, source: 'set', target: notSet, asked: true },
     }));
 }
 

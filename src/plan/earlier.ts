@@ -13,6 +13,7 @@ import {
 import type { Request } from '../inputs.ts';
 import { type LeaseRecord, longestJobMs, type Reader, sortLeases } from '../lease.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
+import { isMaking, type TargetPlan } from './decided.ts';
 import { isSince, madeAt, originDifferences, originOf } from './evidence.ts';
 import type { Source, SourceSnapshot, Target } from './facts.ts';
 import type { Findings } from './problem.ts';
@@ -195,6 +196,20 @@ export function planCopies(
     discard: idsOf(useless).filter((id) => !taken.has(id)),
     untag: idsOf(orphans.filter(isUsed)),
   };
+}
+
+/** Since when there is what a run takes over, if it takes anything over. */
+export function takenOverSince(plans: readonly TargetPlan[]): number | undefined {
+  const times = plans.filter(isMaking).flatMap((plan) => {
+    const ids = plan.action === 'register' ? plan.copies.map(({ takeOver }) => takeOver) : [plan.takeOver];
+    const { earlierCopies, existing } = plan.target;
+    const taken = [
+      ...earlierCopies.filter(({ SnapshotId }) => SnapshotId !== undefined && ids.includes(SnapshotId)),
+      ...existing.filter(({ ImageId }) => ImageId !== undefined && ids.includes(ImageId)),
+    ];
+    return taken.flatMap((one) => madeAt(one) ?? []);
+  });
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** The snapshots of AMIs that runs on this source AMI deregistered which are at work no more. */

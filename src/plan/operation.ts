@@ -45,8 +45,12 @@ export function told({
 export type Create = Base &
   Readonly<{ kind: 'create'; instanceId: string; noReboot: boolean; name: string; tags: CreationTags }>;
 
-/** Says on the source AMI that this run lives; `regions` are those besides the source's in which it makes copies. */
-export type Lease = Base & Readonly<{ kind: 'lease'; imageId: string; regions: readonly string[] }>;
+/**
+ * Says on the source AMI that this run lives; `regions` are those besides the source's in which it makes copies, and what it
+ * takes over was begun from `takesSince` on.
+ */
+export type Lease = Base &
+  Readonly<{ kind: 'lease'; imageId: string; regions: readonly string[]; takesSince: number | undefined }>;
 
 /** Begins an encrypted copy of the AMI by CopyImage. */
 export type EncryptImage = Base &

@@ -10,11 +10,15 @@ import { madeAt } from './evidence.ts';
  * finds that no job can be at work on it any more, and that nobody has made an AMI of them.
  */
 
-/** Which run deregistered the AMI, on which source AMI it was, and when, in ms since the epoch: a tag on the snapshots says so. */
-export type ReplacedBy = Readonly<{ imageId: string; lease: string; at: number }>;
+/**
+ * Which run deregistered the AMI, on which source AMI it was, and when, in ms since the epoch: a tag on the snapshots says
+ * so. Of an AMI that gave its name before the new one was there, it says which one that was.
+ */
+export type ReplacedBy = Readonly<{ imageId: string; lease: string; at: number; former?: string | undefined }>;
 
-export function replacedByTag({ imageId, lease, at }: ReplacedBy): Tag {
-  return { Key: tagKeys.replacedBy, Value: `${imageId} ${lease} ${new Date(at).toISOString()}` };
+export function replacedByTag({ imageId, lease, at, former }: ReplacedBy): Tag {
+  const words = [imageId, lease, new Date(at).toISOString(), ...(former === undefined ? [] : [former])];
+  return { Key: tagKeys.replacedBy, Value: words.join(' ') };
 }
 
 /** Finds what was replaced, by runs on whatever AMI. */
@@ -28,10 +32,10 @@ export function replacedOn(imageId: string, snapshots: readonly Snapshot[]): Sna
 /** What the tag says, if it is as a run writes it. The time is not before AWS says that the snapshot was made. */
 export function replacedByOf(resource: Image | Snapshot): ReplacedBy | undefined {
   const value = tagValue(resource, tagKeys.replacedBy) ?? '';
-  const [, imageId, lease, time = ''] = /^(ami-[0-9a-f]+) (\S+) (\S+)$/.exec(value) ?? [];
+  const [, imageId, lease, time = '', former] = /^(ami-[0-9a-f]+) (\S+) (\S+)(?: (ami-[0-9a-f]+))?$/.exec(value) ?? [];
   const at = Date.parse(time);
   if (imageId === undefined || lease === undefined || Number.isNaN(at)) return undefined;
-  return { imageId, lease, at: Math.max(at, madeAt(resource) ?? at) };
+  return { imageId, lease, at: Math.max(at, madeAt(resource) ?? at), former };
 }
 
 /** From when on nobody can be at work on the new AMI. */

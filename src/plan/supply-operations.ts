@@ -2,6 +2,7 @@ import { regionOfKey } from '../aws/kms.ts';
 import { listed } from '../report/words.ts';
 import { tagsOfTargets } from './creation-tags.ts';
 import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan } from './decided.ts';
+import { takenOverSince } from './earlier.ts';
 import type { SourceSnapshot } from './facts.ts';
 import { type Operation, type Ref, told } from './operation.ts';
 import { deregistering } from './removal.ts';
@@ -159,7 +160,8 @@ export function openSupply(decided: Decided): Supply {
       const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
       const why = 'other runs on this AMI see that this one needs what they share';
       const what = told({ id: `lease ${sourceName}`, place, of: [sourceName], after: begin, why });
-      begin = [add({ ...what, kind: 'lease', imageId: source.imageId, regions })];
+      const takesSince = takenOverSince(targets);
+      begin = [add({ ...what, kind: 'lease', imageId: source.imageId, regions, takesSince })];
     },
     encrypt(copy) {
       if (copy.only === undefined) encryptImage(copy);

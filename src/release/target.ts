@@ -1,12 +1,13 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ancestryOf, describeSnapshots, imagesWith, ownImages, ownSnapshots, withThoseThere } from '../aws/describe.ts';
-import { errorMessage, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
+import { errorMessage, explainLine, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { LedgerState } from '../ledger.ts';
 import { isLaunchedBy, leasedInstances, leasedInstancesIfAny, terminate } from '../operations/instances.ts';
 import { deleteEach, removeImage } from '../operations/remove.ts';
+import { restoreFormer } from '../operations/restore.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { isOver, replacedByOf, replacedFilter, replacedOn, staysUntil } from '../plan/replaced.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
@@ -58,7 +59,10 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
       const by = replacedByOf(one);
       return ready || (isSweep && found.images.length === 0 && by !== undefined && isOver(by, place.awsNow()));
     };
-    await releaseReplaced(place, replaced, { images: found.images, isFree, notes });
+    const isLost = isLast && !ready && found.images.length === 0;
+    const back = isLost ? await giveBack(place, replaced, notes) : [];
+    const left = replaced.filter((one) => !back.includes(one));
+    await releaseReplaced(place, left, { images: found.images, isFree, notes });
     // What bears a lease that has ended would be taken for half-made by the next that looks.
     await untagFinished(
       place,
@@ -192,6 +196,22 @@ async function findReplaced(place: Place, { state, gone }: Owners, notes: Notes)
   const kept = idsOf(ours).filter((id) => used.has(id));
   if (kept.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: kept, Tags: [{ Key: tagKeys.replacedBy }] }));
   return ours.filter(({ SnapshotId = '' }) => !used.has(SnapshotId));
+}
+
+/** Gives back the AMIs that were deregistered for new ones that nobody made, where that can be; gives their snapshots. */
+async function giveBack(place: Place, replaced: readonly Snapshot[], notes: Notes): Promise<Snapshot[]> {
+  const where = placeName(place);
+  try {
+    const { told, parts } = await restoreFormer(place, replaced);
+    for (const what of told)
+      notes.warned.push(
+        `${what} in ${where}, which a run that died had deregistered for its name, is back from the Recycle Bin, as it was`,
+      );
+    return parts;
+  } catch (error) {
+    notes.failed.push({ what: `Restoring an AMI from the Recycle Bin in ${where}: ${explainLine(error)}` });
+    return [];
+  }
 }
 
 /** The snapshots of an AMI that was deregistered go where they are free to; else they are told, with the new AMI. */
