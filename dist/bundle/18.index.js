@@ -36918,6 +36918,34 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
+// src/patience.ts
+const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
+function lateSignal(clock, ms, remedy = troubled) {
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ms / 1e3)}`, remedy));
+}
+function lateAfter({ clock }, ms, remedy) {
+	const late = new Promise((_, reject) => {
+		const limit = lateSignal(clock, ms, remedy);
+		limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+	});
+	late.catch(() => void 0);
+	return late;
+}
+function brief(place, ms) {
+	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
+}
+function afterHalf(host, { run, timeout }) {
+	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
+	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
+}
+async function ending(signal, act) {
+	const over = new AbortController();
+	try {
+		return await act(AbortSignal.any([signal, over.signal]));
+	} finally {
+		over.abort();
+	}
+}
 // src/plan/replaced.ts
 function replacedByTag({ imageId, lease, at }) {
 	return {
@@ -38918,9 +38946,13 @@ function paceOf(totalGiB, percent, perSecond) {
 }
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
-async function sweep(host, request, signal) {
+function sweep(host, request, whole) {
+	return ending(whole, (signal) => sweepUntil(host, request, signal));
+}
+async function sweepUntil(host, request, signal) {
 	const log = openLog(host);
-	const findings = openFindings(signal);
+	const late = afterHalf(host, request);
+	const findings = openFindings(signal, { late: () => late });
 	const accounts = openAccounts(host, request, findings);
 	const { account } = await accounts.openSource();
 	const sweeping = {
@@ -40332,34 +40364,6 @@ async function readCopies({ accounts, aside }, source) {
 		source,
 		intermediates: new Map([found])
 	}, openFindings(aside.signal)));
-}
-// src/patience.ts
-const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
-function lateSignal(clock, ms, remedy = troubled) {
-	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Vt(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ms / 1e3)}`, remedy));
-}
-function lateAfter({ clock }, ms, remedy) {
-	const late = new Promise((_, reject) => {
-		const limit = lateSignal(clock, ms, remedy);
-		limit.addEventListener("abort", () => reject(limit.reason), { once: true });
-	});
-	late.catch(() => void 0);
-	return late;
-}
-function brief(place, ms) {
-	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
-}
-function afterHalf(host, { run, timeout }) {
-	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
-	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
-}
-async function ending(signal, act) {
-	const over = new AbortController();
-	try {
-		return await act(AbortSignal.any([signal, over.signal]));
-	} finally {
-		over.abort();
-	}
 }
 // src/aws/key-users.ts
 const takenByLaunch = ["Decrypt", "CreateGrant"];
