@@ -148,7 +148,7 @@ test('a target that does not answer keeps the lease, and no other from being swe
   simulator.onCall(() => {});
   await simulator.clock.sleep(settledMs);
   simulator.addFault({ kind: 'hang', service: 'ec2', account: '222222222222', times: 9 });
-  const { annotations, conclusion } = await sweepOf(shared, simulator, { 'timeout-minutes': '5' });
+  const { annotations, conclusion } = await sweepOf(shared, simulator, { 'timeout-minutes': '3' });
   expect(conclusion).toBe('failure');
   expect(annotations[0]?.message).toMatch(/222222222222\/eu-west-1: not all was answered in time \(looking for copies/);
   const left = (account: string) => simulator.world.accounts[account]?.regions.get(targetRegion)?.snapshots.size;
