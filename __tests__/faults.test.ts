@@ -1,6 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { randomFrom } from '../simulator/faults.ts';
-import { type Case, fanOut, procedure, sourceAccount, standardCase } from '../simulator/scenarios/standard.ts';
+import {
+  type Case,
+  fanOut,
+  procedure,
+  sourceAccount,
+  standardCase,
+  targetAccount,
+  targetRegion,
+} from '../simulator/scenarios/standard.ts';
+import { regionOf } from '../simulator/world.ts';
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { expectTargets, share, type TargetRecord } from './shared-case.ts';
 
@@ -133,6 +142,17 @@ test('the time-out gives up, takes everything back, and says so', async () => {
   expect(strays(simulator)).toEqual([]);
   await simulator.close();
 }, 150_000);
+
+test('an SSM parameter whose making was not answered stands, though it is not seen at once', async () => {
+  const shared = procedure({
+    ...{ timings: { ...timings, latencyMs: 300 }, policies: ['target-ssm-parameter'] },
+    faults: [{ kind: 'lost-response', action: 'PutParameter', times: 1 }],
+  });
+  const result = await share(shared, { 'ssm-parameter': '/golden/latest', 'poll-interval': '1' });
+  expect(result.main.annotations).toEqual([]);
+  const { parameters } = regionOf(result.simulator.world, targetAccount, targetRegion);
+  expect(parameters.get('/golden/latest')?.value).toBe(result.main.outputs['ami-id']);
+});
 
 test('a connection that hangs is given up, and the call made again', async () => {
   const shared = procedure({ timings, faults: [{ kind: 'hang', action: 'DescribeKey', times: 1 }] });

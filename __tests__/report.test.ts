@@ -8,9 +8,11 @@ import { type AmiScenario, amiIdOf } from '../simulator/scenario.ts';
 import { fanOut, procedure, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { nodeHost } from '../src/node-host.ts';
 import { kinds } from '../src/operations/kinds.ts';
+import { auditOutputs } from '../src/report/audit.ts';
 import { outputsOf, type TargetRecord } from '../src/report/outputs.ts';
 import type { PlanRecord } from '../src/report/plan.ts';
 import { milestones } from '../src/report/progress.ts';
+import { recallOutputs } from '../src/report/recall.ts';
 import { summaryText } from '../src/report/summary.ts';
 import { diagramsOf, faultsOf } from './diagrams.ts';
 import { copiedFrom, expectTargets, share, shareBuilt } from './shared-case.ts';
@@ -224,6 +226,40 @@ describe('outputs that are too long', () => {
     expect(Object.keys(parsed(many, 'ami-ids'))).toHaveLength(980);
     const most = outputsFor(5000).outputs;
     expect(most).toMatchObject({ targets: '[]', 'ami-ids': '{}', 'ami-ids-by-region': '{}', truncated: 'true' });
+  });
+
+  test('of an audit and of a recall say nothing is there only where nothing is', () => {
+    const targets = outputsFor(3000).targets.map(({ account, region }) => ({
+      ...{ account, region, roleArn: undefined, kmsKey: 'alias/golden', amiName: '{name}', tags: {}, optional: false },
+      ...{ own: { account, region, 'kms-key': `alias/${account}` }, everyRegion: undefined },
+    }));
+    const why = 'there is no AMI of ami-0123456789abcdef0';
+    const findings = targets.map(({ account, region }) => ({ kind: 'missing' as const, account, region, why }));
+    const audited = auditOutputs(
+      { targets, findings, source: undefined, seconds: 60, problems: [], stopped: [] },
+      '/temp/findings.json',
+    );
+    const inUse = targets.map(({ account, region }) => ({
+      ...{ account, region, amiId: 'ami-0123456789abcdef0', by: 'i-0123456789abcdef0' },
+      command: 'aws ec2 terminate-instances --instance-ids i-0123456789abcdef0',
+    }));
+    const records = targets.map(({ account, region }) => ({
+      ...{ account, region, amiId: 'ami-0123456789abcdef0', sourceAmi: 'ami-00000001', status: 'disabled' as const },
+    }));
+    const nothing = { done: [], left: [], failed: [], seconds: 60, reason: 'CVE', restore: false, problems: [] };
+    const recalled = recallOutputs({ ...nothing, targets: records, inUse }, { inUse: '', targets: '' });
+    for (const outputs of [audited, recalled]) {
+      expect(bytesOf(outputs)).toBeLessThanOrEqual(100_000);
+      expect(outputs.truncated).toBe('true');
+    }
+    const lengths = [audited.findings, audited['missing-targets'], recalled['in-use'], recalled.targets].map(
+      (text) => (JSON.parse(text ?? '') as unknown[]).length,
+    );
+    // What is acted on last loses its end.
+    expect(lengths).toEqual([1, expect.any(Number), expect.any(Number), 1]);
+    for (const length of lengths) expect(length).toBeGreaterThan(0);
+    expect(Math.min(lengths[1] ?? 0, lengths[2] ?? 0)).toBeGreaterThan(700);
+    expect(JSON.parse(audited['missing-targets'] ?? '')[0]).toEqual(targets[0]?.own);
   });
 
   test('have the plan as totals; the files in RUNNER_TEMP have all', async () => {

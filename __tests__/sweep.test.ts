@@ -135,6 +135,30 @@ test('a target that cannot be reached keeps the lease, and the sweep fails', asy
   await simulator.close();
 });
 
+test('a target that does not answer keeps the lease, and no other from being swept', async () => {
+  const shared = fanOut({ ...slow, targets: [targetAccount, '222222222222'], regions: [targetRegion] });
+  const simulator = await startSimulator(shared.scenario);
+  const copied = new Set<string>();
+  const action = startAction(runOf(shared, simulator));
+  simulator.onCall(({ action: name, account = '', mutating }) => {
+    if (name === 'CopySnapshot' && mutating && account !== sourceAccount) copied.add(account);
+    if (copied.size === 2) action.kill();
+  });
+  await action.result;
+  simulator.onCall(() => {});
+  await simulator.clock.sleep(settledMs);
+  simulator.addFault({ kind: 'hang', service: 'ec2', account: '222222222222', times: 9 });
+  const { annotations, conclusion } = await sweepOf(shared, simulator, { 'timeout-minutes': '3' });
+  expect(conclusion).toBe('failure');
+  expect(annotations[0]?.message).toMatch(/222222222222\/eu-west-1: not all was answered in time \(looking for copies/);
+  const left = (account: string) => simulator.world.accounts[account]?.regions.get(targetRegion)?.snapshots.size;
+  expect([left(targetAccount), left('222222222222')]).toEqual([0, expect.any(Number)]);
+  expect(left('222222222222')).toBeGreaterThan(0);
+  expect((await sweepOf(shared, simulator)).conclusion).toBe('success');
+  expect(made(simulator)).toEqual([]);
+  await simulator.close();
+});
+
 test('inputs that a sweep cannot have', async () => {
   const shared = procedure();
   const simulator = await startSimulator(shared.scenario);

@@ -46,6 +46,12 @@ export type Timings = Readonly<{
   sharesVisibleAfterSeconds: number;
   /** Who may use a snapshot or an image goes by its shares of so long ago. */
   sharesInForceAfterSeconds: number;
+  /**
+   * Reads show an SSM parameter as it was so long ago: "due to eventual consistency of the underlying API", one that was
+   * just made may not be found, https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1613; about one
+   * time in a hundred, https://github.com/aws/aws-cdk-cli/pull/830.
+   */
+  parametersVisibleAfterSeconds: number;
   /** A deregistered image's snapshots are in use for so long: https://github.com/boto/boto3/issues/3019. */
   freedAfterSeconds: number;
   /** A deregistered image's name is taken for so long. */
@@ -93,6 +99,7 @@ export const inTime = {
   tagsInForceAfterSeconds: 0,
   sharesVisibleAfterSeconds: 0,
   sharesInForceAfterSeconds: 0,
+  parametersVisibleAfterSeconds: 0,
   freedAfterSeconds: 0,
   nameFreedAfterSeconds: 0,
   grantActiveAfterSeconds: 0,
@@ -135,6 +142,7 @@ const hard = {
     tagsInForceAfterSeconds: 10,
     sharesVisibleAfterSeconds: 2,
     sharesInForceAfterSeconds: 2,
+    parametersVisibleAfterSeconds: 2,
     freedAfterSeconds: 30,
     nameFreedAfterSeconds: 30,
     grantActiveAfterSeconds: 2,

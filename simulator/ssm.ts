@@ -85,6 +85,28 @@ function standing(call: SsmCall, name: string): Parameter | undefined {
   return undefined;
 }
 
+/** Before a parameter changes: reads show it as it is for a while. */
+function keepFormer(call: SsmCall, name: string): void {
+  const { formerParameters } = regionOf(call.world, call.caller.account, call.region);
+  const value = structuredClone(standing(call, name));
+  const until = call.world.clock.now() + call.timings.parametersVisibleAfterSeconds * 1000;
+  formerParameters.set(name, [...(formerParameters.get(name) ?? []), { value, until }]);
+}
+
+/** The parameter as reads show it by now. */
+function seen(call: SsmCall, name: string): Parameter | undefined {
+  const { formerParameters } = regionOf(call.world, call.caller.account, call.region);
+  const now = call.world.clock.now();
+  const former = formerParameters.get(name)?.find(({ until }) => until > now);
+  return former === undefined ? standing(call, name) : former.value;
+}
+
+/** All parameters as reads show them by now. */
+function allSeen(call: SsmCall): Parameter[] {
+  const { parameters, formerParameters } = regionOf(call.world, call.caller.account, call.region);
+  return [...new Set([...parameters.keys(), ...formerParameters.keys()])].flatMap((name) => seen(call, name) ?? []);
+}
+
 function replace(parameter: Parameter, next: Pick<Parameter, 'value' | 'dataType' | 'version'>): void {
   const { value, dataType, version, history } = parameter;
   if (version > 0) history.push({ value, dataType, version });
@@ -184,7 +206,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     // AWS's own are read by paths that begin so.
     checkReadName(name);
     await authorize(call, 'GetParameter', { name });
-    const parameter = standing(call, name);
+    const parameter = seen(call, name);
     if (parameter === undefined) throw new Refusal('ParameterNotFound', '');
     if (version === undefined) return { Parameter: shown(call, parameter) };
     // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
@@ -206,7 +228,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     for (const asked of Names) {
       const [name = '', selector] = asked.replace(/^arn:.*?:parameter/, '').split(':');
       await authorize(call, 'GetParameters', { name });
-      const parameter = standing(call, name);
+      const parameter = seen(call, name);
       const all: Parameter['history'] = [...(parameter?.history ?? []), ...(parameter ? [parameter] : [])];
       const found = all.findLast(
         ({ version, labels }) =>
@@ -255,6 +277,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
       );
     if (call.rules.fixedDataTypes) checkDataType(put, before);
     checkOldest(before);
+    keepFormer(call, Name);
     const version = (before?.version ?? 0) + 1;
     const parameter = before ?? {
       name: Name,
@@ -297,6 +320,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     await authorize(call, 'AddTagsToResource', { name: ResourceId, tags: Tags });
     const parameter = regionOf(call.world, call.caller.account, call.region).parameters.get(ResourceId);
     if (parameter === undefined) throw new Refusal('InvalidResourceId', '');
+    keepFormer(call, ResourceId);
     const keys = new Set(Tags.map(({ Key }) => Key));
     parameter.tags = [...parameter.tags.filter(({ Key }) => !keys.has(Key)), ...Tags];
     return {};
@@ -320,9 +344,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
         );
       return { key: Key.slice('tag:'.length), values: Values };
     });
-    const { parameters } = regionOf(call.world, call.caller.account, call.region);
-    const fitting = [...parameters.keys()]
-      .flatMap((name) => standing(call, name) ?? [])
+    const fitting = allSeen(call)
       .filter(({ tags }) =>
         tagFilters.every(({ key, values }) => tags.some((tag) => tag.Key === key && values.includes(tag.Value ?? ''))),
       )
@@ -337,12 +359,10 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
   async GetParametersByPath(call, input) {
     const { Path = '', NextToken = '0' } = input as { Path?: string; NextToken?: string };
     await authorize(call, 'GetParametersByPath', { name: Path });
-    const { parameters } = regionOf(call.world, call.caller.account, call.region);
     const under = `${Path.replace(/\/$/, '')}/`;
-    const fitting = [...parameters.keys()]
-      .filter((name) => name.startsWith(under) && !name.slice(under.length).includes('/'))
-      .sort()
-      .flatMap((name) => standing(call, name) ?? [])
+    const fitting = allSeen(call)
+      .filter(({ name }) => name.startsWith(under) && !name.slice(under.length).includes('/'))
+      .toSorted((one, other) => (one.name < other.name ? -1 : 1))
       .map((parameter) => shown(call, parameter));
     return paged('Parameters', fitting, { from: Number(NextToken), most: 10 });
   },
@@ -354,6 +374,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     for (const name of Names) await authorize(call, 'DeleteParameters', { name });
     const { parameters } = regionOf(call.world, call.caller.account, call.region);
     const [DeletedParameters, InvalidParameters]: [string[], string[]] = [[], []];
+    for (const name of Names) keepFormer(call, name);
     for (const name of Names) (parameters.delete(name) ? DeletedParameters : InvalidParameters).push(name);
     return { DeletedParameters, InvalidParameters };
   },
@@ -362,6 +383,7 @@ export const ssmHandlers: Readonly<Record<string, Handler>> = {
     const name = String(input.Name);
     await authorize(call, 'DeleteParameter', { name });
     const { parameters } = regionOf(call.world, call.caller.account, call.region);
+    keepFormer(call, name);
     if (!parameters.delete(name)) throw new Refusal('ParameterNotFound', '');
     return {};
   },

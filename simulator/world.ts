@@ -287,6 +287,8 @@ export type Region = {
   keys: Map<string, Key>;
   aliases: Map<string, string>;
   parameters: Map<string, Parameter>;
+  /** What reads still show of parameters that have changed since, by name; undefined for none. */
+  formerParameters: Map<string, Former<Parameter | undefined>>;
   instances: Map<string, Instance>;
   volumes: Map<string, Volume>;
   launching: Launching;
@@ -419,6 +421,7 @@ export function emptyRegion(name: string): Region {
     keys: new Map(),
     aliases: new Map(),
     parameters: new Map(),
+    formerParameters: new Map(),
     instances: new Map(),
     volumes: new Map(),
     launching: {

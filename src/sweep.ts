@@ -15,6 +15,7 @@ import { hubKey } from './observe/intermediates.ts';
 import { describeKey } from './observe/key.ts';
 import { keyObstacle } from './observe/source.ts';
 import { leasedInstancesIfAny } from './operations/instances.ts';
+import { afterHalf, ending } from './patience.ts';
 import { endedCopyMs } from './plan/earlier.ts';
 import { madeAt, tieOfEncryptedCopy, tieOfEncryptedSnapshot } from './plan/evidence.ts';
 import { type Findings, openFindings } from './plan/problem.ts';
@@ -34,9 +35,15 @@ import { endedLease, tagKeys, tagValue } from './tags.ts';
  */
 
 /** Takes back what dead runs left, and makes nothing. Never touches what a live run needs, or what isn't proven to be ours. */
-export async function sweep(host: Host, request: SweepRequest, signal: AbortSignal): Promise<Swept> {
+export function sweep(host: Host, request: SweepRequest, whole: AbortSignal): Promise<Swept> {
+  return ending(whole, (signal) => sweepUntil(host, request, signal));
+}
+
+async function sweepUntil(host: Host, request: SweepRequest, signal: AbortSignal): Promise<Swept> {
   const log = openLog(host);
-  const findings = openFindings(signal);
+  // A target that doesn't answer is one that can't be reached, and leaves time for the others.
+  const late = afterHalf(host, request);
+  const findings = openFindings(signal, { late: () => late });
   const accounts = openAccounts(host, request, findings);
   const { account } = await accounts.openSource();
   const sweeping: Sweeping = { host, request, accounts, account, source: accounts.source(request.source.region), log };

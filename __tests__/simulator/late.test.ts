@@ -10,6 +10,13 @@ import {
   RegisterImageCommand,
 } from '@aws-sdk/client-ec2';
 import { CreateGrantCommand } from '@aws-sdk/client-kms';
+import {
+  AddTagsToResourceCommand,
+  DeleteParameterCommand,
+  DescribeParametersCommand,
+  GetParametersByPathCommand,
+  PutParameterCommand,
+} from '@aws-sdk/client-ssm';
 import { expect, test } from '@jest/globals';
 import { ideal, type Timings } from '../../simulator/hardness.ts';
 import { amiIdOf, keyArnOf } from '../../simulator/scenario.ts';
@@ -124,4 +131,38 @@ test('a call is refused with the code that a fault names, and a grant beyond the
   await grant('one');
   await grant('one');
   await expect(grant('other')).rejects.toThrow('LimitExceededException');
+});
+
+test('SSM shows parameters as they were for as long as the scenario says, and takes no name that is taken', async () => {
+  const { place, clock } = await open({ parametersVisibleAfterSeconds: 5 });
+  const put = (Value: string, Overwrite = false) =>
+    place.ssm(new PutParameterCommand({ Name: '/a/b', Value, Type: 'String', Overwrite }));
+  const values = async () =>
+    (await place.ssm(new GetParametersByPathCommand({ Path: '/a' }))).Parameters?.map(({ Value }) => Value);
+  const tagged = async () => {
+    const ParameterFilters = [{ Key: 'tag:team', Option: 'Equals', Values: ['platform'] }];
+    return (await place.ssm(new DescribeParametersCommand({ ParameterFilters }))).Parameters?.length;
+  };
+  await put('one');
+  expect(await values()).toEqual([]);
+  await expect(put('other')).rejects.toThrow('ParameterAlreadyExists');
+  await clock.sleep(5000);
+  expect(await values()).toEqual(['one']);
+  await put('two', true);
+  const Tags = [{ Key: 'team', Value: 'platform' }];
+  await place.ssm(new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: '/a/b', Tags }));
+  expect([await values(), await tagged()]).toEqual([['one'], 0]);
+  await clock.sleep(5000);
+  expect([await values(), await tagged()]).toEqual([['two'], 1]);
+  await place.ssm(new DeleteParameterCommand({ Name: '/a/b' }));
+  expect(await values()).toEqual(['two']);
+  await clock.sleep(5000);
+  expect(await values()).toEqual([]);
+});
+
+test.each([0, 51])('SSM takes no filter of %i values', async (count) => {
+  const { place } = await open();
+  const Values = Array.from({ length: count }, (_, index) => `ami-${index}`);
+  const ParameterFilters = [{ Key: 'tag:team', Option: 'Equals', Values }];
+  await expect(place.ssm(new DescribeParametersCommand({ ParameterFilters }))).rejects.toThrow('ValidationException');
 });

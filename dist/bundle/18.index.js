@@ -36941,6 +36941,34 @@ async function readExtras(place, image) {
 	}));
 	return { uefiData: UefiData?.Value || void 0 };
 }
+// src/patience.ts
+const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
+function lateSignal(clock, ms, remedy = troubled) {
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(ms / 1e3)}`, remedy));
+}
+function lateAfter({ clock }, ms, remedy) {
+	const late = new Promise((_, reject) => {
+		const limit = lateSignal(clock, ms, remedy);
+		limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+	});
+	late.catch(() => void 0);
+	return late;
+}
+function brief(place, ms) {
+	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
+}
+function afterHalf(host, { run, timeout }) {
+	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
+	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
+}
+async function ending(signal, act) {
+	const over = new AbortController();
+	try {
+		return await act(AbortSignal.any([signal, over.signal]));
+	} finally {
+		over.abort();
+	}
+}
 // src/plan/decided.ts
 function isMaking(plan) {
 	return plan.action === "register" || plan.action === "copy";
@@ -40592,9 +40620,13 @@ function paceOf(totalGiB, percent, perSecond) {
 }
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
-async function sweep(host, request, signal) {
+function sweep(host, request, whole) {
+	return ending(whole, (signal) => sweepUntil(host, request, signal));
+}
+async function sweepUntil(host, request, signal) {
 	const log = openLog(host);
-	const findings = openFindings(signal);
+	const late = afterHalf(host, request);
+	const findings = openFindings(signal, { late: () => late });
 	const accounts = openAccounts(host, request, findings);
 	const { account } = await accounts.openSource();
 	const sweeping = {
@@ -41946,34 +41978,6 @@ async function readCopies({ accounts, aside }, source) {
 		intermediates: new Map([found])
 	}, openFindings(aside.signal)));
 }
-// src/patience.ts
-const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
-function lateSignal(clock, ms, remedy = troubled) {
-	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(ms / 1e3)}`, remedy));
-}
-function lateAfter({ clock }, ms, remedy) {
-	const late = new Promise((_, reject) => {
-		const limit = lateSignal(clock, ms, remedy);
-		limit.addEventListener("abort", () => reject(limit.reason), { once: true });
-	});
-	late.catch(() => void 0);
-	return late;
-}
-function brief(place, ms) {
-	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
-}
-function afterHalf(host, { run, timeout }) {
-	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
-	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
-}
-async function ending(signal, act) {
-	const over = new AbortController();
-	try {
-		return await act(AbortSignal.any([signal, over.signal]));
-	} finally {
-		over.abort();
-	}
-}
 // src/aws/key-users.ts
 const takenByLaunch = ["Decrypt", "CreateGrant"];
 function policyAdmits(policy, owner, user) {
@@ -43007,38 +43011,39 @@ const partCharacters = 4e3;
 function textOf(record) {
 	return JSON.stringify(record).replaceAll("{{", "{\\u007b").replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
-async function writeRecord(place, amiId, { record, Tags }) {
-	const text = textOf(record);
+async function writeRecord(records, { record, Tags }) {
 	const id = newLeaseId();
-	const parts = partsOf$1([...text], partCharacters).map((part) => part.join(""));
-	await write$1(place, amiId, {
-		values: parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`),
-		Tags
-	});
+	const parts = partsOf$1([...textOf(record)], partCharacters).map((part) => part.join(""));
+	const [first = "", ...others] = parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`);
+	if (!await writeNext(records, first, Tags)) return void 0;
+	for (const value of others) await write$1(records, value, Tags);
 	return id;
 }
-function noteStep(place, amiId, { id, step, Tags }) {
-	return write$1(place, amiId, {
-		values: [`${id} ${step}`],
-		Tags
-	});
+function noteStep(records, { id, step, Tags }) {
+	return write$1(records, `${id} ${step}`, Tags);
 }
-async function write$1(place, amiId, { values, Tags }) {
-	let at = Math.max(0, ...(await readParts(place, amiId)).map(numberOf));
-	for (const Value of values) for (let isWritten = false; !isWritten;) {
-		at += 1;
-		try {
-			await place.ssm(new PutParameterCommand({
-				Name: `${recordsPath}${amiId}/${at}`,
-				Value,
-				Type: "String",
-				Tags
-			}));
-			isWritten = true;
-		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists")) throw error;
-		}
+async function write$1(records, value, Tags) {
+	while (!await writeNext(records, value, Tags));
+}
+async function writeNext(records, Value, Tags) {
+	records.last += 1;
+	const { place, amiId, last, numbers } = records;
+	try {
+		await place.ssm(new PutParameterCommand({
+			Name: nameOf$1(amiId, last),
+			Value,
+			Type: "String",
+			Tags
+		}));
+		numbers.add(last);
+		return true;
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists")) throw error;
+		return false;
 	}
+}
+function nameOf$1(amiId, number) {
+	return `${recordsPath}${amiId}/${number}`;
 }
 function numberOf({ Name = "" }) {
 	return Number(/\/(\d+)$/.exec(Name)?.[1] ?? 0);
@@ -43055,8 +43060,19 @@ function readParts(place, amiId) {
 		};
 	});
 }
-async function readRecord(place, amiId) {
-	const values = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
+async function readRecords(place, amiId) {
+	const written = await readParts(place, amiId);
+	const numbers = new Set(written.map(numberOf).filter((number) => number > 0));
+	return {
+		place,
+		amiId,
+		kept: lastOf(written),
+		numbers,
+		last: Math.max(0, ...numbers)
+	};
+}
+function lastOf(written) {
+	const values = written.toSorted((one, other) => numberOf(other) - numberOf(one)).flatMap(({ Value = "" }) => {
 		const [, id, value = ""] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
 		return id === void 0 ? [] : [{
 			id,
@@ -43118,8 +43134,8 @@ function isPermission(value) {
 	const [[kind = "", name] = [], ...others] = Object.entries(value);
 	return others.length === 0 && typeof name === "string" && permissionForms[kind]?.test(name) === true;
 }
-async function deleteRecords(place, amiId) {
-	const names = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other)).flatMap(({ Name }) => Name ?? []);
+async function deleteRecords({ place, amiId, numbers }) {
+	const names = [...numbers].toSorted((one, other) => one - other).map((number) => nameOf$1(amiId, number));
 	for (const Names of partsOf$1(names, 10)) await place.ssm(new DeleteParametersCommand({ Names }));
 }
 // src/run.ts
@@ -43266,7 +43282,7 @@ async function put(place, request) {
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterAlreadyExists") || request.Overwrite === true) throw error;
 		const there = await readParameter(place, request.Name ?? "");
-		if (there?.Value !== request.Value) throw error;
+		if (there !== void 0 && there.Value !== request.Value) throw error;
 		return there?.Version ?? 1;
 	}
 }
@@ -43349,14 +43365,10 @@ async function withdrawn(place, image, request) {
 	const id = image.ImageId ?? "";
 	if (request.how === "deregister") return deregister$1(place, image);
 	const isDisabled = image.State === "disabled";
-	const recordId = await keepRecord(place, image, request);
+	const noted = await keepRecord(place, image, request);
 	if (request.how === "deprecate" && !isDisabled) return deprecate(place, image);
 	if (!isDisabled) await disable(place, id);
-	if (!isDisabled && recordId !== void 0) await noteStep(place, id, {
-		id: recordId,
-		step: "disabled",
-		Tags: tagsOf(request)
-	});
+	if (!isDisabled) await noted?.("disabled");
 	return {
 		status: "disabled",
 		done: `${id} is disabled${isDisabled ? " already" : ""}: nobody launches it any more`
@@ -43364,31 +43376,47 @@ async function withdrawn(place, image, request) {
 }
 const atOnceMs = 6e5;
 async function keepRecord(place, image, request) {
-	const id = image.ImageId ?? "";
-	const { run, reason, how } = request;
-	const seen = await launchPermissionsOf(place, id);
-	const kept = await readRecord(place, id);
+	const Tags = tagsOf(request);
+	for (let last = 0;;) {
+		const seen = await launchPermissionsOf(place, image.ImageId ?? "");
+		const records = await readRecords(place, image.ImageId ?? "");
+		if (records.kept !== void 0 && isTold(image, records.kept.record, request.how)) return void 0;
+		records.last = Math.max(last, records.last);
+		const id = await writeRecord(records, {
+			record: recordOf$1(place, image, {
+				seen,
+				kept: records.kept,
+				request
+			}),
+			Tags
+		});
+		if (id !== void 0) return (step) => noteStep(records, {
+			id,
+			step,
+			Tags
+		});
+		await place.sleep(changedMs);
+		last = records.last;
+	}
+}
+function recordOf$1(place, image, { seen, kept, request: { run, reason, how } }) {
 	const former = kept?.record;
-	if (former !== void 0 && isTold(image, former, how)) return void 0;
 	const now = place.awsNow();
 	const at = new Date(now).toISOString();
 	const dropped = droppedBy(kept, now);
 	const isNew = how === "deprecate" && mayDeprecate(place, image) && !isNearRecall(image, former);
-	return writeRecord(place, id, {
-		record: {
-			how,
-			reason,
-			at,
-			run: run.runUrl,
-			state: image.State === "disabled" ? "disabled" : "available",
-			launchPermissions: how === "deprecate" ? without(dropped, seen) : [...without(dropped, seen), ...seen],
-			deprecation: isNew ? {
-				before: image.DeprecationTime ?? null,
-				at
-			} : isDeprecatedBy(image, former) ? former?.deprecation : void 0
-		},
-		Tags: tagsOf(request)
-	});
+	return {
+		how,
+		reason,
+		at,
+		run: run.runUrl,
+		state: image.State === "disabled" ? "disabled" : "available",
+		launchPermissions: how === "deprecate" ? without(dropped, seen) : [...without(dropped, seen), ...seen],
+		deprecation: isNew ? {
+			before: image.DeprecationTime ?? null,
+			at
+		} : isDeprecatedBy(image, former) ? former?.deprecation : void 0
+	};
 }
 function droppedBy(kept, now) {
 	if (kept === void 0) return [];
@@ -43448,7 +43476,7 @@ async function deregister$1(place, image) {
 	if (obstacle !== void 0) throw new Error(`${obstacle.why}. What to do: ${obstacle.remedy(place.region)}; or recall it with how: disable`);
 	if (isOwnProtection(image) && !await liftProtection(place, image)) throw new Error("its protection is lifted, and has a cooldown of a day: recall it again then; or with how: disable");
 	await deregisterImage(place, image);
-	await deleteRecords(place, id);
+	await deleteRecords(await readRecords(place, id));
 	const left = [];
 	await deleteEach(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image), (one, error) => {
 		if (!isInUse(error)) throw error;
@@ -43476,14 +43504,20 @@ function unmarkRecalled(place, id) {
 }
 async function restore(place, image, request) {
 	const id = image.ImageId ?? "";
-	const kept = await readRecord(place, id);
+	const records = await readRecords(place, id);
+	const { kept } = records;
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, "share-encrypted-ami:recalled") === void 0) return unmarked(id, kept);
 	if (image.State === "disabled" && kept === void 0) throw new Error(`it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`);
-	const done = kept === void 0 ? [] : await giveBack(place, image, {
-		kept,
+	const begin = () => noteStep(records, {
+		id: kept?.id ?? "",
+		step: "restoring",
 		Tags: tagsOf(request)
 	});
-	await deleteRecords(place, id);
+	const done = kept === void 0 ? [] : await giveBack(place, image, {
+		kept,
+		begin
+	});
+	await deleteRecords(records);
 	return {
 		status: "restored",
 		done: [`${id} is as it was before`, ...done].join("; ")
@@ -43496,17 +43530,13 @@ function unmarked(id, kept) {
 		done: `${id} is not recalled: nothing had to be restored`
 	};
 }
-async function giveBack(place, image, { kept, Tags }) {
+async function giveBack(place, image, { kept, begin }) {
 	const ImageId = image.ImageId ?? "";
-	const { id, record, steps } = kept;
+	const { record, steps } = kept;
 	const done = [];
 	const isDisabled = image.State === "disabled";
 	if (record.how === "disable" && record.state === "available" && (isDisabled || steps.size > 0)) {
-		if (!steps.has("restoring")) await noteStep(place, ImageId, {
-			id,
-			step: "restoring",
-			Tags
-		});
+		if (!steps.has("restoring")) await begin();
 		if (isDisabled) await unlessIn("available", {
 			place,
 			id: ImageId

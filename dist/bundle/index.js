@@ -3010,7 +3010,7 @@ function outputsOf(report, whole) {
 			targets: "[]",
 			"removed-amis": "[]"
 		},
-		{ "failed-targets": "[]" },
+		{ "failed-targets": failed.map(brief) },
 		{
 			"ami-ids": "{}",
 			"ami-ids-by-region": "{}",
@@ -3028,11 +3028,26 @@ function fitting$1(all, shorter) {
 		if (bytesOf(outputs) <= maxBytes$1) break;
 		outputs = {
 			...outputs,
-			...change,
 			truncated: "true"
 		};
+		for (const [name, value] of Object.entries(change)) {
+			const room = maxBytes$1 - bytesOf({
+				...outputs,
+				[name]: ""
+			});
+			outputs[name] = typeof value === "string" ? value : beginningOf(value, room);
+		}
 	}
 	return outputs;
+}
+function beginningOf(list, room) {
+	let [fits, beyond] = [Math.min(1, list.length), list.length + 1];
+	while (beyond - fits > 1) {
+		const count = Math.floor((fits + beyond) / 2);
+		if (Buffer.byteLength(outputText(list.slice(0, count))) <= room) fits = count;
+		else beyond = count;
+	}
+	return outputText(list.slice(0, fits));
 }
 function bytesOf(outputs) {
 	return Object.entries(outputs).reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
@@ -3308,19 +3323,22 @@ const isOfTarget = ({ kind }) => !aboutKinds.includes(kind);
 const errorCharacters$1 = 200;
 function auditOutputs({ targets, findings, source }, findingsFile) {
 	const missing = new Set(findings.filter(({ kind }) => kind === "missing").map(placeName));
-	return fitting$1({
+	const toMake = targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own);
+	const outputs = {
 		findings: outputText(findings),
 		"in-step": String(targets.length > 0 && !findings.some(isOfTarget)),
-		"missing-targets": outputText(targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own)),
+		"missing-targets": outputText(toMake),
 		"source-ami-id": source?.imageId ?? "",
 		"findings-file": findingsFile
-	}, [
-		{ findings: outputText(findings.map(({ differences: _, why, ...finding }) => ({
-			...finding,
-			why: why.length > errorCharacters$1 ? `${why.slice(0, errorCharacters$1)}…` : why
-		}))) },
-		{ findings: "[]" },
-		{ "missing-targets": "[]" }
+	};
+	const brief = findings.map(({ differences: _, why, ...finding }) => ({
+		...finding,
+		why: why.length > errorCharacters$1 ? `${why.slice(0, errorCharacters$1)}…` : why
+	}));
+	return fitting$1(outputs, [
+		{ findings: outputText(brief) },
+		{ findings: brief },
+		{ "missing-targets": toMake }
 	]);
 }
 const icons$1 = {
@@ -3566,19 +3584,22 @@ function noteContradictions(reader, request) {
 // src/report/recall.ts
 const errorCharacters = 200;
 function recallOutputs({ targets, inUse }, files) {
-	return fitting$1({
+	const outputs = {
 		"in-use": outputText(inUse),
 		targets: outputText(targets),
 		"in-use-file": files.inUse,
 		"targets-file": files.targets
-	}, [
-		{ targets: outputText(targets.map(({ error, ...target }) => error === void 0 ? target : {
-			...target,
-			error: error.slice(0, errorCharacters)
-		})) },
-		{ "in-use": outputText(inUse.map(({ command: _, ...use }) => use)) },
-		{ targets: "[]" },
-		{ "in-use": "[]" }
+	};
+	const brief = targets.map(({ error, ...target }) => error === void 0 ? target : {
+		...target,
+		error: error.slice(0, errorCharacters)
+	});
+	const uses = inUse.map(({ command: _, ...use }) => use);
+	return fitting$1(outputs, [
+		{ targets: outputText(brief) },
+		{ "in-use": outputText(uses) },
+		{ targets: brief },
+		{ "in-use": uses }
 	]);
 }
 const icons = {

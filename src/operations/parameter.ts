@@ -146,8 +146,9 @@ async function put(place: Place, request: PutParameterRequest): Promise<number> 
     return (await place.ssm(new PutParameterCommand(request))).Version ?? 1;
   } catch (error) {
     if (!hasCode(error, 'ParameterAlreadyExists') || request.Overwrite === true) throw error;
+    // What was just made may not be seen yet; the value is awaited in any case.
     const there = await readParameter(place, request.Name ?? '');
-    if (there?.Value !== request.Value) throw error;
+    if (there !== undefined && there.Value !== request.Value) throw error;
     return there?.Version ?? 1;
   }
 }

@@ -39,6 +39,12 @@ export type Step = 'disabled' | 'restoring';
 /** A record as it is found: with the steps that followed it. */
 export type Kept = Readonly<{ id: string; record: RecallRecord; steps: ReadonlySet<Step> }>;
 
+/** What is written of an AMI: the last whole record, and the numbers of all that was seen, or written since. */
+export type Records = Readonly<{ place: Place; amiId: string; kept: Kept | undefined; numbers: Set<number> }> & {
+  /** The highest number that is taken. */
+  last: number;
+};
+
 /** Below this path a recall keeps its records. */
 export const recordsPath = '/share-encrypted-ami/recalled/';
 
@@ -52,47 +58,51 @@ function textOf(record: RecallRecord): string {
     .replace(/[^\x20-\x7e]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Writes a record of an AMI beside those that are there; gives its ID. @throws AwsCallError */
+/**
+ * Writes a record of an AMI beside those that are there, and gives its ID; undefined where something is there that was not
+ * seen: SSM shows late what another recall wrote, or this one in a call whose answer was lost. Then what to write has to be
+ * decided anew. @throws AwsCallError
+ */
 export async function writeRecord(
-  place: Place,
-  amiId: string,
+  records: Records,
   { record, Tags }: Readonly<{ record: RecallRecord; Tags: Tag[] }>,
-): Promise<string> {
-  const text = textOf(record);
+): Promise<string | undefined> {
   const id = newLeaseId();
-  const parts = partsOf([...text], partCharacters).map((part) => part.join(''));
-  const values = parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`);
-  await write(place, amiId, { values, Tags });
+  const parts = partsOf([...textOf(record)], partCharacters).map((part) => part.join(''));
+  const [first = '', ...others] = parts.map((part, index) => `${id} ${index + 1}/${parts.length} ${part}`);
+  if (!(await writeNext(records, first, Tags))) return undefined;
+  for (const value of others) await write(records, value, Tags);
   return id;
 }
 
 /** Writes beside a record that a step is done. @throws AwsCallError */
 export function noteStep(
-  place: Place,
-  amiId: string,
+  records: Records,
   { id, step, Tags }: Readonly<{ id: string; step: Step; Tags: Tag[] }>,
 ): Promise<void> {
-  return write(place, amiId, { values: [`${id} ${step}`], Tags });
+  return write(records, `${id} ${step}`, Tags);
 }
 
-/** Writes parameters with the numbers that follow those that are there. */
-async function write(
-  place: Place,
-  amiId: string,
-  { values, Tags }: Readonly<{ values: readonly string[]; Tags: Tag[] }>,
-): Promise<void> {
-  let at = Math.max(0, ...(await readParts(place, amiId)).map(numberOf));
-  for (const Value of values)
-    for (let isWritten = false; !isWritten; ) {
-      at += 1;
-      try {
-        await place.ssm(new PutParameterCommand({ Name: `${recordsPath}${amiId}/${at}`, Value, Type: 'String', Tags }));
-        isWritten = true;
-      } catch (error) {
-        // Another recall writes, too; or the answer to this very call was lost, and then the value is there twice.
-        if (!hasCode(error, 'ParameterAlreadyExists')) throw error;
-      }
-    }
+async function write(records: Records, value: string, Tags: Tag[]): Promise<void> {
+  while (!(await writeNext(records, value, Tags)));
+}
+
+/** Writes a parameter with the number that follows the last; false where that is taken. */
+async function writeNext(records: Records, Value: string, Tags: Tag[]): Promise<boolean> {
+  records.last += 1;
+  const { place, amiId, last, numbers } = records;
+  try {
+    await place.ssm(new PutParameterCommand({ Name: nameOf(amiId, last), Value, Type: 'String', Tags }));
+    numbers.add(last);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, 'ParameterAlreadyExists')) throw error;
+    return false;
+  }
+}
+
+function nameOf(amiId: string, number: number): string {
+  return `${recordsPath}${amiId}/${number}`;
 }
 
 function numberOf({ Name = '' }: Parameter): number {
@@ -107,15 +117,22 @@ function readParts(place: Place, amiId: string): Promise<Parameter[]> {
 }
 
 /**
- * The last whole record of an AMI; undefined where there is none. One that isn't whole is of a recall that was killed before
- * it took anything. @throws AwsCallError
+ * What is written of an AMI. A record that isn't whole is of a recall that was killed before it took anything.
+ * @throws AwsCallError
  */
-export async function readRecord(place: Place, amiId: string): Promise<Kept | undefined> {
-  const written = (await readParts(place, amiId)).toSorted((one, other) => numberOf(other) - numberOf(one));
-  const values = written.flatMap(({ Value = '' }) => {
-    const [, id, value = ''] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
-    return id === undefined ? [] : [{ id, value }];
-  });
+export async function readRecords(place: Place, amiId: string): Promise<Records> {
+  const written = await readParts(place, amiId);
+  const numbers = new Set(written.map(numberOf).filter((number) => number > 0));
+  return { place, amiId, kept: lastOf(written), numbers, last: Math.max(0, ...numbers) };
+}
+
+function lastOf(written: readonly Parameter[]): Kept | undefined {
+  const values = written
+    .toSorted((one, other) => numberOf(other) - numberOf(one))
+    .flatMap(({ Value = '' }) => {
+      const [, id, value = ''] = /^([0-9a-f]+) (.*)$/s.exec(Value) ?? [];
+      return id === undefined ? [] : [{ id, value }];
+    });
   for (const [id, own] of Map.groupBy(values, (one) => one.id)) {
     const texts = own.map(({ value }) => value);
     const record = recordIn(wholeText(texts) ?? '');
@@ -183,10 +200,9 @@ function isPermission(value: unknown): boolean {
   return others.length === 0 && typeof name === 'string' && permissionForms[kind]?.test(name) === true;
 }
 
-/** Deletes the records of an AMI; what is gone is no error. @throws AwsCallError */
-export async function deleteRecords(place: Place, amiId: string): Promise<void> {
+/** Deletes what is written of an AMI; what is gone is no error. @throws AwsCallError */
+export async function deleteRecords({ place, amiId, numbers }: Records): Promise<void> {
   // The oldest first: the last one says what counts until it goes.
-  const parts = (await readParts(place, amiId)).toSorted((one, other) => numberOf(one) - numberOf(other));
-  const names = parts.flatMap(({ Name }) => Name ?? []);
+  const names = [...numbers].toSorted((one, other) => one - other).map((number) => nameOf(amiId, number));
   for (const Names of partsOf(names, 10)) await place.ssm(new DeleteParametersCommand({ Names }));
 }

@@ -7,7 +7,6 @@ import {
   type LaunchPermission,
   ModifyImageAttributeCommand,
 } from '@aws-sdk/client-ec2';
-import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { hasCode } from '../aws/errors.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
@@ -17,7 +16,7 @@ import { listed } from '../report/words.ts';
 import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
 import { aws } from './commands.ts';
-import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecord, recordsPath } from './record.ts';
+import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecords, recordsPath } from './record.ts';
 import { isDeprecatedBy, tagsOf, unlessIn, type Withdrawn } from './withdraw.ts';
 
 /*
@@ -33,7 +32,8 @@ export function unmarkRecalled(place: Place, id: string): Promise<unknown> {
 /** Gives a recalled AMI again, all but its mark. @throws AwsCallError, or an error where it isn't known what it was */
 export async function restore(place: Place, image: Image, request: RecallRequest): Promise<Withdrawn> {
   const id = image.ImageId ?? '';
-  const kept = await readRecord(place, id);
+  const records = await readRecords(place, id);
+  const { kept } = records;
   if (tagValue(image, recalledTag) === undefined) return unmarked(id, kept);
   const isDisabled = image.State === 'disabled';
   // A record is whole before the AMI is disabled: without one, another has disabled it, or somebody has deleted the record.
@@ -41,8 +41,9 @@ export async function restore(place: Place, image: Image, request: RecallRequest
     throw new Error(
       `it stays disabled, for no whole record below ${recordsPath}${id} says that a recall disabled it, nor what it was shared with. What to do: enable it by hand (${aws(place, `ec2 enable-image --image-id ${id}`)}), share it again, and restore it once more`,
     );
-  const done = kept === undefined ? [] : await giveBack(place, image, { kept, Tags: tagsOf(request) });
-  await deleteRecords(place, id);
+  const begin = () => noteStep(records, { id: kept?.id ?? '', step: 'restoring', Tags: tagsOf(request) });
+  const done = kept === undefined ? [] : await giveBack(place, image, { kept, begin });
+  await deleteRecords(records);
   return { status: 'restored', done: [`${id} is as it was before`, ...done].join('; ') };
 }
 
@@ -58,16 +59,16 @@ function unmarked(id: string, kept: Kept | undefined): Withdrawn {
 async function giveBack(
   place: Place,
   image: Image,
-  { kept, Tags }: Readonly<{ kept: Kept; Tags: Tag[] }>,
+  { kept, begin }: Readonly<{ kept: Kept; begin: () => Promise<void> }>,
 ): Promise<string[]> {
   const ImageId = image.ImageId ?? '';
-  const { id, record, steps } = kept;
+  const { record, steps } = kept;
   const done: string[] = [];
   const isDisabled = image.State === 'disabled';
   const isByRecall = record.how === 'disable' && record.state === 'available';
   // A recall that was killed before it disabled the AMI has dropped no permission.
   if (isByRecall && (isDisabled || steps.size > 0)) {
-    if (!steps.has('restoring')) await noteStep(place, ImageId, { id, step: 'restoring', Tags });
+    if (!steps.has('restoring')) await begin();
     if (isDisabled)
       await unlessIn('available', { place, id: ImageId }, () => place.ec2(new EnableImageCommand({ ImageId })));
     done.push(...(await shareAgain(place, ImageId, record.launchPermissions)));

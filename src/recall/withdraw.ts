@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
-import { describeImages } from '../aws/describe.ts';
+import { changedMs, describeImages } from '../aws/describe.ts';
 import { explainLine, StepError } from '../aws/errors.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
@@ -18,7 +18,15 @@ import { deleteEach, deregisterImage, isInUse } from '../operations/remove.ts';
 import { isOwnProtection, removalObstacle } from '../plan/removal.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { recalledTag, tagKeys } from '../tags.ts';
-import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecord, writeRecord } from './record.ts';
+import {
+  deleteRecords,
+  type Kept,
+  noteStep,
+  type RecallRecord,
+  readRecords,
+  type Step,
+  writeRecord,
+} from './record.ts';
 
 /* How an AMI is taken back. All of it can be done twice without harm. */
 
@@ -57,11 +65,10 @@ async function withdrawn(place: Place, image: Image, request: RecallRequest): Pr
   const id = image.ImageId ?? '';
   if (request.how === 'deregister') return deregister(place, image);
   const isDisabled = image.State === 'disabled';
-  const recordId = await keepRecord(place, image, request);
+  const noted = await keepRecord(place, image, request);
   if (request.how === 'deprecate' && !isDisabled) return deprecate(place, image);
   if (!isDisabled) await disable(place, id);
-  if (!isDisabled && recordId !== undefined)
-    await noteStep(place, id, { id: recordId, step: 'disabled', Tags: tagsOf(request) });
+  if (!isDisabled) await noted?.('disabled');
   return { status: 'disabled', done: `${id} is disabled${isDisabled ? ' already' : ''}: nobody launches it any more` };
 }
 
@@ -69,23 +76,40 @@ async function withdrawn(place: Place, image: Image, request: RecallRequest): Pr
 const atOnceMs = 10 * 60_000;
 
 /**
- * Writes down what the AMI loses, and gives the record's ID; undefined where the former one says it all. What this recall
- * doesn't see any more comes from the former record: the time of deprecation that it replaced, and the permissions that it
- * dropped. Deprecating drops none.
+ * Writes down what the AMI loses, and gives what notes the steps that follow; undefined where the former record says it all.
+ * What this recall doesn't see any more comes from the former record: the time of deprecation that it replaced, and the
+ * permissions that it dropped. Deprecating drops none.
  */
-async function keepRecord(place: Place, image: Image, request: RecallRequest): Promise<string | undefined> {
-  const id = image.ImageId ?? '';
-  const { run, reason, how } = request;
-  // In this order: what another recall has dropped by now is in the record that it wrote before.
-  const seen = await launchPermissionsOf(place, id);
-  const kept = await readRecord(place, id);
+async function keepRecord(
+  place: Place,
+  image: Image,
+  request: RecallRequest,
+): Promise<((step: Step) => Promise<void>) | undefined> {
+  const Tags = tagsOf(request);
+  for (let last = 0; ; ) {
+    // In this order: what another recall has dropped by now is in the record that it wrote before.
+    const seen = await launchPermissionsOf(place, image.ImageId ?? '');
+    const records = await readRecords(place, image.ImageId ?? '');
+    if (records.kept !== undefined && isTold(image, records.kept.record, request.how)) return undefined;
+    records.last = Math.max(last, records.last);
+    const record = recordOf(place, image, { seen, kept: records.kept, request });
+    const id = await writeRecord(records, { record, Tags });
+    if (id !== undefined) return (step) => noteStep(records, { id, step, Tags });
+    // Now it is seen what is there.
+    await place.sleep(changedMs);
+    last = records.last;
+  }
+}
+
+type Seen = Readonly<{ seen: LaunchPermission[]; kept: Kept | undefined; request: RecallRequest }>;
+
+function recordOf(place: Place, image: Image, { seen, kept, request: { run, reason, how } }: Seen): RecallRecord {
   const former = kept?.record;
-  if (former !== undefined && isTold(image, former, how)) return undefined;
   const now = place.awsNow();
   const at = new Date(now).toISOString();
   const dropped = droppedBy(kept, now);
   const isNew = how === 'deprecate' && mayDeprecate(place, image) && !isNearRecall(image, former);
-  const record: RecallRecord = {
+  return {
     ...{ how, reason, at, run: run.runUrl, state: image.State === 'disabled' ? 'disabled' : 'available' },
     launchPermissions: how === 'deprecate' ? without(dropped, seen) : [...without(dropped, seen), ...seen],
     deprecation: isNew
@@ -94,7 +118,6 @@ async function keepRecord(place: Place, image: Image, request: RecallRequest): P
         ? former?.deprecation
         : undefined,
   };
-  return writeRecord(place, id, { record, Tags: tagsOf(request) });
 }
 
 /**
@@ -171,7 +194,7 @@ async function deregister(place: Place, image: Image): Promise<Withdrawn> {
     );
   await deregisterImage(place, image);
   // What an earlier recall kept is of no more use, and nothing finds it by an AMI that is gone.
-  await deleteRecords(place, id);
+  await deleteRecords(await readRecords(place, id));
   const left: string[] = [];
   await deleteEach(place, snapshotIdsOf(image), (one, error) => {
     // Another AMI of somebody's has it.

@@ -30,11 +30,12 @@ const errorCharacters = 200;
 /** All outputs, cut where they are too long together. */
 export function auditOutputs({ targets, findings, source }: AuditReport, findingsFile: string): Record<string, string> {
   const missing = new Set(findings.filter(({ kind }) => kind === 'missing').map(placeName));
+  const toMake = targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own);
   const outputs = {
     findings: outputText(findings),
     // Without targets, the inputs could not be read.
     'in-step': String(targets.length > 0 && !findings.some(isOfTarget)),
-    'missing-targets': outputText(targets.filter((target) => missing.has(placeName(target))).map(({ own }) => own)),
+    'missing-targets': outputText(toMake),
     'source-ami-id': source?.imageId ?? '',
     'findings-file': findingsFile,
   };
@@ -42,7 +43,7 @@ export function auditOutputs({ targets, findings, source }: AuditReport, finding
     ...finding,
     why: why.length > errorCharacters ? `${why.slice(0, errorCharacters)}…` : why,
   }));
-  return fitting(outputs, [{ findings: outputText(brief) }, { findings: '[]' }, { 'missing-targets': '[]' }]);
+  return fitting(outputs, [{ findings: outputText(brief) }, { findings: brief }, { 'missing-targets': toMake }]);
 }
 
 const icons: Readonly<Record<FindingKind | 'in step', string>> = {

@@ -129,27 +129,42 @@ export function outputsOf(
     'removed-amis': outputText(removed),
     'boot-screenshots': outputText(pictures),
   };
-  const shorter: readonly Record<string, string>[] = [
+  const shorter: readonly Shorter[] = [
     plan === undefined ? {} : { plan: outputText(totalsOf(plan)) },
     { targets: outputText(targets.map(brief)), 'failed-targets': outputText(failed.map(brief)) },
     { targets: '[]', 'removed-amis': '[]' },
-    { 'failed-targets': '[]' },
+    { 'failed-targets': failed.map(brief) },
     { 'ami-ids': '{}', 'ami-ids-by-region': '{}', 'launch-templates': '{}', 'boot-screenshots': '{}' },
   ];
   return fitting(outputs, shorter);
 }
 
+/** What outputs become where they are too long; of a list, as much as there is room for. */
+type Shorter = Readonly<Record<string, string | readonly unknown[]>>;
+
 /** Outputs that are not too long together: as many of the changes are made, one after the other, as it takes. */
-export function fitting(
-  all: Readonly<Record<string, string>>,
-  shorter: readonly Readonly<Record<string, string>>[],
-): Record<string, string> {
+export function fitting(all: Readonly<Record<string, string>>, shorter: readonly Shorter[]): Record<string, string> {
   let outputs: Record<string, string> = { ...all, truncated: 'false' };
   for (const change of shorter) {
     if (bytesOf(outputs) <= maxBytes) break;
-    outputs = { ...outputs, ...change, truncated: 'true' };
+    outputs = { ...outputs, truncated: 'true' };
+    for (const [name, value] of Object.entries(change)) {
+      const room = maxBytes - bytesOf({ ...outputs, [name]: '' });
+      outputs[name] = typeof value === 'string' ? value : beginningOf(value, room);
+    }
   }
   return outputs;
+}
+
+/** As many of a list as there is room for, but one in any case: an empty one would say that there is nothing. */
+function beginningOf(list: readonly unknown[], room: number): string {
+  let [fits, beyond] = [Math.min(1, list.length), list.length + 1];
+  while (beyond - fits > 1) {
+    const count = Math.floor((fits + beyond) / 2);
+    if (Buffer.byteLength(outputText(list.slice(0, count))) <= room) fits = count;
+    else beyond = count;
+  }
+  return outputText(list.slice(0, fits));
 }
 
 function bytesOf(outputs: Readonly<Record<string, string>>): number {

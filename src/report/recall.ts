@@ -23,11 +23,12 @@ export function recallOutputs({ targets, inUse }: RecallReport, files: Readonly<
   const brief = targets.map(({ error, ...target }) =>
     error === undefined ? target : { ...target, error: error.slice(0, errorCharacters) },
   );
+  const uses = inUse.map(({ command: _, ...use }) => use);
   return fitting(outputs, [
     { targets: outputText(brief) },
-    { 'in-use': outputText(inUse.map(({ command: _, ...use }) => use)) },
-    { targets: '[]' },
-    { 'in-use': '[]' },
+    { 'in-use': outputText(uses) },
+    { targets: brief },
+    { 'in-use': uses },
   ]);
 }
 
