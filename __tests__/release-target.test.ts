@@ -142,15 +142,14 @@ describe('the snapshots of an AMI that was replaced', () => {
   });
 
   test('stay before, and so does the new one with them; both are told, and until when', async () => {
-    await using there = await replaced(markOf(own), half);
+    const [one, other] = ['half', 'another'].map((name) => `, with ${idOf(name)}, which replaces it`);
+    await using there = await replaced(markOf(own), half, imageOf('another', leasedBy(own), leasedBy(own)));
     const [id] = snapshotIds(there);
     expect(await takeBack(there)).toEqual({
       ...untold,
-      failed: [
-        `${id} in ${where} stay, of an AMI that was deregistered, with ${idOf('half')}, which replaces it: ${untilThen}`,
-      ],
+      failed: [`${id} in ${where} stay, of an AMI that was deregistered${one}${other}: ${untilThen}`],
     });
-    expect([there.images(at), there.snapshots(at).length]).toEqual([['half'], 2]);
+    expect([there.images(at), there.snapshots(at).length]).toEqual([['half', 'another'], 3]);
   });
 
   test('go with a sweep when no job can be at work any more, and nobody has made an AMI', async () => {
