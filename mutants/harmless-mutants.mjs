@@ -18,6 +18,7 @@ const tags = 'src/tags.ts';
 const lease = 'src/lease.ts';
 const machine = 'src/machine.ts';
 const access = 'src/release/access.ts';
+const released = 'src/release/target.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
 const retention = 'src/plan/retention.ts';
@@ -61,7 +62,7 @@ export const harmless = [
     ],
   },
   {
-    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, one that is ours has an origin, a progress without a number is none, and a tag without a key was left out before',
+    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, what is ours has an origin, and in the source account a name, a progress without a number is none, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
       [retention, 'function idOf(', "''", text],
@@ -81,6 +82,8 @@ export const harmless = [
       [approved, '.map(({ Key', "''", text],
       [approved, 'obstacle === undefined ? (key', '[]', list],
       [intermediates, '(a.SnapshotId ??', "''", text],
+      [intermediates, 'return there?.images', 'image.Name?.startsWith', 'image.Name.startsWith'],
+      [intermediates, 'originOf(copy)?.snapshot', 'originOf(copy)?.snapshot', 'originOf(copy).snapshot'],
       [supply, 'const awaited = told(', "''", text],
       [supply, 'const own = shared.', '[]', list],
       [supply, 'const keys = sourceKeys.', '[]', list],
@@ -88,6 +91,32 @@ export const harmless = [
       [supply, 'const noReboot = request.', "request.image.by === 'instance'", 'true'],
       [lease, 'if (leasesOf(image?.', 'image?.Tags', 'image.Tags'],
     ],
+  },
+  {
+    why: 'for the types alone: AWS always tells IDs, what is looked at was found by its lease, and what was replaced says by whom',
+    mutants: [
+      [released, 'const isFinished = (id', "''", text],
+      [released, 'found.images.flatMap(({ ImageId', "''", text],
+      [released, 'const copies = found.snapshots', "''", text],
+      [released, "const { InstanceId = ''", "''", text],
+      [released, 'if (isLaunchedBy(', "''", text],
+      [released, 'const leaseOf =', "''", text],
+      [released, 'const known = new Map(', "''", text],
+      [released, 'for (const part of', "''", text],
+      [released, "for (const { ImageId = ''", "''", text],
+      [released, 'gone.has(replacedByOf(', "''", text],
+      [released, 'gone.has(replacedByOf(', 'replacedByOf(one)?.lease', 'replacedByOf(one).lease'],
+      [released, 'return ours.filter(', "''", text],
+      [released, 'return by === undefined', "''", text],
+      [released, 'return by === undefined', 'by === undefined', 'false'],
+      [released, 'return ready ||', 'by !== undefined', 'true'],
+      [released, 'const usersOfOne =', "''", text],
+      [released, 'const kept = going.filter(', "''", text],
+    ],
+  },
+  {
+    why: 'a sweep is no run: whatever stands for its lease, nothing bears it',
+    mutants: [[released, 'const state = { imageId,', "''", text]],
   },
   {
     why: 'the text that Stryker puts into the list has none of the fields that are read, and is passed over',
@@ -110,6 +139,10 @@ export const harmless = [
       [earlier, 'target.existing.', '[]', list],
       [encryptedCopies, 'const copied =', '[]', list],
       [retention, 'const named = counted.', '[]', list],
+      [released, 'const ofLease =', '[]', list],
+      [released, 'if (isDenied(error) ||', '[]', list],
+      [released, 'const { free = []', '[]', list],
+      [released, 'const going =', '[]', list],
     ],
   },
   {

@@ -37,7 +37,7 @@ const modules = [
   { mutate: 'src/plan/ours.ts', tests: 'plan/together' },
   ...['release', 'access', 'encrypted-copies', 'target'].map((name) => ({
     mutate: `src/release/${name}.ts`,
-    tests: 'release?(-policy).test',
+    tests: 'release?(-policy|-target).test',
   })),
 ];
 

@@ -230,6 +230,12 @@ describe('an encrypted copy that is kept, or that another run makes', () => {
     expect(minutesOf(made).most).toBeGreaterThan(minutesOf(known).most);
   });
 
+  test('is one though its name has a suffix, since something else had the name', () => {
+    const images = [kept({ Name: `${name}-2` })];
+    const { plan } = planFrom({ source: whole, intermediates: { [sourceRegion]: { images } } });
+    expect(plan.encryptedCopies).toMatchObject([{ there: 'ami-kept' }]);
+  });
+
   test('in a hub is one of that region', () => {
     const hubKey = keyOf(sourceAccount, 'eu-west-1');
     const targets = ['777777777777', '888888888888'].map((account) => targetIn(account, 'eu-west-1'));

@@ -463,6 +463,15 @@ describe('what bears a lease', () => {
     for (const one of madeThen(0)) expect(tieToLease(one)).toEqual(isProven);
   });
 
+  test('is none of it as an AMI that is disabled: a run disables none, and whoever did may want it back', () => {
+    const why = 'somebody has disabled it';
+    for (const one of madeThen(since))
+      expect(tieToLease({ ...one, State: 'disabled' } as Image, since)).toEqual(
+        'ImageId' in one ? foreign(why) : isProven,
+      );
+    expect(tieToLease({ ImageId: madeAmi, State: 'available' }, since)).toEqual(isProven);
+  });
+
   test('as a copy that goes on, is no AMI: a run that has no time to verify one removes it', () => {
     const Tags = tags({ lease: endedLease });
     const why = 'no run marks an AMI as one that goes on being copied';
