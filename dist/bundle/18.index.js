@@ -37715,7 +37715,7 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 	const Resources = [...resources, ...finished].filter(Boolean);
 	if (Resources.length === 0) return { undone: "not needed" };
 	try {
-		await place.ec2(untagCommand(Resources));
+		await onceSeen(place, () => place.ec2(untagCommand(Resources)));
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error)) throw error;
 		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
@@ -40070,7 +40070,7 @@ async function giveBack$2(operation, scope) {
 	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
 }
 function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error);
 }
 async function takeOut(place, ImageId) {
 	await retried({
@@ -44744,7 +44744,7 @@ async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, 
 	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.F.bootTest);
 	try {
 		if (isFull) throw new Error("it bears 50 tags");
-		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
+		await patiently(place, () => onceSeen(place, () => place.ec2(verdictTag(ImageId, operation.settings, is))));
 	} catch (error) {
 		if (place.signal.aborted) throw error;
 		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}`);
@@ -45065,10 +45065,10 @@ async function share$1({ resource, accounts }, scope) {
 	const { run, place } = scope;
 	const id = idOf(scope, resource);
 	try {
-		const toAdd = await newShares(run, place, {
+		const toAdd = await onceSeen(place, () => newShares(run, place, {
 			id,
 			accounts
-		});
+		}));
 		if (toAdd.length > 0) await addShares(run, place, {
 			id,
 			accounts: toAdd
@@ -45081,11 +45081,11 @@ async function share$1({ resource, accounts }, scope) {
 }
 async function addShares(run, place, { id, accounts }) {
 	run.ledger.addShare(place.region, id, accounts);
-	await writeOnResource(run, place, {
+	await onceSeen(place, () => writeOnResource(run, place, {
 		id,
 		accounts
-	});
-	await changeShares(place, id, { Add: accounts });
+	}));
+	await onceSeen(place, () => changeShares(place, id, { Add: accounts }));
 }
 function asksToShare({ of: [of], place, type, accounts }, asking) {
 	const { source, standIns, leaseId } = asking;
@@ -45501,7 +45501,7 @@ async function tagSnapshots(operation, { run, place }, image) {
 	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(source.image, image);
 	for (const snapshot of source.snapshots) {
 		const copy = matched.get(snapshot.id);
-		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
+		if (copy !== void 0 && isTagged(source, snapshot)) await onceSeen(place, () => place.ec2(snapshotCommand$1(operation, snapshot, copy)));
 	}
 }
 function isTagged({ snapshots }, { tags }) {
@@ -46219,7 +46219,7 @@ function takesOver(operation) {
 }
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) || isHeld;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error) || isHeld;
 	return retried({
 		place,
 		on,
