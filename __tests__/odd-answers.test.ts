@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Fault } from '../simulator/faults.ts';
-import { customerKey, procedure } from '../simulator/scenarios/standard.ts';
-import { messagesOf, openHouse } from './house/house.ts';
+import { customerKey, procedure, sourceAccount, targetAccount } from '../simulator/scenarios/standard.ts';
+import { countOf, messagesOf, openHouse, recordsOf } from './house/house.ts';
 import { runJob } from './in-process.ts';
 import { sampled } from './sampled.ts';
 
@@ -105,6 +105,20 @@ describe('an answer that can’t be read is no success, and where it is safe the
     },
   );
 
+  test('while copies are waited for, what stands between for a while ends nothing', async () => {
+    await using house = await openHouse(customerKey({ timings: { secondsPerGiB: 10 } }));
+    const { simulator } = house;
+    const forget = simulator.onCall(({ action, mutating, account }) => {
+      if (action !== 'CopySnapshot' || !mutating || account !== targetAccount) return;
+      forget();
+      const page = { body: '<html>Blocked</html>', status: 403, nth: 1, times: 3 };
+      simulator.addFault({ kind: 'garbled', action: 'DescribeSnapshots', account, ...page });
+    });
+    const { main } = await runJob(house.run());
+    expect([main.conclusion, messagesOf(main)]).toEqual(['success', '']);
+    expect(simulator.calls.filter(({ fault }) => fault === 'garbled').length).toBe(3);
+  });
+
   test('what an answer holds is told nowhere', async () => {
     const secret = 'AKIASECRETSECRET0001';
     const half = `<AssumeRoleWithWebIdentityResponse><AccessKeyId>${secret}`;
@@ -115,5 +129,34 @@ describe('an answer that can’t be read is no success, and where it is safe the
     });
     expect(said).toMatch(/UnreadableAnswer: HTTP 200 with \d+ bytes/);
     expect(said + main.log).not.toContain(secret);
+  });
+});
+
+describe('a look at what was made that fails says nothing against it', () => {
+  const types = {
+    attributes: { InstanceTypeSpecification: { SupportedInstanceTypes: [{ InstanceType: 'm7i.large' as const }] } },
+  };
+  const typed = customerKey({ ami: types, policies: ['target-instance-types'] });
+
+  test.each([
+    ['at the source, whether it was recalled', customerKey(), ['RegisterImage', sourceAccount]],
+    ['after its instance types were set', typed, ['ReplaceImageInstanceTypeSpecification', targetAccount]],
+  ] as const)('%s: it stays, and the next run uses it', async (_, shared, [after, account]) => {
+    await using house = await openHouse(shared);
+    const { simulator } = house;
+    const forget = simulator.onCall(({ action, mutating }) => {
+      if (action !== after || !mutating) return;
+      forget();
+      const page = { body: '<html>Blocked</html>', status: 403, nth: 1, times: 1 };
+      simulator.addFault({ kind: 'garbled', action: 'DescribeImages', account, ...page });
+    });
+    const { main } = await runJob(house.run());
+    expect(main.conclusion).toBe('failure');
+    expect(messagesOf(main)).toMatch(/ami-\w+ stays, though it could not be verified: do not use it/);
+    await house.settle();
+    const again = await runJob(house.run({}, { run_id: '4712' }));
+    expect(recordsOf(again.main).map(({ status }) => status)).toEqual(['reused']);
+    await house.settle();
+    expect([countOf(simulator, 'RegisterImage'), house.remains()]).toEqual([1, []]);
   });
 });

@@ -44,3 +44,22 @@ test.each([
   const [template] = regionOf(result.simulator.world, targetAccount, targetRegion).launchTemplates.values();
   expect(template?.defaultVersion).toBe(2);
 });
+
+test.each([
+  ['RegisterImage', targetAccount, 1],
+  ['DeleteTags', targetAccount, 1],
+  ['DescribeSnapshotAttribute', sourceAccount, 1],
+  ['ModifySnapshotAttribute', sourceAccount, 1],
+  // The first is the lease's.
+  ['CreateTags', sourceAccount, 2],
+])('what it made is not yet seen by %s, some calls long', async (action, account, nth) => {
+  const unseen = { code: 'InvalidSnapshot.NotFound', message: 'The snapshot does not exist.', mutating: true };
+  const mutating = !action.startsWith('Describe');
+  const fault = { kind: 'refusal', action, account, nth, times: 4, ...unseen, mutating } as const;
+  const shared = procedure({ faults: [fault] });
+  const result = await share(shared);
+  expect([result.main.conclusion, result.main.annotations]).toEqual(['success', []]);
+  expect(result.simulator.calls.filter(({ outcome }) => outcome === unseen.code).length).toBeGreaterThanOrEqual(4);
+  expectTargets(result, shared.amiId);
+  expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+});

@@ -22781,7 +22781,7 @@ const patienceMs = 12e4;
 function onceSeen(place, act) {
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Dt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Ot,
 		forMs: unseenMs$1,
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
@@ -22799,7 +22799,7 @@ async function patiently(place, act) {
 }
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
-	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), String(count));
+	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), String(count));
 }
 function isLaunchedBy(instance, leaseId, place) {
 	return Array.from({ length: 24 }, (_, count) => launchToken(leaseId, place, count)).some((token) => token === instance.ClientToken);
@@ -22867,7 +22867,7 @@ async function terminate(place, id) {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which may run on`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, which may run on`, error);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -22891,7 +22891,7 @@ function hasEnded(instance) {
 // src/plan/evidence.ts
 function copyDescription(snapshotId, imageId, { lineage, ...source }) {
 	const of = lineage === void 0 ? "" : `, lineage ${lineage}`;
-	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source)})${of}`;
+	return `Copied from ${snapshotId} of ${imageId} (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source)})${of}`;
 }
 function encryptedDescription(snapshotId, imageId) {
 	return `Temporary encrypted copy of ${snapshotId} of ${imageId}`;
@@ -23097,7 +23097,7 @@ function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
 	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
-	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)) return void 0;
+	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
 	const text = (field) => field === "-" ? "" : field;
 	return {
@@ -23253,7 +23253,7 @@ async function endLease(place, imageId, own) {
 			Tags: [ended]
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "TagLimitExceeded") && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
 	}
 }
 async function dropLeases(place, imageId, ids) {
@@ -23264,7 +23264,7 @@ async function dropLeases(place, imageId, ids) {
 			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
 		}));
 	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
 	}
 }
 const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}shares:`;
@@ -35613,11 +35613,10 @@ function amiss(request, { statusCode, headers, body }) {
 		told
 	};
 }
-const reads = /^(Describe|Get|List)/;
 function readXml(action, status, text) {
 	const [, root = ""] = /^(?:<\?xml[^>]*\?>\s*)?<(\w+)[\s>]/.exec(text) ?? [];
 	if (text === "" || /^<(\?xml|\w*Response)/.test(text) && !text.endsWith(`</${root}>`)) return "part";
-	const isSaid = !reads.test(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
+	const isSaid = !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
 	return (status < 300 ? root === `${action}Response` && isSaid && !text.includes("<return>false</return>") : /^(Error)?Response$/.test(root) && text.includes("<Code>")) ? "answer" : "other";
 }
 function readJson({ action, isError, isTyped }, text) {
@@ -35659,7 +35658,7 @@ function ec2Bucket(action) {
 			perSecond: 5
 		}
 	};
-	if (/^(Describe|Get|List)/.test(action)) return {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(action)) return {
 		name: "reads",
 		rate: {
 			capacity: 100,
@@ -35781,13 +35780,13 @@ function actionOf(command) {
 }
 const lingerMs = 2e3;
 function lingering(signal, clock, action) {
-	if (/^(Describe|Get|List)/.test(action)) return {
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(action)) return {
 		signal,
 		end: () => {}
 	};
 	const late = new AbortController();
 	const stop = () => {
-		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) return;
+		if (!(signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut)) return;
 		clock.after(lingerMs).addEventListener("abort", () => late.abort(signal.reason), { once: true });
 	};
 	signal.addEventListener("abort", stop, { once: true });
@@ -35840,15 +35839,15 @@ function pacedOf({ command, where, service, signal }) {
 async function makeReady({ call, tries, clock, hold }, error) {
 	const { command, where, session, signal, side } = call;
 	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.ct) throw error;
-	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error);
+	const mayRepeat = !unrepeatable.includes(command.constructor) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(error);
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) && tries.corrections < maxCorrections) tries.corrections += 1;
-	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) && tries.throttles < maxThrottles) {
+	else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && tries.throttles < maxThrottles) {
 		tries.throttles += 1;
 		hold(backoff(tries.throttles, 500, 15e3));
-	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) && tries.refusals < maxRefusals) {
+	} else if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) && tries.refusals < maxRefusals) {
 		tries.refusals += 1;
 		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) && session.renew(tries.used))) await clock.sleep(backoff(tries.refusals, 500, 4e3), signal);
-	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, maxTransients)) {
+	} else if (mayRepeat && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) && tries.transients < (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error, maxTransients)) {
 		tries.transients += 1;
 		await clock.sleep(backoff(tries.transients, 100, 1e4), signal);
 	} else throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.st({
@@ -36069,7 +36068,7 @@ async function fetchToken(audience, host, signal) {
 	} catch (error) {
 		if (signal.aborted) throw signal.reason;
 		const final = error instanceof TokenRefused && error.status < 500 && ![408, 429].includes(error.status);
-		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`, {
+		if (final || tries > (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error, 5)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.ct(`GitHub gave no ID token for audience ${audience}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`, {
 			cause: error,
 			remedy: final ? remedyOf(error.status) : "run it again: GitHub, or what is before it, fails"
 		});
@@ -36333,7 +36332,7 @@ function trustRemedy({ roleArn }, { iss, aud, sub }) {
 		} }
 	};
 	const letIn = `its trust policy must let this workflow in: ${JSON.stringify(trust)}`;
-	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(`name ${sub} in Subject`, letIn)}`;
+	return `the role must be there; ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(`name ${sub} in Subject`, letIn)}`;
 }
 const maxDenials = 4;
 const maxFailures = 6;
@@ -36369,8 +36368,8 @@ async function retrySts({ action, role, remedy }, { options, host, signal }, ass
 	}
 }
 function passingAs(error, action, tries) {
-	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error, maxFailures)) : void 0;
+	if (action === "AssumeRole" && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "AccessDenied")) return leftOf(tries, "denials", maxDenials);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error) || isKeyLookup(error) ? leftOf(tries, "failures", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)(error, maxFailures)) : void 0;
 }
 function leftOf(tries, kind, most) {
 	return tries[kind] < most ? kind : void 0;
@@ -36405,7 +36404,7 @@ const ofSource = new Set([
 ]);
 function isOfSource(operation) {
 	const { place, kind, island } = operation;
-	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	return kind === "deregister" && operation.reason === "vain" || ofSource.has(kind) && island !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 }
 function placeOf(accounts, operation) {
 	const { place } = operation;
@@ -36484,7 +36483,7 @@ function openAccounts(host, settings, findings) {
 			return caller;
 		},
 		async openTarget(where, roleArn) {
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where);
 			const own = findings.about([name]);
 			const caller = await own.attempt(name, "assuming the target role", () => reach(where, roleArn));
 			if (caller === void 0) return void 0;
@@ -36502,7 +36501,7 @@ function openAccounts(host, settings, findings) {
 			} };
 		},
 		source: (region) => known("source").at(region),
-		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)).at(region)
+		target: (where, region = where.region) => known((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where)).at(region)
 	};
 }
 // src/observe/key.ts
@@ -36512,7 +36511,7 @@ async function describeKey(place, id) {
 	return KeyMetadata;
 }
 async function resolveKey(place, { key, input }, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const metadata = await findings.attempt(where, `reading the key ${key} (${input})`, () => describeKey(place, key));
 	if (metadata === void 0) return void 0;
 	const problem = keyProblem(metadata, place, input);
@@ -36570,7 +36569,7 @@ async function readIntermediates({ accounts, findings }, { imageId, instanceId }
 		snapshots: []
 	};
 	if (instanceId !== void 0) return [region, none];
-	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "looking for encrypted copies", async () => {
+	return [region, await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), "looking for encrypted copies", async () => {
 		const [images, snapshots] = await joined([ownImages(place, ofSource, mark), ownSnapshots(place, ofSource, mark)]);
 		return {
 			images,
@@ -36586,7 +36585,7 @@ async function observeHubs({ request, accounts, findings }, source) {
 		const place = accounts.source(region);
 		const key = hubKey(request, source.account, region);
 		if (key === void 0) {
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), "topology regional-hub needs a key of the source account in this region", "deploy templates/source-hub.yaml there; or give hub-kms-key, such as alias/golden-{region}; or make source-kms-key an alias that each region has, or a multi-Region key");
 			return [];
 		}
 		const kmsKeyArn = await resolveKey(place, {
@@ -36657,7 +36656,7 @@ const imageableStates = [
 	"stopped"
 ];
 async function foreseeImage(place, { request, findings }, instanceId) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const instance = await findInstance(place, instanceId);
 	if (instance === void 0) {
 		findings.add(where, `there is no instance ${instanceId}`, "check instance-id, source-region and source-role-arn");
@@ -36752,7 +36751,7 @@ function imageOf(instance, volumes, own) {
 // src/observe/source.ts
 async function resolveSource({ request, accounts, findings }, use) {
 	const place = accounts.source(request.source.region);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { kmsKey } = request.source;
 	const [kmsKeyArn, found] = await joined([kmsKey === void 0 ? Promise.resolve(void 0) : resolveKey(place, {
 		key: kmsKey,
@@ -36808,7 +36807,7 @@ async function findImage$1(place, request, findings) {
 				id,
 				check: `put the ID of such an AMI into ${source.name}`
 			}, findings);
-			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
+			findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `the SSM parameter ${source.name} holds ${JSON.stringify(id.slice(0, 100))}, which is no AMI ID`, "name a parameter whose value is the ID of an AMI");
 			return null;
 		}
 		case "instance": {
@@ -36817,7 +36816,7 @@ async function findImage$1(place, request, findings) {
 				Values: [createdImageName(request, source.id)]
 			});
 			if (made !== void 0 && made.SourceInstanceId !== source.id) {
-				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
+				findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `the AMI of ${source.id} is to be named ${JSON.stringify(made.Name)}, which ${made.ImageId} has, and AWS doesn't say that this was made of the instance`, "deregister that AMI, or run the workflow anew");
 				return null;
 			}
 			if (made !== void 0 && made.State !== "pending" && !isFailedTry(made, source.id)) return { image: made };
@@ -36835,7 +36834,7 @@ async function findImage$1(place, request, findings) {
 async function byId(place, { id, check }, findings) {
 	const [image] = await describeImages(place, [id]);
 	if (image !== void 0) return { image };
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `there is no ${id} that account ${place.account} can see in ${place.region}`, `${check}; an AMI of another account must be shared with this one, and where Allowed AMIs is on, a criterion of it must allow the AMI`);
 	return null;
 }
 async function byName$1(place, { pattern, owners }, findings) {
@@ -36846,7 +36845,7 @@ async function byName$1(place, { pattern, owners }, findings) {
 	const ids = new Set(found.map(({ ImageId }) => ImageId));
 	const own = found.filter((image) => !isEncryptedCopy(image) && !ids.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi)));
 	const [newest, next] = own.filter(({ State }) => State === "available").sort((a, b) => (b.CreationDate ?? "").localeCompare(a.CreationDate ?? ""));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	if (newest !== void 0 && (next === void 0 || newest.CreationDate !== next.CreationDate)) {
 		tellNewer(own, newest, (what) => findings.warn(where, what));
 		return { image: newest };
@@ -36876,11 +36875,11 @@ function isOwnedAsAsked({ ImageId, Name, OwnerId, ImageOwnerAlias, Public }, { p
 	];
 	if (owners.some((one) => names.includes(one))) return true;
 	const alias = ImageOwnerAlias === void 0 ? "" : `, alias ${ImageOwnerAlias}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${ImageId} (${Name}) belongs to account ${owner}${alias}, and is ${Public ? "public" : "not public"}; source-owners allows ${owners.join(", ")}`, `if this is the AMI that is meant, set source-owners to: ${[...owners, owner].join(", ")}`);
 	return false;
 }
 function isShareable(image, place, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { ImageId, State, RootDeviceType } = image;
 	const recalled = recallOf(image);
 	if (State === "disabled" && recalled !== void 0) findings.add(where, recalled.what, recalled.remedy);
@@ -36901,7 +36900,7 @@ async function resolveSnapshots(place, { image, snapshots }, { sourceKeyArn, fin
 	const obstacles = new Map(await Promise.all([...keyArns].map(obstacleOf)));
 	return ids.flatMap((id) => {
 		const snapshot = found.get(id);
-		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} of ${image.ImageId} ${what}`, remedy);
+		const note = (what, remedy) => findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${id} of ${image.ImageId} ${what}`, remedy);
 		if (snapshot === void 0) {
 			note(`is not there, or not shared with account ${place.account}`, `have its owner share it with account ${place.account}, or make the AMI anew`);
 			return [];
@@ -36944,7 +36943,7 @@ async function readExtras(place, image) {
 // src/patience.ts
 const troubled = "see whether AWS has trouble there (https://health.aws.amazon.com), and run it again";
 function lateSignal(clock, ms, remedy = troubled) {
-	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(ms / 1e3)}`, remedy));
+	return clock.after(ms, new _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt(`no answer within ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Qt)(ms / 1e3)}`, remedy));
 }
 function lateAfter({ clock }, ms, remedy) {
 	const late = new Promise((_, reject) => {
@@ -37055,7 +37054,7 @@ function findReusable(comparing, target) {
 	const named = candidates.find(({ Name }) => Name === target.name);
 	if (named === void 0 && request.onExisting === "reuse" && same.length > 1) {
 		const list = same.map(({ ImageId, Name }) => `${ImageId} (${Name})`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place), `several AMIs of this source are there, all alike: ${list}`, "name one of them in target-ami-name, deregister the others, or set on-existing to replace");
 	}
 	return named ?? candidates[0];
 }
@@ -37148,7 +37147,7 @@ function rank(copy) {
 }
 // src/plan/problem.ts
 function ofPlace(error, message) {
-	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ut) return {
+	if (error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt) return {
 		what: "not all was answered in time",
 		words: ` (${message})`
 	};
@@ -37198,7 +37197,7 @@ function openFindings(signal, { mendsTarget = () => void 0, late } = {}) {
 					remedy: ""
 				});
 			},
-			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
+			warnings: () => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)([...warnings.values()]).map(({ places, what }) => `${places}: ${what}`),
 			async attempt(where, doing, read) {
 				try {
 					return await (late === void 0 ? read() : Promise.race([read(), late()]));
@@ -37331,7 +37330,7 @@ function lastingUses(uses, { retainShared, launchPermissions }) {
 		const strangers = use.others.filter((one) => !named.includes(one));
 		return strangers.length === 0 ? [] : [{
 			...use,
-			by: `others, whom launch-permissions doesn't name (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(strangers)})`
+			by: `others, whom launch-permissions doesn't name (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(strangers)})`
 		}];
 	});
 }
@@ -37354,7 +37353,7 @@ function judgeReports({ since, now, reports }) {
 	}
 	const { report, usedBy } = newest;
 	if (usedBy.length > 0) return {
-		why: `it is used in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
+		why: `it is used in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(usedBy)}, says the usage report of ${report.CreationTime?.toISOString()}; ${asking}`,
 		replaces
 	};
 	return report.ReportId === void 0 ? { why: "its usage report has no ID" } : { id: report.ReportId };
@@ -37463,7 +37462,7 @@ function askedFor({ Name, ARN, Selector = "" }, names) {
 const templateVersions$1 = "10000";
 function whereKnown(warn) {
 	return (kind, error) => {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
 		warn(`AWS doesn't tell ${kind} here, so that keeps no AMI`);
 	};
 }
@@ -37501,7 +37500,7 @@ async function usersOf(place, ids, unread) {
 		reading("what Auto Scaling launches", () => noteGroups(place, note)),
 		reading("who else may launch an AMI", () => joined(ids.map(async (id) => {
 			const others = await othersOf(place, id);
-			const by = `others, who may launch it (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(others)})`;
+			const by = `others, who may launch it (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(others)})`;
 			if (others.length > 0) users.set(id, [...users.get(id) ?? [], {
 				by,
 				launches: false,
@@ -37662,7 +37661,7 @@ async function removeImage(place, image, tell) {
 		} catch (error) {
 			const others = (isInUse(error) ? await imagesWith(place, [id]) : []).flatMap(({ ImageId = "" }) => ImageId === image.ImageId ? [] : [ImageId]);
 			if (others.length === 0) throw error;
-			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays: ${others.join(", ")} has it by now`);
+			tell(`${id} of ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} stays: ${others.join(", ")} has it by now`);
 		}
 	}));
 }
@@ -37708,7 +37707,7 @@ async function deleteEach(place, ids, failed) {
 function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 	return deleteEach(place, ids, (id, error) => {
 		if (!mayStay(error)) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${id} of ${of} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		const Tags = [_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy].map((Key) => ({ Key }));
 		return place.ec2(new DeleteTagsCommand({
 			Resources: [id],
@@ -37718,7 +37717,7 @@ function deleteOrTell(ids, { of, mayStay }, { run, place }) {
 }
 async function discard({ leave }, place, id) {
 	await deleteSnapshot(place, id).catch((error) => {
-		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		if (!place.signal.aborted) leave(place, `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, which came to nothing: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	});
 }
 const halfMade = "what the run has made here stays if it fails or is cancelled";
@@ -37745,7 +37744,7 @@ async function remove({ snapshotIds, superseded, why }, { run, place }) {
 		run,
 		place
 	});
-	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `deleted ${gone.join(", ")}: ${why}`);
+	if (gone.length > 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `deleted ${gone.join(", ")}: ${why}`);
 	return superseded === void 0 ? {} : { removed: {
 		amiId: superseded,
 		snapshotIds: gone
@@ -37757,7 +37756,7 @@ async function untag({ resources, finishes }, { run, place, resultOf }) {
 	const Resources = [...resources, ...finished].filter(Boolean);
 	if (Resources.length === 0) return { undone: "not needed" };
 	try {
-		await place.ec2(untagCommand(Resources));
+		await onceSeen(place, () => place.ec2(untagCommand(Resources)));
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
 		run.log.warn(`the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
@@ -37788,7 +37787,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	if (found === void 0) return false;
 	const ids = [...found.images.flatMap(({ ImageId }) => ImageId ?? []), ...found.images.length > 0 ? [] : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots)];
 	if (keepIntermediates || ids.length === 0) return true;
-	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays`;
+	const what = `${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} stays`;
 	if (leases.live.length > 0) {
 		notes.stays.push(`${what}: another run on ${state.imageId} uses it, and takes it back`);
 		return true;
@@ -38194,7 +38193,7 @@ function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
 		forMs: minutes * 6e4,
 		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
 		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
 		}
 	}, act);
 }
@@ -38229,7 +38228,7 @@ async function addStatements(run, place, operation) {
 	const { key } = operation;
 	try {
 		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
-		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `added statements to the policy of ${key}`);
+		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Adding statements to the policy of ${key}`, error);
@@ -38307,7 +38306,7 @@ async function awaitsUse(place, key, cipherText) {
 		return false;
 	} catch (error) {
 		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error), "resource-based policy");
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error), "resource-based policy");
 	}
 }
 async function describes(place, key) {
@@ -38332,16 +38331,16 @@ async function giveAgain$1(id, { run, place, resultOf }) {
 }
 function lacksPolicy(denied) {
 	const words = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "resource-based policy");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words) !== void 0 && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words, "resource-based policy");
 }
 function accessRemedy(keyArn, denied, { run, account }) {
 	const { keyAccess, partition } = run.request.source;
 	if (lacksPolicy(denied)) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied), "identity-based policy")) return void 0;
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(denied), "identity-based policy")) return void 0;
 		const statements = useStatements({ Resource: keyArn });
 		const why = "a grant or key policy of the key's account doesn't reach a role whose own policy doesn't allow the same";
-		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(keyArn, run.request.source.region);
-		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
+		const parameter = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(keyArn, run.request.source.region);
+		return `${why}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(parameter, `add to the target role's policy ${JSON.stringify(statements)}`)}`;
 	}
 	if (keyAccess !== "existing") return void 0;
 	const statements = useStatements({
@@ -38415,7 +38414,7 @@ function accountOf$2(issuer = "") {
 function told$3(place, keyArn, grant) {
 	const { GrantId, GranteePrincipal, IssuingAccount, Operations = [] } = grant;
 	const command = `aws kms revoke-grant --region ${regionOfKey(keyArn)} --key-id ${keyArn} --grant-id ${GrantId}`;
-	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${command}`;
+	return `account ${accountOf$2(IssuingAccount)} made a grant on ${keyArn} while a run let it use the key: ${GranteePrincipal} is still allowed ${Operations.join(", ")}. What to do: if it isn't meant to stay, revoke it in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${command}`;
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
@@ -38438,7 +38437,7 @@ async function releaseAccess(place, releasing, noted) {
 		shares,
 		...[...Map.groupBy(found, ({ keyArn }) => keyArn)].map(([keyArn, ofKey]) => attempt(`Revoking grants on ${keyArn}`, async () => {
 			for (const { grantId } of ofKey) await revoke(place, keyArn, grantId);
-			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
+			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
 		})),
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
 			gone: leases.gone,
@@ -38459,7 +38458,7 @@ async function revokeKnown(source, grants) {
 		grantId
 	}]);
 	await joined(known.map(({ keyArn, grantId }) => revoke(source(regionOfKey(keyArn)), keyArn, grantId)));
-	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(known.length, "grant")}`;
+	return known.length === 0 ? void 0 : `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(known.length, "grant")}`;
 }
 async function statedBy(place, keys, { releasing, leases, attempt }) {
 	if (releasing.keyAccess !== "policy") return [];
@@ -38514,7 +38513,7 @@ async function unshareAll(place, unsharing) {
 			keys
 		}), id);
 	}))).reduce((sum, one) => sum + (one ?? 0), 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(count, "share")}`);
+	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(count, "share")}`);
 }
 async function sourceResources(place, imageId) {
 	const [image] = await describeImages(place, [imageId]);
@@ -38522,7 +38521,7 @@ async function sourceResources(place, imageId) {
 }
 async function takenOff(place, { id, tags, own, written }, { releasing, leases: { gone, live }, given, notes }) {
 	const byLease = sharesOf$1(tags);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const noted = written.filter(({ resources }) => resources.includes(id)).flatMap(({ accounts }) => accounts);
 	const isProven = (lease, account) => own.has(id) || lease === releasing.state.leaseId && noted.includes(account) || given.some((one) => one.lease === lease && one.account === account);
 	const tagged = gone.flatMap((lease) => (byLease.get(lease) ?? []).map((account) => ({
@@ -38550,7 +38549,7 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (accounts.length === 0) return;
 	const shared = await readShares(place, id).catch(() => new Set(accounts));
 	const still = [...new Set(accounts)].filter((account) => shared.has(account));
-	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
+	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
@@ -38619,7 +38618,7 @@ async function carryOver(place, source, image) {
 	for (const [what, , act] of due) try {
 		await onceSeen(place, act);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${what} of ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error);
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
@@ -38705,7 +38704,7 @@ function mayLift({ publication }) {
 	return publication.deregistrationProtection !== "off";
 }
 function removalId({ ImageId }, place) {
-	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	return `deregister ${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`;
 }
 // src/plan/creation-tags.ts
 function tagsOfTargets(request, source, place) {
@@ -38936,7 +38935,7 @@ function openSupply(decided) {
 		const region = from?.place.region ?? place.region;
 		const { resource, name, after } = supply(from, snapshotId);
 		const accounts = [...new Set(takers.map(({ target }) => target.request.account))];
-		const why = `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(accounts)} copy it; taken back at the end`;
+		const why = `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(accounts)} copy it; taken back at the end`;
 		const id = `share ${snapshotId ?? sourceName} in ${region}`;
 		const afterEnd = [...new Set(takers.flatMap(({ target }) => allowed.get(target) ?? []))];
 		const what = {
@@ -39079,7 +39078,7 @@ function targetOperations(decided, supply, plan) {
 	}));
 	const left = all.filter((one) => !isLate(one));
 	const last = published[0]?.id ?? booted[0]?.id ?? made.last;
-	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.target.place))] : late.map(({ id }) => id);
+	const finishing = isMaking(plan) ? [finishId((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(plan.target.place))] : late.map(({ id }) => id);
 	return {
 		operations: [
 			...left,
@@ -39093,7 +39092,7 @@ function targetOperations(decided, supply, plan) {
 	};
 }
 function discarding({ target: { place }, discardImages, discard, untag }, after) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	return [
 		...discardImages.map((image) => deregistering(image, "left", {
 			place,
@@ -39126,7 +39125,7 @@ function discarding({ target: { place }, discardImages, discard, untag }, after)
 	];
 }
 function using({ action, image, expected, target: { place } }) {
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const id = image.ImageId ?? "";
 	const base = {
 		place,
@@ -39165,7 +39164,7 @@ function using({ action, image, expected, target: { place } }) {
 }
 function making(decided, supply, plan) {
 	const { target, expected } = plan;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place);
 	const base = {
 		place: target.place,
 		of: [target.name]
@@ -39219,7 +39218,7 @@ function registering(decided, supply, plan) {
 	const { target, supersedes, expected, from } = plan;
 	const { place, kmsKeyArn: key, name } = target;
 	const { source } = decided;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const copies = plan.copies.toSorted((a, b) => b.source.sizeGiB - a.source.sizeGiB).map(({ source: snapshot, takeOver }) => {
 		const { resource, name: called, after } = supply.supplied(plan, snapshot.id);
 		const id = `copy ${snapshot.id} to ${island}`;
@@ -39288,7 +39287,7 @@ function copyingImage(decided, supply, plan) {
 	const { target, takeOver, expected, snapshotTags } = plan;
 	const { source, request, leaseId } = decided;
 	const { place, kmsKeyArn: key, name } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const image = supply.supplied(plan, void 0);
 	const ids = source.snapshots.map(({ id }) => id);
 	const after = plan.crossAccount ? [...new Set([image, ...ids.map((id) => supply.supplied(plan, id))].flatMap((one) => one.after))] : image.after;
@@ -39342,7 +39341,7 @@ function booting({ request, source }, supply, { plan, last }) {
 	const { boot } = request.publication;
 	if (boot === void 0 || target.bootSite === void 0 || !isTested(request, plan)) return [];
 	const { place, name, bootSite: site, kmsKeyArn: key, principalArn: principal } = target;
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { tags } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.O)([], {
 		users: target.tags,
 		ours: provenance(request, source.imageId)
@@ -39379,7 +39378,7 @@ function booting({ request, source }, supply, { plan, last }) {
 		}
 	}];
 }
-const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+const bootId = (place) => `boot ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`;
 function isTested({ publication: { boot } }, plan) {
 	if (boot === void 0 || plan.target.bootSite === void 0) return false;
 	return isMaking(plan) || !hasPassed(plan.image, boot.test);
@@ -39423,7 +39422,7 @@ function publishing({ request: { publication, run } }, plan, { image, after: las
 		launchPermissions,
 		zones
 	].some(({ length }) => length > 0) && deprecateAt === void 0 && protection === "off") return [];
-	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const island = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const of = [isMaking(plan) ? name : plan.image.ImageId ?? ""];
 	return [{
 		...told$2({
@@ -39448,7 +39447,7 @@ function isOthersServiceRole(principal, account) {
 }
 const referencesIsland = "SSM parameters and launch templates";
 function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}` : referencesIsland;
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}` : referencesIsland;
 }
 function hasReference({ ssmParameter, launchTemplate }) {
 	return ssmParameter !== void 0 || launchTemplate !== void 0;
@@ -39467,7 +39466,7 @@ function concluding(decided, parts) {
 		...needed.flatMap((part) => finishing(decided, part, set)),
 		...optional.flatMap((one) => {
 			const { target } = one.target;
-			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+			const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place);
 			const own = hasReference(target) ? settingAll(place, [one], {
 				name,
 				after: set
@@ -39523,7 +39522,7 @@ function setting({ target: { target }, last }, after) {
 		island: referenceIsland(request),
 		after
 	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const image = { madeBy: last };
 	return [...name === void 0 ? [] : [{
 		...told$2({
@@ -39552,7 +39551,7 @@ function finishing(decided, { target: plan, last }, after) {
 	const { marks, target } = plan;
 	if (marks === void 0) return retiring(decided, plan, after);
 	const { place, name } = target;
-	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const id = `published ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`;
 	return [{
 		...told$2({
 			id,
@@ -39569,7 +39568,7 @@ function finishing(decided, { target: plan, last }, after) {
 function retiring({ request, source }, plan, after) {
 	const { target, replace, replaced, retained } = plan;
 	const { place } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const gone = {
 		place,
 		after,
@@ -39676,7 +39675,7 @@ function refuseRecalled(run) {
 }
 async function lookAgain$1({ accounts, source, signal }) {
 	const place = accounts.source(source.place.region).until(signal);
-	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const doing = `Looking again at ${source.imageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`;
 	const [image] = await describeImages(place, [source.imageId]).catch((error) => {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
 	});
@@ -39802,22 +39801,29 @@ async function verify({ image: ref, expected }, scope) {
 			expected
 		});
 		await refuseRecalled(run);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${image.ImageId} is available and verified`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${image.ImageId} is available and verified`);
 		return {
 			id: image.ImageId ?? "",
 			...verified
 		};
 	} catch (error) {
-		if (!place.signal.aborted) await (error instanceof UnreadError ? leave$1 : removeOwn)(run, place, image);
+		if (!place.signal.aborted) await (saysNothing(error) ? leave$1 : removeOwn)(run, place, image);
 		throw error;
 	}
 }
-var UnreadError = class extends _index_js__WEBPACK_IMPORTED_MODULE_1__.lt {
+var UnreadError = class extends Error {
 	name = "UnreadError";
 };
+function saysNothing(error) {
+	for (let at = error; at instanceof Error; at = at.cause) {
+		if (at instanceof UnreadError) return true;
+		if (at instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.St)(at.action) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(at);
+	}
+	return false;
+}
 async function leave$1(run, place, { ImageId = "" }) {
 	run.ledger.write({ finished: [...run.ledger.state?.finished ?? [], ImageId] });
-	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`);
+	run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${ImageId} stays, though it could not be verified: do not use it. A later run compares it, and uses it if it is right`);
 }
 const looksSeconds$2 = [
 	0,
@@ -39836,7 +39842,7 @@ const missingLooksSeconds = [
 	60
 ];
 async function compareAgain(run, place, { image, snapshots, expected }) {
-	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} with ${run.source.imageId}`;
+	const doing = `Comparing ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} with ${run.source.imageId}`;
 	let found;
 	const look = async () => {
 		const isFirst = found === void 0;
@@ -39858,7 +39864,7 @@ async function compareAgain(run, place, { image, snapshots, expected }) {
 		const late = found?.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.$) ? await lookedFor(place, missingLooksSeconds, look) : void 0;
 		if (late !== void 0) return late;
 	} catch (error) {
-		throw place.signal.aborted ? error : new UnreadError(doing, error);
+		throw place.signal.aborted ? error : new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
 	}
 	throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error((found ?? []).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.W).join("; ")));
 }
@@ -39869,7 +39875,7 @@ async function readParts$2(place, image) {
 		return found.length === ids.length ? found : void 0;
 	};
 	const found = await lookedFor(place, [...looksSeconds$2, ...missingLooksSeconds], look);
-	if (found === void 0) throw new Error(`not all of ${ids.join(", ")} are seen`);
+	if (found === void 0) throw new UnreadError(`not all of ${ids.join(", ")} are seen`);
 	return found;
 }
 const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
@@ -39896,7 +39902,7 @@ async function removeOwn(run, place, image) {
 		const holder = seen && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(seen, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease);
 		if (holder === void 0 || holder === run.leaseId) await removeImage(place, image, run.log.warn);
 	} catch (failure) {
-		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}`);
+		run.leave(place, `${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, which differs: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(failure)}`);
 	}
 }
 async function unlike(run, place, { image, snapshots, expected }) {
@@ -39917,7 +39923,7 @@ async function uefiDifferences({ source, log }, place, image) {
 		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.K)(source.extras, await onceSeen(place, () => readExtras(place, image)));
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: the UEFI variables of ${image.ImageId} were not compared, because the target role is not allowed to call ec2:DescribeImageAttribute`);
 		return [];
 	}
 }
@@ -39933,7 +39939,7 @@ function descriptionDifferences$1({ description }, image) {
 // src/operations/reuse.ts
 async function reuse({ image, waits, expected, after }, { run, place, resultOf }) {
 	const id = image.ImageId ?? "";
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	if (!waits) {
 		run.log.line(where, `${id} is there already`);
 		return {
@@ -40017,10 +40023,10 @@ async function usingRival(operation, scope, make) {
 	try {
 		return await make();
 	} catch (error) {
-		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(error) !== "InvalidAMIName.Duplicate") throw error;
+		if (place.signal.aborted || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error) !== "InvalidAMIName.Duplicate") throw error;
 		const rival = await findRival(operation, scope, error);
 		if (rival === void 0) throw error;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `another run made ${rival.id} meanwhile`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `another run made ${rival.id} meanwhile`);
 		return rival;
 	}
 }
@@ -40053,7 +40059,7 @@ async function findRival({ name, expected }, { run, place }, taken) {
 		snapshots,
 		reused: true
 	};
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} has the name ${name}, and is not used: ${why}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${id} has the name ${name}, and is not used: ${why}`);
 }
 // src/operations/restore.ts
 function asksToRestore({ ImageId, Name }) {
@@ -40078,7 +40084,7 @@ async function restore$1(operation, scope) {
 	const { run, place, resultOf } = scope;
 	if (reason !== "name" || resultOf(until ?? "") !== void 0) return false;
 	const snapshots = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image);
-	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} had to give up its name`;
+	const what = `${image.ImageId} (${image.Name}) in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} had to give up its name`;
 	try {
 		const [there] = resultOf(operation.id) !== void 0 ? [] : await describeImages(place, [image.ImageId ?? ""]);
 		if (there === void 0 || there.State === "deregistered") run.log.warn(`${what}, and ${await giveBack$2(operation, scope)}`);
@@ -40105,7 +40111,7 @@ async function giveBack$2(operation, scope) {
 	return `is registered again as ${await registerAgain(operation, scope)}, without its launch permissions and its deprecation`;
 }
 function mayPass(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error);
 }
 async function takeOut(place, ImageId) {
 	await retried({
@@ -40144,7 +40150,7 @@ async function fromBin({ image: { ImageId = "" } }, { run, place }) {
 		return true;
 	} catch (error) {
 		place.signal.throwIfAborted();
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${ImageId} could not be restored from the Recycle Bin: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 		return false;
 	}
 }
@@ -40189,7 +40195,7 @@ async function registerAgain({ image, extras }, { run, place }) {
 // src/release/target.ts
 async function releaseTarget(place, owners, notes) {
 	const { state, gone, superseding, isLast, ready, isSweep } = owners;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
@@ -40224,7 +40230,7 @@ async function releaseTarget(place, owners, notes) {
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
 	for (const instance of found) {
 		const { InstanceId = "" } = instance;
@@ -40299,7 +40305,7 @@ async function leased(place, { state: { imageId, keepPending }, gone }) {
 function provenIn(place, notes) {
 	return (id, tied) => {
 		if (tied.is === "proven") return true;
-		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} is left alone: ${tied.why}`;
+		const told = `${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} is left alone: ${tied.why}`;
 		if (tied.is === "unknown") notes.failed.push({ what: `${told}; the next run that makes the AMI sees to it` });
 		else notes[tied.is === "claimed" ? "stays" : "foreign"].push(told);
 		return false;
@@ -40325,7 +40331,7 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 	};
 }
 function unlessUntold(error) {
-	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound")) return [];
+	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIID.NotFound")) return [];
 	throw error;
 }
 async function findReplaced(place, { state, gone }, notes) {
@@ -40341,7 +40347,7 @@ async function findReplaced(place, { state, gone }, notes) {
 	return ours.filter(({ SnapshotId = "" }) => !used.has(SnapshotId));
 }
 async function giveBack$1(place, replaced, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	try {
 		const { told, parts } = await restoreFormer(place, replaced);
 		for (const what of told) notes.warned.push(`${what} in ${where}, which a run that died had deregistered for its name, is back from the Recycle Bin, as it was`);
@@ -40352,7 +40358,7 @@ async function giveBack$1(place, replaced, notes) {
 	}
 }
 async function releaseReplaced(place, replaced, { images, isFree, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { free = [], left = [] } = Object.groupBy(replaced, (one) => isFree(one) ? "free" : "left");
 	await deleteAll(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(free), notes);
 	for (const [until, ids] of Map.groupBy(left, untilOf)) {
@@ -40365,14 +40371,14 @@ function untilOf(snapshot) {
 	return by === void 0 ? "" : staysUntil(by);
 }
 async function deleteAll(place, ids, notes) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const gone = await deleteEach(place, ids, (id, error) => {
 		notes.failed.push({ what: `Deleting ${id} in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` });
 	});
 	if (gone.length > 0) notes.done.push(`deleted ${gone.join(", ")} in ${where}`);
 }
 async function releaseCopies(place, copies, { keepPending, notes }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const users = await imagesWith(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(copies));
 	const usersOfOne = ({ SnapshotId = "" }) => users.filter((user) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(user).includes(SnapshotId));
 	const loose = copies.filter((copy) => usersOfOne(copy).length === 0);
@@ -40534,7 +40540,7 @@ function inTargets(releasing, leases, notes) {
 		parents
 	};
 	return joined(targets.map(async (target) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target);
 		const own = optional?.has(where) ? noNotes() : notes;
 		const isGone = await releaseTarget(target, {
 			...owners,
@@ -40575,7 +40581,7 @@ function openLog({ runner, clock }) {
 	const elapsedSeconds = () => (clock.now() - start) / 1e3;
 	return {
 		elapsedSeconds,
-		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(what)}`)),
+		line: (where, what) => runner.info((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Qt)(elapsedSeconds()).padStart(9)}  ${where.padEnd(28)} ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(what)}`)),
 		warn: (message) => {
 			warned.add(message);
 			runner.warning((0,_index_js__WEBPACK_IMPORTED_MODULE_1__._)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.v)(message)));
@@ -40616,7 +40622,7 @@ function milestones({ totalGiB, stepPercent, now }, tell) {
 }
 function paceOf(totalGiB, percent, perSecond) {
 	if (!(perSecond > 0) || perSecond === Number.POSITIVE_INFINITY) return "";
-	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)((100 - percent) / perSecond)} left`;
+	return `${totalGiB === void 0 ? "" : `, ${Math.max(1, Math.round(perSecond * totalGiB * 1024 / 100))} MiB/s`}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Qt)((100 - percent) / perSecond)} left`;
 }
 // src/sweep.ts
 var sweep_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ sweep: () => sweep });
@@ -40640,8 +40646,8 @@ async function sweepUntil(host, request, signal) {
 	const targets = await lookAtTargets(sweeping, findings);
 	const owners = await readOwners(sweeping);
 	const reports = (await joined(targets.map(async ({ target, looked }) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
-		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)([problem])}`);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target);
+		const failed = findings.of(name).map((problem) => `${name}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)([problem])}`);
 		const all = [...looked === void 0 ? [] : await sweepTarget(looked, owners), {
 			...nothing$1,
 			failed
@@ -40663,7 +40669,7 @@ async function sweepUntil(host, request, signal) {
 		...owners.foreign
 	]) log.line("sweep", what);
 	for (const what of all("warned")) log.warn(what);
-	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(sweeping.source)} and ${request.targets.length} targets`);
+	if (all("done").length === 0) log.line("sweep", `nothing was left in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(sweeping.source)} and ${request.targets.length} targets`);
 	return {
 		done: all("done"),
 		failed: all("failed"),
@@ -40672,7 +40678,7 @@ async function sweepUntil(host, request, signal) {
 }
 function lookAtTargets({ request, accounts }, findings) {
 	const look = async (target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target)]);
 		const problem = target.everyRegion?.problem;
 		if (problem !== void 0) {
 			own.add(problem.where, problem.what, problem.remedy);
@@ -40680,7 +40686,7 @@ function lookAtTargets({ request, accounts }, findings) {
 		}
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
 		const place = accounts.target(target);
-		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
+		const made = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), "looking for copies", () => joined([madeIn(place), launchedIn(place)]));
 		return made && {
 			place,
 			made: made.flat()
@@ -40777,7 +40783,7 @@ async function readOwners({ host, request, accounts, source, log }) {
 			const images = (await joined([source, ...[...new Set(regions)].map(accounts.source)].map((place) => findEncryptedCopies(place, imageId).catch(() => void 0)))).flatMap((copies) => copies?.images ?? []);
 			return new Map(images.map(({ ImageId = "" }) => [ImageId, imageId]));
 		},
-		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source)} is left alone: ${tie.why}`])
+		foreign: copies.flatMap(({ id, tie }) => tie.is === "proven" ? [] : [`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source)} is left alone: ${tie.why}`])
 	};
 }
 function sweepTarget({ place, made }, { endedSince, parents }) {
@@ -40799,7 +40805,7 @@ async function sweepSource(sweeping, image, isLast) {
 		source: accounts.source,
 		sourceRegion: request.source.region,
 		targets: [],
-		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt),
+		reached: request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.At),
 		state: {
 			..._index_js__WEBPACK_IMPORTED_MODULE_1__.t,
 			account,
@@ -40927,7 +40933,7 @@ function ownIn(target, copies, findings) {
 	};
 	const tie = (image) => tieOfImage(image, known);
 	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), {
+		if (is === "foreign") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), {
 			id,
 			why: "why" in tied ? tied.why : ""
 		});
@@ -40936,7 +40942,7 @@ function ownIn(target, copies, findings) {
 	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
 	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E).filter((copy) => {
 		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), {
+		if (tied.is === "claimed") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), {
 			id: copy.SnapshotId,
 			why: tied.why
 		});
@@ -40960,7 +40966,7 @@ function leave(findings, where, { id = "", why }) {
 }
 function ownIntermediates({ source, intermediates }, findings) {
 	return new Map([...intermediates].map(([region, { images, snapshots }]) => {
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 			account: source.account,
 			region
 		});
@@ -41170,11 +41176,11 @@ async function readAround(place, known) {
 // src/observe/lineage.ts
 async function readLineage(reading) {
 	const all = await joined(reading.request.targets.map((target) => readHeld(reading, target)));
-	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(held.place), held]]));
+	return new Map(all.flatMap((held) => held === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(held.place), held]]));
 }
 async function readHeld({ request: { publication }, accounts, findings }, target) {
 	const { account, region, roleArn, everyRegion } = target;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target);
 	const own = findings.about([name]);
 	if (everyRegion?.problem !== void 0) {
 		const { where, what, remedy } = everyRegion.problem;
@@ -41208,7 +41214,7 @@ function heldMembers({ lineage, around, ancestry }) {
 async function readNewest(held, source, findings) {
 	const published = [...held].flatMap(heldMembers).filter((image) => whyUnpublished(image) === void 0);
 	const ids = [...new Set(published.flatMap((image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi) ?? []))];
-	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
+	const known = source && await findings.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source), "reading the source AMIs of the lineage", () => describeImages(source, ids));
 	return newestSource(published, new Map((known ?? []).map((image) => [image.ImageId, image])));
 }
 // src/observe/instance-profile.ts
@@ -41230,14 +41236,14 @@ async function readProfile(place, name, findings) {
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NoSuchEntity", "NoSuchEntityException")) throw new UntestableError(`there is no instance profile ${name}`, correct);
 		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
 		const what = `whether there is an instance profile ${name} (boot-instance-profile) could not be asked`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${what}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}`);
 		return;
 	}
 }
 // src/observe/boot.ts
 async function readBootSite(place, asked) {
 	const { boot, findings } = asked;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	try {
 		return await siteOf(place, asked);
 	} catch (error) {
@@ -41405,7 +41411,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 	} catch (error) {
 		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
 		const { is, words } = verdictOf(error);
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)({
 			role,
 			side: "target",
 			action,
@@ -41414,7 +41420,7 @@ async function readOrWarn(place, { role, findings }, { action, resources, withou
 		});
 		const failed = is === "may not" ? what : `${action} failed (${words})`;
 		const mending = is === "may not" ? `. What to do: ${remedy}` : "";
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${failed}: ${without}${mending}`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${failed}: ${without}${mending}`);
 		return;
 	}
 }
@@ -41479,7 +41485,7 @@ async function readAncestry(place, telling, images) {
 	const copied = images.filter(isOfEncryptedCopy);
 	const pairs = await readOrWarn(place, telling, {
 		action: "ec2:GetImageAncestry",
-		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(place.region)}:ec2:*::image/*`],
+		resources: [`arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(place.region)}:ec2:*::image/*`],
 		without: "AMIs that were copied through an encrypted copy stay",
 		read: () => joined(copied.map(({ ImageId = "" }) => ancestryOf(place, ImageId)))
 	});
@@ -41499,7 +41505,7 @@ async function readAllExtras(place, images) {
 // src/observe/launch-template.ts
 const maxVersions = 1e4;
 async function readLaunchTemplate(place, { template, sourceVersion, makesDefault, parameter }, { role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.F)(template)) {
 		findings.add(where, `${JSON.stringify(template)}: ${_index_js__WEBPACK_IMPORTED_MODULE_1__.L}`, "correct launch-template");
 		return;
@@ -41549,7 +41555,7 @@ function tellResolved({ where, template, resolved, parameter, other }, findings)
 function tellUnread({ where, template, sourceVersion, role }, error, findings) {
 	const told = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error);
 	if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) {
-		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+		const { what, remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)({
 			role,
 			side: "target",
 			action: "ec2:DescribeLaunchTemplateVersions",
@@ -41570,7 +41576,7 @@ const settingActions = [...[
 ], "ssm:AddTagsToResource"];
 const keptVersions = 100;
 async function checkParameter(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const problem = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.R)(name);
 	if (problem !== void 0) {
 		findings.add(where, `${JSON.stringify(name)} cannot name an SSM parameter: ${problem}`, "correct ssm-parameter");
@@ -41589,18 +41595,18 @@ async function checkParameter(place, name, findings) {
 }
 function lackOfRead(place, name, error) {
 	const { account, region } = place;
-	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
+	const resource = `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(region)}:ssm:${region}:${account}:parameter/${name.replace(/^\//, "")}`;
 	return {
 		what: `the target role is not allowed to read the SSM parameter ${name}: ${error.awsMessage}`,
-		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.zt)({
+		remedy: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)({
 			side: "target",
 			action: `ssm:${error.action}`,
 			resources: [resource]
-		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(settingActions, [resource])}`)
+		}), `add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)(settingActions, [resource])}`)
 	};
 }
 async function checkRoomIn(place, name, findings) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	let versions;
 	try {
 		versions = await pages(async (NextToken) => {
@@ -41615,7 +41621,7 @@ async function checkRoomIn(place, name, findings) {
 			};
 		});
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error))) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st) || !((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error))) throw error;
 		const { what, remedy } = lackOfRead(place, name, error);
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
@@ -41660,7 +41666,7 @@ async function readUsers(place, { made, namesake }, { request: { publication, on
 	const { retain } = publication;
 	const named = made.filter((image) => image.ImageId === namesake?.ImageId && (onExisting === "replace" || isRejected(image)));
 	const ids = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(retain === void 0 ? named : made);
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	try {
 		return await usersOf(place, ids, whereKnown((what) => findings.warn(where, what)));
 	} catch (error) {
@@ -41677,7 +41683,7 @@ async function readReports(place, users, { request: { publication }, findings })
 	} catch (error) {
 		place.signal.throwIfAborted();
 		const why = `AMIs that others may launch stay, because usage reports can't be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), why);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), why);
 		return;
 	}
 }
@@ -41687,7 +41693,7 @@ async function observeTargets(observing, source) {
 }
 async function observeTarget(all, target, source) {
 	const { request, accounts } = all;
-	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)]);
+	const findings = all.findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target)]);
 	const observing = {
 		request,
 		accounts,
@@ -41749,7 +41755,7 @@ async function observeTarget(all, target, source) {
 async function readTarget({ request, findings }, origin) {
 	const { target, place, roleArn, source } = origin;
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { account, region } = target;
 	const values = {
 		account,
@@ -41813,7 +41819,7 @@ async function readTarget({ request, findings }, origin) {
 	};
 }
 async function readReferences$1(place, values, { request: { publication }, role, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { ssmParameter: named, launchTemplate: asked } = publication;
 	const ssmParameter = named && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(named, values);
 	if (ssmParameter !== void 0) await findings.attempt(where, `reading the SSM parameter ${ssmParameter}`, () => checkParameter(place, ssmParameter, findings));
@@ -41838,7 +41844,7 @@ async function readZones(place, { request: { publication }, findings }) {
 	const { fastSnapshotRestore: asked } = publication;
 	const here = asked === "all" ? asked : asked.filter((zone) => zone.slice(0, -1) === place.region);
 	if (here.length === 0) return [];
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const there = await findings.attempt(where, "reading the availability zones", async () => {
 		const { AvailabilityZones = [] } = await place.ec2(new DescribeAvailabilityZonesCommand({ Filters: [{
 			Name: "state",
@@ -41928,7 +41934,7 @@ async function byLineage(comparing) {
 		findings: aside
 	}, "compare");
 	next();
-	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(aside.problems));
+	const source = found ?? standIn(request, id, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(aside.problems));
 	return {
 		source,
 		targets: await observeTargets(observing, Promise.resolve(source)),
@@ -42209,7 +42215,7 @@ async function audit(host, request, signal) {
 			log
 		}, first, signal) : first;
 		for (const warning of warnings) log.warn(warning);
-		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		for (const { kind, account, region, why } of found) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 			account,
 			region
 		}), `${kind}: ${why}`);
@@ -42226,7 +42232,7 @@ async function lookAgain(asked, first, signal) {
 		const again = await look$1(asked, signal);
 		const before = unknownIn(first);
 		const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
-		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one));
+		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one));
 		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
 		return {
 			...again,
@@ -42234,7 +42240,7 @@ async function lookAgain(asked, first, signal) {
 			warnings: [...again.warnings, ...seenOnce([...lost])]
 		};
 	} catch (error) {
-		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) throw error;
+		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)) throw error;
 		return {
 			...first,
 			warnings: [...first.warnings, ...seenOnce(["all targets"])]
@@ -42242,11 +42248,11 @@ async function lookAgain(asked, first, signal) {
 	}
 }
 function unknownIn({ found }) {
-	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one)] : []));
+	return new Set(found.flatMap((one) => one.kind === "unknown" ? [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one)] : []));
 }
 function seenOnce(places) {
 	const what = "could not be read again, as it is done lest a share has just ended; what is told was seen once";
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(places.map((where) => ({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(places.map((where) => ({
 		where,
 		what,
 		remedy: ""
@@ -42284,7 +42290,7 @@ function look$1({ host, request, log }, whole) {
 		};
 		const compared = await observeCompared(comparing);
 		next();
-		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source), "looking for what runs left", () => readOwners({
+		const owners = source && await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source), "looking for what runs left", () => readOwners({
 			host,
 			request,
 			accounts,
@@ -42294,7 +42300,7 @@ function look$1({ host, request, log }, whole) {
 		const parents = compared && await readCopies(comparing, compared.source);
 		if (compared === void 0 || parents === void 0 || findings.of(void 0).length > 0) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(findings.problems, void 0);
 		next();
-		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(aside.problems);
+		const unread = aside === findings ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(aside.problems);
 		const looking = {
 			...compared,
 			request,
@@ -42320,7 +42326,7 @@ function look$1({ host, request, log }, whole) {
 }
 async function auditTarget(looking, asked, observed) {
 	const { accounts, source, held } = looking;
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asked);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(asked);
 	const findings = looking.findings.about([name]);
 	const isRead = () => findings.of(name).length === 0;
 	const found = async () => {
@@ -42370,7 +42376,7 @@ async function auditTarget(looking, asked, observed) {
 	const all = await found();
 	return [...isRead() ? [] : [{
 		kind: "unknown",
-		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(findings.of(name))
+		why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(findings.of(name))
 	}], ...all].map(({ kind, ...one }) => ({
 		kind,
 		account,
@@ -42406,7 +42412,7 @@ async function auditImage(auditing, lying, findings) {
 		id,
 		why: recalled
 	}];
-	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const grantsOn = target.grantKeyTo.length > 0 ? target.kmsKeyArn : void 0;
 	const published = await findings.attempt(name, `reading how ${id} is published`, () => readPublished(place, image, {
 		grantsOn,
@@ -42482,7 +42488,7 @@ async function readEnabled(host, request, signal) {
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
 		if (await accounts.openTarget(target, target.roleArn) === void 0) return void 0;
-		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+		const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target);
 		return findings.about([where]).attempt(where, "reading the regions that the account has enabled", async () => {
 			const { Regions = [] } = await accounts.target(target).ec2(new DescribeRegionsCommand({}));
 			return Regions.filter(({ OptInStatus }) => OptInStatus !== "not-opted-in").flatMap(({ RegionName }) => RegionName ?? []);
@@ -42491,10 +42497,10 @@ async function readEnabled(host, request, signal) {
 	const read = request.targets.filter(({ everyRegion }) => everyRegion !== void 0).map(async (target) => {
 		const regions = await enabledIn(target);
 		const [problem = {
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target),
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target),
 			what: "its regions could not be read",
 			remedy: ""
-		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target));
+		}] = findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target));
 		if (regions !== void 0) return [target.account, { regions }];
 		const why = `target-regions: all reads an account's regions by this role, in the source region ${target.region}, even if that is no target`;
 		const remedy = [problem.remedy, why].filter(Boolean).join("; ");
@@ -42635,7 +42641,7 @@ function addTo(key) {
 	return `add to the policy of ${key}`;
 }
 function rootOf(account, key) {
-	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)(regionOfKey(key))}:iam::${account}:root`;
+	return `arn:${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(regionOfKey(key))}:iam::${account}:root`;
 }
 function launchStatements({ Condition = {}, ...whom }) {
 	const allow = (Sid, actions, condition) => JSON.stringify({
@@ -42679,10 +42685,10 @@ async function protect(operation, { run, place }) {
 	} catch (error) {
 		place.signal.throwIfAborted();
 		const why = `${id} has come into use, and could not be protected from deregistration again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${why}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${why}`);
 		return { undone: "not possible" };
 	}
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} is protected from deregistration again: it has come into use`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${id} is protected from deregistration again: it has come into use`);
 	return { id };
 }
 function lifting(ImageId) {
@@ -42711,7 +42717,7 @@ const looksSeconds$1 = [
 ];
 async function refuseUnfit({ place }, { id = "", reused, cameUp }) {
 	if (reused !== true) return;
-	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const doing = `Looking again at ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`;
 	const look = async () => (await describeImages(place, [id]))[0];
 	const unfit = whyUnfit(id, await lookedFor(place, looksSeconds$1, look).catch((error) => {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, error);
@@ -42822,9 +42828,9 @@ async function publish({ image: ref, settings }, scope) {
 	const step = async (doing, done, act) => {
 		try {
 			await patiently(place, () => onceSeen(place, act));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), done);
 		} catch (error) {
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error);
 		}
 	};
 	const { key, grantKeyTo } = settings;
@@ -42983,7 +42989,7 @@ async function sharesOf(place, { image }) {
 		if (names.length === 0) return [];
 		const reset = `ec2 reset-snapshot-attribute --snapshot-id ${SnapshotId} --attribute createVolumePermission`;
 		return [{
-			by: `${SnapshotId}, which is shared with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(names)}`,
+			by: `${SnapshotId}, which is shared with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(names)}`,
 			command: aws(place, reset)
 		}];
 	}))).flat();
@@ -43152,17 +43158,17 @@ async function readPromotion({ place: where, name, image }, scope) {
 		const before = found === void 0 ? null : formerOf$1(found);
 		const amiId = idOf$1(scope, image);
 		return before?.value === amiId ? void 0 : {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where),
 			name,
 			before,
 			amiId
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where)}`, error);
 	}
 }
 function promotionOf({ name }, { run, place }) {
-	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && one.name === name);
+	return run.ledger.state?.promotions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place) && one.name === name);
 }
 async function setParameter(operation, scope) {
 	const { run, place } = scope;
@@ -43175,9 +43181,9 @@ async function setParameter(operation, scope) {
 	};
 	try {
 		const version = await write(scope, promotion, operation.tags);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `the SSM parameter ${name} holds ${amiId} (version ${version})`);
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Setting the SSM parameter ${name} to ${amiId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error);
 	}
 	return { id: amiId };
 }
@@ -43187,10 +43193,10 @@ async function putBack(operation, scope) {
 	if (promotion === void 0) return false;
 	try {
 		const done = await putBackParameter(place, promotion, true);
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		const what = `${operation.name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
 		run.leave(place, `an SSM parameter that was not put back: ${what}`);
 		return false;
 	}
@@ -43309,7 +43315,7 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 			...dataTypeOver({ dataType }),
 			Overwrite: true
 		}, stands === value)) return void 0;
-		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} back to ${value}`;
+		return `put the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} back to ${value}`;
 	}
 	if (stands !== amiId && stands !== null) return void 0;
 	try {
@@ -43317,14 +43323,14 @@ async function putBackParameter(place, { name, before, amiId }, accepted = false
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) throw error;
 	}
-	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} again`;
+	return `deleted the SSM parameter ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} again`;
 }
 async function overwrite(place, request, stands) {
 	try {
 		await place.ssm(new PutParameterCommand(request));
 		return true;
 	} catch (error) {
-		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) return false;
+		if (stands && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) return false;
 		throw error;
 	}
 }
@@ -43556,7 +43562,7 @@ async function shareAgain(place, id, permissions) {
 	const again = named.map(launcherName).filter((name) => !refused.includes(name));
 	const publish = `ec2 modify-image-attribute --image-id ${id} --launch-permission "Add=[{Group=all}]"`;
 	return [
-		...again.length === 0 ? [] : [`launched again by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(again)}`],
+		...again.length === 0 ? [] : [`launched again by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(again)}`],
 		...refused.length === 0 ? [] : [`no more by ${refused.join(", ")}, which AWS does not know any more`],
 		...everybody.length === 0 ? [] : [`it was public, which is for you to repeat: ${aws(place, publish)}`]
 	];
@@ -43613,7 +43619,7 @@ async function takeBack$1(recalling, place, { copies, how }) {
 		doing: `Taking back (how: ${how})`
 	}, act);
 	await attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place),
 		what: "Looking for what still uses the AMIs"
 	}, async () => {
 		if (before === void 0) await place.sleep(changedMs);
@@ -43640,7 +43646,7 @@ function giveAgain(recalling, place, { copies, keepsMark }) {
 }
 function each(recalling, { place, copies, doing }, act) {
 	const { account, region } = place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	return joined(copies.map(async (copy) => {
 		const base = {
 			account,
@@ -43669,16 +43675,16 @@ function each(recalling, { place, copies, doing }, act) {
 	}));
 }
 function readUses(recalling, place, copies) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	return usersOf(place, copies.map(({ id }) => id), (kind, error) => {
 		recalling.findings.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) recalling.findings.warn(where, `AWS doesn't tell ${kind} here`);
 		else fail(recalling, where, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Looking for ${kind}`, error)));
 	});
 }
 async function noteUses(recalling, { place, copies, records, users }) {
 	const gone = new Set(records.flatMap(({ amiId, status }) => status === "deregistered" ? amiId ?? [] : []));
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const found = await joined(looksAt(place, {
 		copies,
 		gone,
@@ -43700,7 +43706,7 @@ async function openSource(recalling) {
 }
 async function markSources(recalling, source) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source);
 	const images = await readSources(recalling, source);
 	const isGone = (id) => images?.every(({ ImageId }) => ImageId !== id) === true;
 	const mark = async (id) => {
@@ -43718,13 +43724,13 @@ async function markSources(recalling, source) {
 }
 function readSources(recalling, source) {
 	return attempt(recalling, {
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source),
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source),
 		what: "Reading the source AMIs"
 	}, () => describeImages(source, recalling.request.sourceImages));
 }
 async function unmarkSources(recalling, source) {
 	const { request, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source);
 	const unmark = async ({ ImageId: id = "", State }) => {
 		if (State === "disabled" && !request.includeSource) {
 			findings.warn(where, `the source AMI ${id} is disabled, and stays marked as recalled. What to do: restore it with include-source: true; or, if no recall has disabled it, take its tag off`);
@@ -43742,7 +43748,7 @@ async function unmarkSources(recalling, source) {
 }
 async function readMeant(recalling, source, images) {
 	const { sourceImages, targetImages, replacement } = recalling.request;
-	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = source === void 0 ? "source account" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source);
 	const look = async (what, read) => source && attempt(recalling, {
 		where,
 		what
@@ -43768,7 +43774,7 @@ async function readMeant(recalling, source, images) {
 	};
 }
 async function recallSources(recalling, source, images) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(source);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(source);
 	const { own = [], others = [] } = Object.groupBy(images, ({ OwnerId }) => OwnerId === source.account ? "own" : "others");
 	for (const { ImageId, OwnerId } of others) fail(recalling, where, `${ImageId} belongs to account ${OwnerId}, which only can take it back`);
 	const copies = own.map((image) => ({
@@ -43847,7 +43853,7 @@ async function readKnown(place, images, parents) {
 		try {
 			return await ancestryOf(place, ImageId);
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) throw error;
 			unread.set(ImageId, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error));
 			return [];
 		}
@@ -43906,7 +43912,7 @@ async function readNewVersion(operation, scope) {
 		const { latest, defaultVersion } = facts;
 		const existing = launching(facts);
 		const change = {
-			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where),
+			place: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where),
 			template: template.id,
 			amiId,
 			latest,
@@ -43917,7 +43923,7 @@ async function readNewVersion(operation, scope) {
 			existing
 		};
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Reading the launch template ${template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where)}`, error);
 	}
 }
 function launchingVersion(run, { template: { makesDefault } }, { facts, amiId }) {
@@ -43927,12 +43933,12 @@ function launchingVersion(run, { template: { makesDefault } }, { facts, amiId })
 	return latest.imageId === amiId && (isOurs || !makesDefault) ? latest.number : void 0;
 }
 function changeOf({ template }, { run, place }) {
-	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && one.template === template.id);
+	return run.ledger.state?.versions.find((one) => one.place === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place) && one.template === template.id);
 }
 async function makeVersion$1(operation, scope) {
 	const { run, place } = scope;
 	const { id } = operation.template;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const change = changeOf(operation, scope);
 	if (change === void 0) throw new Error(`what the launch template ${id} in ${where} was is not known`);
 	const { amiId, existing, formerDefault } = change;
@@ -43966,7 +43972,7 @@ function isNeeded$1(operation, change) {
 	return change.existing === void 0 || movesDefault(operation, change.existing, change);
 }
 async function create$2({ template }, { run, place }, { amiId }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	try {
 		const { source } = await readTemplate(place, template.id, template.sourceVersion);
 		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
@@ -43998,10 +44004,10 @@ async function undoVersion(operation, scope) {
 			2,
 			4
 		], () => takeVersionBack(place, change, description));
-		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), done);
+		if (done !== void 0) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), done);
 		return true;
 	} catch (error) {
-		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
+		const what = `${operation.template.id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`;
 		run.leave(place, `a launch template that is not as before: ${what}`);
 		return false;
 	}
@@ -44015,7 +44021,7 @@ async function takeVersionBack(place, { template, amiId, existing, latest, forme
 	const moved = numbers.includes(defaultVersion) && defaultVersion !== formerDefault;
 	if (moved) await setDefaultVersion(place, template, formerDefault);
 	if (existing === void 0) await deleteVersions(place, template, numbers);
-	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`;
+	const where = `the launch template ${template} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`;
 	const done = [...moved ? [`made version ${formerDefault} the default of ${where} again`] : [], ...existing === void 0 ? [`deleted version ${numbers.join(", ")} of ${where} again`] : []];
 	return done.length === 0 ? void 0 : done.join("; ");
 }
@@ -44189,17 +44195,17 @@ async function makeVersion({ place, run }, LaunchTemplateId, { pointer, replacem
 // src/recall/target.ts
 async function reach(recalling, target) {
 	const { accounts, findings } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target);
 	const { problem } = target.everyRegion ?? {};
 	if (problem === void 0 && await accounts.openTarget(target, target.roleArn) !== void 0) return void 0;
-	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problem === void 0 ? findings.of(where) : [problem]);
+	const error = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(problem === void 0 ? findings.of(where) : [problem]);
 	fail(recalling, where, error);
 	return error;
 }
 async function recallTarget(recalling, { target, unreached }, meant) {
 	const { account, region } = target;
 	const failed = (error) => {
-		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), error);
+		fail(recalling, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target), error);
 		return [{
 			account,
 			region,
@@ -44222,11 +44228,11 @@ async function recallTarget(recalling, { target, unreached }, meant) {
 async function recallIn(recalling, target, { meant, failed }) {
 	const { accounts, findings, request } = recalling;
 	const { account, region } = target;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target);
 	const own = findings.about([where]);
 	const place = accounts.target(target);
 	const copies = await own.attempt(where, "looking for the AMIs", () => findCopies(place, meant));
-	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(own.of(where)));
+	if (copies === void 0) return failed((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(own.of(where)));
 	const unproven = leaveAlone(recalling, target, copies);
 	if (copies.meant.length === 0 && unproven.length === 0) return [{
 		account,
@@ -44252,7 +44258,7 @@ async function recallIn(recalling, target, { meant, failed }) {
 	})];
 }
 function leaveAlone(recalling, { account, region }, { left }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 		account,
 		region
 	});
@@ -44273,7 +44279,7 @@ function leaveAlone(recalling, { account, region }, { left }) {
 }
 async function movePointers(recalling, { place, target, copies, names }) {
 	const { request } = recalling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const users = await readUses(recalling, brief(place, readingMs), copies.meant);
 	const templates = copies.meant.flatMap(({ id }) => (users.get(id) ?? []).flatMap(({ by }) => /^lt-[0-9a-f]+$/.test(by) ? [by] : []));
 	const named = (input, template) => {
@@ -44440,7 +44446,7 @@ function endVerdict({ StateReason, StateTransitionReason = "", State }) {
 	};
 }
 function keyRemedy(role, keyArn) {
-	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)([
+	return `see that ${keyArn} is enabled and that ${role} may use it; add to its policy: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Rt)([
 		"Decrypt",
 		"DescribeKey",
 		"GenerateDataKeyWithoutPlaintext",
@@ -44468,7 +44474,7 @@ async function watch(operation, { run, place }, id) {
 		await place.sleep(lookMs);
 		let failed;
 		const now = await standingOf(place, id, operation.settings.test).catch((error) => {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) throw error;
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
 			failed = error;
 		});
 		const at = place.clock.now();
@@ -44716,7 +44722,7 @@ async function boot(operation, scope) {
 	const { image } = made ?? {};
 	if (made === void 0 || image === void 0) throw new Error("there is no image to test");
 	const { ImageId = "" } = image;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const told = await tryAll(operation, scope, image);
 	if (told.is === "up") {
 		await mark$1(scope, image, {
@@ -44748,7 +44754,7 @@ async function boot(operation, scope) {
 	};
 }
 async function tellLaunchers({ settings }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
@@ -44808,7 +44814,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			as,
 			why
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `not tested as ${as}: ${why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `not tested as ${as}: ${why}`);
 		if (verdict.is === "never") return {
 			verdict,
 			untold
@@ -44843,13 +44849,13 @@ async function tryOne(operation, scope, launching) {
 		id = await launched(operation, scope, launching);
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? {
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) ? {
 			is: "elsewhere",
 			why: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)
 		} : refusalVerdict(error);
 	}
 	const as = `${launch.type} in ${launch.zone}`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
 		const verdict = await watch(operation, scope, id).catch((error) => {
 			if (place.signal.aborted) throw error;
@@ -44857,11 +44863,11 @@ async function tryOne(operation, scope, launching) {
 		});
 		if (verdict.is === "up") {
 			const shown = `${operation.settings.principal} can launch ${image.ImageId}, and it comes up (${as})`;
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), shown);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), shown);
 			return verdict;
 		}
 		if (verdict.is !== "failed") return verdict;
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} did not come up: ${verdict.why}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${id} did not come up: ${verdict.why}`);
 		return {
 			...verdict,
 			why: `${verdict.why}${await look(scope, id, launch)}`
@@ -44883,13 +44889,13 @@ async function end$1({ run, place }, id) {
 		await terminate(last, id);
 		if (!aborted) await ended(last, id);
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${id} could not be seen to its end, and is looked for again: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 const endMs = 3e5;
 const endInHasteMs = 3e3;
 async function look({ run, place }, id, { isNitro }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const reading = (what) => (error) => {
 		run.log.line(where, `${what} of ${id} could not be read: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	};
@@ -44904,10 +44910,10 @@ async function mark$1({ run, place }, { ImageId = "", Tags = [] }, { operation, 
 	const isFull = Tags.length >= 50 && !Tags.some(({ Key }) => Key === _index_js__WEBPACK_IMPORTED_MODULE_1__.j.bootTest);
 	try {
 		if (isFull) throw new Error("it bears 50 tags");
-		await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
+		await patiently(place, () => onceSeen(place, () => place.ec2(verdictTag(ImageId, operation.settings, is))));
 	} catch (error) {
 		if (place.signal.aborted) throw error;
-		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${ImageId} could not be tagged as having ${is} its boot test: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 // src/aws/wait.ts
@@ -44947,7 +44953,7 @@ function nextLookAtAll(waiters, ceiling, now) {
 function openWatchers(pollSeconds) {
 	const watchers = new Map();
 	return (place) => {
-		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
 		const watcher = watcherOf(place, pollSeconds);
@@ -45058,7 +45064,7 @@ async function lookAt(kind, place, waiters) {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error)) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFromAws")) return;
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -45082,7 +45088,7 @@ function settle$1(waiter, state, place) {
 	if (state === void 0) {
 		waiter.missed += 1;
 		const gone = waiter.seen ? waiter.missed >= goneAfterLooks : elapsedSeconds * 1e3 > unseenMs$1;
-		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, "has vanished"));
+		if (gone) waiter.reject(new CopyFailedError(id, `it is not there any more in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, "has vanished"));
 		return gone;
 	}
 	waiter.seen = true;
@@ -45204,7 +45210,7 @@ async function beginCopy(place, command, { mark, sourceId }) {
 	const look = async () => (await ownSnapshots(place, mark, ofSource)).find(({ Description }) => Description === command.input.Description)?.SnapshotId;
 	return retried({
 		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Tt,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.Et,
 		forMs: brokenMs,
 		wait: () => 0
 	}, async () => {
@@ -45213,8 +45219,8 @@ async function beginCopy(place, command, { mark, sourceId }) {
 			if (SnapshotId === void 0) throw new Error("AWS named no snapshot");
 			return SnapshotId;
 		} catch (error) {
-			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error)) throw error;
-			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ct)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
+			if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) throw error;
+			const found = await lookedFor(place, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.wt)(error) ? lostLooksSeconds.slice(0, failedLooks) : lostLooksSeconds, look);
 			if (found === void 0) throw error;
 			return found;
 		}
@@ -45225,27 +45231,27 @@ async function share$1({ resource, accounts }, scope) {
 	const { run, place } = scope;
 	const id = idOf$1(scope, resource);
 	try {
-		const toAdd = await newShares(run, place, {
+		const toAdd = await onceSeen(place, () => newShares(run, place, {
 			id,
 			accounts
-		});
+		}));
 		if (toAdd.length > 0) await addShares(run, place, {
 			id,
 			accounts: toAdd
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(accounts)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(accounts)}`);
 		return { id };
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Sharing ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(accounts)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Sharing ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(accounts)}`, error);
 	}
 }
 async function addShares(run, place, { id, accounts }) {
 	run.ledger.addShare(place.region, id, accounts);
-	await writeOnResource(run, place, {
+	await onceSeen(place, () => writeOnResource(run, place, {
 		id,
 		accounts
-	});
-	await changeShares(place, id, { Add: accounts });
+	}));
+	await onceSeen(place, () => changeShares(place, id, { Add: accounts }));
 }
 function asksToShare({ of: [of], place, type, accounts }, asking) {
 	const { source, standIns, leaseId } = asking;
@@ -45270,7 +45276,7 @@ function asksToShare({ of: [of], place, type, accounts }, asking) {
 }
 async function newShares(run, place, { id, accounts }) {
 	const shared = await readShares(place, id).catch((error) => {
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) return new Set();
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return new Set();
 		throw error;
 	});
 	if (!accounts.some((account) => shared.has(account))) return [...accounts];
@@ -45339,7 +45345,7 @@ async function regaining(operation, scope, act) {
 		const gone = await regained(operation.regain, scope);
 		if (gone.length === 0 && !lacksSource(error) && !lacksKey(error)) throw error;
 		for (const one of gone) tell$1(one, scope);
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `copying again (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
 		await place.sleep(Math.min(2e3 * count, 15e3));
 	}
 }
@@ -45351,22 +45357,22 @@ const shareLooksSeconds = [
 	15
 ];
 function lacksSource(error) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error) || /access the storage|snapshot\b.*( is not found| does not exist)/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || /access the storage|snapshot\b.*( is not found| does not exist)/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function lacksKey(error) {
 	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
-	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${told}`);
-	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), told);
+	if (isOwn) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${told}`);
+	else run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), told);
 }
 async function regained(operations, scope) {
 	const gone = [];
 	for (const id of new Set(operations)) try {
 		gone.push(...await regainOne(id, scope));
 	} catch (error) {
-		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		scope.run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(scope.place), `whether access is still there is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 	return gone;
 }
@@ -45395,7 +45401,7 @@ async function regainOne(id, scope) {
 	}];
 }
 function copyRemedy(error, { key, crossAccount, takesOver = false }) {
-	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
+	if (takesOver && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) return "run it again: what an earlier run had begun was deleted meanwhile";
 	if (!(error instanceof CopyFailedError)) return void 0;
 	if (/key/i.test(error.reason)) {
 		const own = `kms:DescribeKey, kms:CreateGrant (kms:GrantIsForAWSResource), kms:GenerateDataKeyWithoutPlaintext, kms:ReEncrypt* and kms:Decrypt on ${key}`;
@@ -45431,7 +45437,7 @@ async function copy(operation, scope) {
 				crossAccount: operation.regain.length > 0,
 				takesOver: takeOver !== void 0
 			});
-			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error, remedy);
+			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Copying ${snapshot.id} to ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error, remedy);
 		}
 	});
 }
@@ -45443,7 +45449,7 @@ async function completed(operation, { run, place }, { id, events }) {
 async function takeOverCopy(operation, scope, begun) {
 	const { id } = begun;
 	const { run, place } = scope;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand$1(id, run));
 	try {
 		return await completed(operation, scope, begun);
@@ -45518,13 +45524,13 @@ async function startCopy$1(operation, { run, place }, sourceId) {
 		sourceId: snapshot.id
 	}));
 	const of = sourceId === snapshot.id ? "" : `, the encrypted copy of ${snapshot.id},`;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `copying ${sourceId}${of} (${snapshot.sizeGiB} GiB) as ${id}`);
 	return id;
 }
 // src/operations/copy-image.ts
 async function copyImage(operation, scope) {
 	const { run, place } = scope;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { imageId, snapshots } = run.source;
 	const tell = milestones({
 		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots),
@@ -45585,7 +45591,7 @@ async function removeFailed(run, place, id) {
 async function takeOver(operation, { run, place }) {
 	const { takeOver: id } = operation;
 	if (id === void 0) return void 0;
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `taking over ${id}, which an earlier run began`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `taking over ${id}, which an earlier run began`);
 	await place.ec2(takeOverCommand(operation, id));
 	return id;
 }
@@ -45633,7 +45639,7 @@ async function startCopy(operation, scope, count) {
 	const sourceImageId = idOf$1(scope, operation.from);
 	const command = commandOf$1(operation, run, {
 		id: sourceImageId,
-		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), String(count))
+		token: clientToken(run.leaseId, "copy", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), String(count))
 	});
 	const id = await retryCopyOnLimit(run, {
 		place,
@@ -45653,7 +45659,7 @@ async function startCopy(operation, scope, count) {
 			return own.ImageId;
 		}
 	});
-	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `copying ${sourceImageId} as ${id} (${name})`);
+	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `copying ${sourceImageId} as ${id} (${name})`);
 	return id;
 }
 async function tagSnapshots(operation, { run, place }, image) {
@@ -45661,7 +45667,7 @@ async function tagSnapshots(operation, { run, place }, image) {
 	const matched = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.et)(source.image, image);
 	for (const snapshot of source.snapshots) {
 		const copy = matched.get(snapshot.id);
-		if (copy !== void 0 && isTagged(source, snapshot)) await place.ec2(snapshotCommand$1(operation, snapshot, copy));
+		if (copy !== void 0 && isTagged(source, snapshot)) await onceSeen(place, () => place.ec2(snapshotCommand$1(operation, snapshot, copy)));
 	}
 }
 function isTagged({ snapshots }, { tags }) {
@@ -45686,7 +45692,7 @@ function asksToCreate(operation, { request, source, standIns }) {
 }
 async function create$1(operation, { run, place }) {
 	const { instanceId, noReboot, name } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const named = async () => (await ownImages(place, {
 		Name: "name",
 		Values: [name]
@@ -45707,7 +45713,7 @@ async function create$1(operation, { run, place }) {
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making an AMI of ${instanceId} in ${where}`, error);
 	}
 	function make() {
-		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
+		const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
 		return retried({
 			place,
 			on,
@@ -45742,7 +45748,7 @@ function deletion(ReportId) {
 	return new DeleteImageUsageReportCommand({ ReportId });
 }
 async function askUsage(operation, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const { image, replaces } = operation;
 	try {
 		await deleteReports(run, place, replaces);
@@ -45761,7 +45767,7 @@ async function deleteReports({ log }, place, ids) {
 	} catch (error) {
 		place.signal.throwIfAborted();
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidImageUsageReportId.NotFound")) continue;
-		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: the usage report ${id} could not be deleted: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 function deletesReport(id) {
@@ -45797,7 +45803,7 @@ function asksToDeregister({ image, reason, report, lifts }, { leaseId, source })
 }
 async function deregister(operation, { run, place }) {
 	const { image, reason, report, lifts } = operation;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const what = `${image.ImageId} (${image.Name})`;
 	const isHalfMade = reason === "vain" || reason === "left";
 	if (!await mayGo(operation, {
@@ -45872,7 +45878,7 @@ async function unmark(Resources, { run, place }) {
 			Tags: [{ Key: _index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy }]
 		}));
 	} catch (error) {
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `the tag ${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.replacedBy} stays on ${Resources.join(", ")}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
 async function mayGo(operation, { run, place }) {
@@ -45885,8 +45891,8 @@ async function mayGo(operation, { run, place }) {
 		run,
 		place
 	}))) return true;
-	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
-	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${what} stays: ${changed}`);
+	if (reason === "name") throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Taking the name ${image.Name} from ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, new Error(changed ?? "that AMI is used, or what uses it is not known"), "give the new AMI another target-ami-name");
+	if (changed !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${what} stays: ${changed}`);
 	return false;
 }
 function whyKept(planned, [now]) {
@@ -45898,7 +45904,7 @@ function whyKept(planned, [now]) {
 	return published !== void 0 && published !== (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(planned, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) ? "another run has published it meanwhile" : void 0;
 }
 async function isUnused({ image, report }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const id = image.ImageId ?? "";
 	const { retainShared, launchPermissions } = run.request.publication;
 	const sharing = {
@@ -45911,7 +45917,7 @@ async function isUnused({ image, report }, { run, place }) {
 		const hasUse = report !== void 0 && !showsNoUse((await usageReportsOn(place, [id])).get(id) ?? [], report);
 		if (used.length === 0 && !hasUse) return true;
 		const by = [...used.map((one) => one.by), ...hasUse ? [`other accounts, or the usage report ${report} is gone`] : []];
-		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(by)}`);
+		run.log.line(where, `${id} (${image.Name}) stays: it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(by)}`);
 		return false;
 	} catch (error) {
 		warn(`older AMIs stay, because what uses them is not known: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
@@ -45954,7 +45960,7 @@ async function encrypt(operation, scope) {
 			key,
 			tags
 		});
-		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
+		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `encrypting ${run.source.imageId} under ${key}: ${id}`);
 		await run.confirm(operation, { image: id });
 		return { id };
 	});
@@ -45984,7 +45990,7 @@ async function awaitCopy(operation, scope) {
 	});
 }
 async function awaitOthers({ ImageId = "", Name }, { run, place }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	run.log.line(where, `waiting for ${ImageId} (${Name}), which is being made`);
 	try {
 		return {
@@ -45999,7 +46005,7 @@ async function awaitOthers({ ImageId = "", Name }, { run, place }) {
 }
 async function awaitImage(id, { run, place }) {
 	const began = run.log.elapsedSeconds();
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const tell = milestones({
 		totalGiB: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(run.source.snapshots),
 		stepPercent: 10,
@@ -46036,7 +46042,7 @@ async function telling(what, place, act) {
 	try {
 		return await act();
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error, remedyFor(error));
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Making the encrypted copy of ${what} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error, remedyFor(error));
 	}
 }
 const spareNames = 5;
@@ -46125,7 +46131,7 @@ function asksToAwait(operation, { standIns }) {
 }
 function isOurs({ source, log }, place, there) {
 	const tied = tieOfEncryptedCopy(there, source.imageId);
-	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
+	if (tied.is !== "proven") log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${there.ImageId} (${there.Name}) is left alone, since ${tied.why}`);
 	return tied.is === "proven";
 }
 async function make(run, place, wanted) {
@@ -46148,7 +46154,7 @@ async function copyWhole(run, place, wanted) {
 }
 function encryptSnapshot(wanted, { run, place }) {
 	const { snapshot, key } = wanted;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const ofSource = {
 		Name: `tag:${_index_js__WEBPACK_IMPORTED_MODULE_1__.j.sourceAmi}`,
 		Values: [run.source.imageId]
@@ -46205,7 +46211,7 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 }
 async function lease({ imageId, regions, takesSince }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
-	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt);
+	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.At);
 	const held = await takeLease({
 		place,
 		imageId,
@@ -46277,7 +46283,7 @@ async function markPublished({ image, former, isSaid, isBack }, scope) {
 		}))
 	];
 	const refused = (await Promise.all(marks.map((mark) => refusalOf(place, mark)))).flatMap((why) => why ?? []);
-	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: what retain-days counts from could not be noted: ${why}`);
+	for (const why of new Set(refused)) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: what retain-days counts from could not be noted: ${why}`);
 	return {};
 }
 async function refusalOf(place, { id, command }) {
@@ -46304,7 +46310,7 @@ async function readReferences({ sets, settled }, scope) {
 	return {};
 }
 function isOf(one, place, name) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one.place) === place && (one.kind === "parameter" ? one.name : one.template.id) === name;
 }
 async function readReference(one, scope) {
 	const { run, place, resultOf } = scope;
@@ -46360,7 +46366,7 @@ async function register(operation, scope) {
 				isOurs,
 				gone
 			}));
-			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `registered ${id} (${name})`);
+			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `registered ${id} (${name})`);
 			const [image] = await Promise.all([run.watcher(place).image(id), confirmLaunch(operation, scope, id)]);
 			return {
 				id,
@@ -46369,7 +46375,7 @@ async function register(operation, scope) {
 			};
 		});
 	} catch (error) {
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}`, error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Registering ${name} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error);
 	}
 }
 async function confirmLaunch(operation, { run, place }, image) {
@@ -46380,7 +46386,7 @@ function takesOver(operation) {
 }
 function registerOnce(place, command, { name, isOurs, gone }) {
 	let isHeld = false;
-	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || isHeld;
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || isHeld;
 	return retried({
 		place,
 		on,
@@ -46393,7 +46399,7 @@ function registerOnce(place, command, { name, isOurs, gone }) {
 			return ImageId;
 		} catch (error) {
 			const taken = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidAMIName.Duplicate");
-			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) ? await findNamed(place, name, taken) : void 0;
+			const named = taken || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) ? await findNamed(place, name, taken) : void 0;
 			isHeld = taken && (named === void 0 || gone.has(named.ImageId ?? ""));
 			if (named?.ImageId === void 0 || !isOurs(named)) throw error;
 			return named.ImageId;
@@ -46521,7 +46527,7 @@ async function apply(run, operations) {
 	const results = new Map();
 	const islands = new Map();
 	const optional = run.request.targets.filter((target) => target.optional);
-	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), referenceIsland(target)]));
+	const optionalIslands = new Set(optional.flatMap((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target), referenceIsland(target)]));
 	const islandOf = (name) => {
 		const known = islands.get(name);
 		if (known !== void 0) return known;
@@ -46619,11 +46625,11 @@ async function undoWhereFailed(run, island, results) {
 const undoMs = 6e5;
 // src/check/asking.ts
 function askersOf(request, { source, targets }, accounts) {
-	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place), target]));
+	const byPlace = new Map(targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.target.place), target]));
 	const sourceRole = roleOf(source.place, request.source.roleArn);
 	return (operation) => {
 		const where = operation.place;
-		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(where));
+		const target = isOfSource(operation) ? void 0 : byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where));
 		if (target === void 0) {
 			const { source: at } = accounts;
 			return {
@@ -46696,7 +46702,7 @@ function openAsking(accounts) {
 // src/check/telling.ts
 function tell(telling, { asker, question, verdict, hindrances }) {
 	const { findings } = telling;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(asker.place);
 	for (const { what, remedy } of hindrances) if (remedy === void 0) findings.warn(where, what);
 	else findings.add(where, what, remedy);
 	if (verdict.is === "may not") {
@@ -46722,7 +46728,7 @@ function isOdd({ standsIn }, { words }) {
 	return words !== "" && !standsIn && !/^\w+\.?(NotFound|Unavailable)/.test(words);
 }
 function tellDenial({ request, findings }, denial) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(denial.asker.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(denial.asker.place);
 	const { what, remedy } = lackIn(request, denial);
 	const { without } = denial.question;
 	if (without === void 0) findings.add(where, what, remedy);
@@ -46735,7 +46741,7 @@ function lackIn({ source: { partition } }, { asker, question, verdict }) {
 	const resources = question.on.length === 0 ? ["*"] : arns(question.on);
 	const { role } = asker;
 	const side = sideOf(asker);
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)({
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)({
 		role,
 		side,
 		action: question.action,
@@ -46748,12 +46754,12 @@ const sideOf = ({ target }) => target === void 0 ? "source" : "target";
 const inBothSets = ["GenerateDataKeyWithoutPlaintext", "DescribeKey"];
 function tellKeyDenial({ request, findings }, { asker, question, verdict }) {
 	const { keyArn, counts, mending, foreign, otherwise } = question;
-	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(verdict.words)?.action ?? question.action;
+	const denied = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(verdict.words)?.action ?? question.action;
 	if (mending === "reading" && denied === "kms:ReEncryptTo") return;
 	const byKey = foreign && !verdict.words.includes("identity-based policy");
 	if (byKey && request.source.keyAccess !== "existing") return;
 	const { account } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 		account,
 		region: regionOfKey(keyArn)
 	});
@@ -46775,10 +46781,10 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	const { keyArn, mending, foreign } = question;
 	if (mending === "reading" && isOwnLack(words)) {
 		const add = `add to its policy: ${listed(useStatements({ Resource: keyArn }))}`;
-		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Bt)(keyArn, request.source.region) : void 0, add);
+		return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)(foreign ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Vt)(keyArn, request.source.region) : void 0, add);
 	}
-	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)(words)?.action ?? question.action;
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Mt)({
+	const action = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Pt)(words)?.action ?? question.action;
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Nt)({
 		whose: "its policy",
 		side: sideOf(asker),
 		action,
@@ -46787,7 +46793,7 @@ function ownRemedy(request, { asker, question, verdict: { words } }) {
 	});
 }
 function isOwnLack(words) {
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ft)(words, "resource-based policy");
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Lt)(words) === void 0 || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words, "identity-based policy") || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.It)(words, "resource-based policy");
 }
 function accountOf({ source: { partition } }, account) {
 	return { AWS: `arn:${partition}:iam::${account}:root` };
@@ -46801,7 +46807,7 @@ const unseenSeconds = 30;
 function openConfirming(run, plan, { ec2DryRuns, denied }) {
 	const askerOf = askersOf(run.request, plan, run.accounts);
 	const put = openAsking(run.accounts);
-	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
+	const byPlace = Map.groupBy(plan.operations, ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place));
 	const each = plan.targets.filter(isMaking).length <= 100;
 	const confirmed = new Map();
 	const confirm = async (asker, made) => {
@@ -46832,14 +46838,14 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 				...made
 			}
 		};
-		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
+		const questions = (byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(asker.place)) ?? []).filter((operation) => askerOf(operation).principal === asker.principal).flatMap((operation) => asks(operation, asking)).filter((one) => one.service === "ec2").filter(({ ids, standsIn }) => Object.values(made).some((id) => ids.includes(id)) && !standsIn).filter(({ key }) => !denied.has(`${asker.principal} ${key}`));
 		return [...new Map(questions.map((question) => [question.key, question])).values()];
 	};
 	const conclude = async (refused, asker, made) => {
 		if (refused.length === 0 || await areThere(asker.place, Object.values(made))) tell(refused, asker, Object.values(made));
 		else confirmed.delete(nameOf(asker, made));
 	};
-	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) : place.account} ${Object.keys(made).join()}`;
+	const nameOf = ({ principal, place }, made) => `${principal} ${each ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place) : place.account} ${Object.keys(made).join()}`;
 	const tell = (refused, { place, role }, ids) => {
 		const lacks = refused.flatMap(({ asker, question, verdict }) => question.service === "ec2" ? [{
 			...lackIn(run.request, {
@@ -46849,10 +46855,10 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 			}),
 			without: question.without
 		}] : []);
-		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)}: ${what}: ${without}. What to do: ${remedy}`);
+		for (const { what, remedy, without } of lacks) if (without !== void 0) run.log.warn(`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}: ${what}: ${without}. What to do: ${remedy}`);
 		const problems = lacks.filter(({ without }) => without === void 0);
 		if (problems.length === 0) return;
-		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} what else ${role} may do there`;
+		const doing = `Asking with ${ids.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} what else ${role} may do there`;
 		const remedies = [...new Set(problems.map(({ remedy }) => remedy))].join("; ");
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(doing, new Error(problems.map(({ what }) => what).join("; ")), remedies);
 	};
@@ -46878,7 +46884,7 @@ function openRun(parts) {
 	const pictures = {};
 	const progress = new Map();
 	const stepPercent = targets.length <= 12 ? 10 : targets.length <= 100 ? 25 : 50;
-	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
+	const copies = Map.groupBy(operations.filter((operation) => operation.kind === "copy"), ({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place));
 	const openProgress = (where) => {
 		const sizes = (copies.get(where) ?? []).map(({ snapshot }) => snapshot);
 		const total = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(sizes);
@@ -46907,8 +46913,8 @@ function openRun(parts) {
 		stepPercent,
 		ledger: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.r)(host.runner.saveState, host.files),
 		watcher: watchers,
-		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), () => pLimit(request.maxParallel)),
-		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place))),
+		slots: (place) => known(slots, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), () => pLimit(request.maxParallel)),
+		progress: ({ place }) => known(progress, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), () => openProgress((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place))),
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
@@ -46920,7 +46926,7 @@ function openRun(parts) {
 				...pictures[account],
 				[region]: path
 			};
-			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+			log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 				account,
 				region
 			}), `the screen (output boot-screenshots): ${path}`);
@@ -46972,7 +46978,7 @@ async function check(checking) {
 		const { asker, question } = one;
 		const own = concerning(one, findings);
 		const doing = `asking for ${question.action}`;
-		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
+		const answer = await own.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(asker.place), doing, () => untilTagged(plan, one, () => put(asker, question)));
 		return answer && {
 			answer,
 			own
@@ -47068,12 +47074,12 @@ function isNeeded({ question }) {
 }
 function concerned(operation, { target, principal }, all) {
 	if (target === void 0) return [];
-	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place)];
-	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.target.place));
+	if (operation.kind !== "access") return [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.target.place)];
+	return all.filter((one) => isMaking(one) && one.sourceKeys.includes(operation.key) && one.target.principalArn === principal).map((one) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one.target.place));
 }
 function nameOf({ asker, question }) {
 	const { account, region } = asker.place;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 		account,
 		region: question.service === "kms" ? regionOfKey(question.keyArn) : region
 	});
@@ -47115,14 +47121,14 @@ async function kmsTakesDryRuns(asked) {
 	return denied;
 }
 function sentences(unasked) {
-	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(asker.place))].map(([where, asked]) => {
+	const problems = [...Map.groupBy(unasked, ({ asker }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(asker.place))].map(([where, asked]) => {
 		return {
 			where,
 			what: `whether the role may call ${[...new Set(asked.map(({ question }) => question.action))].sort().join(", ")} could not be asked beforehand`,
 			remedy: ""
 		};
 	});
-	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(problems).map(({ places, what }) => `${places}: ${what}`);
+	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(problems).map(({ places, what }) => `${places}: ${what}`);
 }
 // src/plan/approved.ts
 function approvedOf(request, { source, targets, leftOut }) {
@@ -47138,7 +47144,7 @@ function approvedOf(request, { source, targets, leftOut }) {
 			snapshots: source.snapshots.map(({ id }) => id)
 		},
 		targets: targets.map((target) => approvedTarget(request, source, target)),
-		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target))
+		leftOut: leftOut.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target))
 	};
 }
 function approvedTarget(request, source, plan) {
@@ -47210,7 +47216,7 @@ function checkRoom({ plan, findings, files }) {
 		parameters,
 		templates
 	}, files);
-	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
+	if (problem !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(plan.source.place), problem, "share with fewer targets at once, or set RUNNER_TEMP");
 }
 // src/observe/scan.ts
 const levels = [..._index_js__WEBPACK_IMPORTED_MODULE_1__.C, "critical"];
@@ -47239,12 +47245,12 @@ function waitingFor({ waitMinutes }) {
 function tellOld(place, { ImageId, ScanResults }, { scan, findings }) {
 	const at = ScanResults?.FindingScanDate;
 	const limit = `scan-max-age-days (${scan.maxAgeDays})`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), at === void 0 ? `when ${ImageId} was last scanned by Amazon Inspector is not known, and ${limit} is set` : `${ImageId} was last scanned by Amazon Inspector at ${told(at)}, longer ago than ${limit}`, `have it scanned again, and ${waitingFor(scan)}; or set a larger scan-max-age-days`);
 }
 function tellUnscanned(place, { ImageId }, { scan, findings }) {
 	const what = `${ImageId} has not been scanned by Amazon Inspector`;
-	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${what}, so nothing says what it holds`);
-	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
+	if (!scan.required) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${what}, so nothing says what it holds`);
+	else findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), what, `have Amazon Inspector scan AMIs in that account and region, and ${waitingFor(scan)}; or set scan-required: false`);
 }
 async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const { scan, findings } = check;
@@ -47258,10 +47264,10 @@ async function checkFindings(place, { ImageId = "", ScanResults }, check) {
 	const since = at === void 0 ? "" : `, by its scan of ${told(at)}`;
 	const kind = scan.fixableOnly && counted.length > 0 ? "findings that can be fixed" : "findings";
 	const unlisted = `the highest is ${highest}${found === void 0 ? "" : ", and AWS lists none"}`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${ImageId} has ${kind} above max-severity (${scan.maxSeverity})${since}: ${counted.length === 0 ? unlisted : summaryOf(counted)}`, "bake the AMI anew with the fixes, or raise max-severity");
 }
 async function readFindings(place, ImageId, { scan, findings }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const read = () => pages(async (NextToken) => {
 		const page = await place.ec2(new GetImageFindingsCommand({
 			ImageId,
@@ -47342,25 +47348,25 @@ async function awaitScan(request, accounts, { log, signal }) {
 	const isThere = (image) => isScanned(image) && isFresh(image, scan, place.awsNow());
 	const until = place.clock.now() + scan.waitMinutes * 6e4;
 	let { image } = source;
-	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
+	if (!isThere(image)) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `waiting up to ${scan.waitMinutes} m for a scan of ${source.imageId} by Amazon Inspector`);
 	while (!isThere(image) && place.clock.now() < until) {
 		await place.sleep(Math.min(lookEveryMs, until - place.clock.now()));
-		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
+		image = (await aside.attempt((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), "waiting", () => describeImages(place, [source.imageId])))?.[0] ?? image;
 	}
 }
 // src/plan/left-out.ts
 function leftOutOf({ onProblem, targets }, findings) {
 	return targets.filter(({ optional }) => optional || onProblem === "skip").map((target) => ({
 		target,
-		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target))
+		problems: findings.of((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target))
 	})).filter(({ problems }) => problems.length > 0);
 }
 function isStopped({ targets }, { leftOut }, findings) {
 	const out = new Set(leftOut.map(({ target }) => target));
-	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)].some((one) => findings.of(one).length > 0);
+	return [void 0, ...targets.filter((target) => !out.has(target)).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.At)].some((one) => findings.of(one).length > 0);
 }
 function holdingBack(leftOut) {
-	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target));
+	return leftOut.filter(({ target }) => !target.optional).map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target));
 }
 function whyHeldBack({ publication }, leftOut) {
 	if (!publication.promote) return "promote is false, and older AMIs go when the new ones are promoted";
@@ -47436,7 +47442,7 @@ function planEncryptedCopy({ request, findings }, { source, intermediates }, tar
 	}
 	if (request.source.kmsKey === void 0) {
 		const list = unshareable.map(({ id, obstacle }) => `${id} is ${obstacle}`).join(", ");
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${list}: so it can't be shared encrypted with another account`, "give source-kms-key, a customer managed key in the source account and region; the action copies the AMI under it first");
 	}
 }
 // src/plan/operations.ts
@@ -47476,7 +47482,7 @@ function checkName(planning, target, discardImages) {
 		return;
 	}
 	if (namesake === void 0 || discardImages.some(({ ImageId }) => ImageId === namesake.ImageId)) return;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place);
 	const taken = `the name ${JSON.stringify(target.name)} is taken by ${namesake.ImageId}`;
 	const remedy = "choose another target-ami-name, or deregister that AMI";
 	const tell = (why, toDo) => findings.add(where, `${taken}${why}`, toDo);
@@ -47487,16 +47493,16 @@ function checkName(planning, target, discardImages) {
 	else tell(`, an AMI of this source that differs: ${whyUnlike(planning, target, namesake)}`, remedy);
 }
 function isSourceItself({ place, account, image }, target) {
-	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place) && target.name === image.Name;
+	return (image.OwnerId ?? account) === account && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place) === (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place) && target.name === image.Name;
 }
 function tellSourceItself({ source, findings }, { place, name }) {
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	const called = nameOfSource({ source });
 	findings.add(where, `this is where the source AMI ${called === name ? "" : `${called} `}is, and AWS gives its name ${JSON.stringify(name)} once`, `leave this target out (exclude-targets: ${where}), or give the copy a name of its own (ami-name in targets)`);
 }
 function tellExisting({ findings }, { place }, others) {
 	const list = others.map(({ ImageId, Name, State }) => `${ImageId} (${Name}${State === "available" ? "" : `, ${State}`})`).join(", ");
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `there is an AMI of this source already: ${list}`, "deregister it, or set on-existing to reuse or replace");
 }
 // src/plan/retention.ts
 function settledOf({ existing, reused }) {
@@ -47578,7 +47584,7 @@ function whyHeld(image, { users, sharing, locks, mayLift, tie }) {
 	})?.why;
 	if (obstacle !== void 0 || users === void 0) return obstacle ?? "what uses it is not known";
 	const lasting = lastingUses(usesOf(image, users), sharing);
-	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(lasting.map(({ by }) => by))}`;
+	return lasting.length === 0 ? void 0 : `it is used by ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(lasting.map(({ by }) => by))}`;
 }
 function whyTooEarly({ LastLaunchedTime = "" }, { days, now }, { since, made }) {
 	if (Date.parse(LastLaunchedTime) > (since ?? made ?? now)) return `it was launched at ${LastLaunchedTime}, after its successor was published`;
@@ -47642,7 +47648,7 @@ function retentionOf({ request, holders, findings }, own, { reused, going }) {
 		now: holders.now,
 		...read
 	});
-	for (const one of foreign) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), whyLeft(one, tie));
+	for (const one of foreign) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), whyLeft(one, tie));
 	return retention;
 }
 function marksOf({ findings }, own, { reused, going }) {
@@ -47657,7 +47663,7 @@ function marksOf({ findings }, own, { reused, going }) {
 	const former = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Y)(formerOf(succession));
 	const isOf = (image) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(image, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lineage) === lineage && tieToLineage(image, lineage, { snapshots: own.target.parts }).is === "proven";
 	if (reused !== void 0 && !isOf(reused)) {
-		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
+		findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(own.target.place), `${reused.ImageId} was not made as one of the lineage ${lineage}, so retain does not count it later`);
 		return;
 	}
 	const isSaid = reused !== void 0 && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(reused, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.published) !== void 0 && !isPublishedAgain(succession);
@@ -47717,9 +47723,9 @@ function checkUnused({ findings }, { place, users }, image) {
 	const isGood = !isRejected(image);
 	const using = users?.get(id)?.filter(({ launches }) => launches || !isGood) ?? [];
 	if (users !== void 0 && using.length === 0) return;
-	const by = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(using.map((one) => one.by));
+	const by = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(using.map((one) => one.by));
 	const used = isGood ? `would be launched anew by ${by}` : `is used by ${by}, though its boot test failed by its tag`;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${id}, which the new AMI is to replace, ${users === void 0 ? "may be used: what uses it is not known" : used}`, "point that to the new AMI by an SSM parameter or a launch template, or give each bake a target-ami-name of its own and retain");
 }
 function findSuperseded({ publication: { boot } }, target, replace) {
 	const { bootSite, namesake } = target;
@@ -47729,7 +47735,7 @@ function findSuperseded({ publication: { boot } }, target, replace) {
 function replaceable({ holders, findings }, { target, tie }, images) {
 	const free = images.filter((one) => !isHeld(one, holders));
 	const { proven = [], left = [] } = Object.groupBy(free, (one) => tie(one).is === "proven" ? "proven" : "left");
-	for (const one of left) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), whyLeft(one, tie));
+	for (const one of left) leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place), whyLeft(one, tie));
 	return proven;
 }
 function checkRemovable({ request, findings }, { place, locks }, image) {
@@ -47738,7 +47744,7 @@ function checkRemovable({ request, findings }, { place, locks }, image) {
 		mayLift: mayLift(request)
 	});
 	if (obstacle === void 0) return;
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${image.ImageId} is to be replaced, but ${obstacle.why}`, `${obstacle.remedy(place.region)}; or set on-existing to reuse`);
 }
 // src/plan/route.ts
 function losesBilling({ Platform, UsageOperation, ProductCodes }) {
@@ -47759,7 +47765,7 @@ const paravirtualRegions = [
 ];
 function planRoute({ request, source, findings }, target, crossAccount) {
 	const { image } = source;
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place);
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place);
 	if ((crossAccount || image.OwnerId !== source.account) && image.ProductCodes?.some(({ ProductCodeType }) => ProductCodeType === "marketplace")) findings.add(where, `${image.ImageId} has AWS Marketplace product codes: AWS copies no such image to another account`, "subscribe to the product in the target account, launch an instance of it there, and make the AMI of that instance");
 	const paravirtual = image.VirtualizationType === "paravirtual";
 	if (paravirtual && !paravirtualRegions.includes(target.request.region)) findings.add(where, `${image.ImageId} is paravirtual, which ${target.request.region} doesn't have`, "use an HVM image, or leave this region out");
@@ -47806,7 +47812,7 @@ function planTags({ request, source, given, findings }, target, { of, inherited,
 		users: target.tags,
 		ours: own
 	}, most);
-	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
+	if (dropped.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place), `AWS allows 50 tags; these of ${of}'s are left out: ${dropped.join(", ")}`);
 	return tags;
 }
 function planSnapshotTags(planning, target, route) {
@@ -47838,7 +47844,7 @@ function tellRecalled({ findings }, { target: { place, name, existing, namesake 
 		const recalled = recallOf(image);
 		if (recalled === void 0 || tie(image).is !== "proven") continue;
 		const taken = image.Name === name ? `; it keeps its name ${JSON.stringify(name)}` : "";
-		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
+		findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `${recalled.what}${taken}`, `${recalled.remedy}; or give the new one another target-ami-name (of another source AMI), or deregister that AMI`);
 	}
 }
 function withoutRecalled({ target, tie }) {
@@ -47928,7 +47934,7 @@ function checkTested({ request: { publication }, findings }, target, image) {
 	const isTestedNow = publication.boot !== void 0 && target.bootSite !== void 0;
 	if (!hasFailed(image) || isTestedNow) return;
 	const { what, remedy } = failureOf$1(image);
-	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place), what, remedy);
+	findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place), what, remedy);
 }
 function findImage(planning, target, route) {
 	const reuse = findReusable(planning, target);
@@ -47973,7 +47979,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const copies = copiesOf(source, intermediates);
 	const held = whyHeldBack(request, leftOut);
 	const drafts = observed.targets.map((target) => {
-		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place)]);
+		const own = findings.about([(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place)]);
 		const draft = planTarget({
 			...planning,
 			findings: own
@@ -48003,7 +48009,7 @@ function planOf(all, { request, leaseId, reader, leftOut }, findings) {
 	const encryptedCopies = [...hubs.values(), ...atSource ? [atSource] : []];
 	if (request.intermediateTags !== void 0) for (const { place, tags } of encryptedCopies) checkFilled(tags, "intermediate-tags", {
 		findings,
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)
 	});
 	const decided = {
 		source,
@@ -48027,7 +48033,7 @@ function givenKeys(request, source) {
 }
 function tellUnreadable({ place, image, imageId }, { now }, findings) {
 	const tags = unreadableLeases(image.Tags, now);
-	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
+	if (tags.length > 0) findings.warn((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `tags of ${imageId} that read as no run's lease are left alone: ${tags.join(", ")}`);
 }
 function lentKeys({ source: { snapshots, kmsKeyArn }, hubs }) {
 	const own = snapshots.flatMap(({ kmsKeyArn: key, obstacle }) => obstacle === void 0 ? key ?? [] : []);
@@ -48252,21 +48258,21 @@ const toldOperations = 200;
 function planLines(record) {
 	const { operations, targets, intermediates, estimate, topology } = record;
 	const lines = operations.slice(0, toldOperations).map(({ id, kind, account, region, of, kmsKeyArn, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 			account,
 			region
 		}),
 		what: `${of.length === 0 ? id : `${kind} ${of.join(", ")}`}${kmsKeyArn === null ? "" : ` (key ${kmsKeyArn})`}${explained.has(kind) ? `: ${why}` : ""}`
 	}));
 	const kept = targets.flatMap(({ account, region, keeps }) => keeps.map(({ amiId, amiName, why }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 			account,
 			region
 		}),
 		what: `${amiId} (${amiName}) stays: ${why}`
 	})));
 	const borne = intermediates.map(({ account, region, tags, stays }) => ({
-		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)({
+		where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)({
 			account,
 			region
 		}),
@@ -48297,11 +48303,11 @@ function describePlan({ source, encryptedCopies, targets, leftOut }) {
 	const made = targets.filter(isMaking).length;
 	const regions = encryptedCopies.map(({ place }) => place.region).join(", ");
 	const first = regions === "" ? "" : `, by an encrypted copy in the source account (${regions})`;
-	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Yt)(targets.length + leftOut.length, "target")}${first}`;
+	return `${image.ImageId} (${image.Name}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(snapshots.length, "snapshot")}, ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(snapshots)} GiB, to ${made} of ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(targets.length + leftOut.length, "target")}${first}`;
 }
 // src/prepare.ts
 async function prepare({ host, request, log, leaseId, signal }) {
-	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one), `${one.account}/*`]]));
+	const every = new Map(request.targets.flatMap((one) => one.everyRegion === void 0 ? [] : [[(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one), `${one.account}/*`]]));
 	const mendsTarget = (targets) => {
 		if (!request.allRegions) return void 0;
 		return `or leave it out by exclude-targets: ${targets.map((one) => every.get(one) ?? one).join(", ")}`;
@@ -48323,8 +48329,8 @@ async function prepare({ host, request, log, leaseId, signal }) {
 		const told = tellFindings(log, findings, checked);
 		const record = plan && planRecord(request, plan, told);
 		if (plan === void 0 || checked === void 0 || record === void 0 || isStopped(request, plan, findings)) throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.f(told.problems, record);
-		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), `left out: ${what}`);
-		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(plan.source.place), describePlan(plan));
+		for (const { target, problems } of plan.leftOut) for (const { what } of problems) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target), `left out: ${what}`);
+		log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(plan.source.place), describePlan(plan));
 		return {
 			accounts,
 			plan,
@@ -48356,7 +48362,7 @@ async function settle(settling) {
 	const observed = await findings.attempt(region, "reading", () => observe(request, accounts, findings));
 	if (observed === void 0) return {};
 	const recalled = recallOf(observed.source.image);
-	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(observed.source.place), recalled.what, recalled.remedy);
+	if (recalled !== void 0) findings.add((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(observed.source.place), recalled.what, recalled.remedy);
 	const reader = readerOf(host, request.run, observed.at);
 	for (;;) {
 		const leftOut = leftOutOf(request, findings);
@@ -48461,8 +48467,8 @@ function begin(run, plan) {
 	const { source, encryptedCopies, targets, operations } = plan;
 	if (!takesLease(plan) && !targets.some(({ target }) => hasReference(target))) return;
 	const regions = encryptedCopies.map(({ place }) => place.region).filter((region) => region !== source.place.region);
-	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place));
-	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(one.target.place)));
+	const boots = operations.filter(({ kind }) => kind === "boot").map(({ place }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place));
+	const touched = targets.filter((one) => isMaking(one) || hasReference(one.target) || boots.includes((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one.target.place)));
 	run.hold(run.accounts.keepUp());
 	const byRole = Map.groupBy(touched, ({ target }) => target.roleArn ?? "");
 	run.ledger.write({
@@ -48474,7 +48480,7 @@ function begin(run, plan) {
 		leaseId: run.leaseId,
 		since: run.accounts.source(source.place.region).awsNow(),
 		boots: boots.length > 0,
-		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place))]))
+		targets: Object.fromEntries([...byRole].map(([role, targets]) => [role, targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place))]))
 	});
 }
 const cleanUpMinutes = 10;
@@ -48513,7 +48519,7 @@ function quietly({ log }, write) {
 function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
-	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Wt;
+	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Gt;
 	const { state } = ledger;
 	if (state === void 0) return Promise.resolve(nothing$1);
 	const right = rightIn(outcomes);
@@ -48526,7 +48532,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
-		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.place)),
+		reached: plan.targets.map(({ target }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.place)),
 		optional: optionalIn(request),
 		state: {
 			...state,
@@ -48571,7 +48577,7 @@ function rightIn(outcomes) {
 		if (outcome.is !== "done" || kind !== "verify" && kind !== "reuse") return [];
 		return [{
 			id: outcome.result.id ?? "",
-			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)
+			where: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)
 		}];
 	});
 }
@@ -48586,18 +48592,18 @@ function failedRemovals(outcomes) {
 		const { place, of, why } = operation;
 		return [{
 			place,
-			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(outcome.error)}`
+			what: `${of.join(", ")} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} (${why}): ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(outcome.error)}`
 		}];
 	});
 }
 function needed(run, left) {
 	const optional = optionalIn(run.request);
-	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(place)) ? "warned" : "rest");
+	const { rest = [], warned = [] } = Object.groupBy(left, ({ place }) => optional.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)) ? "warned" : "rest");
 	for (const { what } of warned) warnOfRest(run, what);
 	return rest.map(({ what }) => what);
 }
 function optionalIn({ targets }) {
-	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.kt));
+	return new Set(targets.filter(({ optional }) => optional).map(_index_js__WEBPACK_IMPORTED_MODULE_1__.At));
 }
 function warnOfRest({ log }, what) {
 	log.warn(`left behind in an optional target: ${what}`);
@@ -48637,8 +48643,8 @@ function reportOf({ plan, record }, { asked, outcomes, created, cleanUp, picture
 		sourceAmiId: record.source.amiId ?? "",
 		plan: withOutcomes(record, new Map([...created, ...outcomes])),
 		targets: recordsOf(plan, asked, (target) => {
-			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place);
-			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(operation.place) === where)], start);
+			const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.target.place);
+			return outcomeOf(target, [...byIsland.get(where) ?? [], ...unpublished.filter(({ operation }) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(operation.place) === where)], start);
 		}),
 		failures,
 		warnings: log.warned().filter((one) => !record.warnings.includes(one)),
@@ -48668,8 +48674,8 @@ function removedIn(outcomes) {
 	return [...byId.values()];
 }
 function recordsOf({ targets, leftOut }, asked, tell) {
-	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.qt)(problems))])]);
-	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(target)) ?? []);
+	const byPlace = new Map([...targets.map((target) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target.target.place), tell(target)]), ...leftOut.map(({ target, problems }) => [(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target), (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.m)(target, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Jt)(problems))])]);
+	return asked.flatMap((target) => byPlace.get((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(target)) ?? []);
 }
 function outcomeOf(target, outcomes, start) {
 	const seconds = (Math.max(start, ...outcomes.map(({ to }) => to)) - start) / 1e3;
@@ -48755,10 +48761,10 @@ const steps = {
 };
 function timelineOf(outcomes) {
 	const begun = [...outcomes.values()].filter(({ is, operation }) => is !== "not begun" && Object.hasOwn(steps, operation.kind));
-	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
+	return [...Map.groupBy(begun, ({ operation }) => `${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(operation.place)} ${steps[operation.kind]}`).values()].map((group) => {
 		const [first] = group;
 		return {
-			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.kt)(first.operation.place),
+			place: first === void 0 ? "" : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(first.operation.place),
 			step: steps[first?.operation.kind ?? ""] ?? "",
 			from: Math.min(...group.map(({ from }) => from)),
 			to: Math.max(...group.map(({ to }) => to))

@@ -107,56 +107,57 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 __nccwpck_require__.d(__webpack_exports__, {
   $: () => (/* binding */ isMissing),
   A: () => (/* binding */ recalledTag),
-  At: () => (/* binding */ rootCode),
+  At: () => (/* binding */ placeName),
   B: () => (/* binding */ fill),
-  Bt: () => (/* binding */ sourceKeyParameter),
+  Bt: () => (/* binding */ parametersFor),
   C: () => (/* binding */ severities),
-  Ct: () => (/* binding */ isServerError),
+  Ct: () => (/* binding */ isRefusalOfCredentials),
   D: () => (/* binding */ joinIds),
-  Dt: () => (/* binding */ isUnseen),
+  Dt: () => (/* binding */ isUnknownAction),
   E: () => (/* binding */ isMarked),
-  Et: () => (/* binding */ isUnknownAction),
+  Et: () => (/* binding */ isTransient),
   F: () => (/* binding */ isLaunchTemplate),
-  Ft: () => (/* binding */ lacksIn),
+  Ft: () => (/* binding */ lackOf),
   G: () => (/* binding */ differences$1),
-  Gt: () => (/* binding */ isRegionName),
+  Gt: () => (/* binding */ TimeOutError),
   H: () => (/* binding */ needsSourceImage),
-  Ht: () => (/* binding */ CancelError),
+  Ht: () => (/* binding */ templateFirst),
   I: () => (/* binding */ isLineage),
-  It: () => (/* binding */ policyIn),
+  It: () => (/* binding */ lacksIn),
   J: () => (/* binding */ idsOf),
-  Jt: () => (/* binding */ together),
+  Jt: () => (/* binding */ problemLine),
   K: () => (/* binding */ extrasDifferences),
-  Kt: () => (/* binding */ partitionOf),
+  Kt: () => (/* binding */ isRegionName),
   L: () => (/* binding */ launchTemplateForm),
-  Lt: () => (/* binding */ statement),
+  Lt: () => (/* binding */ policyIn),
   M: () => (/* binding */ tagPrefix),
-  Mt: () => (/* binding */ denialRemedy),
+  Mt: () => (/* binding */ triesAfter),
   N: () => (/* binding */ tagValue),
-  Nt: () => (/* binding */ deniedIn),
+  Nt: () => (/* binding */ denialRemedy),
   O: () => (/* binding */ mergeTags),
-  Ot: () => (/* binding */ isWithoutEffect),
+  Ot: () => (/* binding */ isUnseen),
   P: () => (/* binding */ toTags),
-  Pt: () => (/* binding */ lackOf),
+  Pt: () => (/* binding */ deniedIn),
   Q: () => (/* binding */ isImageName),
+  Qt: () => (/* binding */ spokenSeconds),
   R: () => (/* binding */ parameterNameProblem),
-  Rt: () => (/* binding */ tagPolicyCode),
+  Rt: () => (/* binding */ statement),
   S: () => (/* binding */ sha256),
-  St: () => (/* binding */ isRefusalOfCredentials),
+  St: () => (/* binding */ isRead),
   T: () => (/* binding */ instanceTag),
-  Tt: () => (/* binding */ isTransient),
+  Tt: () => (/* binding */ isThrottling),
   U: () => (/* binding */ describedAs),
-  Ut: () => (/* binding */ LateError),
+  Ut: () => (/* binding */ CancelError),
   V: () => (/* binding */ filledByAnyRun),
-  Vt: () => (/* binding */ templateFirst),
+  Vt: () => (/* binding */ sourceKeyParameter),
   W: () => (/* binding */ differenceText),
-  Wt: () => (/* binding */ TimeOutError),
+  Wt: () => (/* binding */ LateError),
   X: () => (/* binding */ instanceTypesOf),
-  Xt: () => (/* binding */ listed$1),
+  Xt: () => (/* binding */ counted$1),
   Y: () => (/* binding */ imageIdsOf),
-  Yt: () => (/* binding */ counted$1),
+  Yt: () => (/* binding */ together),
   Z: () => (/* binding */ isImageDescription),
-  Zt: () => (/* binding */ spokenSeconds),
+  Zt: () => (/* binding */ listed$1),
   _: () => (/* binding */ logText),
   _t: () => (/* binding */ isDenialCode),
   a: () => (/* binding */ usesAssumeRole),
@@ -178,9 +179,9 @@ __nccwpck_require__.d(__webpack_exports__, {
   i: () => (/* binding */ maxChainedSeconds),
   it: () => (/* binding */ snapshotIdsOf),
   j: () => (/* binding */ tagKeys),
-  jt: () => (/* binding */ triesAfter),
+  jt: () => (/* binding */ rootCode),
   k: () => (/* binding */ ownTagCount),
-  kt: () => (/* binding */ placeName),
+  kt: () => (/* binding */ isWithoutEffect),
   l: () => (/* binding */ tokenRemedy),
   lt: () => (/* binding */ StepError),
   m: () => (/* binding */ failedRecord),
@@ -193,7 +194,7 @@ __nccwpck_require__.d(__webpack_exports__, {
   bE: () => (/* binding */ post),
   pt: () => (/* binding */ explainLine),
   q: () => (/* binding */ hasUefi),
-  qt: () => (/* binding */ problemLine),
+  qt: () => (/* binding */ partitionOf),
   r: () => (/* binding */ openLedger),
   I9: () => (/* binding */ recall),
   rt: () => (/* binding */ snapshotDifferences),
@@ -208,13 +209,13 @@ __nccwpck_require__.d(__webpack_exports__, {
   v: () => (/* binding */ oneLine),
   vt: () => (/* binding */ isDenied),
   w: () => (/* binding */ endedLease),
-  wt: () => (/* binding */ isThrottling),
+  wt: () => (/* binding */ isServerError),
   x: () => (/* binding */ planDifferences),
   xt: () => (/* binding */ isLimit),
   y: () => (/* binding */ ownName),
   yt: () => (/* binding */ isDisabledRegion),
   z: () => (/* binding */ runValues),
-  zt: () => (/* binding */ parametersFor)
+  zt: () => (/* binding */ tagPolicyCode)
 });
 
 // EXTERNAL MODULE: ./rolldown-runtime.js + 1 modules
@@ -699,6 +700,9 @@ const throttlingCodes = new Set([
 ]);
 function isThrottling(error) {
 	return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
+}
+function isRead(action) {
+	return /^(Describe|Get|List)/.test(action);
 }
 function isUnknownHost(error) {
 	return error.neverResolved === true;
@@ -5000,6 +5004,7 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__P = __webpack_exports__.P;
 /******/ var __webpack_exports__Pt = __webpack_exports__.Pt;
 /******/ var __webpack_exports__Q = __webpack_exports__.Q;
+/******/ var __webpack_exports__Qt = __webpack_exports__.Qt;
 /******/ var __webpack_exports__R = __webpack_exports__.R;
 /******/ var __webpack_exports__Rt = __webpack_exports__.Rt;
 /******/ var __webpack_exports__S = __webpack_exports__.S;
@@ -5076,5 +5081,5 @@ var __require = (() => (0,external_node_module_namespaceObject.createRequire)(im
 /******/ var __webpack_exports__yt = __webpack_exports__.yt;
 /******/ var __webpack_exports__z = __webpack_exports__.z;
 /******/ var __webpack_exports__zt = __webpack_exports__.zt;
-/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Xt as Xt, __webpack_exports__Y as Y, __webpack_exports__Yt as Yt, __webpack_exports__Z as Z, __webpack_exports__Zt as Zt, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
+/******/ export { __webpack_exports__$ as $, __webpack_exports__A as A, __webpack_exports__At as At, __webpack_exports__B as B, __webpack_exports__Bt as Bt, __webpack_exports__C as C, __webpack_exports__Ct as Ct, __webpack_exports__D as D, __webpack_exports__Dt as Dt, __webpack_exports__E as E, __webpack_exports__Et as Et, __webpack_exports__F as F, __webpack_exports__Ft as Ft, __webpack_exports__G as G, __webpack_exports__Gt as Gt, __webpack_exports__H as H, __webpack_exports__Ht as Ht, __webpack_exports__I as I, __webpack_exports__It as It, __webpack_exports__J as J, __webpack_exports__Jt as Jt, __webpack_exports__K as K, __webpack_exports__Kt as Kt, __webpack_exports__L as L, __webpack_exports__Lt as Lt, __webpack_exports__M as M, __webpack_exports__Mt as Mt, __webpack_exports__N as N, __webpack_exports__Nt as Nt, __webpack_exports__O as O, __webpack_exports__Ot as Ot, __webpack_exports__P as P, __webpack_exports__Pt as Pt, __webpack_exports__Q as Q, __webpack_exports__Qt as Qt, __webpack_exports__R as R, __webpack_exports__Rt as Rt, __webpack_exports__S as S, __webpack_exports__St as St, __webpack_exports__T as T, __webpack_exports__Tt as Tt, __webpack_exports__U as U, __webpack_exports__Ut as Ut, __webpack_exports__V as V, __webpack_exports__Vt as Vt, __webpack_exports__W as W, __webpack_exports__Wt as Wt, __webpack_exports__X as X, __webpack_exports__Xt as Xt, __webpack_exports__Y as Y, __webpack_exports__Yt as Yt, __webpack_exports__Z as Z, __webpack_exports__Zt as Zt, __webpack_exports___ as _, __webpack_exports___t as _t, __webpack_exports__a as a, __webpack_exports__at as at, __webpack_exports__audit as audit, __webpack_exports__b as b, __webpack_exports__bt as bt, __webpack_exports__c as c, __webpack_exports__ct as ct, __webpack_exports__d as d, __webpack_exports__dt as dt, __webpack_exports__et as et, __webpack_exports__f as f, __webpack_exports__ft as ft, __webpack_exports__g as g, __webpack_exports__gt as gt, __webpack_exports__h as h, __webpack_exports__ht as ht, __webpack_exports__i as i, __webpack_exports__it as it, __webpack_exports__j as j, __webpack_exports__jt as jt, __webpack_exports__k as k, __webpack_exports__kt as kt, __webpack_exports__l as l, __webpack_exports__lt as lt, __webpack_exports__m as m, __webpack_exports__mt as mt, __webpack_exports__n as n, __webpack_exports__nt as nt, __webpack_exports__o as o, __webpack_exports__ot as ot, __webpack_exports__p as p, __webpack_exports__post as post, __webpack_exports__pt as pt, __webpack_exports__q as q, __webpack_exports__qt as qt, __webpack_exports__r as r, __webpack_exports__recall as recall, __webpack_exports__rt as rt, __webpack_exports__s as s, __webpack_exports__share as share, __webpack_exports__st as st, __webpack_exports__sweep as sweep, __webpack_exports__t as t, __webpack_exports__tt as tt, __webpack_exports__u as u, __webpack_exports__ut as ut, __webpack_exports__v as v, __webpack_exports__vt as vt, __webpack_exports__w as w, __webpack_exports__wt as wt, __webpack_exports__x as x, __webpack_exports__xt as xt, __webpack_exports__y as y, __webpack_exports__yt as yt, __webpack_exports__z as z, __webpack_exports__zt as zt };
 /******/ 

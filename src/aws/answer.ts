@@ -1,6 +1,6 @@
 import type { HttpHandler } from '@smithy/core/protocols';
 import type { Host } from '../host.ts';
-import { errorCode } from './errors.ts';
+import { errorCode, isRead } from './errors.ts';
 
 /*
  * What comes back isn't always AWS's answer: a proxy says something of its own, a connection ends in the middle. The SDK
@@ -91,19 +91,16 @@ function amiss(
   return { name: isRefusal ? 'NotFromAws' : 'UnreadableAnswer', told };
 }
 
-/** A list that is empty is named all the same: without it, what is there would pass for gone. */
-const reads = /^(Describe|Get|List)/;
-
 /**
- * `<DescribeImagesResponse …>…</DescribeImagesResponse>`, in which what changes something says that it did; of errors
- * EC2's root is `Response`, STS's `ErrorResponse`:
+ * `<DescribeImagesResponse …>…</DescribeImagesResponse>`, in which what changes something says that it did, and a list that
+ * is empty is named all the same: without it, what is there would pass for gone. Of errors EC2's root is `Response`, STS's
+ * `ErrorResponse`:
  * https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-response.html
  */
 function readXml(action: string, status: number, text: string): Reading {
   const [, root = ''] = /^(?:<\?xml[^>]*\?>\s*)?<(\w+)[\s>]/.exec(text) ?? [];
   if (text === '' || (/^<(\?xml|\w*Response)/.test(text) && !text.endsWith(`</${root}>`))) return 'part';
-  const isSaid =
-    !reads.test(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
+  const isSaid = !isRead(action) || /<(?!requestId|ResponseMetadata|RequestId)\w/.test(text.slice(text.indexOf(root)));
   const isAnswer =
     status < 300
       ? root === `${action}Response` && isSaid && !text.includes('<return>false</return>')

@@ -20,6 +20,7 @@ import {
   CredentialsError,
   isClockCorrected,
   isExpired,
+  isRead,
   isRefusalOfCredentials,
   isThrottling,
   isTransient,
@@ -95,7 +96,7 @@ const lingerMs = 2000;
  * seen only later, by whoever happens to look. On a cancel it has two seconds, else as long as any request.
  */
 function lingering(signal: AbortSignal, clock: Clock, action: string): { signal: AbortSignal; end: () => void } {
-  if (/^(Describe|Get|List)/.test(action)) return { signal, end: () => {} };
+  if (isRead(action)) return { signal, end: () => {} };
   const late = new AbortController();
   const stop = () => {
     if (!(signal.reason instanceof CancelError)) return;

@@ -140,6 +140,11 @@ export function isThrottling(error: unknown): boolean {
   return throttlingCodes.has(errorCode(error)) || httpStatus(error) === 429;
 }
 
+/** Whether a call of this action changes nothing. */
+export function isRead(action: string): boolean {
+  return /^(Describe|Get|List)/.test(action);
+}
+
 /** Whether the name of the host isn't known, and never was: answer.ts says so. */
 function isUnknownHost(error: unknown): boolean {
   return (error as { neverResolved?: true }).neverResolved === true;

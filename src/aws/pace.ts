@@ -1,5 +1,5 @@
 import type { Clock } from '../time.ts';
-import type { Where } from './errors.ts';
+import { isRead, type Where } from './errors.ts';
 
 /*
  * AWS refuses calls beyond a rate, for each account and region. A call that would be refused waits here instead, behind
@@ -20,7 +20,7 @@ function ec2Bucket(action: string): Bucket {
   if (action === 'CopyImage') return { name: action, rate: { capacity: 100, perSecond: 1 } };
   if (action === 'CreateTags') return { name: action, rate: { capacity: 100, perSecond: 10 } };
   if (ownBucket.test(action)) return { name: action, rate: { capacity: 100, perSecond: 5 } };
-  if (/^(Describe|Get|List)/.test(action)) return { name: 'reads', rate: { capacity: 100, perSecond: 20 } };
+  if (isRead(action)) return { name: 'reads', rate: { capacity: 100, perSecond: 20 } };
   return { name: 'writes', rate: { capacity: 50, perSecond: 5 } };
 }
 

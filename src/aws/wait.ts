@@ -2,7 +2,7 @@ import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { snapshotIdsOf, totalGiB } from '../image.ts';
 import type { Place } from './clients.ts';
 import { describeImages, describeSnapshots, unseenMs } from './describe.ts';
-import { isThrottling, isTransient, placeName } from './errors.ts';
+import { hasCode, isThrottling, isTransient, placeName } from './errors.ts';
 
 export type Progress = Readonly<{ percent: number; elapsedSeconds: number }>;
 
@@ -205,8 +205,9 @@ async function lookAt(kind: Waiter['kind'], place: Place, waiters: Set<Waiter>):
     found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
   } catch (error) {
     place.signal.throwIfAborted();
-    // An outage of hours is no reason to give up a copy of hours; the run's own time-out bounds this.
-    if (isTransient(error) || isThrottling(error)) return;
+    // An outage of hours, or what stands between for so long, is no reason to give up a copy of hours; the run's own time-out
+    // bounds this.
+    if (isTransient(error) || isThrottling(error) || hasCode(error, 'NotFromAws')) return;
     for (const waiter of waiting) waiter.reject(error);
     for (const waiter of waiting) waiters.delete(waiter);
     return;

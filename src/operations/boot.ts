@@ -316,7 +316,7 @@ async function mark(
   const isFull = Tags.length >= maxTags && !Tags.some(({ Key }) => Key === tagKeys.bootTest);
   try {
     if (isFull) throw new Error('it bears 50 tags');
-    await patiently(place, () => place.ec2(verdictTag(ImageId, operation.settings, is)));
+    await patiently(place, () => onceSeen(place, () => place.ec2(verdictTag(ImageId, operation.settings, is))));
   } catch (error) {
     if (place.signal.aborted) throw error;
     run.log.warn(

@@ -14,6 +14,7 @@ import { imageCopy } from './begin-copy.ts';
 import { clientToken } from './client-token.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
 import { retryCopyOnLimit } from './limits.ts';
+import { onceSeen } from './patiently.ts';
 import { type Asking, dryRun, idOr, type Job, type Question } from './question.ts';
 import { copyRemedy, regaining } from './regain.ts';
 import { deletion, deregistration, halfMade, removeImage } from './remove.ts';
@@ -158,7 +159,8 @@ async function tagSnapshots(operation: CopyImage, { run, place }: Scope, image: 
   const matched = matchSnapshots(source.image, image);
   for (const snapshot of source.snapshots) {
     const copy = matched.get(snapshot.id);
-    if (copy !== undefined && isTagged(source, snapshot)) await place.ec2(snapshotCommand(operation, snapshot, copy));
+    if (copy !== undefined && isTagged(source, snapshot))
+      await onceSeen(place, () => place.ec2(snapshotCommand(operation, snapshot, copy)));
   }
 }
 

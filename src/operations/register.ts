@@ -1,6 +1,6 @@
 import { type Image, RegisterImageCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
-import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { hasCode, isTransient, isUnseen, placeName, StepError } from '../aws/errors.ts';
 import { type ImageExtras, type RegistrationOptions, registrationOf, snapshotIdsOf } from '../image.ts';
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
@@ -81,7 +81,8 @@ type Registering = Readonly<{
 
 /**
  * RegisterImage has no client token, but a name can be taken only once: an AMI of our own copies is ours. A name that
- * nobody is seen to have is free some time after its AMI was deregistered.
+ * nobody is seen to have is free some time after its AMI was deregistered. The copies are there: what AWS doesn't see of them is
+ * yet to be seen.
  */
 function registerOnce(
   place: Place,
@@ -89,7 +90,7 @@ function registerOnce(
   { name, isOurs, gone }: Registering,
 ): Promise<string> {
   let isHeld = false;
-  const on = (error: unknown) => isTransient(error) || isHeld;
+  const on = (error: unknown) => isTransient(error) || isUnseen(error) || isHeld;
   return retried({ place, on, ...untilNameIsFree }, async () => {
     isHeld = false;
     try {

@@ -8,7 +8,7 @@ import type { Result } from '../outcome.ts';
 import type { Delete, Untag } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
-import { patiently } from './patiently.ts';
+import { onceSeen, patiently } from './patiently.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 
 /**
@@ -160,7 +160,7 @@ export async function untag({ resources, finishes }: Untag, { run, place, result
   const Resources = [...resources, ...finished].filter(Boolean);
   if (Resources.length === 0) return { undone: 'not needed' };
   try {
-    await place.ec2(untagCommand(Resources));
+    await onceSeen(place, () => place.ec2(untagCommand(Resources)));
   } catch (error) {
     // The AMI is there and right all the same.
     if (!isDenied(error)) throw error;

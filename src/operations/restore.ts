@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, imagesInBin } from '../aws/describe.ts';
-import { errorMessage, hasCode, isTransient, placeName } from '../aws/errors.ts';
+import { errorMessage, hasCode, isTransient, isUnseen, placeName } from '../aws/errors.ts';
 import { ask } from '../aws/verdict.ts';
 import { idsOf, registrationOf, snapshotIdsOf } from '../image.ts';
 import { tieOfImage } from '../plan/evidence.ts';
@@ -91,9 +91,9 @@ async function giveBack(operation: Deregister, scope: Scope): Promise<string> {
   return `is registered again as ${id}, without its launch permissions and its deprecation`;
 }
 
-/** A name is free some time after its AMI is gone. */
+/** A name is free some time after its AMI is gone, and the snapshots, which are there, may not be seen for a while. */
 function mayPass(error: unknown): boolean {
-  return hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error);
+  return hasCode(error, 'InvalidAMIName.Duplicate') || isTransient(error) || isUnseen(error);
 }
 
 /** Has the Recycle Bin give an AMI back. @throws AwsCallError */

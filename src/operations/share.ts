@@ -11,6 +11,7 @@ import { listed } from '../report/words.ts';
 import { lookedFor } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { type Given, grantsOn, statedOn } from './given.ts';
+import { onceSeen } from './patiently.ts';
 import { type Asking, dryRun, idOr, type Question } from './question.ts';
 
 /** Shares a snapshot or an image. A share that was there before is left as it was. @throws StepError */
@@ -18,7 +19,7 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
   const { run, place } = scope;
   const id = idOf(scope, resource);
   try {
-    const toAdd = await newShares(run, place, { id, accounts });
+    const toAdd = await onceSeen(place, () => newShares(run, place, { id, accounts }));
     if (toAdd.length > 0) await addShares(run, place, { id, accounts: toAdd });
     run.log.line(placeName(place), `shared ${id} with ${listed(accounts)}`);
     return { id };
@@ -30,8 +31,8 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
 /** What a run adds is written down first, in the saved state and as tags of the resource, so that it alone is taken back. */
 export async function addShares(run: Run, place: Place, { id, accounts }: Shared): Promise<void> {
   run.ledger.addShare(place.region, id, accounts);
-  await writeOnResource(run, place, { id, accounts });
-  await changeShares(place, id, { Add: accounts });
+  await onceSeen(place, () => writeOnResource(run, place, { id, accounts }));
+  await onceSeen(place, () => changeShares(place, id, { Add: accounts }));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { DescribeImageAttributeCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots } from '../aws/describe.ts';
-import { errorMessage, isDenied, placeName, StepError } from '../aws/errors.ts';
+import { AwsCallError, errorMessage, isDenied, isRead, isTransient, placeName, StepError } from '../aws/errors.ts';
 import {
   type Difference,
   describedAs,
@@ -45,21 +45,30 @@ export async function verify({ image: ref, expected }: Verify, scope: Scope): Pr
     return { id: image.ImageId ?? '', ...verified };
   } catch (error) {
     // Told to stop, the run knows nothing against it: a later one compares it again.
-    if (!place.signal.aborted) await (error instanceof UnreadError ? leave : removeOwn)(run, place, image);
+    if (!place.signal.aborted) await (saysNothing(error) ? leave : removeOwn)(run, place, image);
     throw error;
   }
 }
 
-/** What should have told whether an AMI is right could not be read: that says nothing against it. */
-class UnreadError extends StepError {
+/** AWS doesn't show what should have told whether an AMI is right. */
+class UnreadError extends Error {
   override name = 'UnreadError';
 }
 
-/** Leaves an AMI that could not be compared: a later run compares it, and uses it if it is right. */
+/** Whether a look failed, or a call of which nobody knows what became: that says nothing against an AMI. */
+function saysNothing(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at instanceof UnreadError) return true;
+    if (at instanceof AwsCallError) return isRead(at.action) || isTransient(at);
+  }
+  return false;
+}
+
+/** Leaves an AMI that could not be verified: a later run compares it, and uses it if it is right. */
 async function leave(run: Run, place: Place, { ImageId = '' }: Image): Promise<void> {
   run.ledger.write({ finished: [...(run.ledger.state?.finished ?? []), ImageId] });
   run.log.warn(
-    `${placeName(place)}: ${ImageId} stays, though it could not be compared with the source: do not use it. A later run compares it, and uses it if it is right`,
+    `${placeName(place)}: ${ImageId} stays, though it could not be verified: do not use it. A later run compares it, and uses it if it is right`,
   );
 }
 
@@ -67,7 +76,7 @@ async function leave(run: Run, place: Place, { ImageId = '' }: Image): Promise<v
 const looksSeconds = [0, 1, 2, 4, 8, 15, 30];
 const missingLooksSeconds = [30, 30, 60, 60, 60];
 
-/** The image and its snapshots once all is as it should be. @throws StepError that names every difference; UnreadError */
+/** The image and its snapshots once all is as it should be. @throws StepError that names every difference */
 async function compareAgain(
   run: Run,
   place: Place,
@@ -89,7 +98,7 @@ async function compareAgain(
     const late = found?.every(isMissing) ? await lookedFor(place, missingLooksSeconds, look) : undefined;
     if (late !== undefined) return late;
   } catch (error) {
-    throw place.signal.aborted ? error : new UnreadError(doing, error);
+    throw place.signal.aborted ? error : new StepError(doing, error);
   }
   throw new StepError(doing, new Error((found ?? []).map(differenceText).join('; ')));
 }
@@ -102,7 +111,7 @@ async function readParts(place: Place, image: Image): Promise<Snapshot[]> {
     return found.length === ids.length ? found : undefined;
   };
   const found = await lookedFor(place, [...looksSeconds, ...missingLooksSeconds], look);
-  if (found === undefined) throw new Error(`not all of ${ids.join(', ')} are seen`);
+  if (found === undefined) throw new UnreadError(`not all of ${ids.join(', ')} are seen`);
   return found;
 }
 
