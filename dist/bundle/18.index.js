@@ -41261,17 +41261,17 @@ function aws({ region }, command) {
 		...options
 	].join(" ");
 }
-function quoted(text) {
+function quoted$1(text) {
 	return /^[\w./:@=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 const commands = [
 	[/^(i-[0-9a-f]+)$/, (place, name) => aws(place, `ec2 terminate-instances --instance-ids ${name}`)],
 	[/^(lt-[0-9a-f]+)$/, commandForTemplate],
-	[/^the launch configuration (.+)$/, (place, name) => `${aws(place, "autoscaling delete-launch-configuration --launch-configuration-name")} ${quoted(name)}`],
-	[/^the Auto Scaling group (.+)$/, (place, name) => `${aws(place, "autoscaling suspend-processes --scaling-processes Launch --auto-scaling-group-name")} ${quoted(name)}`],
+	[/^the launch configuration (.+)$/, (place, name) => `${aws(place, "autoscaling delete-launch-configuration --launch-configuration-name")} ${quoted$1(name)}`],
+	[/^the Auto Scaling group (.+)$/, (place, name) => `${aws(place, "autoscaling suspend-processes --scaling-processes Launch --auto-scaling-group-name")} ${quoted$1(name)}`],
 	[/^arn:[^:]+:ssm:[^:]*:\d+:parameter\/(.+)$/, commandForParameter],
-	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-image-recipe --image-recipe-arn")} ${quoted(name)}`],
-	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-container-recipe --container-recipe-arn")} ${quoted(name)}`],
+	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-image-recipe --image-recipe-arn")} ${quoted$1(name)}`],
+	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-container-recipe --container-recipe-arn")} ${quoted$1(name)}`],
 	[/^(others), /, (place, _, id) => aws(place, `ec2 reset-image-attribute --image-id ${id} --attribute launchPermission`)]
 ];
 async function commandFor(place, by, id) {
@@ -41327,7 +41327,7 @@ async function namesHolding(place, id, names) {
 	return held;
 }
 function commandForName(place, name) {
-	return `${aws(place, "ssm put-parameter --overwrite --value REPLACEMENT --name")} ${quoted(name)}`;
+	return `${aws(place, "ssm put-parameter --overwrite --value REPLACEMENT --name")} ${quoted$1(name)}`;
 }
 async function commandForParameter(place, name, id) {
 	const absolute = `/${name}`;
@@ -42918,23 +42918,33 @@ async function isAgentOnline(place, id) {
 // src/operations/console.ts
 const mostCharacters = 200;
 const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|^(?:(?!-----BEGIN)[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----/g;
-const secretName = String.raw`[\w.-]*(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|cookie|signature|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
-const secretValue = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\S+`;
+const secretWord = "pass(?:word|wd|phrase|code)?s?|pwd|secret|token|credentials?|cookie|signature";
+const secretName = String.raw`[\w.-]*(?:${secretWord}|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
+const quoted = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?`;
+const secretValue = String.raw`${quoted}|\S+`;
+const unlikeWord = String.raw`(?![\d.:]+(?![^\s,;)])|[\/(])(?=\S*[\d!#$%&*+=?@^~])\S+`;
 const secrets = [
 	[/<(Password|Passphrase)>[^<]*/gi, "<$1>***"],
 	[/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g, "***"],
 	[/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, "***"],
 	[/\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk-)[\w-]{10,}/g, "***"],
 	[/\b(?:hvs\.|npm_|pypi-|dop_v1_|AIza)[\w-]{10,}/g, "***"],
+	[/(\bhooks\.[\w.-]+\/\w+\/)\S+/g, "$1***"],
 	[/\$(?:[1-7]|2[abxy]|y|gy|sha1)\$\S+/g, "***"],
 	[/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)\S+@/gi, "$1***@"],
+	[/([?&](?:sig|key|code|auth)=)[^\s&]+/gi, "$1***"],
 	[/\b((?:authorization|bearer)\b[=:\s]+(?:bearer\s+|basic\s+)?)\S+/gi, "$1***"],
 	[new RegExp(String.raw`\b(${secretName}["']?\s*:\s+)(?!["'])\S.*`, "gi"), "$1***"],
 	[new RegExp(String.raw`\b(${secretName}["']?\s*(?:=>|[=:])\s*)(?:${secretValue})`, "gi"), "$1***"],
 	[new RegExp(String.raw`(--${secretName}\s+)(?:${secretValue})`, "gi"), "$1***"],
 	[/(\s(?:-u|--user)\s+[^\s:]+:)\S+/g, "$1***"],
-	[/\b(pass(?:word|phrase|wd|code)\s+(?:is\s+)?)(?=\S*[\d!#$%&*+=?@^~])\S+/gi, "$1***"],
+	[/(\b(?:sshpass|login|mysql\w*|mariadb\w*|mongo\w*|user(?:add|mod))\s(?:.*?\s)?-p\s*)\S+/g, "$1***"],
+	[/(\becho\s+).+?(?=\s*\|\s*(?:sudo\s+)?(?:ch)?passwd\b)/g, "$1***"],
+	[new RegExp(String.raw`\b((?:${secretWord})\b.{0,80}?(?:\bis|\bto|\bas|:)\s+)(?:${quoted}|${unlikeWord})`, "gi"), "$1***"],
+	[new RegExp(String.raw`\b((?:${secretWord})\s+)(?:${unlikeWord})`, "gi"), "$1***"],
 	[/(?<!\/)\b((?:root|admin|administrator|ubuntu|debian|centos|ec2-user|user):)(?=\S*[^\s\d])\S+/gi, "$1***"],
+	[/(?<=^|\s)([a-z_][\w-]{0,31}:)(?=[^\s:/.]*[a-z])(?=[^\s:/.]*[A-Z\d])[^\s:/.]{12,}$/gm, "$1***"],
+	[/(::\w+:)\S+/g, "$1***"],
 	[/(?<![\w/+.-])(?=[A-Za-z+/]*\d)(?=[\d+/]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}(?![\w.-])/g, "***"]
 ];
 function withoutSecrets(text) {
