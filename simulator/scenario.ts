@@ -124,7 +124,7 @@ type LaunchScenario = Readonly<{
   /** The name of the role of each instance profile; empty where it has none. */
   profiles?: Readonly<Record<string, string>>;
 }> &
-  Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity'>> &
+  Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity' | 'showsTags'>> &
   Readonly<{ boots?: readonly Boot[] }>;
 
 export type LaunchTemplateScenario = Readonly<{

@@ -194,6 +194,8 @@ export type Launching = {
   vcpuQuota: number;
   /** Where there is no capacity, as `type/zone`; `*` stands for any characters. */
   noCapacity: readonly string[];
+  /** Whether the account's default shows an instance its tags. */
+  showsTags: boolean;
   /** How the next instances come up, one after the other; the last one's goes on. */
   boots: Boot[];
 };
@@ -428,6 +430,7 @@ export function emptyRegion(name: string): Region {
       // https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
       vcpuQuota: 32,
       noCapacity: [],
+      showsTags: false,
       boots: [],
     },
     launchTemplates: new Map(),

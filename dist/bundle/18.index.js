@@ -39600,7 +39600,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
 		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
-		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
+		const givesIpv6 = givesIpv6Too(one);
 		const groups = byVpc?.get(VpcId);
 		return byVpc !== void 0 && groups === void 0 ? [] : [{
 			subnet,
@@ -39622,6 +39622,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 		types,
 		zones
 	});
+	if (boot.test === "ssm") await place.ssm(new DescribeInstanceInformationCommand({ MaxResults: 5 }));
 	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceProfile, values);
 	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
 	return {
@@ -39644,6 +39645,9 @@ function namedBy(idFilter, named) {
 		Values: [value ?? ""]
 	}];
 }
+function givesIpv6Too({ AssignIpv6AddressOnCreation, Ipv6Native }) {
+	return AssignIpv6AddressOnCreation === true && Ipv6Native !== true;
+}
 async function readSubnets(place, named) {
 	const isDefault = named.length === 0;
 	const Filters = [{
@@ -39665,7 +39669,7 @@ async function readSubnets(place, named) {
 	});
 	if (found.length === 0) throw new UntestableError(isDefault ? "there is no default VPC" : `there is no subnet ${named.join(", ")}`, isDefault ? "name a subnet in boot-subnet" : "correct boot-subnet");
 	const free = ({ AvailableIpAddressCount = 0 }) => AvailableIpAddressCount;
-	return found.toSorted((a, b) => free(b) - free(a));
+	return found.toSorted((a, b) => Number(givesIpv6Too(a)) - Number(givesIpv6Too(b)) || free(b) - free(a));
 }
 async function readGroups(place, subnets, named) {
 	if (named.length === 0) return void 0;
@@ -42802,7 +42806,7 @@ function keyRemedy(role, keyArn) {
 const unseenMs$1 = 3e5;
 const unseen = "the instance is not seen";
 const mostMisses = 4;
-async function watch(operation, { run, place }, id) {
+async function watch(operation, { run, place }, { id, launch }) {
 	const began = place.clock.now();
 	const lookMs = Math.min(run.request.pollSeconds, 10) * 1e3;
 	let looks = {
@@ -42830,12 +42834,13 @@ async function watch(operation, { run, place }, id) {
 			passedMs: at - began,
 			blindMs: at - toldAt
 		};
-		const verdict = verdictBy(operation, looks);
+		const verdict = verdictBy(operation, launch, looks);
 		if (verdict !== void 0) return verdict.is === "never" && failed !== void 0 ? neverBy(failed) : verdict;
 	}
 }
 const staleMs = 12e4;
-function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
+function verdictBy(operation, launch, looks) {
+	const { now, seen, misses, passedMs, blindMs } = looks;
 	const isOver = passedMs >= operation.settings.timeoutMinutes * 6e4;
 	if (now?.isUp) return { is: "up" };
 	if (now?.ended !== void 0) return endVerdict(now.ended);
@@ -42855,18 +42860,31 @@ function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
 	return seen === void 0 ? {
 		is: "elsewhere",
 		why: unseen
-	} : lateVerdict(operation, seen);
+	} : lateVerdict(operation, launch, seen);
 }
-function lateVerdict({ settings, site }, { shown, lacksAgent }) {
+function lateVerdict({ settings, site }, launch, { shown, lacksAgent }) {
 	const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
-	if (lacksAgent && site.profile === void 0) return {
-		is: "never",
-		why: `${why}; without boot-instance-profile, its role or the network may be at fault`
-	};
-	return {
+	const excuse = lacksAgent ? agentExcuse(site.profile, launch) : void 0;
+	if (excuse === void 0) return {
 		is: "failed",
 		why,
 		byKey: false
+	};
+	return {
+		is: "never",
+		why: `${why}; ${excuse.why}`,
+		remedy: excuse.remedy
+	};
+}
+function agentExcuse(profile, { subnet, givesIpv6 }) {
+	if (profile === void 0) return {
+		why: "without boot-instance-profile, its role or the network may be at fault",
+		remedy: "name a profile in boot-instance-profile whose role has AmazonSSMManagedInstanceCore"
+	};
+	if (!givesIpv6) return void 0;
+	return {
+		why: `a test takes none of the IPv6 addresses that ${subnet} gives, so the network may be at fault`,
+		remedy: "name a subnet in boot-subnet from which Systems Manager is reached by IPv4"
 	};
 }
 async function standingOf(place, id, test) {
@@ -42992,7 +43010,10 @@ function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 			...launch.givesIpv6 && { Ipv6AddressCount: 0 }
 		}],
 		...profile !== void 0 && { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } },
-		MetadataOptions: { HttpTokens: "required" },
+		MetadataOptions: {
+			HttpTokens: "required",
+			InstanceMetadataTags: "disabled"
+		},
 		BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => Ebs === void 0 ? [] : [{
 			DeviceName,
 			Ebs: { DeleteOnTermination: true }
@@ -43210,7 +43231,10 @@ async function tryOne(operation, scope, launching) {
 	const as = `${launch.type} in ${launch.zone}`;
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
-		const verdict = await watch(operation, scope, id).catch((error) => {
+		const verdict = await watch(operation, scope, {
+			id,
+			launch
+		}).catch((error) => {
 			if (place.signal.aborted) throw error;
 			return neverBy(error);
 		});
