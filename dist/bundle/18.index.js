@@ -22863,7 +22863,10 @@ async function terminate(place, id) {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`, error);
+		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error).remedy ?? "see what AWS says";
+		const byHand = `aws ec2 terminate-instances --region ${place.region} --instance-ids ${id}`;
+		const ending = `Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place)}, which may run on`;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(ending, error, `${remedy}; then run it again, or end it by hand: ${byHand}`);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -38508,7 +38511,7 @@ async function releaseTarget(place, owners, notes) {
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
-		if (state.boots || others) await endInstances(place, owners, notes);
+		const allEnded = !(state.boots || others) || await endInstances(place, owners, notes);
 		const replaced = superseding || others ? await findReplaced(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
 		const halfMade = replaced.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
@@ -38531,22 +38534,30 @@ async function releaseTarget(place, owners, notes) {
 			keepPending: state.keepPending,
 			notes
 		});
-		return !spared;
+		return !spared && allEnded;
 	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)}` });
 		return false;
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(place);
-	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
-	for (const instance of found) {
+	const look = state.boots ? leasedInstances : leasedInstancesIfAny;
+	const failed = (error) => void notes.failed.push({ what: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error) });
+	const found = await look(place, [...gone.keys()], state.imageId).catch((error) => failed(new _index_js__WEBPACK_IMPORTED_MODULE_1__.dt(`Looking for instances of boot tests in ${where}`, error)));
+	let allEnded = found !== void 0;
+	for (const instance of found ?? []) {
 		const { InstanceId = "" } = instance;
-		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "", place)) {
+		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.L)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.F.lease) ?? "", place)) try {
 			await terminate(place, InstanceId);
 			notes.done.push(`ended ${InstanceId} in ${where}`);
-		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
+		} catch (error) {
+			failed(error);
+			allEnded = false;
+		}
+		else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
 	}
+	return allEnded;
 }
 async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	const notes = noNotes();
