@@ -90,6 +90,7 @@ describe('a lease is a tag of the AMI', () => {
       since: seconds,
       runId: word,
       attempt: fc.integer({ min: 0, max: 1000 }),
+      setting: fc.constantFrom(true, undefined),
       machine: word,
       process: word,
       targets: fc.stringMatching(/^\*?[0-9a-f]{4,96}$/).map((marks) => (marks.length === 5 ? '' : marks)),

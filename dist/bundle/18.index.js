@@ -23072,11 +23072,13 @@ function newLeaseId() {
 	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+	const { id, expiresAt, since, runId, attempt, setting = false, machine, process, targets, regions } = record;
+	const seconds = [expiresAt, since].map((ms) => Math.floor(ms / 1e3));
+	const tried = `${attempt}${setting ? "!" : ""}`;
 	let value = [
-		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		...seconds,
 		runId || "-",
-		attempt,
+		tried,
 		machine || "-",
 		process || "-",
 		targets || "-"
@@ -23091,10 +23093,10 @@ function leaseTag(record) {
 		Value: value
 	};
 }
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
 function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const [, expires, since, runId = "", attempt, mark, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
 	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Wt)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
@@ -23108,7 +23110,8 @@ function leaseOf({ Key = "", Value = "" }) {
 		machine: text(machine),
 		process: text(process),
 		targets: text(targets),
-		regions
+		regions,
+		...mark === "!" && { setting: true }
 	};
 }
 const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
@@ -23154,9 +23157,10 @@ function readerOf({ machine }, run, now) {
 		isRunning
 	};
 }
-function ownRecord({ id, run, targets, regions, machine, place }, since) {
+function ownRecord({ id, run, targets, regions, setting, machine, place }, since) {
 	return {
 		id,
+		setting: setting(),
 		expiresAt: place.awsNow() + expireSeconds * 1e3,
 		since,
 		runId: run.runId,
@@ -23183,10 +23187,13 @@ async function takeLease(request) {
 	if (refused !== void 0) return unseen(refused);
 	const stopped = new AbortController();
 	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
+	return {
+		async stop() {
+			stopped.abort();
+			await renewing;
+		},
+		renew: () => write().then(() => void 0, () => void 0)
+	};
 }
 async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	for (let full = false;; full = true) {
@@ -38767,6 +38774,7 @@ async function release(releasing) {
 		})) unseen.add(region);
 	});
 	const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+	tellTorn(releasing, leases, notes);
 	const report = reportOf$1(notes);
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
 	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
@@ -38790,9 +38798,17 @@ function sharesSource({ shares, imageId }, image) {
 	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ot)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
-function settled({ reached, source, sourceRegion }, { dead }, unseen) {
+function tellTorn({ state: { imageId }, torn }, { dead }, notes) {
+	for (const { setting, runId } of torn === "mended" ? [] : dead.values()) {
+		if (setting !== true) continue;
+		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them`;
+		if (torn === "failed") notes.failed.push({ what });
+		else notes.warned.push(what);
+	}
+}
+function settled({ reached, source, sourceRegion, torn }, { dead }, unseen) {
 	const now = source(sourceRegion).awsNow();
-	const isOver = (lease) => isWithin(lease, reached) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
+	const isOver = (lease) => isWithin(lease, reached) && (torn === "mended" || lease.setting !== true) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
 	return [...dead.values()].filter(isOver).map(({ id }) => id);
 }
 function sorted(image, { state, reader, source, sourceRegion }) {
@@ -39123,6 +39139,7 @@ async function sweepSource(sweeping, image, isLast) {
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
 		superseding: false,
+		torn: "failed",
 		ready: new Set(),
 		patient: false,
 		isLast
@@ -46018,6 +46035,7 @@ async function lease({ imageId, regions }, { run, place }) {
 		regions,
 		machine: host.machine,
 		warn: run.log.warn,
+		setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0),
 		beforeWrite: (since) => ledger.write({
 			leased: true,
 			since
@@ -46102,7 +46120,9 @@ async function readReferences({ sets, settled }, scope) {
 		promotions: [...promotions.filter((one) => isOpen(one.place, one.name)), ...read.flatMap((one) => one?.promotion ?? [])],
 		versions: [...versions.filter((one) => isOpen(one.place, one.template)), ...read.flatMap((one) => one?.version ?? [])]
 	};
-	if (sets.length + settled.length > 0) ledger.write(change);
+	if (sets.length + settled.length === 0) return {};
+	ledger.write(change);
+	await scope.run.renewLeases();
 	return {};
 }
 function isOf(one, place, name) {
@@ -46714,6 +46734,9 @@ function openRun(parts) {
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
+		renewLeases: async () => {
+			for (const { renew } of leases) await renew?.();
+		},
 		regrant: (key) => regranted.push(key),
 		picture: ({ account, region }, jpeg) => {
 			const path = keepPicture(host.files, jpeg, log);
@@ -48338,6 +48361,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
 		ready: new Set(right.map(({ where }) => where)),
+		torn: [...outcomes.values()].some(settlesReferences) ? "mended" : "warned",
 		superseding: [...outcomes.values()].some(mayLeaveParts),
 		patient: !run.signal.aborted,
 		isLast: true
@@ -48360,6 +48384,9 @@ function statedIn(outcomes) {
 }
 function mayLeaveParts({ operation, is }) {
 	return operation.kind === "deregister" && (operation.reason === "name" || is === "failed");
+}
+function settlesReferences({ operation, is }) {
+	return operation.kind === "ready" && operation.settled.length > 0 && is === "done";
 }
 function rightIn(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
@@ -48654,6 +48681,7 @@ async function takeBack(host, settings, state) {
 		keepIntermediates: settings.keepIntermediates,
 		reader: (now) => readerOf(host, settings.run, now),
 		superseding: true,
+		torn: "warned",
 		ready: new Set(),
 		patient: false
 	};

@@ -22,6 +22,7 @@ export async function lease({ imageId, regions }: Lease, { run, place }: Scope):
   const targets = request.targets.map(placeName);
   const held = await takeLease({
     ...{ place, imageId, id: leaseId, run: request.run, targets, regions, machine: host.machine, warn: run.log.warn },
+    setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0),
     beforeWrite: (since) => ledger.write({ leased: true, since }),
   });
   if (held === undefined) {
