@@ -114,6 +114,9 @@ export type SimSnapshot = {
   };
 };
 
+/** What a scan by Amazon Inspector found, and when. */
+export type Scan = Readonly<{ at: number; results: ScanResults; findings: readonly ImageFinding[] }>;
+
 export type SimImage = {
   data: Image & {
     ImageId: string;
@@ -132,7 +135,7 @@ export type SimImage = {
   /** When the cooldown of its protection ends, ms since the epoch. */
   protectedUntil?: number;
   /** Amazon Inspector's scan, which is there from then on, ms since the epoch. */
-  scan?: { at: number; results: ScanResults; findings: readonly ImageFinding[] };
+  scan?: Scan;
   /** What other accounts have of it, each since a time in ms since the epoch: usage reports tell it late. */
   usedElsewhere?: { account: string; type: string; count: number; since: number }[];
   billing: string[];
@@ -241,6 +244,8 @@ export type Instance = {
   state: InstanceStateName;
   volumes: readonly InstanceVolume[];
   launched?: Launched;
+  /** The scan of an AMI that is made of it by then. */
+  scanOf?: (at: number) => Scan | undefined;
 };
 
 /** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
