@@ -113,9 +113,11 @@ describe('a run that is killed in its boot test', () => {
   });
 });
 
-test('an instance that may not be ended is named, since it runs on', async () => {
+test('an instance that may not be ended is named, since it runs on, and hides nothing else', async () => {
   const denied = { kind: 'refusal', action: 'TerminateInstances', mutating: true, times: 10_000 } as const;
-  const faults = [{ ...denied, code: 'UnauthorizedOperation', message: 'You are not authorized.' }];
+  const message =
+    'You are not authorized to perform this operation. User: arn:aws:sts::999999999999:assumed-role/ami-target/run is not authorized to perform: ec2:TerminateInstances on resource: arn:aws:ec2:eu-west-1:999999999999:instance/i-0 because no identity-based policy allows the ec2:TerminateInstances action';
+  const faults = [{ ...denied, code: 'UnauthorizedOperation', message }];
   await using house = await openHouse({ ...shared(), scenario: { ...shared().scenario, faults } });
   const job = await runJob(house.run(byStatus));
   const [id = ''] = runningIn(house.simulator);
@@ -124,6 +126,13 @@ test('an instance that may not be ended is named, since it runs on', async () =>
   expect(told(job)).toContain(
     `Ending the instance ${id} in ${where}, which may run on: TerminateInstances in ${where}`,
   );
+  expect(told(job)).toMatch(
+    /What to do: where templates\/ made the role, set BootTest=true; .*"ec2:TerminateInstances"/,
+  );
+  expect(told(job)).toContain(
+    `or end it by hand: aws ec2 terminate-instances --region ${targetRegion} --instance-ids ${id}`,
+  );
+  expect(told(job)).not.toContain('half-made');
 });
 
 test('an answer that was lost, and a refusal that was none, leave one instance at a time', async () => {

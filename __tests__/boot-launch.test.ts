@@ -51,36 +51,57 @@ describe('an instance is launched where an organization demands', () => {
     expect(launchedIn(result.simulator)).toMatchObject([{ httpTokens: 'required' }]);
   });
 
-  test('tags of all that is made', async () => {
-    const result = await share(bootCase(), { ...byStatus, tags: 'cost-center=42' });
+  test('tags of all that is made, though the account shows instances theirs', async () => {
+    const result = await share(bootCase({ showsTags: true }), { ...byStatus, tags: 'cost center/unit=42' });
     expect(messagesOf(result)).toEqual([]);
     const [launched] = launchedIn(result.simulator);
     for (const tags of [launched?.tags, launched?.volumeTags, launched?.interfaceTags])
-      expect(tags).toContainEqual({ Key: 'cost-center', Value: '42' });
+      expect(tags).toContainEqual({ Key: 'cost center/unit', Value: '42' });
   });
 });
 
-test('an instance gets no IPv6 address either, though its subnet gives one', async () => {
-  const subnets = ['a', 'b'].map((zone) => ({
-    id: `subnet-0${zone}0${zone}0${zone}0${zone}`,
-    zone: targetRegion + zone,
-    givesIpv6: zone === 'a',
-    freeAddresses: zone === 'a' ? 100 : 50,
-  }));
+const subnets = ['a', 'b'].map((zone) => ({
+  id: `subnet-0${zone}0${zone}0${zone}0${zone}`,
+  zone: targetRegion + zone,
+  givesIpv6: zone === 'a',
+  freeAddresses: zone === 'a' ? 100 : 50,
+}));
+
+test('an instance gets no IPv6 address either: subnets that give one come last, and give none', async () => {
   const launch = { subnets, boots: [{ ends: { afterSeconds: 1, code: 'Server.InternalError', message: '' } }, {}] };
   const inputs = { ...byStatus, 'boot-subnet': subnets.map(({ id }) => id).join(',') };
   const { main, simulator } = await share(bootCase(launch), inputs);
   expect(main.annotations).toEqual([]);
   expect(launchedIn(simulator).map((one) => [one.subnet.givesIpv6, one.ipv6Addresses])).toEqual([
-    [true, 0],
     [false, 0],
+    [true, 0],
   ]);
   // Where there is nothing to override, nothing is asked for.
   const asked = simulator.calls.filter(({ action, mutating }) => action === 'RunInstances' && mutating);
   expect(asked.map(({ request }) => (request.NetworkInterfaces as object[])[0])).toEqual([
-    expect.objectContaining({ Ipv6AddressCount: 0 }),
     expect.not.objectContaining({ Ipv6AddressCount: 0 }),
+    expect.objectContaining({ Ipv6AddressCount: 0 }),
   ]);
+});
+
+test.each([
+  [
+    'that would give an IPv6 address says nothing of the AMI',
+    0,
+    /could not be tested: .*none of the IPv6 addresses that subnet-0a0a0a0a gives, .*by IPv4$/,
+  ],
+  [
+    'that gives none says that the AMI is at fault',
+    1,
+    /The boot test of ami-\w+ in \S+ failed: .*the agent of Systems Manager is not online/,
+  ],
+])('an agent that stays away in a subnet %s', async (_, index, words) => {
+  const [subnet] = subnets.slice(index);
+  const launch = { subnets, boots: [{ agentAfterSeconds: 'never' as const }] };
+  const inputs = { 'boot-test': 'ssm', 'boot-subnet': subnet?.id ?? '', 'boot-instance-profile': 'booted' };
+  const { error, simulator } = await share(bootCase(launch), inputs);
+  expect(error).toMatch(words);
+  expect(launchedIn(simulator).every((one) => one.subnet.id === subnet?.id)).toBe(true);
 });
 
 describe('an instance profile', () => {

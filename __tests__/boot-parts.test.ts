@@ -179,6 +179,22 @@ describe('of a console', () => {
     ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----', '***'],
     ['-----BEGIN PRIVATE KEY-----\nMIIE', '***'],
     [`hash ${'a1'.repeat(20)} done`, 'hash *** done'],
+    // As Bitnami, MySQL, cloud-init, k3s and Slack write them.
+    ["# Setting Bitnami application password to 'tR4nd0mPw'  #", '# Setting Bitnami application password to ***  #'],
+    [
+      'A temporary password is generated for root@localhost: q!8sKd,x>aB',
+      'A temporary password is generated for root@localhost: ***',
+    ],
+    ['Your root password is: s3cr3t', 'Your root password is: ***'],
+    ['The admin password has been set to hunter22', 'The admin password has been set to ***'],
+    ['initial admin secret 2f8c1b7a', 'initial admin secret ***'],
+    ['cloud-init[812]: deploy:R4ndomPassw0rd', 'cloud-init[812]: deploy:***'],
+    ['K10ab::server:abcdef0123456789', 'K10ab::server:***'],
+    ['https://hooks.slack.com/services/T0/B0/XXXX', 'https://hooks.slack.com/services/***'],
+    ['https://a.blob.example/x?sv=2020&sig=abc%2B&se=1', 'https://a.blob.example/x?sv=2020&sig=***&se=1'],
+    ['+ mysql -uroot -pS3cretPw db', '+ mysql -uroot -p*** db'],
+    ['+ sshpass -p hunter ssh host', '+ sshpass -p *** ssh host'],
+    ['+ echo root:secret | sudo chpasswd', '+ echo *** | sudo chpasswd'],
   ])('%j is told as %j', (text, told) => {
     expect(withoutSecrets(text)).toBe(told);
   });
@@ -189,6 +205,11 @@ describe('of a console', () => {
       'EXT4-fs (nvme0n1p1): mounted filesystem 8f3b2c1a-1234-4abc-8def-0123456789ab',
       'Failed to start /usr/lib/systemd/system/cloud-init-local.service.',
       'login: ',
+      'Failed password for root from 10.0.0.1 port 22 ssh2',
+      'error: cannot get token from 169.254.169.254:80 (timeout 5s)',
+      'cryptsetup: ERROR: luks: cryptsetup failed, bad password or options?',
+      'mkdir -p /var/log/app1',
+      '[    2.1] nvme nvme0: pci function 0000:00:04.0',
     ];
     expect(withoutSecrets(lines.join('\n'))).toBe(lines.join('\n'));
   });

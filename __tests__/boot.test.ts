@@ -12,7 +12,7 @@ import type { Simulator } from '../simulator/simulator.ts';
 import type { Boot } from '../simulator/world.ts';
 import { openHouse, toldBy } from './house/house.ts';
 import { runJob } from './in-process.ts';
-import { type Shared, share } from './shared-case.ts';
+import { expectUntouched, type Shared, share } from './shared-case.ts';
 
 type Launch = NonNullable<NonNullable<StandardOptions['target']>['launch']>;
 
@@ -434,6 +434,15 @@ test('a right that is lacking is told with the statement that gives it', async (
   expect(error).toMatch(
     /could not be tested.*iam:PassRole.*What to do: .*set BootRoleArns=arn\S+; else add to .*"Action":"iam:PassRole","Resource":"arn:aws:iam::\d+:role\/boot-role"/s,
   );
+});
+
+test('that agents may not be looked for is told before anything is made', async () => {
+  const message = `User: arn:aws:sts::${targetAccount}:assumed-role/ami-target/run is not authorized to perform: ssm:DescribeInstanceInformation on resource: * because no identity-based policy allows the ssm:DescribeInstanceInformation action`;
+  const refusal = { kind: 'refusal', action: 'DescribeInstanceInformation', code: 'AccessDeniedException' } as const;
+  const denied = { ...refusal, message, times: 99 };
+  const result = await share(bootCase({}, { faults: [denied] }), { ...byAgent, 'boot-instance-profile': 'booted' });
+  expect(result.error).toMatch(/the AMI cannot be tested \(boot-test\): .*"Action":"ssm:DescribeInstanceInformation"/s);
+  expectUntouched(result);
 });
 
 test('the plan has it, and a role that may not launch is told beforehand', async () => {

@@ -13,6 +13,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { type LaunchTemplate, regionOf } from '../simulator/world.ts';
+import { killAt, openHouse } from './house/house.ts';
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { expectUntouched, share, type TargetRecord } from './shared-case.ts';
 
@@ -226,6 +227,36 @@ describe('all or none', () => {
       expect(again.main).toMatchObject({ conclusion: 'success', annotations: [] });
       expectAllSet(simulator, recordsOf(again.main.outputs));
       await simulator.close();
+    },
+  );
+
+  test.each(['CreateLaunchTemplateVersion', 'ModifyLaunchTemplate', 'PutParameter'])(
+    'killed at the first %s, without post: a sweep fails, and says what mends it, until a run has set all',
+    async (action) => {
+      const shared = withTemplates();
+      await using house = await openHouse(shared);
+      const { simulator } = house;
+      await killAt(house, house.run(inputs), (call) => call.action === action && call.mutating);
+      await house.settle();
+      const sweep = (run_id: string) => runAction({ ...house.run(inputs, { run_id }), action: 'sweep' });
+      const other = { 'target-ami-name': '{name}-2', 'on-existing': 'reuse' };
+      for (const [index, more] of [{}, other].entries()) {
+        const swept = await sweep(`50${index}`);
+        expect(swept.conclusion).toBe('failure');
+        expect(messages(swept)).toMatch(
+          `run 4711 on ${shared.amiId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs`,
+        );
+        // A run that sets none of them mends nothing, and says so.
+        const without = await runJob(house.run(more, { run_id: `60${index}` }));
+        expect(without.main.conclusion).toBe('success');
+        expect(messages(without.main)).toContain('died as it set SSM parameters');
+      }
+      const again = await runJob(house.run(inputs, { run_id: '4712' }));
+      expect(again.main).toMatchObject({ conclusion: 'success', annotations: [] });
+      expectAllSet(simulator, recordsOf(again.main.outputs));
+      expect(house.remains()).toEqual([]);
+      await house.settle();
+      expect(await sweep('502')).toMatchObject({ conclusion: 'success', annotations: [] });
     },
   );
 

@@ -118,6 +118,7 @@ function cleanUp(
     reached: targets.map(placeName),
     reader: (time) => readerOf({ machine: thisMachine() }, { runId: '4711', runAttempt: 1 }, time),
     superseding: false,
+    torn: 'mended',
     ready: new Set(),
     patient: false,
     isLast: true,

@@ -2,6 +2,8 @@ import type { ImageFinding, ScanResults } from '@aws-sdk/client-ec2';
 import { describe, expect, test } from '@jest/globals';
 import type { AmiScenario } from '../simulator/scenario.ts';
 import { type Case, customerKey, procedure } from '../simulator/scenarios/standard.ts';
+import { openHouse, toldBy } from './house/house.ts';
+import { runJob } from './in-process.ts';
 import { expectTargets, expectUntouched, share } from './shared-case.ts';
 
 /* The gate before anything is made of an AMI: what Amazon Inspector found in it. */
@@ -139,16 +141,43 @@ describe('the gate by a scan', () => {
     expectUntouched(undecided);
   });
 
-  test('judges the AMI of an instance once it is there, and it stays', async () => {
-    const id = 'i-0123456789abcdef0';
-    const shared = procedure({
+  const id = 'i-0123456789abcdef0';
+  const volumes = [{ device: '/dev/xvda', sizeGiB: 8 }];
+  const ofInstance = (scan?: AmiScenario['scan']) =>
+    procedure({
       policies: ['source-instance', 'source-scan'],
-      source: { instances: [{ id, volumes: [{ device: '/dev/xvda', sizeGiB: 8 }] }] },
+      source: { instances: [{ id, volumes, ...(scan && { scan }) }] },
     });
-    const { simulator, main, error } = await share(shared, {
-      ...{ 'ami-id': '', 'instance-id': id, 'max-severity': 'low' },
-      'scan-wait-minutes': '5',
-    });
+  const instance = { 'ami-id': '', 'instance-id': id, 'max-severity': 'low' };
+
+  test('waits for that of an AMI that it makes of an instance, and lets it pass', async () => {
+    const shared = ofInstance({ results: results('low', 0), afterSeconds: 900 });
+    const { main, simulator } = await share(shared, { ...instance, 'scan-wait-minutes': '30' });
+    expect(main.annotations).toEqual([]);
+    const amiId = main.outputs['source-ami-id'] ?? '';
+    expect(main.log).toContain(`waiting up to 30 m for a scan of ${amiId}`);
+    expect(simulator.calls.find(({ action, mutating }) => action === 'CopySnapshot' && mutating)?.at).toBeGreaterThan(
+      900_000,
+    );
+  });
+
+  test('of an AMI of an instance is read again by a re-run, which makes no other', async () => {
+    await using house = await openHouse(ofInstance({ results: results('critical', 0), findings }));
+    const { simulator } = house;
+    const made = () => simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok');
+    const first = await runJob(house.run(instance));
+    const amiId = first.main.outputs['source-ami-id'] ?? 'none';
+    const why = `${amiId} has findings above max-severity \\(low\\), .*: 1 critical, 13 high, 1 medium`;
+    expect(toldBy(first)).toMatch(new RegExp(`found after ${amiId} was made of the instance; it is kept.*${why}`, 's'));
+    const again = await runJob(house.run(instance, { run_attempt: '2' }));
+    expect(toldBy(again)).toMatch(new RegExp(`before anything was changed.*${why}`, 's'));
+    expect(made().map(({ action }) => action)).toEqual(['CreateImage']);
+    const fixed = await runJob(house.run({ ...instance, 'max-severity': 'high', 'fixable-only': 'true' }));
+    expect(toldBy(fixed)).toMatch(/: 1 critical\. The worst: critical 9\.8/);
+  });
+
+  test('judges the AMI of an instance once it is there, and it stays', async () => {
+    const { simulator, main, error } = await share(ofInstance(), { ...instance, 'scan-wait-minutes': '5' });
     expect(error).toMatch(/ami-\w+ has not been scanned by Amazon Inspector/);
     expect(main.log).toMatch(/waiting up to 5 m for a scan of ami-/);
     const made = simulator.calls.filter(({ mutating, outcome }) => mutating && outcome === 'ok');

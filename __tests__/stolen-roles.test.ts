@@ -472,6 +472,11 @@ describe('the tags are for the action’s roles alone', () => {
   test.each<[string, Attempt]>([
     ['gives one', mark],
     [
+      'gives an instance one',
+      ({ ec2 }) =>
+        ec2.send(new CreateTagsCommand({ Resources: [theirInstance], Tags: [{ Key: tagKeys.sourceAmi, Value: '' }] })),
+    ],
+    [
       'takes one off',
       ({ ec2, ami }) =>
         ec2.send(new DeleteTagsCommand({ Resources: [ami('ours').SnapshotId], Tags: [{ Key: tagKeys.sourceAmi }] })),

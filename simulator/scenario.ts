@@ -31,6 +31,7 @@ import {
   type PolicyDocument,
   type Region,
   type Role,
+  type Scan,
   type Settings,
   type SimImage,
   type SimSnapshot,
@@ -38,6 +39,13 @@ import {
   usageReportOf,
   type World,
 } from './world.ts';
+
+/** Amazon Inspector's scan; so long after the beginning, or after the AMI was made of an instance, it is there. */
+export type ScanScenario = Readonly<{
+  results: ScanResults;
+  findings?: readonly ImageFinding[];
+  afterSeconds?: number;
+}>;
 
 /** A volume of an AMI or an instance; `key` is an alias of the region, `aws/ebs`, an ARN, or nothing. */
 export type VolumeScenario = Readonly<{
@@ -77,8 +85,7 @@ export type AmiScenario = Readonly<{
   /** Any attribute of DescribeImages. */
   attributes?: Partial<Image>;
   uefiData?: string;
-  /** Amazon Inspector's scan; so long after the beginning it is there. */
-  scan?: Readonly<{ results: ScanResults; findings?: readonly ImageFinding[]; afterSeconds?: number }>;
+  scan?: ScanScenario;
   billing?: readonly string[];
   launchPermissions?: readonly string[];
   /** A usage report that this action asked for so many hours before, on everything, and which shows no use. */
@@ -106,6 +113,8 @@ type InstanceScenario = Readonly<{
   attributes?: Partial<Image>;
   imageId?: string;
   state?: InstanceStateName;
+  /** The scan of what is made of it. */
+  scan?: ScanScenario;
 }>;
 
 /** What instances are launched into, beside a default VPC with a subnet in each zone. */
@@ -124,7 +133,7 @@ type LaunchScenario = Readonly<{
   /** The name of the role of each instance profile; empty where it has none. */
   profiles?: Readonly<Record<string, string>>;
 }> &
-  Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity'>> &
+  Partial<Pick<Launching, 'vcpuQuota' | 'noCapacity' | 'showsTags'>> &
   Readonly<{ boots?: readonly Boot[] }>;
 
 export type LaunchTemplateScenario = Readonly<{
@@ -383,9 +392,10 @@ function addOthersCopies(
 }
 
 function buildInstance(account: Account, region: Region, scenario: InstanceScenario): Instance {
-  const { id, volumes, attributes, imageId, state = 'running' } = scenario;
+  const { id, volumes, attributes, imageId, state = 'running', scan } = scenario;
   return {
     id,
+    scanOf: (at) => scan && scanFrom(scan, at),
     ...(imageId !== undefined && { imageId }),
     state,
     image: {
@@ -453,6 +463,10 @@ export function tagList(tags: Readonly<Record<string, string>> | undefined): Tag
   return Object.entries(tags ?? {}).map(([Key, Value]) => ({ Key, Value }));
 }
 
+function scanFrom({ results, findings = [], afterSeconds = 0 }: ScanScenario, begun: number): Scan {
+  return { results, findings, at: begun + afterSeconds * 1000 };
+}
+
 function buildAmi(
   { account, region, now }: Readonly<{ account: Account; region: Region; now: number }>,
   ami: AmiScenario,
@@ -498,12 +512,7 @@ function buildAmi(
     launch: new Set(ami.launchPermissions),
     launchLate: notLate(),
     uefiData: ami.uefiData,
-    ...(ami.scan && {
-      scan: {
-        ...{ results: ami.scan.results, findings: ami.scan.findings ?? [] },
-        at: now + (ami.scan.afterSeconds ?? 0) * 1000,
-      },
-    }),
+    ...(ami.scan && { scan: scanFrom(ami.scan, now) }),
     billing: [...(ami.billing ?? [])],
     othersTags: new Map(),
   });

@@ -114,6 +114,9 @@ export type SimSnapshot = {
   };
 };
 
+/** What a scan by Amazon Inspector found, and when. */
+export type Scan = Readonly<{ at: number; results: ScanResults; findings: readonly ImageFinding[] }>;
+
 export type SimImage = {
   data: Image & {
     ImageId: string;
@@ -132,7 +135,7 @@ export type SimImage = {
   /** When the cooldown of its protection ends, ms since the epoch. */
   protectedUntil?: number;
   /** Amazon Inspector's scan, which is there from then on, ms since the epoch. */
-  scan?: { at: number; results: ScanResults; findings: readonly ImageFinding[] };
+  scan?: Scan;
   /** What other accounts have of it, each since a time in ms since the epoch: usage reports tell it late. */
   usedElsewhere?: { account: string; type: string; count: number; since: number }[];
   billing: string[];
@@ -194,6 +197,8 @@ export type Launching = {
   vcpuQuota: number;
   /** Where there is no capacity, as `type/zone`; `*` stands for any characters. */
   noCapacity: readonly string[];
+  /** Whether the account's default shows an instance its tags. */
+  showsTags: boolean;
   /** How the next instances come up, one after the other; the last one's goes on. */
   boots: Boot[];
 };
@@ -239,6 +244,8 @@ export type Instance = {
   state: InstanceStateName;
   volumes: readonly InstanceVolume[];
   launched?: Launched;
+  /** The scan of an AMI that is made of it by then. */
+  scanOf?: (at: number) => Scan | undefined;
 };
 
 /** https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html */
@@ -431,6 +438,7 @@ export function emptyRegion(name: string): Region {
       // https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
       vcpuQuota: 32,
       noCapacity: [],
+      showsTags: false,
       boots: [],
     },
     launchTemplates: new Map(),

@@ -51,6 +51,8 @@ export type LeaseRecord = Readonly<{
   process: string;
   /** The run's targets, as `targetMarks` writes them. */
   targets: string;
+  /** Whether the run is at its last step: setting the SSM parameters and launch templates of all targets. */
+  setting?: boolean;
   /** The regions besides the source's in which the run makes encrypted copies, as many as the tag holds. */
   regions: readonly string[];
 }>;
@@ -58,6 +60,8 @@ export type LeaseRecord = Readonly<{
 export type Lease = Readonly<{
   /** Ends the renewal; the tag stays until `dropLeases`. */
   stop: () => Promise<void>;
+  /** Renews it at once, to say that what it tells of its run is another. Never throws. */
+  renew?: () => Promise<void>;
 }>;
 
 export function newLeaseId(): string {
@@ -66,9 +70,10 @@ export function newLeaseId(): string {
 
 /** The tag that `record` is kept as. */
 export function leaseTag(record: LeaseRecord): Tag {
-  const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+  const { id, expiresAt, since, runId, attempt, setting = false, machine, process, targets, regions } = record;
   const seconds = [expiresAt, since].map((ms) => Math.floor(ms / 1000));
-  let value = [...seconds, runId || '-', attempt, machine || '-', process || '-', targets || '-'].join(' ');
+  const tried = `${attempt}${setting ? '!' : ''}`;
+  let value = [...seconds, runId || '-', tried, machine || '-', process || '-', targets || '-'].join(' ');
   for (const [index, region] of regions.entries()) {
     const longer = `${value}${index === 0 ? ' ' : ','}${region}`;
     if (longer.length > 256) break;
@@ -77,12 +82,12 @@ export function leaseTag(record: LeaseRecord): Tag {
   return { Key: leaseTagKey(id), Value: value };
 }
 
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
 
 /** The lease that a tag of ours is; undefined where it is none that a run of this action writes. */
 function leaseOf({ Key = '', Value = '' }: Tag): LeaseRecord | undefined {
   const id = Key.slice(leasePrefix.length);
-  const [, expires, since, runId = '', attempt, machine = '', process = '', targets = '', list] =
+  const [, expires, since, runId = '', attempt, mark, machine = '', process = '', targets = '', list] =
     leasePattern.exec(Value) ?? [];
   const regions = list?.split(',') ?? [];
   if (!/^[0-9a-f]{12}$/.test(id) || expires === undefined || !regions.every(isRegionName)) return undefined;
@@ -91,6 +96,7 @@ function leaseOf({ Key = '', Value = '' }: Tag): LeaseRecord | undefined {
   return {
     ...{ id, expiresAt: ends, since: began, runId: text(runId), attempt: Number(attempt) },
     ...{ machine: text(machine), process: text(process), targets: text(targets), regions },
+    ...(mark === '!' && { setting: true }),
   };
 }
 
@@ -176,15 +182,18 @@ type LeaseRequest = Readonly<{
   regions: readonly string[];
   /** From when on what it takes over was begun, if it takes anything over. */
   takesSince?: number | undefined;
+  /** Whether the run is at its last step by now. */
+  setting: () => boolean;
   machine: Machine;
   warn: (message: string) => void;
   /** Called before the AMI is tagged, if it is, with the time from which on what the run makes, or takes over, was begun. */
   beforeWrite: (since: number) => void;
 }>;
 
-function ownRecord({ id, run, targets, regions, machine, place }: LeaseRequest, since: number): LeaseRecord {
+function ownRecord({ id, run, targets, regions, setting, machine, place }: LeaseRequest, since: number): LeaseRecord {
   return {
     id,
+    setting: setting(),
     expiresAt: place.awsNow() + expireSeconds * 1000,
     since,
     runId: run.runId,
@@ -224,6 +233,12 @@ export async function takeLease(request: LeaseRequest): Promise<Lease | undefine
       // One that is under way would put the tag back after it was taken off.
       await renewing;
     },
+    // One that fails is made good by the next.
+    renew: () =>
+      write().then(
+        () => undefined,
+        () => undefined,
+      ),
   };
 }
 

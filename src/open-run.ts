@@ -71,6 +71,9 @@ export function openRun(parts: RunParts): OpenRun {
     operation: (id) => byId.get(id),
     confirm: (operation, made) => confirming(operation, made),
     hold: (lease) => leases.push(lease),
+    renewLeases: async () => {
+      for (const { renew } of leases) await renew?.();
+    },
     regrant: (key) => regranted.push(key),
     picture: ({ account, region }, jpeg) => {
       const path = keepPicture(host.files, jpeg, log);

@@ -101,6 +101,7 @@ function releaseRun(
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
     ready: new Set(right.map(({ where }) => where)),
+    torn: [...outcomes.values()].some(settlesReferences) ? 'mended' : 'warned',
     superseding: [...outcomes.values()].some(mayLeaveParts),
     patient: !run.signal.aborted,
     isLast: true,
@@ -127,6 +128,11 @@ function statedIn(outcomes: Outcomes): string[] {
 /** Whether an AMI may be gone of which snapshots are left. */
 function mayLeaveParts({ operation, is }: Outcome): boolean {
   return operation.kind === 'deregister' && (operation.reason === 'name' || is === 'failed');
+}
+
+/** Whether all SSM parameters and launch templates are set. */
+function settlesReferences({ operation, is }: Outcome): boolean {
+  return operation.kind === 'ready' && operation.settled.length > 0 && is === 'done';
 }
 
 /** The AMIs that are right, whatever came after, and where each is. */

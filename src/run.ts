@@ -41,6 +41,8 @@ export type Run = Readonly<{
   confirm(operation: Operation, made: Made): Promise<void>;
   /** Keeps a lease until the run's end. */
   hold(lease: Lease): void;
+  /** Has the leases tell at once how far the run is. */
+  renewLeases(): Promise<void>;
   /** Notes that a grant on a key was made again, by an ID that is not the first one's. */
   regrant(key: string): void;
   /** Keeps a picture of what an instance in a target showed that did not come up. */

@@ -245,6 +245,7 @@ async function sweepSource(sweeping: Sweeping, image: Image, isLast: boolean): P
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
     superseding: false,
+    torn: 'failed',
     ready: new Set(),
     patient: false,
     isLast,

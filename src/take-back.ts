@@ -65,6 +65,7 @@ export async function takeBack(
     keepIntermediates: settings.keepIntermediates,
     reader: (now) => readerOf(host, settings.run, now),
     superseding: true,
+    torn: 'warned',
     ready: new Set(),
     patient: false,
   };

@@ -22867,7 +22867,10 @@ async function terminate(place, id) {
 		await terminateOnceSeen(place, id);
 	} catch (error) {
 		place.signal.throwIfAborted();
-		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, which may run on`, error);
+		const remedy = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error).remedy ?? "see what AWS says";
+		const byHand = `aws ec2 terminate-instances --region ${place.region} --instance-ids ${id}`;
+		const ending = `Ending the instance ${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, which may run on`;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(ending, error, `${remedy}; then run it again, or end it by hand: ${byHand}`);
 	}
 }
 async function terminateOnceSeen(place, id) {
@@ -23073,11 +23076,13 @@ function newLeaseId() {
 	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, machine, process, targets, regions } = record;
+	const { id, expiresAt, since, runId, attempt, setting = false, machine, process, targets, regions } = record;
+	const seconds = [expiresAt, since].map((ms) => Math.floor(ms / 1e3));
+	const tried = `${attempt}${setting ? "!" : ""}`;
 	let value = [
-		...[expiresAt, since].map((ms) => Math.floor(ms / 1e3)),
+		...seconds,
 		runId || "-",
-		attempt,
+		tried,
 		machine || "-",
 		process || "-",
 		targets || "-"
@@ -23092,10 +23097,10 @@ function leaseTag(record) {
 		Value: value
 	};
 }
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9}) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
 function leaseOf({ Key = "", Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const [, expires, since, runId = "", attempt, mark, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
 	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
@@ -23109,7 +23114,8 @@ function leaseOf({ Key = "", Value = "" }) {
 		machine: text(machine),
 		process: text(process),
 		targets: text(targets),
-		regions
+		regions,
+		...mark === "!" && { setting: true }
 	};
 }
 const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
@@ -23155,9 +23161,10 @@ function readerOf({ machine }, run, now) {
 		isRunning
 	};
 }
-function ownRecord({ id, run, targets, regions, machine, place }, since) {
+function ownRecord({ id, run, targets, regions, setting, machine, place }, since) {
 	return {
 		id,
+		setting: setting(),
 		expiresAt: place.awsNow() + expireSeconds * 1e3,
 		since,
 		runId: run.runId,
@@ -23184,10 +23191,13 @@ async function takeLease(request) {
 	if (refused !== void 0) return unseen(refused);
 	const stopped = new AbortController();
 	const renewing = renewUntil(AbortSignal.any([stopped.signal, place.signal]), place, write);
-	return { async stop() {
-		stopped.abort();
-		await renewing;
-	} };
+	return {
+		async stop() {
+			stopped.abort();
+			await renewing;
+		},
+		renew: () => write().then(() => void 0, () => void 0)
+	};
 }
 async function whyRefused({ place, imageId, id, run, machine, warn }, write) {
 	for (let full = false;; full = true) {
@@ -40199,7 +40209,7 @@ async function releaseTarget(place, owners, notes) {
 	const isFinished = (id = "") => state.finished.includes(id);
 	try {
 		const others = [...gone.keys()].some((id) => id !== state.leaseId);
-		if (state.boots || others) await endInstances(place, owners, notes);
+		const allEnded = !(state.boots || others) || await endInstances(place, owners, notes);
 		const replaced = superseding || others ? await findReplaced(place, owners, notes) : [];
 		const { found, spared } = await findBegun(place, owners, notes);
 		const halfMade = replaced.length > 0 || !isLast ? [] : found.images.filter(({ ImageId }) => !isFinished(ImageId));
@@ -40223,22 +40233,30 @@ async function releaseTarget(place, owners, notes) {
 			keepPending: state.keepPending,
 			notes
 		});
-		return !spared;
+		return !spared && allEnded;
 	} catch (error) {
-		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}` });
+		notes.failed.push({ what: `Removing half-made copies in ${where}: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error)}` });
 		return false;
 	}
 }
 async function endInstances(place, { state, gone }, notes) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
-	const found = await (state.boots ? leasedInstances : leasedInstancesIfAny)(place, [...gone.keys()], state.imageId);
-	for (const instance of found) {
+	const look = state.boots ? leasedInstances : leasedInstancesIfAny;
+	const failed = (error) => void notes.failed.push({ what: (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.pt)(error) });
+	const found = await look(place, [...gone.keys()], state.imageId).catch((error) => failed(new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Looking for instances of boot tests in ${where}`, error)));
+	let allEnded = found !== void 0;
+	for (const instance of found ?? []) {
 		const { InstanceId = "" } = instance;
-		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "", place)) {
+		if (isLaunchedBy(instance, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.N)(instance, _index_js__WEBPACK_IMPORTED_MODULE_1__.j.lease) ?? "", place)) try {
 			await terminate(place, InstanceId);
 			notes.done.push(`ended ${InstanceId} in ${where}`);
-		} else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
+		} catch (error) {
+			failed(error);
+			allEnded = false;
+		}
+		else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
 	}
+	return allEnded;
 }
 async function releaseFrom(place, { imageId, gone, finished, parents }) {
 	const notes = noNotes();
@@ -40459,6 +40477,7 @@ async function release(releasing) {
 		})) unseen.add(region);
 	});
 	const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+	tellTorn(releasing, leases, notes);
 	const report = reportOf$1(notes);
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
 	if (report.failed.length === 0 && !goesOn && finished && first !== null && releasing.isLast) await attempt(`Removing leases from ${state.imageId}`, () => dropLeases(place, state.imageId, [...state.leased ? [state.leaseId] : [], ...settled(releasing, leases, unseen)]));
@@ -40482,9 +40501,17 @@ function sharesSource({ shares, imageId }, image) {
 	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
-function settled({ reached, source, sourceRegion }, { dead }, unseen) {
+function tellTorn({ state: { imageId }, torn }, { dead }, notes) {
+	for (const { setting, runId } of torn === "mended" ? [] : dead.values()) {
+		if (setting !== true) continue;
+		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them`;
+		if (torn === "failed") notes.failed.push({ what });
+		else notes.warned.push(what);
+	}
+}
+function settled({ reached, source, sourceRegion, torn }, { dead }, unseen) {
 	const now = source(sourceRegion).awsNow();
-	const isOver = (lease) => isWithin(lease, reached) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
+	const isOver = (lease) => isWithin(lease, reached) && (torn === "mended" || lease.setting !== true) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
 	return [...dead.values()].filter(isOver).map(({ id }) => id);
 }
 function sorted(image, { state, reader, source, sourceRegion }) {
@@ -40819,6 +40846,7 @@ async function sweepSource(sweeping, image, isLast) {
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
 		superseding: false,
+		torn: "failed",
 		ready: new Set(),
 		patient: false,
 		isLast
@@ -41264,7 +41292,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
 		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
-		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
+		const givesIpv6 = givesIpv6Too(one);
 		const groups = byVpc?.get(VpcId);
 		return byVpc !== void 0 && groups === void 0 ? [] : [{
 			subnet,
@@ -41286,6 +41314,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 		types,
 		zones
 	});
+	if (boot.test === "ssm") await place.ssm(new DescribeInstanceInformationCommand({ MaxResults: 5 }));
 	const profile = boot.instanceProfile && (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(boot.instanceProfile, values);
 	if (profile !== void 0) await checkInstanceProfile(place, profile, findings);
 	return {
@@ -41308,6 +41337,9 @@ function namedBy(idFilter, named) {
 		Values: [value ?? ""]
 	}];
 }
+function givesIpv6Too({ AssignIpv6AddressOnCreation, Ipv6Native }) {
+	return AssignIpv6AddressOnCreation === true && Ipv6Native !== true;
+}
 async function readSubnets(place, named) {
 	const isDefault = named.length === 0;
 	const Filters = [{
@@ -41329,7 +41361,7 @@ async function readSubnets(place, named) {
 	});
 	if (found.length === 0) throw new UntestableError(isDefault ? "there is no default VPC" : `there is no subnet ${named.join(", ")}`, isDefault ? "name a subnet in boot-subnet" : "correct boot-subnet");
 	const free = ({ AvailableIpAddressCount = 0 }) => AvailableIpAddressCount;
-	return found.toSorted((a, b) => free(b) - free(a));
+	return found.toSorted((a, b) => Number(givesIpv6Too(a)) - Number(givesIpv6Too(b)) || free(b) - free(a));
 }
 async function readGroups(place, subnets, named) {
 	if (named.length === 0) return void 0;
@@ -42866,17 +42898,17 @@ function aws({ region }, command) {
 		...options
 	].join(" ");
 }
-function quoted(text) {
+function quoted$1(text) {
 	return /^[\w./:@=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 const commands = [
 	[/^(i-[0-9a-f]+)$/, (place, name) => aws(place, `ec2 terminate-instances --instance-ids ${name}`)],
 	[/^(lt-[0-9a-f]+)$/, commandForTemplate],
-	[/^the launch configuration (.+)$/, (place, name) => `${aws(place, "autoscaling delete-launch-configuration --launch-configuration-name")} ${quoted(name)}`],
-	[/^the Auto Scaling group (.+)$/, (place, name) => `${aws(place, "autoscaling suspend-processes --scaling-processes Launch --auto-scaling-group-name")} ${quoted(name)}`],
+	[/^the launch configuration (.+)$/, (place, name) => `${aws(place, "autoscaling delete-launch-configuration --launch-configuration-name")} ${quoted$1(name)}`],
+	[/^the Auto Scaling group (.+)$/, (place, name) => `${aws(place, "autoscaling suspend-processes --scaling-processes Launch --auto-scaling-group-name")} ${quoted$1(name)}`],
 	[/^arn:[^:]+:ssm:[^:]*:\d+:parameter\/(.+)$/, commandForParameter],
-	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-image-recipe --image-recipe-arn")} ${quoted(name)}`],
-	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-container-recipe --container-recipe-arn")} ${quoted(name)}`],
+	[/^(arn:[^:]+:imagebuilder:.+:image-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-image-recipe --image-recipe-arn")} ${quoted$1(name)}`],
+	[/^(arn:[^:]+:imagebuilder:.+:container-recipe\/.+)$/, (place, name) => `${aws(place, "imagebuilder delete-container-recipe --container-recipe-arn")} ${quoted$1(name)}`],
 	[/^(others), /, (place, _, id) => aws(place, `ec2 reset-image-attribute --image-id ${id} --attribute launchPermission`)]
 ];
 async function commandFor(place, by, id) {
@@ -42932,7 +42964,7 @@ async function namesHolding(place, id, names) {
 	return held;
 }
 function commandForName(place, name) {
-	return `${aws(place, "ssm put-parameter --overwrite --value REPLACEMENT --name")} ${quoted(name)}`;
+	return `${aws(place, "ssm put-parameter --overwrite --value REPLACEMENT --name")} ${quoted$1(name)}`;
 }
 async function commandForParameter(place, name, id) {
 	const absolute = `/${name}`;
@@ -44459,7 +44491,7 @@ function keyRemedy(role, keyArn) {
 const unseenMs = 3e5;
 const unseen = "the instance is not seen";
 const mostMisses = 4;
-async function watch(operation, { run, place }, id) {
+async function watch(operation, { run, place }, { id, launch }) {
 	const began = place.clock.now();
 	const lookMs = Math.min(run.request.pollSeconds, 10) * 1e3;
 	let looks = {
@@ -44487,12 +44519,13 @@ async function watch(operation, { run, place }, id) {
 			passedMs: at - began,
 			blindMs: at - toldAt
 		};
-		const verdict = verdictBy(operation, looks);
+		const verdict = verdictBy(operation, launch, looks);
 		if (verdict !== void 0) return verdict.is === "never" && failed !== void 0 ? neverBy(failed) : verdict;
 	}
 }
 const staleMs = 12e4;
-function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
+function verdictBy(operation, launch, looks) {
+	const { now, seen, misses, passedMs, blindMs } = looks;
 	const isOver = passedMs >= operation.settings.timeoutMinutes * 6e4;
 	if (now?.isUp) return { is: "up" };
 	if (now?.ended !== void 0) return endVerdict(now.ended);
@@ -44512,18 +44545,31 @@ function verdictBy(operation, { now, seen, misses, passedMs, blindMs }) {
 	return seen === void 0 ? {
 		is: "elsewhere",
 		why: unseen
-	} : lateVerdict(operation, seen);
+	} : lateVerdict(operation, launch, seen);
 }
-function lateVerdict({ settings, site }, { shown, lacksAgent }) {
+function lateVerdict({ settings, site }, launch, { shown, lacksAgent }) {
 	const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
-	if (lacksAgent && site.profile === void 0) return {
-		is: "never",
-		why: `${why}; without boot-instance-profile, its role or the network may be at fault`
-	};
-	return {
+	const excuse = lacksAgent ? agentExcuse(site.profile, launch) : void 0;
+	if (excuse === void 0) return {
 		is: "failed",
 		why,
 		byKey: false
+	};
+	return {
+		is: "never",
+		why: `${why}; ${excuse.why}`,
+		remedy: excuse.remedy
+	};
+}
+function agentExcuse(profile, { subnet, givesIpv6 }) {
+	if (profile === void 0) return {
+		why: "without boot-instance-profile, its role or the network may be at fault",
+		remedy: "name a profile in boot-instance-profile whose role has AmazonSSMManagedInstanceCore"
+	};
+	if (!givesIpv6) return void 0;
+	return {
+		why: `a test takes none of the IPv6 addresses that ${subnet} gives, so the network may be at fault`,
+		remedy: "name a subnet in boot-subnet from which Systems Manager is reached by IPv4"
 	};
 }
 async function standingOf(place, id, test) {
@@ -44575,23 +44621,33 @@ async function isAgentOnline(place, id) {
 // src/operations/console.ts
 const mostCharacters = 200;
 const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|^(?:(?!-----BEGIN)[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----/g;
-const secretName = String.raw`[\w.-]*(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|cookie|signature|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
-const secretValue = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\S+`;
+const secretWord = "pass(?:word|wd|phrase|code)?s?|pwd|secret|token|credentials?|cookie|signature";
+const secretName = String.raw`[\w.-]*(?:${secretWord}|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
+const quoted = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?`;
+const secretValue = String.raw`${quoted}|\S+`;
+const unlikeWord = String.raw`(?![\d.:]+(?![^\s,;)])|[\/(])(?=\S*[\d!#$%&*+=?@^~])\S+`;
 const secrets = [
 	[/<(Password|Passphrase)>[^<]*/gi, "<$1>***"],
 	[/\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g, "***"],
 	[/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, "***"],
 	[/\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk-)[\w-]{10,}/g, "***"],
 	[/\b(?:hvs\.|npm_|pypi-|dop_v1_|AIza)[\w-]{10,}/g, "***"],
+	[/(\bhooks\.[\w.-]+\/\w+\/)\S+/g, "$1***"],
 	[/\$(?:[1-7]|2[abxy]|y|gy|sha1)\$\S+/g, "***"],
 	[/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)\S+@/gi, "$1***@"],
+	[/([?&](?:sig|key|code|auth)=)[^\s&]+/gi, "$1***"],
 	[/\b((?:authorization|bearer)\b[=:\s]+(?:bearer\s+|basic\s+)?)\S+/gi, "$1***"],
 	[new RegExp(String.raw`\b(${secretName}["']?\s*:\s+)(?!["'])\S.*`, "gi"), "$1***"],
 	[new RegExp(String.raw`\b(${secretName}["']?\s*(?:=>|[=:])\s*)(?:${secretValue})`, "gi"), "$1***"],
 	[new RegExp(String.raw`(--${secretName}\s+)(?:${secretValue})`, "gi"), "$1***"],
 	[/(\s(?:-u|--user)\s+[^\s:]+:)\S+/g, "$1***"],
-	[/\b(pass(?:word|phrase|wd|code)\s+(?:is\s+)?)(?=\S*[\d!#$%&*+=?@^~])\S+/gi, "$1***"],
+	[/(\b(?:sshpass|login|mysql\w*|mariadb\w*|mongo\w*|user(?:add|mod))\s(?:.*?\s)?-p\s*)\S+/g, "$1***"],
+	[/(\becho\s+).+?(?=\s*\|\s*(?:sudo\s+)?(?:ch)?passwd\b)/g, "$1***"],
+	[new RegExp(String.raw`\b((?:${secretWord})\b.{0,80}?(?:\bis|\bto|\bas|:)\s+)(?:${quoted}|${unlikeWord})`, "gi"), "$1***"],
+	[new RegExp(String.raw`\b((?:${secretWord})\s+)(?:${unlikeWord})`, "gi"), "$1***"],
 	[/(?<!\/)\b((?:root|admin|administrator|ubuntu|debian|centos|ec2-user|user):)(?=\S*[^\s\d])\S+/gi, "$1***"],
+	[/(?<=^|\s)([a-z_][\w-]{0,31}:)(?=[^\s:/.]*[a-z])(?=[^\s:/.]*[A-Z\d])[^\s:/.]{12,}$/gm, "$1***"],
+	[/(::\w+:)\S+/g, "$1***"],
 	[/(?<![\w/+.-])(?=[A-Za-z+/]*\d)(?=[\d+/]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}(?![\w.-])/g, "***"]
 ];
 function withoutSecrets(text) {
@@ -44639,7 +44695,10 @@ function launchCommand({ site, settings }, { image, launch, token, leaseId }) {
 			...launch.givesIpv6 && { Ipv6AddressCount: 0 }
 		}],
 		...profile !== void 0 && { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } },
-		MetadataOptions: { HttpTokens: "required" },
+		MetadataOptions: {
+			HttpTokens: "required",
+			InstanceMetadataTags: "disabled"
+		},
 		BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) => Ebs === void 0 ? [] : [{
 			DeviceName,
 			Ebs: { DeleteOnTermination: true }
@@ -44857,7 +44916,10 @@ async function tryOne(operation, scope, launching) {
 	const as = `${launch.type} in ${launch.zone}`;
 	run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
 	try {
-		const verdict = await watch(operation, scope, id).catch((error) => {
+		const verdict = await watch(operation, scope, {
+			id,
+			launch
+		}).catch((error) => {
 			if (place.signal.aborted) throw error;
 			return neverBy(error);
 		});
@@ -46222,6 +46284,7 @@ async function lease({ imageId, regions, takesSince }, { run, place }) {
 		takesSince,
 		machine: host.machine,
 		warn: run.log.warn,
+		setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0),
 		beforeWrite: (since) => ledger.write({
 			leased: true,
 			since
@@ -46306,7 +46369,9 @@ async function readReferences({ sets, settled }, scope) {
 		promotions: [...promotions.filter((one) => isOpen(one.place, one.name)), ...read.flatMap((one) => one?.promotion ?? [])],
 		versions: [...versions.filter((one) => isOpen(one.place, one.template)), ...read.flatMap((one) => one?.version ?? [])]
 	};
-	if (sets.length + settled.length > 0) ledger.write(change);
+	if (sets.length + settled.length === 0) return {};
+	ledger.write(change);
+	await scope.run.renewLeases();
 	return {};
 }
 function isOf(one, place, name) {
@@ -46918,6 +46983,9 @@ function openRun(parts) {
 		operation: (id) => byId.get(id),
 		confirm: (operation, made) => confirming(operation, made),
 		hold: (lease) => leases.push(lease),
+		renewLeases: async () => {
+			for (const { renew } of leases) await renew?.();
+		},
 		regrant: (key) => regranted.push(key),
 		picture: ({ account, region }, jpeg) => {
 			const path = keepPicture(host.files, jpeg, log);
@@ -48548,6 +48616,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
 		ready: new Set(right.map(({ where }) => where)),
+		torn: [...outcomes.values()].some(settlesReferences) ? "mended" : "warned",
 		superseding: [...outcomes.values()].some(mayLeaveParts),
 		patient: !run.signal.aborted,
 		isLast: true
@@ -48570,6 +48639,9 @@ function statedIn(outcomes) {
 }
 function mayLeaveParts({ operation, is }) {
 	return operation.kind === "deregister" && (operation.reason === "name" || is === "failed");
+}
+function settlesReferences({ operation, is }) {
+	return operation.kind === "ready" && operation.settled.length > 0 && is === "done";
 }
 function rightIn(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
@@ -48864,6 +48936,7 @@ async function takeBack(host, settings, state) {
 		keepIntermediates: settings.keepIntermediates,
 		reader: (now) => readerOf(host, settings.run, now),
 		superseding: true,
+		torn: "warned",
 		ready: new Set(),
 		patient: false
 	};

@@ -54,6 +54,8 @@ export const createImage: Handler<CreateImageRequest> = async (call, input) => {
     tagsOf('image'),
   );
   const now = call.world.clock.now();
+  const scan = instance.scanOf?.(now);
+  if (scan !== undefined) image.scan = scan;
   image.making = { snapshots, endsAt: now + call.timings.baseSeconds * 1000 };
   return { ImageId };
 };

@@ -40,6 +40,7 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
   const groups = groupsFor(call, input, subnet);
   const profile = IamInstanceProfile && profileName(call, IamInstanceProfile);
   const httpTokens = httpTokensOf(call, input);
+  checkShownTags(call, input);
   const find = () => checkImage(imageFor(call, ImageId), model, input);
   const tagsOf = await authorizeCreation(call, 'RunInstances', {
     resources: [ImageId, 'i-*', 'eni-*', 'vol-*', subnet.id, ...groups],
@@ -138,6 +139,19 @@ function ipv6AddressesOf({ NetworkInterfaces: [only] = [] }: RunInstancesRequest
 function httpTokensOf({ world, region }: Ec2Call, { ImageId = '', MetadataOptions }: RunInstancesRequest) {
   const byImage = findImage(world, region, ImageId)?.data.ImdsSupport === 'v2.0' ? 'required' : 'optional';
   return MetadataOptions?.HttpTokens ?? byImage;
+}
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html; the words are from https://github.com/aws/karpenter-provider-aws/pull/7012 */
+function checkShownTags({ here }: Ec2Call, { MetadataOptions, TagSpecifications = [] }: RunInstancesRequest): void {
+  const shown = MetadataOptions?.InstanceMetadataTags ?? (here.launching.showsTags ? 'enabled' : 'disabled');
+  if (shown !== 'enabled') return;
+  const tags = TagSpecifications.flatMap(({ ResourceType, Tags = [] }) => (ResourceType === 'instance' ? Tags : []));
+  for (const { Key = '' } of tags)
+    if (!/^[0-9a-zA-Z\-_+=,.@:]{1,255}$/.test(Key))
+      throw new Refusal(
+        'InvalidParameterValue',
+        `'${Key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{1,255}), and must not be a reserved name ('.', '..', '_index')`,
+      );
 }
 
 function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): string[] {

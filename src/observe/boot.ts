@@ -9,6 +9,7 @@ import {
   type SecurityGroup,
   type Subnet,
 } from '@aws-sdk/client-ec2';
+import { DescribeInstanceInformationCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
 import { explain, hasCode, placeName } from '../aws/errors.ts';
@@ -50,8 +51,7 @@ async function siteOf(place: Place, { boot, image, values, findings }: Asked): P
   const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
   const usable = subnets.flatMap((one) => {
     const { SubnetId: subnet = '', AvailabilityZone: zone = '', VpcId = '' } = one;
-    // One of IPv6 alone gives no other address.
-    const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
+    const givesIpv6 = givesIpv6Too(one);
     const groups = byVpc?.get(VpcId);
     return byVpc !== undefined && groups === undefined ? [] : [{ subnet, zone, givesIpv6, groups: groups ?? [] }];
   });
@@ -66,6 +66,8 @@ async function siteOf(place: Place, { boot, image, values, findings }: Asked): P
   const sizes = launchesOf(image, types, { zonesOf: (type) => offered.get(type) ?? new Set(), subnets: usable });
   const zones = [...new Set(usable.map(({ zone }) => zone))].join(', ');
   if (sizes.length === 0) throw noType(named, image, { types, zones });
+  // Whether agents may be looked for is known before anything is made.
+  if (boot.test === 'ssm') await place.ssm(new DescribeInstanceInformationCommand({ MaxResults: 5 }));
   const profile = boot.instanceProfile && fill(boot.instanceProfile, values);
   if (profile !== undefined) await checkInstanceProfile(place, profile, findings);
   return { sizes, profile };
@@ -89,7 +91,12 @@ function namedBy(idFilter: string, named: readonly string[]): Filter[] {
   return key === undefined ? [{ Name: idFilter, Values: [...named] }] : [{ Name: `tag:${key}`, Values: [value ?? ''] }];
 }
 
-/** Those with the most free addresses first. */
+/** Whether it gives IPv6 addresses to what is launched there; one of IPv6 alone gives no other. */
+function givesIpv6Too({ AssignIpv6AddressOnCreation, Ipv6Native }: Subnet): boolean {
+  return AssignIpv6AddressOnCreation === true && Ipv6Native !== true;
+}
+
+/** Those where no address need be refused first; of them, those with the most free ones. */
 async function readSubnets(place: Place, named: readonly string[]): Promise<Subnet[]> {
   const isDefault = named.length === 0;
   const Filters = [
@@ -106,7 +113,7 @@ async function readSubnets(place: Place, named: readonly string[]): Promise<Subn
       isDefault ? 'name a subnet in boot-subnet' : 'correct boot-subnet',
     );
   const free = ({ AvailableIpAddressCount = 0 }: Subnet) => AvailableIpAddressCount;
-  return found.toSorted((a, b) => free(b) - free(a));
+  return found.toSorted((a, b) => Number(givesIpv6Too(a)) - Number(givesIpv6Too(b)) || free(b) - free(a));
 }
 
 /** The groups that are named, by their VPC; undefined where none are, which means the VPC's default group. */

@@ -2,6 +2,7 @@ import { DescribeInstanceStatusCommand, type Instance } from '@aws-sdk/client-ec
 import { DescribeInstanceInformationCommand } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { isThrottling, isTransient } from '../aws/errors.ts';
+import type { Launch } from '../plan/facts.ts';
 import type { BootTest } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { endVerdict, neverBy, type Verdict } from './boot-verdict.ts';
@@ -19,8 +20,11 @@ type Standing = Readonly<{ isUp: boolean; ended: Instance | undefined; shown: st
 /** So often in a row an instance that was seen may not be. */
 const mostMisses = 4;
 
+/** An instance, and as what it was launched. */
+type Launched = Readonly<{ id: string; launch: Launch }>;
+
 /** Looks at an instance until it is up, has ended, or its time is over. @throws AwsCallError */
-export async function watch(operation: BootTest, { run, place }: Scope, id: string): Promise<Verdict> {
+export async function watch(operation: BootTest, { run, place }: Scope, { id, launch }: Launched): Promise<Verdict> {
   const began = place.clock.now();
   const lookMs = Math.min(run.request.pollSeconds, 10) * 1000;
   let looks: Looks = { now: undefined, seen: undefined, misses: 0, passedMs: 0, blindMs: 0 };
@@ -38,7 +42,7 @@ export async function watch(operation: BootTest, { run, place }: Scope, id: stri
     if (failed === undefined) toldAt = at;
     const misses = now !== undefined ? 0 : looks.misses + (failed === undefined ? 1 : 0);
     looks = { now, seen: now ?? looks.seen, misses, passedMs: at - began, blindMs: at - toldAt };
-    const verdict = verdictBy(operation, looks);
+    const verdict = verdictBy(operation, launch, looks);
     if (verdict !== undefined) return verdict.is === 'never' && failed !== undefined ? neverBy(failed) : verdict;
   }
 }
@@ -56,7 +60,8 @@ type Looks = Readonly<{
 const staleMs = 120_000;
 
 /** What the looks at an instance so far come to; undefined while it is to be looked at again. */
-function verdictBy(operation: BootTest, { now, seen, misses, passedMs, blindMs }: Looks): Verdict | undefined {
+function verdictBy(operation: BootTest, launch: Launch, looks: Looks): Verdict | undefined {
+  const { now, seen, misses, passedMs, blindMs } = looks;
   const isOver = passedMs >= operation.settings.timeoutMinutes * 60_000;
   if (now?.isUp) return { is: 'up' };
   if (now?.ended !== undefined) return endVerdict(now.ended);
@@ -64,16 +69,29 @@ function verdictBy(operation: BootTest, { now, seen, misses, passedMs, blindMs }
   if (seen !== undefined && misses > mostMisses) return { is: 'elsewhere', why: 'the instance is gone' };
   if (!isOver) return undefined;
   if (blindMs > staleMs) return { is: 'never', why: 'AWS could not be asked how the instance stands' };
-  return seen === undefined ? { is: 'elsewhere', why: unseen } : lateVerdict(operation, seen);
+  return seen === undefined ? { is: 'elsewhere', why: unseen } : lateVerdict(operation, launch, seen);
 }
 
 /** What an instance says of the AMI that is not up in time. */
-function lateVerdict({ settings, site }: BootTest, { shown, lacksAgent }: Standing): Verdict {
+function lateVerdict({ settings, site }: BootTest, launch: Launch, { shown, lacksAgent }: Standing): Verdict {
   const why = `not up within boot-timeout-minutes (${settings.timeoutMinutes}): ${shown}`;
-  // Whether it can reach Systems Manager, and by which role, is the account's doing.
-  if (lacksAgent && site.profile === undefined)
-    return { is: 'never', why: `${why}; without boot-instance-profile, its role or the network may be at fault` };
-  return { is: 'failed', why, byKey: false };
+  const excuse = lacksAgent ? agentExcuse(site.profile, launch) : undefined;
+  if (excuse === undefined) return { is: 'failed', why, byKey: false };
+  return { is: 'never', why: `${why}; ${excuse.why}`, remedy: excuse.remedy };
+}
+
+/** Why an agent may stay away though the AMI is good: whether it can reach Systems Manager, and by which role, is the account's doing. */
+function agentExcuse(profile: string | undefined, { subnet, givesIpv6 }: Launch) {
+  if (profile === undefined)
+    return {
+      why: 'without boot-instance-profile, its role or the network may be at fault',
+      remedy: 'name a profile in boot-instance-profile whose role has AmazonSSMManagedInstanceCore',
+    };
+  if (!givesIpv6) return undefined;
+  return {
+    why: `a test takes none of the IPv6 addresses that ${subnet} gives, so the network may be at fault`,
+    remedy: 'name a subnet in boot-subnet from which Systems Manager is reached by IPv4',
+  };
 }
 
 /** What AWS tells of an instance by now; undefined where it isn't seen. */

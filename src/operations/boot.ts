@@ -46,7 +46,8 @@ function launchCommand(
       {
         ...{ DeviceIndex: 0, SubnetId: launch.subnet, AssociatePublicIpAddress: false, DeleteOnTermination: true },
         ...(launch.groups.length > 0 && { Groups: [...launch.groups] }),
-        // Zero overrides the subnet: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html
+        // Zero overrides the subnet, as https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkInterface.html
+        // says; EC2's console sends it with RunInstances, too.
         ...(launch.givesIpv6 && { Ipv6AddressCount: 0 }),
       },
     ],
@@ -55,7 +56,9 @@ function launchCommand(
     }),
     // Accounts and organizations let nothing else be launched; the agent of Systems Manager takes this way first, and from
     // 3.2.1041 on no other: https://github.com/aws/amazon-ssm-agent/blob/mainline/RELEASENOTES.md
-    MetadataOptions: { HttpTokens: 'required' },
+    // An account's default may show tags there, and then no key may hold a space or a slash:
+    // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+    MetadataOptions: { HttpTokens: 'required', InstanceMetadataTags: 'disabled' },
     BlockDeviceMappings: (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) =>
       Ebs === undefined ? [] : [{ DeviceName, Ebs: { DeleteOnTermination: true } }],
     ),
@@ -248,7 +251,7 @@ async function tryOne(operation: BootTest, scope: Scope, launching: Launching): 
   const as = `${launch.type} in ${launch.zone}`;
   run.log.line(placeName(place), `testing ${image.ImageId} by ${id}, a ${as} (${launch.subnet})`);
   try {
-    const verdict = await watch(operation, scope, id).catch((error: unknown): Verdict => {
+    const verdict = await watch(operation, scope, { id, launch }).catch((error: unknown): Verdict => {
       if (place.signal.aborted) throw error;
       return neverBy(error);
     });

@@ -11,10 +11,14 @@ const mostCharacters = 200;
 const privateKey =
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|^(?:(?!-----BEGIN)[\s\S])*?-----END [A-Z ]*PRIVATE KEY-----/g;
 
-/** Names of what is secret, as they stand in options, variables and files. */
-const secretName = String.raw`[\w.-]*(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|cookie|signature|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
+/** Names of what is secret, as they stand in options, variables, files and sentences. */
+const secretWord = 'pass(?:word|wd|phrase|code)?s?|pwd|secret|token|credentials?|cookie|signature';
+const secretName = String.raw`[\w.-]*(?:${secretWord}|(?:api|access|account|private|shared)[_-]?key)[\w.-]*`;
 /** A value in quotes, which may hold escaped ones, or one word. */
-const secretValue = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\S+`;
+const quoted = String.raw`"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?`;
+const secretValue = String.raw`${quoted}|\S+`;
+/** In a sentence, what has a digit or a sign is no word of it; nor is it a secret where it is a number, an address or a path. */
+const unlikeWord = String.raw`(?![\d.:]+(?![^\s,;)])|[\/(])(?=\S*[\d!#$%&*+=?@^~])\S+`;
 
 /** What looks like a secret in a console: what stands before it is kept, so that a reader sees what it was. */
 const secrets: readonly (readonly [pattern: RegExp, masked: string])[] = [
@@ -23,18 +27,29 @@ const secrets: readonly (readonly [pattern: RegExp, masked: string])[] = [
   [/\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?/g, '***'],
   [/\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk-)[\w-]{10,}/g, '***'],
   [/\b(?:hvs\.|npm_|pypi-|dop_v1_|AIza)[\w-]{10,}/g, '***'],
+  [/(\bhooks\.[\w.-]+\/\w+\/)\S+/g, '$1***'],
   // A crypt hash: https://manpages.debian.org/crypt(5)
   [/\$(?:[1-7]|2[abxy]|y|gy|sha1)\$\S+/g, '***'],
   [/\b([a-z][a-z\d+.-]*:\/\/[^\s:/@]*:)\S+@/gi, '$1***@'],
+  [/([?&](?:sig|key|code|auth)=)[^\s&]+/gi, '$1***'],
   [/\b((?:authorization|bearer)\b[=:\s]+(?:bearer\s+|basic\s+)?)\S+/gi, '$1***'],
   // What follows a colon may be several words; a variable or an option has one, unless it is in quotes.
   [new RegExp(String.raw`\b(${secretName}["']?\s*:\s+)(?!["'])\S.*`, 'gi'), '$1***'],
   [new RegExp(String.raw`\b(${secretName}["']?\s*(?:=>|[=:])\s*)(?:${secretValue})`, 'gi'), '$1***'],
   [new RegExp(String.raw`(--${secretName}\s+)(?:${secretValue})`, 'gi'), '$1***'],
   [/(\s(?:-u|--user)\s+[^\s:]+:)\S+/g, '$1***'],
-  // In a sentence, what has a digit or a sign is no word of it.
-  [/\b(pass(?:word|phrase|wd|code)\s+(?:is\s+)?)(?=\S*[\d!#$%&*+=?@^~])\S+/gi, '$1***'],
+  [/(\b(?:sshpass|login|mysql\w*|mariadb\w*|mongo\w*|user(?:add|mod))\s(?:.*?\s)?-p\s*)\S+/g, '$1***'],
+  [/(\becho\s+).+?(?=\s*\|\s*(?:sudo\s+)?(?:ch)?passwd\b)/g, '$1***'],
+  // In sentences: "Setting Bitnami application password to '…'", "A temporary password is generated for root@localhost: …".
+  [
+    new RegExp(String.raw`\b((?:${secretWord})\b.{0,80}?(?:\bis|\bto|\bas|:)\s+)(?:${quoted}|${unlikeWord})`, 'gi'),
+    '$1***',
+  ],
+  [new RegExp(String.raw`\b((?:${secretWord})\s+)(?:${unlikeWord})`, 'gi'), '$1***'],
+  // As chpasswd takes them, and cloud-init tells the passwords that it has made up: https://docs.cloud-init.io/en/latest/reference/modules.html#set-passwords
   [/(?<!\/)\b((?:root|admin|administrator|ubuntu|debian|centos|ec2-user|user):)(?=\S*[^\s\d])\S+/gi, '$1***'],
+  [/(?<=^|\s)([a-z_][\w-]{0,31}:)(?=[^\s:/.]*[a-z])(?=[^\s:/.]*[A-Z\d])[^\s:/.]{12,}$/gm, '$1***'],
+  [/(::\w+:)\S+/g, '$1***'],
   // A long run of letters and digits that is no path: a key, a hash, a cipher text.
   [/(?<![\w/+.-])(?=[A-Za-z+/]*\d)(?=[\d+/]*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}(?![\w.-])/g, '***'],
 ];

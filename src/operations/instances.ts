@@ -1,7 +1,7 @@
 import { DescribeInstancesCommand, type Instance, TerminateInstancesCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { pages } from '../aws/describe.ts';
-import { hasCode, isDenied, placeName, StepError, type Where } from '../aws/errors.ts';
+import { explain, hasCode, isDenied, placeName, StepError, type Where } from '../aws/errors.ts';
 import { mostTries } from '../plan/boot.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { clientToken } from './client-token.ts';
@@ -84,7 +84,10 @@ export async function terminate(place: Place, id: string): Promise<void> {
     await terminateOnceSeen(place, id);
   } catch (error) {
     place.signal.throwIfAborted();
-    throw new StepError(`Ending the instance ${id} in ${placeName(place)}, which may run on`, error);
+    const remedy = explain(error).remedy ?? 'see what AWS says';
+    const byHand = `aws ec2 terminate-instances --region ${place.region} --instance-ids ${id}`;
+    const ending = `Ending the instance ${id} in ${placeName(place)}, which may run on`;
+    throw new StepError(ending, error, `${remedy}; then run it again, or end it by hand: ${byHand}`);
   }
 }
 

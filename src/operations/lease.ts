@@ -23,6 +23,7 @@ export async function lease({ imageId, regions, takesSince }: Lease, { run, plac
   const held = await takeLease({
     ...{ place, imageId, id: leaseId, run: request.run, targets, regions, takesSince },
     ...{ machine: host.machine, warn: run.log.warn },
+    setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0),
     beforeWrite: (since) => ledger.write({ leased: true, since }),
   });
   if (held === undefined) {

@@ -36,7 +36,10 @@ export async function readReferences({ sets, settled }: Ready, scope: Scope): Pr
       ...read.flatMap((one) => one?.version ?? []),
     ],
   };
-  if (sets.length + settled.length > 0) ledger.write(change);
+  if (sets.length + settled.length === 0) return {};
+  ledger.write(change);
+  // Where neither post nor a run follows, the lease tells a sweep that not all may be set.
+  await scope.run.renewLeases();
   return {};
 }
 

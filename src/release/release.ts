@@ -76,6 +76,7 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
     if (!(await releaseCopies(source(region), { releasing, leases, notes, attempt }))) unseen.add(region);
   });
   const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+  tellTorn(releasing, leases, notes);
   const report = reportOf(notes);
   // By the lease, the next run knows that there is something to take over.
   const goesOn = report.goesOn.length > 0 || (state.keepPending && releasing.grants === undefined);
@@ -108,18 +109,30 @@ function sharesSource({ shares, imageId }: Releasing['state'], image: Image | nu
   return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 
+/** Tells what only a run that sets all of it can mend; the lease of the run that died stays until then. */
+function tellTorn({ state: { imageId }, torn }: Releasing, { dead }: Leases, notes: Notes): void {
+  for (const { setting, runId } of torn === 'mended' ? [] : dead.values()) {
+    if (setting !== true) continue;
+    const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them`;
+    if (torn === 'failed') notes.failed.push({ what });
+    else notes.warned.push(what);
+  }
+}
+
 /**
- * The dead leases that tell of nothing any more: whose targets and regions were all seen to, or by which nothing goes for
- * their age.
+ * The dead leases that tell of nothing any more: whose targets and regions were all seen to, and whose SSM parameters and
+ * launch templates were all set, or by which nothing goes for their age.
  */
 function settled(
-  { reached, source, sourceRegion }: Releasing,
+  { reached, source, sourceRegion, torn }: Releasing,
   { dead }: Leases,
   unseen: ReadonlySet<string>,
 ): string[] {
   const now = source(sourceRegion).awsNow();
   const isOver = (lease: LeaseRecord) =>
-    (isWithin(lease, reached) && !lease.regions.some((region) => unseen.has(region))) ||
+    (isWithin(lease, reached) &&
+      (torn === 'mended' || lease.setting !== true) &&
+      !lease.regions.some((region) => unseen.has(region))) ||
     now - lease.since > longestJobMs;
   return [...dead.values()].filter(isOver).map(({ id }) => id);
 }

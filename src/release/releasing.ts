@@ -27,6 +27,10 @@ export type Releasing = Readonly<{
   superseding: boolean;
   /** The targets, as `account/region`, whose AMIs are there and right. */
   ready: ReadonlySet<string>;
+  /**
+   * How it is told that a run died as it set what names the targets' AMIs; `mended` where the owner has set all of it.
+   */
+  torn: 'failed' | 'warned' | 'mended';
   /** Whether there is time to wait until the lease of an earlier attempt expires. */
   patient: boolean;
   /** Whether this is the last look: before it, the leases stay, and tell whose what is left is. */

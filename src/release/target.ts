@@ -1,7 +1,7 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Snapshot } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { ancestryOf, describeSnapshots, imagesWith, ownImages, ownSnapshots, withThoseThere } from '../aws/describe.ts';
-import { errorMessage, explainLine, hasCode, isDenied, isUnknownAction, placeName } from '../aws/errors.ts';
+import { errorMessage, explainLine, hasCode, isDenied, isUnknownAction, placeName, StepError } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import type { LedgerState } from '../ledger.ts';
@@ -44,7 +44,7 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
   try {
     const others = [...gone.keys()].some((id) => id !== state.leaseId);
     // What a dead run launched, nothing but a look tells.
-    if (state.boots || others) await endInstances(place, owners, notes);
+    const allEnded = !(state.boots || others) || (await endInstances(place, owners, notes));
     const replaced = superseding || others ? await findReplaced(place, owners, notes) : [];
     const { found, spared } = await findBegun(place, owners, notes);
     // Without the former AMI, the new one is all that there is: a later run compares it, and uses it if it is right.
@@ -71,25 +71,38 @@ export async function releaseTarget(place: Place, owners: Owners, notes: Notes):
     const removed = new Set(halfMade.flatMap(snapshotIdsOf));
     const copies = found.snapshots.filter(({ SnapshotId = '' }) => !removed.has(SnapshotId) && !isFinished(SnapshotId));
     await releaseCopies(place, copies, { keepPending: state.keepPending, notes });
-    return !spared;
+    return !spared && allEnded;
   } catch (error) {
-    notes.failed.push({ what: `Removing half-made copies in ${where}: ${errorMessage(error)}` });
+    notes.failed.push({ what: `Removing half-made copies in ${where}: ${explainLine(error)}` });
     return false;
   }
 }
 
-/** Ends the instances of boot tests that the owners launched; what only bears their tags is left alone. */
-async function endInstances(place: Place, { state, gone }: Owners, notes: Notes): Promise<void> {
+/**
+ * Ends the instances of boot tests that the owners launched; what only bears their tags is left alone. One that can't be
+ * ended is told, and keeps nothing else from being taken back. Gives whether all are.
+ */
+async function endInstances(place: Place, { state, gone }: Owners, notes: Notes): Promise<boolean> {
   const where = placeName(place);
   const look = state.boots ? leasedInstances : leasedInstancesIfAny;
-  const found = await look(place, [...gone.keys()], state.imageId);
-  for (const instance of found) {
+  const failed = (error: unknown) => void notes.failed.push({ what: explainLine(error) });
+  const found = await look(place, [...gone.keys()], state.imageId).catch((error: unknown) =>
+    failed(new StepError(`Looking for instances of boot tests in ${where}`, error)),
+  );
+  let allEnded = found !== undefined;
+  for (const instance of found ?? []) {
     const { InstanceId = '' } = instance;
     if (isLaunchedBy(instance, tagValue(instance, tagKeys.lease) ?? '', place)) {
-      await terminate(place, InstanceId);
-      notes.done.push(`ended ${InstanceId} in ${where}`);
+      try {
+        await terminate(place, InstanceId);
+        notes.done.push(`ended ${InstanceId} in ${where}`);
+      } catch (error) {
+        failed(error);
+        allEnded = false;
+      }
     } else notes.stays.push(`${InstanceId} in ${where} is left alone: its client token is not one of the action's`);
   }
+  return allEnded;
 }
 
 /** Removes what runs on an image that died began in one target, but for what is finished. Never throws. */

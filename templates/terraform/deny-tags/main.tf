@@ -59,10 +59,7 @@ locals {
           "ec2:CreateTags",
           "ec2:DeleteTags"
         ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*",
-          "arn:${local.partition}:ec2:*::snapshot/*"
-        ],
+        "Resource" : "*",
         "Condition" : {
           "ForAnyValue:StringLike" : {
             "aws:TagKeys" : [
@@ -85,10 +82,7 @@ locals {
         "Action" : [
           "ec2:DeleteTags"
         ],
-        "Resource" : [
-          "arn:${local.partition}:ec2:*::image/*",
-          "arn:${local.partition}:ec2:*::snapshot/*"
-        ],
+        "Resource" : "*",
         "Condition" : {
           "Null" : {
             "aws:TagKeys" : "true",
