@@ -42858,10 +42858,10 @@ async function recallUntil(host, request, signal) {
 function noteUnfound(recalling, { targets, isThere }) {
 	const { notes, request } = recalling;
 	if (targets.some(({ status, amiId }) => status === "failed" && amiId === null)) return;
-	const isTold = (id) => targets.some(({ amiId, sourceAmi }) => amiId === id || sourceAmi === id) || notes.left.some((what) => what.includes(id));
+	const isTold = (id, of) => targets.some((one) => one.amiId === id || one[of] === id) || notes.left.some((what) => what.includes(id));
 	const ofSource = "correct the ID, source-region or the targets. If an earlier recall deregistered all of it, nothing is left to do";
-	for (const id of request.targetImages.filter((one) => !isTold(one))) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
-	for (const id of request.sourceImages.filter((one) => !isTold(one))) if (!isThere(id)) fail(recalling, "ami-id", `neither ${id} nor a copy of it is there. What to do: ${ofSource}`);
+	for (const id of request.targetImages.filter((one) => !isTold(one, "amiId"))) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
+	for (const id of request.sourceImages.filter((one) => !isTold(one, "sourceAmi"))) if (!isThere(id)) fail(recalling, "ami-id", `neither ${id} nor a copy of it is there. What to do: ${ofSource}`);
 	else if (request.restore) note(recalling, "ami-id", `no target has a copy of ${id}: one that was deregistered comes back only by sharing it again`);
 }
 // src/operations/boot-verdict.ts
