@@ -36934,9 +36934,9 @@ function lateAfter({ clock }, ms, remedy) {
 function brief(place, ms) {
 	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
 }
-function afterHalf(host, { run, timeout }) {
+function afterHalf(host, { run, timeout }, mostMs = Number.POSITIVE_INFINITY) {
 	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
-	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
+	return lateAfter(host, Math.min(Math.max(0, leftMs / 2), mostMs), `${troubled}, with a larger timeout-minutes if it was only slow`);
 }
 async function ending(signal, act) {
 	const over = new AbortController();
@@ -40923,12 +40923,12 @@ function openNetwork() {
 }
 // src/observe/regions.ts
 var regions_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ readEnabledRegions: () => readEnabledRegions });
-const answerMs = 6e4;
+const answerMs = 12e4;
 function readEnabledRegions(host, request, whole) {
 	return ending(whole, (signal) => readEnabled(host, request, signal));
 }
 async function readEnabled(host, request, signal) {
-	const late = lateAfter(host, answerMs);
+	const late = afterHalf(host, request, answerMs);
 	const findings = openFindings(signal, { late: () => late });
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
