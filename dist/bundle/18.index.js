@@ -40675,14 +40675,15 @@ async function lookAgain$1(asked, first, signal) {
 	try {
 		await asked.host.clock.sleep(changedMs, signal);
 		const again = await look$1(asked, signal);
-		const before = unknownIn(first);
-		const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
+		const lost = unknownIn(again);
 		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one));
 		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
+		const before = unknownIn(first);
+		const once = [...lost].filter((name) => !before.has(name));
 		return {
 			...again,
 			found,
-			warnings: [...again.warnings, ...seenOnce([...lost])]
+			warnings: [...again.warnings, ...seenOnce(once)]
 		};
 	} catch (error) {
 		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Ht)) throw error;
