@@ -62,7 +62,10 @@ async function lookAgain(asked: Asked, first: Looked, signal: AbortSignal): Prom
     const again = await look(asked, signal);
     const lost = unknownIn(again);
     const isLost = (one: AuditFinding) => lost.has(placeName(one));
-    const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
+    const places = [...asked.request.targets, again.source.place].map(placeName);
+    const found = [...first.found.filter(isLost), ...again.found.filter((one) => !isLost(one))].toSorted(
+      (one, other) => places.indexOf(placeName(one)) - places.indexOf(placeName(other)),
+    );
     const before = unknownIn(first);
     const once = [...lost].filter((name) => !before.has(name));
     return { ...again, found, warnings: [...again.warnings, ...seenOnce(once)] };

@@ -36,8 +36,8 @@ async function recallUntil(host: Host, request: RecallRequest, signal: AbortSign
   const notes: Notes = { done: [], left: [], failed: [], inUse: [] };
   const recalling: Recalling = { host, request, accounts, findings, log, notes };
   const reaching = request.targets.map((target) => ({ target, unreached: reach(recalling, target) }));
-  const source = await openSource(recalling);
   const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+  const source = await openSource(recalling);
   await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => undefined);
   // What the targets wait for.
   const early = source && brief(source, readingMs);

@@ -40677,7 +40677,8 @@ async function lookAgain$1(asked, first, signal) {
 		const again = await look$1(asked, signal);
 		const lost = unknownIn(again);
 		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one));
-		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
+		const places = [...asked.request.targets, again.source.place].map(_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt);
+		const found = [...first.found.filter(isLost), ...again.found.filter((one) => !isLost(one))].toSorted((one, other) => places.indexOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(one)) - places.indexOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Dt)(other)));
 		const before = unknownIn(first);
 		const once = [...lost].filter((name) => !before.has(name));
 		return {
@@ -42835,8 +42836,8 @@ async function recallUntil(host, request, signal) {
 		target,
 		unreached: reach(recalling, target)
 	}));
-	const source = await openSource(recalling);
 	const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+	const source = await openSource(recalling);
 	await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => void 0);
 	const early = source && brief(source, 6e4);
 	const images = early && await markSources(recalling, early);
