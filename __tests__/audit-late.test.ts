@@ -60,7 +60,10 @@ test.each(hangs.flatMap((hang) => [hang, { ...hang, what: `${hang.what}, by line
     const told = findings.map(({ kind, account, region }) => [`${account}/${region}`, kind]);
     const lost = unknown.includes(lacking) ? [] : [[lacking, 'missing']];
     expect(told.toSorted()).toEqual([...unknown.map((place) => [place, 'unknown']), ...lost].toSorted());
-    for (const { kind, why } of findings) if (kind === 'unknown') expect(why).toMatch(inTime);
+    // Of two looks, the first one waits longer.
+    for (const { kind, why } of findings)
+      if (kind === 'unknown')
+        expect(why).toMatch(/not all was answered in time \(.*: no answer within (2 m 30|1 m 15) s\)/);
     expect(outputs).toMatchObject({ 'source-ami-id': expect.stringMatching(/^ami-/), 'in-step': 'false' });
     expect(summary).toContain(`${6 - told.length} of 6 targets in step`);
     await simulator.close();

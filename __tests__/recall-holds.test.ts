@@ -344,6 +344,11 @@ describe('one failure leaves all else going', () => {
     expect(result.conclusion).toBe('failure');
     expect(result.said).toMatch(new RegExp(`neither ${wrong} nor a copy of it is there`));
     expect(result.targets.map(({ status }) => status)).toEqual(['disabled', 'disabled']);
+    // So is a source AMI among those of targets, though its copies are there.
+    const copies = both.map((place) => lookAt(simulator, place).of(second)?.data.ImageId ?? '');
+    const named = { 'ami-id': '', 'target-ami-ids': [...copies, second].join(',') };
+    const { said, conclusion } = await recall(given, simulator, named);
+    expect([said, conclusion]).toEqual([expect.stringContaining(`${second} is in none of the targets`), 'failure']);
     await simulator.close();
   });
 });

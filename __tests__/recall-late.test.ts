@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import type { Fault } from '../simulator/faults.ts';
 import { sourceAccount, sourceRegion, targetRegion } from '../simulator/scenarios/standard.ts';
 import { regionOf } from '../simulator/world.ts';
-import { accounts, both, lookAt, markOf, recall, second, shared } from './recall-case.ts';
+import { startAction } from './in-process.ts';
+import { accounts, both, lookAt, markOf, recall, runOf, second, shared } from './recall-case.ts';
 
 /* What doesn't answer, or can't be reached, keeps no image from being taken back where it can be, and soon. */
 
@@ -63,6 +64,21 @@ test('a target that hangs keeps no other, and says so', async () => {
     [other, 'failed'],
   ]);
   expect(disabled.get(one)).toBeLessThan(100);
+  await simulator.close();
+});
+
+test('a cancel while nobody answers is told, and nothing fails unseen', async () => {
+  const { given, simulator } = await shared();
+  simulator.addFault({ kind: 'hang', service: 'sts' });
+  const unseen: unknown[] = [];
+  const note = (error: unknown) => void unseen.push(error);
+  process.on('unhandledRejection', note);
+  const running = startAction(runOf(given, simulator, {}));
+  void simulator.clock.sleep(5000).then(() => running.cancel());
+  const { conclusion, annotations } = await running.result;
+  process.off('unhandledRejection', note);
+  expect([conclusion, unseen]).toEqual(['cancelled', []]);
+  expect(annotations.map(({ message }) => message).join('\n')).toContain('the run was cancelled (SIGINT)');
   await simulator.close();
 });
 

@@ -60,11 +60,15 @@ async function lookAgain(asked: Asked, first: Looked, signal: AbortSignal): Prom
   try {
     await asked.host.clock.sleep(changedMs, signal);
     const again = await look(asked, signal);
-    const before = unknownIn(first);
-    const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
+    const lost = unknownIn(again);
     const isLost = (one: AuditFinding) => lost.has(placeName(one));
-    const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
-    return { ...again, found, warnings: [...again.warnings, ...seenOnce([...lost])] };
+    const places = [...asked.request.targets, again.source.place].map(placeName);
+    const found = [...first.found.filter(isLost), ...again.found.filter((one) => !isLost(one))].toSorted(
+      (one, other) => places.indexOf(placeName(one)) - places.indexOf(placeName(other)),
+    );
+    const before = unknownIn(first);
+    const once = [...lost].filter((name) => !before.has(name));
+    return { ...again, found, warnings: [...again.warnings, ...seenOnce(once)] };
   } catch (error) {
     if (!(error instanceof ProblemsError || error instanceof TimeOutError)) throw error;
     return { ...first, warnings: [...first.warnings, ...seenOnce(['all targets'])] };

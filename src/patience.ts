@@ -29,11 +29,19 @@ export function brief(place: Place, ms: number): Place {
 
 /**
  * Rejects when half of the time is over that is left until `timeout-minutes`. What only reads goes so far with each of its
- * stages: one account or region that doesn't answer leaves time to read, and to tell, all else.
+ * stages, and for `mostMs` at most: one account or region that doesn't answer leaves time to read, and to tell, all else.
  */
-export function afterHalf(host: Pick<Host, 'clock'>, { run, timeout }: Reach): Promise<never> {
+export function afterHalf(
+  host: Pick<Host, 'clock'>,
+  { run, timeout }: Reach,
+  mostMs = Number.POSITIVE_INFINITY,
+): Promise<never> {
   const leftMs = run.date.getTime() + timeout.minutes * 60_000 - host.clock.now();
-  return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
+  return lateAfter(
+    host,
+    Math.min(Math.max(0, leftMs / 2), mostMs),
+    `${troubled}, with a larger timeout-minutes if it was only slow`,
+  );
 }
 
 /** Does `act` with a signal that also fires when it is done: what was given up may still be waiting for an answer. */

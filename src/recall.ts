@@ -36,8 +36,8 @@ async function recallUntil(host: Host, request: RecallRequest, signal: AbortSign
   const notes: Notes = { done: [], left: [], failed: [], inUse: [] };
   const recalling: Recalling = { host, request, accounts, findings, log, notes };
   const reaching = request.targets.map((target) => ({ target, unreached: reach(recalling, target) }));
-  const source = await openSource(recalling);
   const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+  const source = await openSource(recalling);
   await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => undefined);
   // What the targets wait for.
   const early = source && brief(source, readingMs);
@@ -69,18 +69,17 @@ function noteUnfound(recalling: Recalling, { targets, isThere }: Found): void {
   const { notes, request } = recalling;
   // Where a target could not be looked at, that is told already.
   if (targets.some(({ status, amiId }) => status === 'failed' && amiId === null)) return;
-  const isTold = (id: string) =>
-    targets.some(({ amiId, sourceAmi }) => amiId === id || sourceAmi === id) ||
-    notes.left.some((what) => what.includes(id));
+  const isTold = (id: string, of: 'amiId' | 'sourceAmi') =>
+    targets.some((one) => one.amiId === id || one[of] === id) || notes.left.some((what) => what.includes(id));
   const ofSource =
     'correct the ID, source-region or the targets. If an earlier recall deregistered all of it, nothing is left to do';
-  for (const id of request.targetImages.filter((one) => !isTold(one)))
+  for (const id of request.targetImages.filter((one) => !isTold(one, 'amiId')))
     fail(
       recalling,
       'target-ami-ids',
       `${id} is in none of the targets. What to do: correct the list of targets, or the ID`,
     );
-  for (const id of request.sourceImages.filter((one) => !isTold(one)))
+  for (const id of request.sourceImages.filter((one) => !isTold(one, 'sourceAmi')))
     if (!isThere(id)) fail(recalling, 'ami-id', `neither ${id} nor a copy of it is there. What to do: ${ofSource}`);
     else if (request.restore)
       note(

@@ -36966,9 +36966,9 @@ function lateAfter({ clock }, ms, remedy) {
 function brief(place, ms) {
 	return place.until(AbortSignal.any([place.signal, lateSignal(place.clock, ms)]));
 }
-function afterHalf(host, { run, timeout }) {
+function afterHalf(host, { run, timeout }, mostMs = Number.POSITIVE_INFINITY) {
 	const leftMs = run.date.getTime() + timeout.minutes * 6e4 - host.clock.now();
-	return lateAfter(host, Math.max(0, leftMs / 2), `${troubled}, with a larger timeout-minutes if it was only slow`);
+	return lateAfter(host, Math.min(Math.max(0, leftMs / 2), mostMs), `${troubled}, with a larger timeout-minutes if it was only slow`);
 }
 async function ending(signal, act) {
 	const over = new AbortController();
@@ -42262,14 +42262,16 @@ async function lookAgain(asked, first, signal) {
 	try {
 		await asked.host.clock.sleep(changedMs, signal);
 		const again = await look$1(asked, signal);
-		const before = unknownIn(first);
-		const lost = new Set([...unknownIn(again)].filter((name) => !before.has(name)));
+		const lost = unknownIn(again);
 		const isLost = (one) => lost.has((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one));
-		const found = [...again.found.filter((one) => !isLost(one)), ...first.found.filter(isLost)];
+		const places = [...asked.request.targets, again.source.place].map(_index_js__WEBPACK_IMPORTED_MODULE_1__.At);
+		const found = [...first.found.filter(isLost), ...again.found.filter((one) => !isLost(one))].toSorted((one, other) => places.indexOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(one)) - places.indexOf((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(other)));
+		const before = unknownIn(first);
+		const once = [...lost].filter((name) => !before.has(name));
 		return {
 			...again,
 			found,
-			warnings: [...again.warnings, ...seenOnce([...lost])]
+			warnings: [...again.warnings, ...seenOnce(once)]
 		};
 	} catch (error) {
 		if (!(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.f || error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Gt)) throw error;
@@ -42510,12 +42512,12 @@ function openNetwork() {
 }
 // src/observe/regions.ts
 var regions_exports = (0,_rolldown_runtime_js__WEBPACK_IMPORTED_MODULE_0__.n)({ readEnabledRegions: () => readEnabledRegions });
-const answerMs = 6e4;
+const answerMs = 12e4;
 function readEnabledRegions(host, request, whole) {
 	return ending(whole, (signal) => readEnabled(host, request, signal));
 }
 async function readEnabled(host, request, signal) {
-	const late = lateAfter(host, answerMs);
+	const late = afterHalf(host, request, answerMs);
 	const findings = openFindings(signal, { late: () => late });
 	const accounts = openAccounts(host, request, findings);
 	const enabledIn = async (target) => {
@@ -44383,8 +44385,8 @@ async function recallUntil(host, request, signal) {
 		target,
 		unreached: reach(recalling, target)
 	}));
-	const source = await openSource(recalling);
 	const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));
+	const source = await openSource(recalling);
 	await Promise.race([reached, lateAfter(host, reachingMs)]).catch(() => void 0);
 	const early = source && brief(source, 6e4);
 	const images = early && await markSources(recalling, early);
@@ -44407,10 +44409,10 @@ async function recallUntil(host, request, signal) {
 function noteUnfound(recalling, { targets, isThere }) {
 	const { notes, request } = recalling;
 	if (targets.some(({ status, amiId }) => status === "failed" && amiId === null)) return;
-	const isTold = (id) => targets.some(({ amiId, sourceAmi }) => amiId === id || sourceAmi === id) || notes.left.some((what) => what.includes(id));
+	const isTold = (id, of) => targets.some((one) => one.amiId === id || one[of] === id) || notes.left.some((what) => what.includes(id));
 	const ofSource = "correct the ID, source-region or the targets. If an earlier recall deregistered all of it, nothing is left to do";
-	for (const id of request.targetImages.filter((one) => !isTold(one))) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
-	for (const id of request.sourceImages.filter((one) => !isTold(one))) if (!isThere(id)) fail(recalling, "ami-id", `neither ${id} nor a copy of it is there. What to do: ${ofSource}`);
+	for (const id of request.targetImages.filter((one) => !isTold(one, "amiId"))) fail(recalling, "target-ami-ids", `${id} is in none of the targets. What to do: correct the list of targets, or the ID`);
+	for (const id of request.sourceImages.filter((one) => !isTold(one, "sourceAmi"))) if (!isThere(id)) fail(recalling, "ami-id", `neither ${id} nor a copy of it is there. What to do: ${ofSource}`);
 	else if (request.restore) note(recalling, "ami-id", `no target has a copy of ${id}: one that was deregistered comes back only by sharing it again`);
 }
 // src/operations/boot-verdict.ts

@@ -4,12 +4,12 @@ import type { Host } from '../host.ts';
 import type { Reach } from '../inputs/reach.ts';
 import type { EnabledRegions, TargetRequest } from '../inputs/targets.ts';
 import { joined } from '../join.ts';
-import { ending, lateAfter } from '../patience.ts';
+import { afterHalf, ending } from '../patience.ts';
 import { openFindings } from '../plan/problem.ts';
 import { openAccounts } from './accounts.ts';
 
-/** Two calls take less than a second, and a few more if a role or AWS's answer needs some tries. */
-const answerMs = 60_000;
+/** Two calls take less than a second, and some more where AWS throttles those for a thousand accounts. */
+const answerMs = 120_000;
 
 type Enabled = NonNullable<ReturnType<EnabledRegions['get']>>;
 
@@ -23,7 +23,7 @@ export function readEnabledRegions(host: Host, request: Reach, whole: AbortSigna
 
 async function readEnabled(host: Host, request: Reach, signal: AbortSignal): Promise<EnabledRegions> {
   // Nothing begins before the last account has answered.
-  const late = lateAfter(host, answerMs);
+  const late = afterHalf(host, request, answerMs);
   const findings = openFindings(signal, { late: () => late });
   const accounts = openAccounts(host, request, findings);
   const enabledIn = async (target: TargetRequest): Promise<string[] | undefined> => {
