@@ -107,6 +107,23 @@ describe('a quota that is full is waited for', () => {
     expect(main.log).toMatch(/waiting for room in a quota to copy snap-\w+, up to 120 minutes/);
   });
 
+  test.each([
+    ['ModifySnapshotAttribute', 'AttributeLimitExceeded', /to share snap-\w+/],
+    ['EnableImageDeprecation', 'ResourceLimitExceeded', /to publish ami-\w+/],
+    ['PutParameter', 'TooManyUpdates', /to set \/golden\/latest/],
+    ['CreateLaunchTemplateVersion', 'ResourceLimitExceeded', /to make a version of lt-\w+/],
+  ])('whatever it is of: %s says %s', async (action, code, told) => {
+    const faults: Fault[] = [{ kind: 'refusal', action, mutating: true, nth: 1, times: 3, code, message: 'Full.' }];
+    const launchTemplates = { web: ['ami-00000000000000001'] };
+    const policies = ['target-publish', 'target-ssm-parameter', 'target-launch-template'];
+    await using house = await openHouse(customerKey({ faults, policies, target: { launchTemplates } }));
+    const references = { 'ssm-parameter': '/golden/latest', 'launch-template': 'web' };
+    const { main } = await runJob(house.run({ ...references, 'deprecate-after': '30d' }));
+    expect([main.conclusion, messagesOf(main)]).toEqual(['success', '']);
+    expect(main.log).toMatch(told);
+    expect(main.log).toMatch(/waiting for room in a quota .+, up to 5 minutes \(.+: Full\.\)/);
+  });
+
   test('for a time', async () => {
     const { main, said, remains } = await copying([
       refused('SnapshotLimitExceeded', 'Snapshot limit exceeded', 100_000),

@@ -262,6 +262,8 @@ test('lists come in pages, asked for or not', async () => {
     false,
   ]);
   await expect(kms(new ListGrantsCommand({ KeyId: key, Limit: 101 }))).rejects.toThrow('ValidationException');
+  const odd = new DescribeSnapshotsCommand({ OwnerIds: ['self'], NextToken: 'odd' });
+  await expect(ec2(odd)).rejects.toThrow('InvalidParameterValue');
 });
 
 test('a filter that AWS does not have is refused as AWS does it, and told of where only the simulator lacks it', async () => {

@@ -42861,7 +42861,11 @@ async function publish({ image: ref, settings }, scope) {
 	await joined([refuseRecalled(run), refuseUnfit(scope, made)]);
 	const step = async (doing, done, act) => {
 		try {
-			await patiently(place, () => onceSeen(place, act));
+			const seen = () => patiently(place, () => onceSeen(place, act));
+			await retryOnLimit(run, {
+				place,
+				what: `publish ${image.ImageId}`
+			}, seen);
 			run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), done);
 		} catch (error) {
 			throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`${doing} ${image.ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}`, error);
@@ -43270,7 +43274,7 @@ async function write({ run, place }, { name, before, amiId }, users) {
 		...dataTypeOver(before)
 	};
 	const isNew = before === null;
-	const version = await put(place, isNew ? {
+	const request = isNew ? {
 		...value,
 		Tags: tagsFrom({
 			...users,
@@ -43279,7 +43283,11 @@ async function write({ run, place }, { name, before, amiId }, users) {
 	} : {
 		...value,
 		Overwrite: true
-	});
+	};
+	const version = await retryOnLimit(run, {
+		place,
+		what: `set ${name}`
+	}, () => put(place, request));
 	if (!isNew) await place.ssm(new AddTagsToResourceCommand({
 		ResourceType: "Parameter",
 		ResourceId: name,
@@ -44009,13 +44017,17 @@ async function create$2({ template }, { run, place }, { amiId }) {
 	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 	try {
 		const { source } = await readTemplate(place, template.id, template.sourceVersion);
-		const { LaunchTemplateVersion: made, Warning } = await place.ec2(new CreateLaunchTemplateVersionCommand({
+		const command = new CreateLaunchTemplateVersionCommand({
 			LaunchTemplateId: template.id,
 			SourceVersion: String(source.number),
 			VersionDescription: versionDescription(run.request.run, run.source.imageId, run.leaseId),
 			LaunchTemplateData: { ImageId: amiId },
 			ClientToken: clientToken(run.leaseId, template.id, amiId)
-		}));
+		});
+		const { LaunchTemplateVersion: made, Warning } = await retryOnLimit(run, {
+			place,
+			what: `make a version of ${template.id}`
+		}, () => place.ec2(command));
 		const version = made?.VersionNumber;
 		if (version === void 0) throw new Error("AWS tells no number of the new version");
 		const from = `from version ${source.number}`;
@@ -45299,10 +45311,14 @@ async function share$1({ resource, accounts }, scope) {
 			id,
 			accounts
 		}));
-		if (toAdd.length > 0) await addShares(run, place, {
+		const add = () => addShares(run, place, {
 			id,
 			accounts: toAdd
 		});
+		if (toAdd.length > 0) await retryOnLimit(run, {
+			place,
+			what: `share ${id}`
+		}, add);
 		run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `shared ${id} with ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Zt)(accounts)}`);
 		return { id };
 	} catch (error) {

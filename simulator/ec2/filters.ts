@@ -60,8 +60,13 @@ export function pageOf<T>(
       `Invalid value '${MaxResults}' for maxResults. Expecting a value greater than 5.`,
     );
   const start = NextToken === undefined ? 0 : Number(Buffer.from(NextToken, 'base64').toString());
-  if (!Number.isInteger(start)) throw new Refusal('InvalidParameterValue', 'The specified NextToken is invalid.');
+  if (NextToken !== undefined && NextToken !== tokenOf(start))
+    throw new Refusal('InvalidParameterValue', 'The specified NextToken is invalid.');
   const end = start + Math.min(MaxResults ?? rules.pageSize, 1000);
-  const more = end < all.length ? { NextToken: Buffer.from(String(end)).toString('base64') } : {};
+  const more = end < all.length ? { NextToken: tokenOf(end) } : {};
   return { items: all.slice(start, end), more };
+}
+
+function tokenOf(start: number): string {
+  return Buffer.from(String(start)).toString('base64');
 }

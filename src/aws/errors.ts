@@ -233,7 +233,7 @@ const lastingLimits = new Set(['TagLimitExceeded', 'ParameterMaxVersionLimitExce
 export function isLimit(error: unknown): boolean {
   const code = errorCode(error);
   if (isThrottling(error) || lastingLimits.has(code)) return false;
-  return /LimitExceeded(Exception|Fault)?$/.test(code) || /\btoo many\b/i.test(errorMessage(error));
+  return /^TooMany|LimitExceeded(Exception|Fault)?$/.test(code) || /\btoo many\b/i.test(errorMessage(error));
 }
 
 const expiredCodes = new Set(['RequestExpired', 'ExpiredToken', 'ExpiredTokenException']);

@@ -14,6 +14,7 @@ import { provenance } from '../plan/decided.ts';
 import type { Parameter } from '../plan/operation.ts';
 import { idOf, type Scope } from '../run.ts';
 import { toTags } from '../tags.ts';
+import { retryOnLimit } from './limits.ts';
 
 /** What a parameter holds, and is to hold; undefined where that is the same. @throws StepError */
 export async function readPromotion(
@@ -111,10 +112,8 @@ async function write(
   // Tags are taken only with a parameter that is new, and only without Overwrite:
   // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
   const isNew = before === null;
-  const version = await put(
-    place,
-    isNew ? { ...value, Tags: tagsFrom({ ...users, ...ours }) } : { ...value, Overwrite: true },
-  );
+  const request = isNew ? { ...value, Tags: tagsFrom({ ...users, ...ours }) } : { ...value, Overwrite: true };
+  const version = await retryOnLimit(run, { place, what: `set ${name}` }, () => put(place, request));
   if (!isNew)
     await place.ssm(
       new AddTagsToResourceCommand({ ResourceType: 'Parameter', ResourceId: name, Tags: tagsFrom(ours) }),

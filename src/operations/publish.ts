@@ -19,6 +19,7 @@ import type { Scope } from '../run.ts';
 import { oncePrincipalIsThere } from './allow.ts';
 import { granting } from './key-questions.ts';
 import { asksForLaunchers, launchOperations } from './launching.ts';
+import { retryOnLimit } from './limits.ts';
 import { onceSeen, patiently } from './patiently.ts';
 import { protectionMark } from './protect.ts';
 import { type Asking, dryRun, type Hindrance, idOr, type Question } from './question.ts';
@@ -92,7 +93,8 @@ export async function publish({ image: ref, settings }: Publish, scope: Scope): 
   await joined([refuseRecalled(run), refuseUnfit(scope, made)]);
   const step = async (doing: string, done: string, act: () => Promise<unknown>): Promise<void> => {
     try {
-      await patiently(place, () => onceSeen(place, act));
+      const seen = () => patiently(place, () => onceSeen(place, act));
+      await retryOnLimit(run, { place, what: `publish ${image.ImageId}` }, seen);
       run.log.line(placeName(place), done);
     } catch (error) {
       throw new StepError(`${doing} ${image.ImageId} in ${placeName(place)}`, error);

@@ -11,6 +11,7 @@ import { listed } from '../report/words.ts';
 import { lookedFor } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { type Given, grantsOn, statedOn } from './given.ts';
+import { retryOnLimit } from './limits.ts';
 import { onceSeen } from './patiently.ts';
 import { type Asking, dryRun, idOr, type Question } from './question.ts';
 
@@ -20,7 +21,8 @@ export async function share({ resource, accounts }: Share, scope: Scope): Promis
   const id = idOf(scope, resource);
   try {
     const toAdd = await onceSeen(place, () => newShares(run, place, { id, accounts }));
-    if (toAdd.length > 0) await addShares(run, place, { id, accounts: toAdd });
+    const add = () => addShares(run, place, { id, accounts: toAdd });
+    if (toAdd.length > 0) await retryOnLimit(run, { place, what: `share ${id}` }, add);
     run.log.line(placeName(place), `shared ${id} with ${listed(accounts)}`);
     return { id };
   } catch (error) {

@@ -18,6 +18,7 @@ import type { TemplateVersion } from '../plan/operation.ts';
 import { lookedFor } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { clientToken } from './client-token.ts';
+import { retryOnLimit } from './limits.ts';
 import { type Asking, dryRun, type Ec2Question } from './question.ts';
 
 /** The right to make a version, to make it the default one, and to delete it where not all could be set. */
@@ -133,15 +134,15 @@ async function create({ template }: TemplateVersion, { run, place }: Scope, { am
   const where = placeName(place);
   try {
     const { source } = await readTemplate(place, template.id, template.sourceVersion);
-    const { LaunchTemplateVersion: made, Warning } = await place.ec2(
-      new CreateLaunchTemplateVersionCommand({
-        LaunchTemplateId: template.id,
-        SourceVersion: String(source.number),
-        VersionDescription: versionDescription(run.request.run, run.source.imageId, run.leaseId),
-        LaunchTemplateData: { ImageId: amiId },
-        ClientToken: clientToken(run.leaseId, template.id, amiId),
-      }),
-    );
+    const command = new CreateLaunchTemplateVersionCommand({
+      LaunchTemplateId: template.id,
+      SourceVersion: String(source.number),
+      VersionDescription: versionDescription(run.request.run, run.source.imageId, run.leaseId),
+      LaunchTemplateData: { ImageId: amiId },
+      ClientToken: clientToken(run.leaseId, template.id, amiId),
+    });
+    const what = `make a version of ${template.id}`;
+    const { LaunchTemplateVersion: made, Warning } = await retryOnLimit(run, { place, what }, () => place.ec2(command));
     const version = made?.VersionNumber;
     if (version === undefined) throw new Error('AWS tells no number of the new version');
     const from = `from version ${source.number}`;
