@@ -352,6 +352,10 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     expect(error?.match(/VolumeLimitExceeded/g)).toHaveLength(1);
     for (const { type, subnet } of launchedIn(simulator))
       expect(error).toContain(`${type} in ${subnet.zone} (${subnet.id})`);
+    // In AWS's words of it, each has its own type and zone.
+    const none = await share(bootCase({ noCapacity: ['*'] }), byStatus);
+    expect(none.error?.match(/InsufficientInstanceCapacity/g)).toHaveLength(1);
+    expect(none.error).toMatch(/t3\.small in eu-west-1a \(.*t2\.medium in eu-west-1c \(.*: RunInstances in/);
   });
 
   test('a product of AWS Marketplace that the account has not subscribed to', async () => {

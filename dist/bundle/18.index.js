@@ -42757,7 +42757,8 @@ function noteUnfound(recalling, { targets, isThere }) {
 	else if (request.restore) note(recalling, "ami-id", `no target has a copy of ${id}: one that was deregistered comes back only by sharing it again`);
 }
 // src/operations/boot-verdict.ts
-const passing = /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
+const passing = /^(Insufficient\w*|Unsupported\w*|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
+const ofType = /\binstance types?\b/i;
 const standing = [
 	"PendingVerification",
 	"OptInRequired",
@@ -42778,7 +42779,7 @@ function refusalVerdict(error) {
 		why,
 		byKey: false
 	};
-	return passing.test(code) ? {
+	return passing.test(code) || /^InvalidParameter/.test(code) && ofType.test(why) ? {
 		is: "elsewhere",
 		why
 	} : neverBy(error);
@@ -43160,8 +43161,10 @@ async function tellLaunchers({ settings }, { run, place }) {
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
+const zoneNames = /(?:, )?\b[a-z]+(?:-[a-z]+)+-\d[a-z]\b/g;
 function reasonsOf(untold) {
-	return [...Map.groupBy(untold, ({ why }) => why)].map(([why, launches]) => `${launches.map(({ as }) => as).join(", ")}: ${why}`).join("; ");
+	const reason = ({ why, launch }) => [launch.type, launch.subnet].reduce((text, name) => text.replaceAll(name, ""), why).replace(zoneNames, "");
+	return [...Map.groupBy(untold, reason).values()].map((all) => `${all.map(({ as }) => as).join(", ")}: ${all[0]?.why}`).join("; ");
 }
 async function tryAll(operation, scope, image) {
 	const untold = [];
@@ -43213,6 +43216,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			untold
 		};
 		untold.push({
+			launch,
 			as,
 			why
 		});
