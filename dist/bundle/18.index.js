@@ -38799,9 +38799,9 @@ function sharesSource({ shares, imageId }, image) {
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function tellTorn({ state: { imageId }, torn }, { dead }, notes) {
-	for (const { setting, runId } of torn === "mended" ? [] : dead.values()) {
+	for (const { setting, runId, id } of torn === "mended" ? [] : dead.values()) {
 		if (setting !== true) continue;
-		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them`;
+		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them; or, where a later run on another AMI has, take the tag ${leaseTagKey(id)} off ${imageId}`;
 		if (torn === "failed") notes.failed.push({ what });
 		else notes.warned.push(what);
 	}
@@ -39980,7 +39980,7 @@ async function checkParameter(place, name, findings) {
 	try {
 		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
-		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
+		if ((Parameter?.Version ?? 0) >= 99) await checkRoomIn(place, name, findings);
 	} catch (error) {
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.gt)(error, "ParameterNotFound")) return;
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.bt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.lt)) throw error;
@@ -40021,10 +40021,14 @@ async function checkRoomIn(place, name, findings) {
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
 	}
-	const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
-	const labels = oldest?.Labels ?? [];
-	if (versions.length < keptVersions || oldest === void 0 || labels.length === 0) return;
-	findings.add(where, `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(", ")}; so it takes no new one`, "move the label to a newer version (aws ssm label-parameter-version)");
+	const going = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0)).slice(0, Math.max(0, versions.length + 2 - keptVersions));
+	const at = going.findIndex(({ Labels = [] }) => Labels.length > 0);
+	const kept = going[at];
+	if (kept === void 0) return;
+	const remedy = "move the label to a newer version (aws ssm label-parameter-version)";
+	const what = `the SSM parameter ${name} has ${versions.length} versions, and AWS keeps version ${kept.Version} for its label ${kept.Labels?.join(", ")}`;
+	if (at <= versions.length - keptVersions) findings.add(where, `${what}; so it takes no new one`, remedy);
+	else findings.warn(where, `${what}: should not all be set, this one can't be put back. What to do: ${remedy}`);
 }
 // src/observe/removable.ts
 async function readKeepers(place, earlier, { role, ...asked }) {
