@@ -84,6 +84,16 @@ test('an instance gets no IPv6 address either: subnets that give one come last, 
   ]);
 });
 
+test('an instance is launched into a subnet that another account shares, with a group of its own', async () => {
+  const id = 'subnet-0c0c0c0c';
+  const groups = [{ id: 'sg-0c0c0c0c' }];
+  const shared = { id, zone: `${targetRegion}a`, owner: '222222222222' };
+  const inputs = { ...byStatus, 'boot-subnet': id, 'boot-security-group': 'sg-0c0c0c0c' };
+  const result = await share(bootCase({ subnets: [shared], groups }), inputs);
+  expect(messagesOf(result)).toEqual([]);
+  expect(launchedIn(result.simulator)).toMatchObject([{ subnet: { id }, groups: ['sg-0c0c0c0c'] }]);
+});
+
 test.each([
   [
     'that would give an IPv6 address says nothing of the AMI',

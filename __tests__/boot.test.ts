@@ -409,6 +409,11 @@ describe('what says nothing against an AMI: it could not be tested', () => {
       inputs: { 'boot-security-group': 'sg-0b0b0b0b' },
       words: /no security group/,
     },
+    'a subnet that another account shares, without a group': {
+      launch: { subnets: [{ ...subnet, owner: '222222222222' }] },
+      inputs: { 'boot-subnet': subnet.id },
+      words: /other accounts share subnet-0a0a0a0a with this one.*name a security group of this account in boot-sec/s,
+    },
     'a type that there is not': { inputs: { 'boot-instance-type': 't9.small' }, words: /no instance type t9\.small/ },
     'a type of another architecture': {
       inputs: { 'boot-instance-type': 't4g.small' },

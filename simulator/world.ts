@@ -181,6 +181,8 @@ export type Subnet = {
   zone: string;
   isDefault: boolean;
   freeAddresses: number;
+  /** The account that shares it with this one, which is no owner of its VPC then. */
+  owner?: string;
   /** Whether interfaces get an IPv6 address unless they are asked for none. */
   givesIpv6?: boolean;
   tags: Tag[];

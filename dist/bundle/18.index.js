@@ -39627,17 +39627,18 @@ async function siteOf(place, { boot, image, values, findings }) {
 	const subnets = await readSubnets(place, filled(boot.subnets));
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
-		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
+		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "", OwnerId = place.account } = one;
 		const givesIpv6 = givesIpv6Too(one);
-		const groups = byVpc?.get(VpcId);
-		return byVpc !== void 0 && groups === void 0 ? [] : [{
+		const byDefault = OwnerId === place.account ? [] : void 0;
+		const groups = byVpc === void 0 ? byDefault : byVpc.get(VpcId);
+		return groups === void 0 ? [] : [{
 			subnet,
 			zone,
 			givesIpv6,
-			groups: groups ?? []
+			groups
 		}];
 	});
-	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
+	if (usable.length === 0) throw noGroup(boot, byVpc === void 0);
 	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.W)(boot.instanceType, values);
 	const types = await readTypes(place, image, named);
 	const offered = await readOfferings(place, named);
@@ -39657,6 +39658,11 @@ async function siteOf(place, { boot, image, values, findings }) {
 		sizes,
 		profile
 	};
+}
+function noGroup({ securityGroups, subnets }, isUnnamed) {
+	const of = subnets.join(", ");
+	if (isUnnamed) return new UntestableError(`other accounts share ${of} with this one, which cannot use the default security groups of their VPCs`, "name a security group of this account in boot-security-group");
+	return new UntestableError(`no security group of ${securityGroups.join(", ")} is in the VPC of a subnet of ${of}`, "correct boot-security-group or boot-subnet");
 }
 function noType(named, image, { types: [info], zones }) {
 	if (named === void 0) return new UntestableError(`no current instance type fits the AMI in ${zones}`, "name one in boot-instance-type");

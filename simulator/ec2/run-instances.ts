@@ -19,7 +19,7 @@ import {
   type SimImage,
   type Subnet,
 } from '../world.ts';
-import { type Ec2Call, type Handler, keepFormerTags } from './call.ts';
+import { arnOf, type Ec2Call, type Handler, keepFormerTags } from './call.ts';
 import { keyFailure } from './copy.ts';
 import { advanceImage, imageNotFound, requireImageId } from './image.ts';
 import { allInstances } from './instance.ts';
@@ -43,7 +43,7 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
   checkShownTags(call, input);
   const find = () => checkImage(imageFor(call, ImageId), model, input);
   const tagsOf = await authorizeCreation(call, 'RunInstances', {
-    resources: [ImageId, 'i-*', 'eni-*', 'vol-*', subnet.id, ...groups],
+    resources: [ImageId, 'i-*', 'eni-*', 'vol-*', subnetArn(call, subnet), ...groups],
     specifications: TagSpecifications,
     contexts: { instance: { 'ec2:MetadataHttpTokens': httpTokens } },
     dryRun: false,
@@ -168,7 +168,17 @@ function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): s
         'InvalidParameter',
         `Security group ${id} and subnet ${subnet.id} belong to different networks.`,
       );
+  // The default group is its owner's. AWS's words for it are documented nowhere.
+  // https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-security-groups.html
+  if (asked.length === 0 && subnet.owner !== undefined)
+    throw new Refusal('InvalidGroup.NotFound', `The default security group of ${subnet.vpc} is not this account's.`);
   return asked.map(({ id }) => id);
+}
+
+/** A subnet that is shared is its owner's: https://github.com/runs-on/runs-on/issues/463 */
+function subnetArn(call: Ec2Call, { id, owner }: Subnet): string {
+  const own = arnOf(call, id);
+  return owner === undefined ? own : own.replace(`:${call.caller.account}:`, `:${owner}:`);
 }
 
 /** An ARN is the whole of it, path and account included. */
