@@ -187,7 +187,14 @@ export type Subnet = {
   givesIpv6?: boolean;
   tags: Tag[];
 };
-export type SecurityGroup = Readonly<{ id: string; vpc: string; name: string; tags: readonly Tag[] }>;
+export type SecurityGroup = Readonly<{
+  id: string;
+  vpc: string;
+  name: string;
+  /** The account that shares it with this one. */
+  owner?: string;
+  tags: readonly Tag[];
+}>;
 
 /** What instances are launched into, and how that goes. */
 export type Launching = {

@@ -76,11 +76,11 @@ export const describeSecurityGroups: Handler<DescribeSecurityGroupsRequest> = as
     asked.filter((group) => matches(group, Filters, groupFilters)),
     input,
   );
-  const SecurityGroups = items.map(({ id, vpc, name, tags }) => ({
+  const SecurityGroups = items.map(({ id, vpc, name, owner, tags }) => ({
     GroupId: id,
     GroupName: name,
     VpcId: vpc,
-    OwnerId: call.caller.account,
+    OwnerId: owner ?? call.caller.account,
     Tags: [...tags],
   }));
   return { SecurityGroups, ...more };

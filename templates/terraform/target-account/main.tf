@@ -613,7 +613,7 @@ resource "aws_iam_policy" "target_boot_test" {
           "arn:${local.partition}:ec2:*:${local.account}:volume/*",
           "arn:${local.partition}:ec2:*:${local.account}:network-interface/*",
           "arn:${local.partition}:ec2:*:*:subnet/*",
-          "arn:${local.partition}:ec2:*:${local.account}:security-group/*"
+          "arn:${local.partition}:ec2:*:*:security-group/*"
         ]
       },
       {
@@ -652,7 +652,8 @@ resource "aws_iam_policy" "target_boot_test" {
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
           "arn:${local.partition}:ec2:*:${local.account}:*",
-          "arn:${local.partition}:ec2:*:*:subnet/*"
+          "arn:${local.partition}:ec2:*:*:subnet/*",
+          "arn:${local.partition}:ec2:*:*:security-group/*"
         ],
         "Condition" : {
           "Null" : {
