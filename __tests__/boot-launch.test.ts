@@ -85,6 +85,19 @@ test('an instance gets no IPv6 address either: subnets that give one come last, 
 });
 
 test.each([
+  ['its own', {}],
+  ['that account’s', { owner: '222222222222' }],
+])('an instance is launched into a subnet that another account shares, with a group of %s', async (_, of) => {
+  const id = 'subnet-0c0c0c0c';
+  const groups = [{ id: 'sg-0c0c0c0c', ...of }];
+  const shared = { id, zone: `${targetRegion}a`, owner: '222222222222' };
+  const inputs = { ...byStatus, 'boot-subnet': id, 'boot-security-group': 'sg-0c0c0c0c' };
+  const result = await share(bootCase({ subnets: [shared], groups }), inputs);
+  expect(messagesOf(result)).toEqual([]);
+  expect(launchedIn(result.simulator)).toMatchObject([{ subnet: { id }, groups: ['sg-0c0c0c0c'] }]);
+});
+
+test.each([
   [
     'that would give an IPv6 address says nothing of the AMI',
     0,

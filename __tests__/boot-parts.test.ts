@@ -127,6 +127,7 @@ describe('AWS’s words', () => {
     ['InsufficientInstanceCapacity', 'elsewhere'],
     ['InsufficientFreeAddressesInSubnet', 'elsewhere'],
     ['Unsupported', 'elsewhere'],
+    ['UnsupportedOperation', 'elsewhere'],
     ['VcpuLimitExceeded', 'elsewhere'],
     ['Server.InsufficientInstanceCapacity', 'elsewhere'],
     ['PendingVerification', 'never'],
@@ -139,6 +140,11 @@ describe('AWS’s words', () => {
     ['Client.InvalidKMSKey.InvalidState', 'failed'],
   ])('of a refusal by %s: %s', (code, is) => {
     expect(refusalVerdict(refusal(code))).toMatchObject({ is });
+  });
+
+  test('of a type that the account may not launch: another may do', () => {
+    const words = 'The specified instance type is not eligible for Free Tier.';
+    expect(refusalVerdict(refusal('InvalidParameterCombination', words))).toMatchObject({ is: 'elsewhere' });
   });
 
   test('of a denial of a call to KMS: that is the role, not the AMI', () => {

@@ -352,6 +352,10 @@ describe('what says nothing against an AMI: it could not be tested', () => {
     expect(error?.match(/VolumeLimitExceeded/g)).toHaveLength(1);
     for (const { type, subnet } of launchedIn(simulator))
       expect(error).toContain(`${type} in ${subnet.zone} (${subnet.id})`);
+    // In AWS's words of it, each has its own type and zone.
+    const none = await share(bootCase({ noCapacity: ['*'] }), byStatus);
+    expect(none.error?.match(/InsufficientInstanceCapacity/g)).toHaveLength(1);
+    expect(none.error).toMatch(/t3\.small in eu-west-1a \(.*t2\.medium in eu-west-1c \(.*: RunInstances in/);
   });
 
   test('a product of AWS Marketplace that the account has not subscribed to', async () => {
@@ -404,6 +408,11 @@ describe('what says nothing against an AMI: it could not be tested', () => {
       launch: { groups: [{ id: 'sg-0b0b0b0b' }] },
       inputs: { 'boot-security-group': 'sg-0b0b0b0b' },
       words: /no security group/,
+    },
+    'a subnet that another account shares, without a group': {
+      launch: { subnets: [{ ...subnet, owner: '222222222222' }] },
+      inputs: { 'boot-subnet': subnet.id },
+      words: /other accounts share subnet-0a0a0a0a with this one.*name a security group of this account in boot-sec/s,
     },
     'a type that there is not': { inputs: { 'boot-instance-type': 't9.small' }, words: /no instance type t9\.small/ },
     'a type of another architecture': {

@@ -319,7 +319,7 @@ describe('problems beforehand', () => {
           parameters: { '/golden/latest': { value: older, versions: 120, oldestLabels: ['prod'] } },
         },
       }),
-      told: /\/golden\/latest has 100 versions, and AWS keeps the oldest, 21, for its label prod/,
+      told: /\/golden\/latest has 100 versions, and AWS keeps version 21 for its label prod; so it takes no new one/,
     },
     'a role that may not': {
       shared: bake({ web: [older] }, { policies: ['target-ssm-parameter'] }),
@@ -336,6 +336,16 @@ describe('problems beforehand', () => {
     const result = await share(shared, { ...inputs, ...more });
     expect(result.error).toMatch(told);
     expectUntouched(result);
+  });
+
+  test('a parameter that could be set, but not put back, for the label of its next oldest version, is a warning', async () => {
+    const held = { value: older, versions: 99, oldestLabels: ['prod'] };
+    const target = { parameters: { '/golden/latest': held } };
+    const { main } = await share(procedure({ policies, target }), { 'ssm-parameter': '/golden/latest' });
+    expect(main.conclusion).toBe('success');
+    expect(messages(main)).toMatch(
+      /\/golden\/latest has 99 versions, and AWS keeps version 1 for its label prod: should not all be set, this one can't be put back\. What to do: move the label/,
+    );
   });
 
   test('a template that resolves the parameter that is set needs no version', async () => {

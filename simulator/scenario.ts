@@ -127,9 +127,10 @@ type LaunchScenario = Readonly<{
     vpc?: string;
     freeAddresses?: number;
     givesIpv6?: boolean;
+    owner?: string;
     tags?: Readonly<Record<string, string>>;
   }>[];
-  groups?: readonly Readonly<{ id: string; vpc?: string; tags?: Readonly<Record<string, string>> }>[];
+  groups?: readonly Readonly<{ id: string; vpc?: string; owner?: string; tags?: Readonly<Record<string, string>> }>[];
   /** The name of the role of each instance profile; empty where it has none. */
   profiles?: Readonly<Record<string, string>>;
 }> &
@@ -331,10 +332,10 @@ function addLaunching(account: Account, region: Region, scenario: LaunchScenario
   if (defaultVpc) addDefaultVpc(account.id, region);
   Object.assign(launching, rest);
   launching.boots.push(...boots);
-  for (const { id, zone, vpc = 'vpc-0e0e0e0e', freeAddresses = 251, givesIpv6 = false, tags } of subnets)
-    launching.subnets.set(id, { id, vpc, zone, isDefault: false, freeAddresses, givesIpv6, tags: tagList(tags) });
-  for (const { id, vpc = 'vpc-0e0e0e0e', tags } of groups)
-    launching.groups.set(id, { id, vpc, name: id, tags: tagList(tags) });
+  for (const { vpc = 'vpc-0e0e0e0e', freeAddresses = 251, tags, ...subnet } of subnets)
+    launching.subnets.set(subnet.id, { ...subnet, vpc, isDefault: false, freeAddresses, tags: tagList(tags) });
+  for (const { vpc = 'vpc-0e0e0e0e', tags, ...group } of groups)
+    launching.groups.set(group.id, { ...group, vpc, name: group.id, tags: tagList(tags) });
   for (const [profile, role] of Object.entries(profiles)) launching.profiles.set(profile, role);
 }
 

@@ -181,11 +181,20 @@ export type Subnet = {
   zone: string;
   isDefault: boolean;
   freeAddresses: number;
+  /** The account that shares it with this one, which is no owner of its VPC then. */
+  owner?: string;
   /** Whether interfaces get an IPv6 address unless they are asked for none. */
   givesIpv6?: boolean;
   tags: Tag[];
 };
-export type SecurityGroup = Readonly<{ id: string; vpc: string; name: string; tags: readonly Tag[] }>;
+export type SecurityGroup = Readonly<{
+  id: string;
+  vpc: string;
+  name: string;
+  /** The account that shares it with this one. */
+  owner?: string;
+  tags: readonly Tag[];
+}>;
 
 /** What instances are launched into, and how that goes. */
 export type Launching = {

@@ -40502,9 +40502,9 @@ function sharesSource({ shares, imageId }, image) {
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
 function tellTorn({ state: { imageId }, torn }, { dead }, notes) {
-	for (const { setting, runId } of torn === "mended" ? [] : dead.values()) {
+	for (const { setting, runId, id } of torn === "mended" ? [] : dead.values()) {
 		if (setting !== true) continue;
-		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them`;
+		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them; or, where a later run on another AMI has, take the tag ${leaseTagKey(id)} off ${imageId}`;
 		if (torn === "failed") notes.failed.push({ what });
 		else notes.warned.push(what);
 	}
@@ -41291,17 +41291,18 @@ async function siteOf(place, { boot, image, values, findings }) {
 	const subnets = await readSubnets(place, filled(boot.subnets));
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
-		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "" } = one;
+		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "", OwnerId = place.account } = one;
 		const givesIpv6 = givesIpv6Too(one);
-		const groups = byVpc?.get(VpcId);
-		return byVpc !== void 0 && groups === void 0 ? [] : [{
+		const byDefault = OwnerId === place.account ? [] : void 0;
+		const groups = byVpc === void 0 ? byDefault : byVpc.get(VpcId);
+		return groups === void 0 ? [] : [{
 			subnet,
 			zone,
 			givesIpv6,
-			groups: groups ?? []
+			groups
 		}];
 	});
-	if (usable.length === 0) throw new UntestableError(`no security group of ${boot.securityGroups.join(", ")} is in the VPC of a subnet of ${boot.subnets.join(", ")}`, "correct boot-security-group or boot-subnet");
+	if (usable.length === 0) throw noGroup(boot, byVpc === void 0);
 	const named = boot.instanceType === void 0 ? void 0 : (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.B)(boot.instanceType, values);
 	const types = await readTypes(place, image, named);
 	const offered = await readOfferings(place, named);
@@ -41321,6 +41322,11 @@ async function siteOf(place, { boot, image, values, findings }) {
 		sizes,
 		profile
 	};
+}
+function noGroup({ securityGroups, subnets }, isUnnamed) {
+	const of = subnets.join(", ");
+	if (isUnnamed) return new UntestableError(`other accounts share ${of} with this one, which cannot use the default security groups of their VPCs`, "name a security group of this account in boot-security-group");
+	return new UntestableError(`no security group of ${securityGroups.join(", ")} is in the VPC of a subnet of ${of}`, "correct boot-security-group or boot-subnet");
 }
 function noType(named, image, { types: [info], zones }) {
 	if (named === void 0) return new UntestableError(`no current instance type fits the AMI in ${zones}`, "name one in boot-instance-type");
@@ -41617,7 +41623,7 @@ async function checkParameter(place, name, findings) {
 	try {
 		const { Parameter } = await place.ssm(new GetParameterCommand({ Name: name }));
 		if (Parameter?.Type !== void 0 && Parameter.Type !== "String") findings.add(where, `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`, "give another ssm-parameter, or delete that one");
-		if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
+		if ((Parameter?.Version ?? 0) >= 99) await checkRoomIn(place, name, findings);
 	} catch (error) {
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "ParameterNotFound")) return;
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || !(error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st)) throw error;
@@ -41658,10 +41664,14 @@ async function checkRoomIn(place, name, findings) {
 		findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
 		return;
 	}
-	const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
-	const labels = oldest?.Labels ?? [];
-	if (versions.length < keptVersions || oldest === void 0 || labels.length === 0) return;
-	findings.add(where, `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(", ")}; so it takes no new one`, "move the label to a newer version (aws ssm label-parameter-version)");
+	const going = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0)).slice(0, Math.max(0, versions.length + 2 - keptVersions));
+	const at = going.findIndex(({ Labels = [] }) => Labels.length > 0);
+	const kept = going[at];
+	if (kept === void 0) return;
+	const remedy = "move the label to a newer version (aws ssm label-parameter-version)";
+	const what = `the SSM parameter ${name} has ${versions.length} versions, and AWS keeps version ${kept.Version} for its label ${kept.Labels?.join(", ")}`;
+	if (at <= versions.length - keptVersions) findings.add(where, `${what}; so it takes no new one`, remedy);
+	else findings.warn(where, `${what}: should not all be set, this one can't be put back. What to do: ${remedy}`);
 }
 // src/observe/removable.ts
 async function readKeepers(place, earlier, { role, ...asked }) {
@@ -44428,7 +44438,8 @@ function noteUnfound(recalling, { targets, isThere }) {
 	else if (request.restore) note(recalling, "ami-id", `no target has a copy of ${id}: one that was deregistered comes back only by sharing it again`);
 }
 // src/operations/boot-verdict.ts
-const passing = /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
+const passing = /^(Insufficient\w*|Unsupported\w*|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
+const ofType = /\binstance types?\b/i;
 const standing = [
 	"PendingVerification",
 	"OptInRequired",
@@ -44449,7 +44460,7 @@ function refusalVerdict(error) {
 		why,
 		byKey: false
 	};
-	return passing.test(code) ? {
+	return passing.test(code) || /^InvalidParameter/.test(code) && ofType.test(why) ? {
 		is: "elsewhere",
 		why
 	} : neverBy(error);
@@ -44831,8 +44842,10 @@ async function tellLaunchers({ settings }, { run, place }) {
 	run.log.line(where, `${settings.principal} can launch the AMI, and it comes up`);
 	for (const what of await launchersTold(place, settings.launchers)) run.log.line(where, what);
 }
+const zoneNames = /(?:, )?\b[a-z]+(?:-[a-z]+)+-\d[a-z]\b/g;
 function reasonsOf(untold) {
-	return [...Map.groupBy(untold, ({ why }) => why)].map(([why, launches]) => `${launches.map(({ as }) => as).join(", ")}: ${why}`).join("; ");
+	const reason = ({ why, launch }) => [launch.type, launch.subnet].reduce((text, name) => text.replaceAll(name, ""), why).replace(zoneNames, "");
+	return [...Map.groupBy(untold, reason).values()].map((all) => `${all.map(({ as }) => as).join(", ")}: ${all[0]?.why}`).join("; ");
 }
 async function tryAll(operation, scope, image) {
 	const untold = [];
@@ -44884,6 +44897,7 @@ async function trySize(operation, scope, { image, launches, count }) {
 			untold
 		};
 		untold.push({
+			launch,
 			as,
 			why
 		});

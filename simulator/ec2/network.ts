@@ -31,12 +31,13 @@ export const describeSubnets: Handler<DescribeSubnetsRequest> = async (call, inp
     asked.filter((subnet) => matches(subnet, Filters, subnetFilters)),
     input,
   );
-  const Subnets = items.map(({ id, vpc, zone, isDefault, freeAddresses, givesIpv6 = false, tags }) => ({
+  const Subnets = items.map(({ id, vpc, zone, isDefault, freeAddresses, givesIpv6 = false, owner, tags }) => ({
     SubnetId: id,
     VpcId: vpc,
     AvailabilityZone: zone,
     DefaultForAz: isDefault,
     State: 'available',
+    OwnerId: owner ?? call.caller.account,
     AvailableIpAddressCount: freeAddresses,
     AssignIpv6AddressOnCreation: givesIpv6,
     Ipv6Native: false,
@@ -75,11 +76,11 @@ export const describeSecurityGroups: Handler<DescribeSecurityGroupsRequest> = as
     asked.filter((group) => matches(group, Filters, groupFilters)),
     input,
   );
-  const SecurityGroups = items.map(({ id, vpc, name, tags }) => ({
+  const SecurityGroups = items.map(({ id, vpc, name, owner, tags }) => ({
     GroupId: id,
     GroupName: name,
     VpcId: vpc,
-    OwnerId: call.caller.account,
+    OwnerId: owner ?? call.caller.account,
     Tags: [...tags],
   }));
   return { SecurityGroups, ...more };

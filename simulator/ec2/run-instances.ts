@@ -16,10 +16,11 @@ import {
   type Instance,
   type InstanceVolume,
   notLate,
+  type SecurityGroup,
   type SimImage,
   type Subnet,
 } from '../world.ts';
-import { type Ec2Call, type Handler, keepFormerTags } from './call.ts';
+import { arnOf, type Ec2Call, type Handler, keepFormerTags } from './call.ts';
 import { keyFailure } from './copy.ts';
 import { advanceImage, imageNotFound, requireImageId } from './image.ts';
 import { allInstances } from './instance.ts';
@@ -43,7 +44,14 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
   checkShownTags(call, input);
   const find = () => checkImage(imageFor(call, ImageId), model, input);
   const tagsOf = await authorizeCreation(call, 'RunInstances', {
-    resources: [ImageId, 'i-*', 'eni-*', 'vol-*', subnet.id, ...groups],
+    resources: [
+      ImageId,
+      'i-*',
+      'eni-*',
+      'vol-*',
+      sharedArn(call, subnet),
+      ...groups.map((group) => sharedArn(call, group)),
+    ],
     specifications: TagSpecifications,
     contexts: { instance: { 'ec2:MetadataHttpTokens': httpTokens } },
     dryRun: false,
@@ -80,7 +88,7 @@ export const runInstances: Handler<RunInstancesRequest> = async (call, input) =>
       request,
       type: model.type,
       subnet,
-      groups,
+      groups: groups.map((group) => group.id),
       profile,
       onShutdown: input.InstanceInitiatedShutdownBehavior ?? 'stop',
       boot: keyProblem ?? boot,
@@ -154,7 +162,7 @@ function checkShownTags({ here }: Ec2Call, { MetadataOptions, TagSpecifications 
       );
 }
 
-function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): string[] {
+function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): SecurityGroup[] {
   const { SecurityGroupIds = [], NetworkInterfaces: [only] = [] } = input;
   if (SecurityGroupIds.length > 0 && only !== undefined)
     throw new Refusal(
@@ -168,7 +176,20 @@ function groupsFor(call: Ec2Call, input: RunInstancesRequest, subnet: Subnet): s
         'InvalidParameter',
         `Security group ${id} and subnet ${subnet.id} belong to different networks.`,
       );
-  return asked.map(({ id }) => id);
+  // The default group is its owner's. AWS's words for it are documented nowhere.
+  // https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-security-groups.html
+  if (asked.length === 0 && subnet.owner !== undefined)
+    throw new Refusal('InvalidGroup.NotFound', `The default security group of ${subnet.vpc} is not this account's.`);
+  return asked;
+}
+
+/**
+ * What is shared is its owner's: https://github.com/runs-on/runs-on/issues/463;
+ * https://docs.aws.amazon.com/vpc/latest/userguide/security-group-sharing.html
+ */
+function sharedArn(call: Ec2Call, { id, owner }: Subnet | SecurityGroup): string {
+  const own = arnOf(call, id);
+  return owner === undefined ? own : own.replace(`:${call.caller.account}:`, `:${owner}:`);
 }
 
 /** An ARN is the whole of it, path and account included. */

@@ -50,16 +50,14 @@ async function siteOf(place: Place, { boot, image, values, findings }: Asked): P
   const subnets = await readSubnets(place, filled(boot.subnets));
   const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
   const usable = subnets.flatMap((one) => {
-    const { SubnetId: subnet = '', AvailabilityZone: zone = '', VpcId = '' } = one;
+    const { SubnetId: subnet = '', AvailabilityZone: zone = '', VpcId = '', OwnerId = place.account } = one;
     const givesIpv6 = givesIpv6Too(one);
-    const groups = byVpc?.get(VpcId);
-    return byVpc !== undefined && groups === undefined ? [] : [{ subnet, zone, givesIpv6, groups: groups ?? [] }];
+    // The default group of a VPC is its owner's alone: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-security-groups.html
+    const byDefault = OwnerId === place.account ? [] : undefined;
+    const groups = byVpc === undefined ? byDefault : byVpc.get(VpcId);
+    return groups === undefined ? [] : [{ subnet, zone, givesIpv6, groups }];
   });
-  if (usable.length === 0)
-    throw new UntestableError(
-      `no security group of ${boot.securityGroups.join(', ')} is in the VPC of a subnet of ${boot.subnets.join(', ')}`,
-      'correct boot-security-group or boot-subnet',
-    );
+  if (usable.length === 0) throw noGroup(boot, byVpc === undefined);
   const named = boot.instanceType === undefined ? undefined : fill(boot.instanceType, values);
   const types = await readTypes(place, image, named);
   const offered = await readOfferings(place, named);
@@ -71,6 +69,19 @@ async function siteOf(place: Place, { boot, image, values, findings }: Asked): P
   const profile = boot.instanceProfile && fill(boot.instanceProfile, values);
   if (profile !== undefined) await checkInstanceProfile(place, profile, findings);
   return { sizes, profile };
+}
+
+function noGroup({ securityGroups, subnets }: Boot, isUnnamed: boolean): UntestableError {
+  const of = subnets.join(', ');
+  if (isUnnamed)
+    return new UntestableError(
+      `other accounts share ${of} with this one, which cannot use the default security groups of their VPCs`,
+      'name a security group of this account in boot-security-group',
+    );
+  return new UntestableError(
+    `no security group of ${securityGroups.join(', ')} is in the VPC of a subnet of ${of}`,
+    'correct boot-security-group or boot-subnet',
+  );
 }
 
 function noType(

@@ -33,7 +33,7 @@ export async function checkParameter(place: Place, name: string, findings: Findi
         `the SSM parameter ${name} is a ${Parameter.Type}; an AMI's ID takes a String`,
         'give another ssm-parameter, or delete that one',
       );
-    if ((Parameter?.Version ?? 0) >= keptVersions) await checkRoomIn(place, name, findings);
+    if ((Parameter?.Version ?? 0) >= keptVersions - 1) await checkRoomIn(place, name, findings);
   } catch (error) {
     if (hasCode(error, 'ParameterNotFound')) return;
     if (!isDenied(error) || !(error instanceof AwsCallError)) throw error;
@@ -55,7 +55,7 @@ function lackOfRead(place: Place, name: string, error: AwsCallError): { what: st
 }
 
 /**
- * A new version takes the place of the oldest, unless that has a label.
+ * A new version takes the place of the oldest, unless that has a label; one more is made where not all could be set.
  * https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html, ParameterMaxVersionLimitExceeded
  */
 async function checkRoomIn(place: Place, name: string, findings: Findings): Promise<void> {
@@ -72,12 +72,13 @@ async function checkRoomIn(place: Place, name: string, findings: Findings): Prom
     findings.warn(where, `${what}: if its oldest version has a label, AWS takes no new one. What to do: ${remedy}`);
     return;
   }
-  const [oldest] = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
-  const labels = oldest?.Labels ?? [];
-  if (versions.length < keptVersions || oldest === undefined || labels.length === 0) return;
-  findings.add(
-    where,
-    `the SSM parameter ${name} has ${keptVersions} versions, and AWS keeps the oldest, ${oldest.Version}, for its label ${labels.join(', ')}; so it takes no new one`,
-    'move the label to a newer version (aws ssm label-parameter-version)',
-  );
+  const oldest = versions.toSorted((a, b) => (a.Version ?? 0) - (b.Version ?? 0));
+  const going = oldest.slice(0, Math.max(0, versions.length + 2 - keptVersions));
+  const at = going.findIndex(({ Labels = [] }) => Labels.length > 0);
+  const kept = going[at];
+  if (kept === undefined) return;
+  const remedy = 'move the label to a newer version (aws ssm label-parameter-version)';
+  const what = `the SSM parameter ${name} has ${versions.length} versions, and AWS keeps version ${kept.Version} for its label ${kept.Labels?.join(', ')}`;
+  if (at <= versions.length - keptVersions) findings.add(where, `${what}; so it takes no new one`, remedy);
+  else findings.warn(where, `${what}: should not all be set, this one can't be put back. What to do: ${remedy}`);
 }

@@ -19,7 +19,10 @@ export type Verdict = Readonly<
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
  */
 const passing =
-  /^(Insufficient\w*|Unsupported|VcpuLimitExceeded|InstanceLimitExceeded|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
+  /^(Insufficient\w*|Unsupported\w*|\w*LimitExceeded|InvalidSubnet.*|VolumeTypeNotAvailable\w*|.*Capacity\w*)$/;
+
+/** Of another type AWS may say otherwise, as where one is "not eligible for Free Tier": https://github.com/aws/karpenter-provider-aws/pull/9004 */
+const ofType = /\binstance types?\b/i;
 
 /** The account's own standing: no try mends it. */
 const standing = ['PendingVerification', 'OptInRequired', 'Blocked', 'UnauthorizedOperation'];
@@ -36,7 +39,8 @@ export function refusalVerdict(error: unknown): Verdict {
   const why = errorMessage(error);
   if (ofKey.test(code) || (ofKey.test(why) && !standing.includes(code))) return { is: 'failed', why, byKey: true };
   if (/^Invalid(AMIID|Snapshot)/.test(code)) return { is: 'failed', why, byKey: false };
-  return passing.test(code) ? { is: 'elsewhere', why } : neverBy(error);
+  const mayPass = passing.test(code) || (/^InvalidParameter/.test(code) && ofType.test(why));
+  return mayPass ? { is: 'elsewhere', why } : neverBy(error);
 }
 
 /** What a call that failed, which no other launch mends, says of the test. */

@@ -171,15 +171,20 @@ async function tellLaunchers({ settings }: BootTest, { run, place }: Scope): Pro
 }
 
 /** A launch that told nothing, and why. */
-type Untold = Readonly<{ as: string; why: string }>;
+type Untold = Readonly<{ launch: Launch; as: string; why: string }>;
 
 /** What came of the launches of one size. */
 type Tried = Readonly<{ verdict: Verdict | undefined; untold: readonly Untold[] }>;
 
-/** Each reason once, with the launches that it is of. */
+/** Zones, and lists of them. */
+const zoneNames = /(?:, )?\b[a-z]+(?:-[a-z]+)+-\d[a-z]\b/g;
+
+/** Each reason once, with the launches that it is of: that AWS names their types, zones and subnets makes it no other. */
 function reasonsOf(untold: readonly Untold[]): string {
-  const byReason = [...Map.groupBy(untold, ({ why }) => why)];
-  return byReason.map(([why, launches]) => `${launches.map(({ as }) => as).join(', ')}: ${why}`).join('; ');
+  const reason = ({ why, launch }: Untold) =>
+    [launch.type, launch.subnet].reduce((text, name) => text.replaceAll(name, ''), why).replace(zoneNames, '');
+  const byReason = [...Map.groupBy(untold, reason).values()];
+  return byReason.map((all) => `${all.map(({ as }) => as).join(', ')}: ${all[0]?.why}`).join('; ');
 }
 
 /** One size after the other: where the AMI doesn't come up, one size up has the last word. */
@@ -215,7 +220,7 @@ async function trySize(
     const { why } = verdict;
     const as = `${launch.type} in ${launch.zone} (${launch.subnet})`;
     if (verdict.is === 'failed') return { verdict: { ...verdict, why: `as ${as}: ${why}` }, untold };
-    untold.push({ as, why });
+    untold.push({ launch, as, why });
     run.log.line(placeName(place), `not tested as ${as}: ${why}`);
     if (verdict.is === 'never') return { verdict, untold };
   }

@@ -10,6 +10,7 @@ import {
   isWithin,
   type LeaseRecord,
   leasesOf,
+  leaseTagKey,
   longestJobMs,
   sortLeases,
   targetMarks,
@@ -111,9 +112,9 @@ function sharesSource({ shares, imageId }: Releasing['state'], image: Image | nu
 
 /** Tells what only a run that sets all of it can mend; the lease of the run that died stays until then. */
 function tellTorn({ state: { imageId }, torn }: Releasing, { dead }: Leases, notes: Notes): void {
-  for (const { setting, runId } of torn === 'mended' ? [] : dead.values()) {
+  for (const { setting, runId, id } of torn === 'mended' ? [] : dead.values()) {
     if (setting !== true) continue;
-    const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them`;
+    const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them; or, where a later run on another AMI has, take the tag ${leaseTagKey(id)} off ${imageId}`;
     if (torn === 'failed') notes.failed.push({ what });
     else notes.warned.push(what);
   }

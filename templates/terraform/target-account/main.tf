@@ -612,8 +612,8 @@ resource "aws_iam_policy" "target_boot_test" {
           "arn:${local.partition}:ec2:*:${local.account}:instance/*",
           "arn:${local.partition}:ec2:*:${local.account}:volume/*",
           "arn:${local.partition}:ec2:*:${local.account}:network-interface/*",
-          "arn:${local.partition}:ec2:*:${local.account}:subnet/*",
-          "arn:${local.partition}:ec2:*:${local.account}:security-group/*"
+          "arn:${local.partition}:ec2:*:*:subnet/*",
+          "arn:${local.partition}:ec2:*:*:security-group/*"
         ]
       },
       {
@@ -651,7 +651,9 @@ resource "aws_iam_policy" "target_boot_test" {
         "Action" : "ec2:RunInstances",
         "NotResource" : [
           "arn:${local.partition}:ec2:*::image/ami-0ffffffffffffffff",
-          "arn:${local.partition}:ec2:*:${local.account}:*"
+          "arn:${local.partition}:ec2:*:${local.account}:*",
+          "arn:${local.partition}:ec2:*:*:subnet/*",
+          "arn:${local.partition}:ec2:*:*:security-group/*"
         ],
         "Condition" : {
           "Null" : {
