@@ -311,7 +311,7 @@ describe('what says nothing against an AMI: it could not be tested', () => {
   const causes: Readonly<Record<string, Cause>> = {
     'no capacity': {
       launch: { noCapacity: ['*'] },
-      words: /t3\.small in eu-west-1a.*InsufficientInstanceCapacity.*t3\.medium/,
+      words: /t3\.small in eu-west-1a.*t3\.medium.*InsufficientInstanceCapacity/,
     },
     'no capacity, late': {
       launch: boots(ends('Server.InsufficientInstanceCapacity')),

@@ -41292,7 +41292,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 	const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
 	const usable = subnets.flatMap((one) => {
 		const { SubnetId: subnet = "", AvailabilityZone: zone = "", VpcId = "", OwnerId = place.account } = one;
-		const givesIpv6 = givesIpv6Too(one);
+		const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
 		const byDefault = OwnerId === place.account ? [] : void 0;
 		const groups = byVpc === void 0 ? byDefault : byVpc.get(VpcId);
 		return groups === void 0 ? [] : [{
@@ -41343,9 +41343,6 @@ function namedBy(idFilter, named) {
 		Values: [value ?? ""]
 	}];
 }
-function givesIpv6Too({ AssignIpv6AddressOnCreation, Ipv6Native }) {
-	return AssignIpv6AddressOnCreation === true && Ipv6Native !== true;
-}
 async function readSubnets(place, named) {
 	const isDefault = named.length === 0;
 	const Filters = [{
@@ -41367,7 +41364,8 @@ async function readSubnets(place, named) {
 	});
 	if (found.length === 0) throw new UntestableError(isDefault ? "there is no default VPC" : `there is no subnet ${named.join(", ")}`, isDefault ? "name a subnet in boot-subnet" : "correct boot-subnet");
 	const free = ({ AvailableIpAddressCount = 0 }) => AvailableIpAddressCount;
-	return found.toSorted((a, b) => Number(givesIpv6Too(a)) - Number(givesIpv6Too(b)) || free(b) - free(a));
+	const gives = ({ AssignIpv6AddressOnCreation }) => Number(AssignIpv6AddressOnCreation === true);
+	return found.toSorted((a, b) => gives(a) - gives(b) || free(b) - free(a));
 }
 async function readGroups(place, subnets, named) {
 	if (named.length === 0) return void 0;

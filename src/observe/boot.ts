@@ -51,7 +51,8 @@ async function siteOf(place: Place, { boot, image, values, findings }: Asked): P
   const byVpc = await readGroups(place, subnets, filled(boot.securityGroups));
   const usable = subnets.flatMap((one) => {
     const { SubnetId: subnet = '', AvailabilityZone: zone = '', VpcId = '', OwnerId = place.account } = one;
-    const givesIpv6 = givesIpv6Too(one);
+    // One of IPv6 alone gives no other address.
+    const givesIpv6 = one.AssignIpv6AddressOnCreation === true && one.Ipv6Native !== true;
     // The default group of a VPC is its owner's alone: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-sharing-security-groups.html
     const byDefault = OwnerId === place.account ? [] : undefined;
     const groups = byVpc === undefined ? byDefault : byVpc.get(VpcId);
@@ -102,12 +103,7 @@ function namedBy(idFilter: string, named: readonly string[]): Filter[] {
   return key === undefined ? [{ Name: idFilter, Values: [...named] }] : [{ Name: `tag:${key}`, Values: [value ?? ''] }];
 }
 
-/** Whether it gives IPv6 addresses to what is launched there; one of IPv6 alone gives no other. */
-function givesIpv6Too({ AssignIpv6AddressOnCreation, Ipv6Native }: Subnet): boolean {
-  return AssignIpv6AddressOnCreation === true && Ipv6Native !== true;
-}
-
-/** Those where no address need be refused first; of them, those with the most free ones. */
+/** Those that give no IPv6 address first, for that is a public one; of them, those with the most free addresses. */
 async function readSubnets(place: Place, named: readonly string[]): Promise<Subnet[]> {
   const isDefault = named.length === 0;
   const Filters = [
@@ -124,7 +120,8 @@ async function readSubnets(place: Place, named: readonly string[]): Promise<Subn
       isDefault ? 'name a subnet in boot-subnet' : 'correct boot-subnet',
     );
   const free = ({ AvailableIpAddressCount = 0 }: Subnet) => AvailableIpAddressCount;
-  return found.toSorted((a, b) => Number(givesIpv6Too(a)) - Number(givesIpv6Too(b)) || free(b) - free(a));
+  const gives = ({ AssignIpv6AddressOnCreation }: Subnet) => Number(AssignIpv6AddressOnCreation === true);
+  return found.toSorted((a, b) => gives(a) - gives(b) || free(b) - free(a));
 }
 
 /** The groups that are named, by their VPC; undefined where none are, which means the VPC's default group. */
