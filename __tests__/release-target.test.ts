@@ -83,10 +83,20 @@ describe('the instance of a boot test', () => {
     const { done, stays, failed } = await takeBack(there, { boots: true });
     expect([...done].sort()).toEqual([`ended ${ours} in ${where}`, `ended ${deads} in ${where}`].sort());
     expect([stays, failed]).toEqual([
-      [`${tagged} in ${where} is left alone: its client token is not one of the action’s`],
+      [`${tagged} in ${where} is left alone: its client token is not one of the action's`],
       [],
     ]);
     expect(ends(there)).toBe(2);
+  });
+
+  test('that can’t be ended is told, and keeps nothing else from being taken back', async () => {
+    await using there = await open([tested, imageOf('half', leasedBy(own), leasedBy(own))]);
+    const id = await launched(there, own);
+    await there.simulator.clock.sleep(settledMs);
+    there.refuse('TerminateInstances');
+    const { isGone, done, failed } = await takeBack(there, { boots: true });
+    expect([isGone, done]).toEqual([false, [`removed ${idOf('half')} in ${where}`]]);
+    expect(failed).toEqual([expect.stringMatching(`^Ending the instance ${id} in ${where}, which may run on: `)]);
   });
 
   test('is looked for where the run has launched one, or another has died', async () => {
@@ -112,7 +122,7 @@ describe('the instance of a boot test', () => {
     const { isGone, failed } = await takeBack(there, { boots: true });
     expect([isGone, failed]).toEqual([
       false,
-      [expect.stringMatching(`^Removing half-made copies in ${where}: DescribeInstances in ${where}: `)],
+      [expect.stringMatching(`^Looking for instances of boot tests in ${where}: DescribeInstances in ${where}: `)],
     ]);
   });
 });
