@@ -387,6 +387,21 @@ describe('another run that lives', () => {
     expect([there.images(region), tagKeysOf(there)]).toEqual([['golden'], ['team']]);
   });
 
+  test.each([
+    ['has time waits until the lease has expired, and takes all back', true],
+    ['has none leaves what it may need', false],
+  ])('as an earlier attempt of the same workflow run: one that %s', async (_, patient) => {
+    const earlier = { ...lease(own), ...lease(live, { runId: '4711', attempt: 1, expiresAt: now + 100_000 }) };
+    await using there = await open({ leases: earlier });
+    const reader: Releasing['reader'] = (time) =>
+      readerOf({ machine: thisMachine() }, { runId: '4711', runAttempt: 2 }, time);
+    const before = there.simulator.clock.now();
+    expect((await cleanUp(there, [], { patient, reader })).failed).toEqual([]);
+    expect(there.images(region)).toEqual(patient ? ['golden'] : ['golden', copyName]);
+    expect(tagKeysOf(there)).toEqual(patient ? ['team'] : ['team', leaseKey(live)]);
+    expect(there.simulator.clock.now() - before > 60_000).toBe(patient);
+  });
+
   test('of nobody costs no second look', async () => {
     // Without an encrypted copy, whose snapshots would be freed late.
     await using there = await open({ here: { keys: { golden: {} } } });
@@ -937,6 +952,26 @@ describe('in a target', () => {
         ]),
       );
       expect([there.images(at), there.snapshots(at), tagKeysOf(source)]).toEqual([[], [], ['team']]);
+    });
+
+    test('what could not be removed in an optional target is allowed; the lease tells the next run of it', async () => {
+      for (const optional of [new Set([`${target}/${at}`]), new Set([`${other}/${at}`])]) {
+        await using both = await openBoth();
+        const { source, there } = both;
+        there.refuse('DeregisterImage');
+        const report = await cleanUp(source, [], { targets: [there.at(at)], optional });
+        const told = [expect.stringMatching(`^Removing half-made copies in ${target}/${at}: `)];
+        const isOptional = optional.has(`${target}/${at}`);
+        expect([report.allowed, report.failed]).toEqual(isOptional ? [told, []] : [[], told]);
+        expect(tagKeysOf(source)).toEqual(['team', leaseKey(own)]);
+      }
+      await using both = await openBoth();
+      const { done, allowed } = await cleanUp(both.source, [], {
+        ...{ targets: [both.there.at(at)], optional: new Set([`${target}/${at}`]) },
+      });
+      expect(allowed).toEqual([]);
+      expect(done).toContain(`removed ${amiIdOf(target, at, 'begun')} in ${target}/${at}`);
+      expect(tagKeysOf(both.source)).toEqual(['team']);
     });
 
     test('what could not be removed is told, and the lease tells the next run of it', async () => {
