@@ -209,6 +209,24 @@ describe('the snapshots of an AMI that was replaced', () => {
     expect(there.writes()).toEqual([]);
   });
 
+  test('are given back with it, out of the Recycle Bin, where nobody made the new one; at the last look alone', async () => {
+    for (const [over, amis, isBack] of [
+      [{}, [], true],
+      [{ isLast: false }, [], false],
+      [{ ready: true }, [], false],
+      [{}, [half], false],
+    ] as const) {
+      const tag = replacedByTag({ imageId: amiId, lease: dead, at: replacedAt, former: idOf('former') });
+      await using there = await replaced({ ...parts, [tag.Key ?? '']: tag.Value ?? '' }, ...amis);
+      there.imageIn(at, idOf('former')).binnedUntil = there.simulator.clock.now() + longestJobMs;
+      const { warned, failed } = await takeBack(there, over);
+      const told = `${idOf('former')} (former) in ${where}, which a run that died had deregistered for its name, is back from the Recycle Bin, as it was`;
+      expect([there.images(at).includes('former'), warned]).toEqual([isBack, isBack ? [told] : []]);
+      expect(failed).toHaveLength(isBack || over.ready ? 0 : 1);
+      if (isBack) expect(tagKeysIn(there)).toEqual([Object.keys(parts)]);
+    }
+  });
+
   test('are looked for where an AMI may have been replaced, or another run has died', async () => {
     const alone = new Map([[own, began]]);
     for (const [superseding, gone, stay] of [
