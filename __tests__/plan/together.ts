@@ -7,6 +7,7 @@ import './route.test.ts';
 import './supply.test.ts';
 import './approved.test.ts';
 import './retention.test.ts';
+import './succession.test.ts';
 import './resume.test.ts';
 import './estimate.test.ts';
 import './operations.test.ts';
