@@ -1001,6 +1001,30 @@ describe('in a target', () => {
       expect(tagKeysOf(source)).toEqual(patient ? ['team'] : ['team', leaseKey(dead), leaseKey(own)]);
     });
 
+    test.each([
+      ['while another lives stays, which that may wait for', live, 'begun'],
+      ['with nobody else there goes', own, ''],
+    ])('an AMI that a dead one was making, %s', async (_, beside, left) => {
+      await using source = await open({ leases: { ...bothLeases, ...lease(beside) } });
+      await using there = await openTarget([{ name: 'begun', volumes: [volume(half)], tags: half }]);
+      const { failed } = await cleanUp(source, [], { targets: [there.at(at)], patient: true });
+      expect([failed, there.images(at).join()]).toEqual([[], left]);
+      expect(tagKeysOf(source).includes(leaseKey(dead))).toBe(left !== '');
+    });
+
+    test('post waits at its last look to see that nobody took over what a dead one left, and not before', async () => {
+      for (const isLast of [false, true]) {
+        await using source = await open({ leases: bothLeases });
+        await using there = await openTarget([{ name: 'loose', volumes: [volume(half)] }]);
+        loosen(there, 'loose');
+        await there.simulator.clock.sleep(settledMs);
+        const before = there.simulator.clock.now();
+        await cleanUp(source, undefined, { targets: [there.at(at)], isLast });
+        expect(there.snapshots(at)).toHaveLength(isLast ? 0 : 1);
+        expect(there.simulator.clock.now() - before > 25_000).toBe(isLast);
+      }
+    });
+
     describe('that had no time left', () => {
       test('copies that are on their way stay for a run that takes them over; half-made images and failed copies go', async () => {
         await using both = await openBoth(['pending', 'completed', 'error']);

@@ -19,6 +19,9 @@ const lease = 'src/lease.ts';
 const machine = 'src/machine.ts';
 const access = 'src/release/access.ts';
 const released = 'src/release/target.ts';
+const ours = 'src/plan/ours.ts';
+const succession = 'src/plan/succession.ts';
+const replacing = 'src/plan/replacing.ts';
 const text = '"Stryker was here!"';
 const list = '["Stryker was here"]';
 const retention = 'src/plan/retention.ts';
@@ -62,9 +65,17 @@ export const harmless = [
     ],
   },
   {
-    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, what is ours has an origin, and in the source account a name, a progress without a number is none, and a tag without a key was left out before',
+    why: 'the fallback is for the types alone: AWS always tells IDs and lists, what is split has a first part, a snapshot that can be shared has a key, what is ours has an origin, and in the source account a name, what is left is not proven, only one of a lineage is held to it, a progress without a number is none, and a tag without a key was left out before',
     mutants: [
       [tags, 'dropped: inherited.', "''", text],
+      [ours, '{ id =', "''", text],
+      [targetTags, 'const sources =', "''", text],
+      [ours, 'return new Map(images.', "''", text],
+      [replacing, 'const id = image.', "''", text],
+      [succession, 'export function lineageTieOf(', "''", text],
+      [succession, 'return { id: image.', "''", text],
+      [succession, 'return { id: image.', "tied.is === 'proven'", 'false'],
+      [succession, 'return { id: image.', "'proven'", '""'],
       [retention, 'function idOf(', "''", text],
       [removal, 'const id = image.', "''", text],
       [removal, "...{ kind: 'deregister',", '{ uefiData: undefined }', '{}'],
@@ -134,7 +145,7 @@ export const harmless = [
       [intermediates, 'const copy = oldestCopy(', '[]', list],
       [digest, 'const [, ...found]', '[]', list],
       [digest, 'const [, other]', '[]', list],
-      [targetTags, 'const { tags, dropped }', '[]', list],
+      [targetTags, 'const sources =', '[]', list],
       [route, 'const codes = [', '[]', list],
       [earlier, 'target.existing.', '[]', list],
       [encryptedCopies, 'const copied =', '[]', list],

@@ -79,7 +79,12 @@ describe('an AMI of the lineage that has the name, of another source', () => {
 
   test.each<[string, Image, Partial<Target>?]>([
     ['it bears the tag of another lineage', former({ [tagKeys.lineage]: 'web' })],
-    ['it bears none, and none is asked for', former(), { lineage: undefined }],
+    ['none is asked for', former(), { lineage: undefined }],
+    [
+      'it bears none, and none is asked for',
+      former({}, { SourceImageId: 'ami-0dd', Tags: [{ Key: tagKeys.sourceAmi, Value: 'ami-0dd' }] }),
+      { lineage: undefined },
+    ],
     ['only its tag says that it is of the lineage', former(), { parts: partsOf(partOf(former(), { of: 'ami-0dd' })) }],
     [
       'it is nothing of this action',

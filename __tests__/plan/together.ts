@@ -6,6 +6,7 @@ import './evidence.test.ts';
 import './route.test.ts';
 import './supply.test.ts';
 import './approved.test.ts';
+import './creation-tags.test.ts';
 import './retention.test.ts';
 import './succession.test.ts';
 import './resume.test.ts';

@@ -40960,22 +40960,15 @@ function ownIn(target, copies, findings) {
 		parents: new Map([...ancestry, ...copies])
 	};
 	const tie = (image) => tieOfImage(image, known);
-	const isOwn = (id, { is, ...tied }) => {
-		if (is === "foreign") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), {
+	const isProven = (id, tied) => {
+		if (tied.is !== "proven") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), {
 			id,
-			why: "why" in tied ? tied.why : ""
-		});
-		return is !== "foreign";
-	};
-	const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
-	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E).filter((copy) => {
-		const tied = tieOfSnapshot(copy, known);
-		if (tied.is === "claimed") leave(findings, (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), {
-			id: copy.SnapshotId,
 			why: tied.why
 		});
-		return tied.is === "proven" || tied.is === "foreign" && isOwn(copy.SnapshotId, tied);
-	});
+		return tied.is === "proven";
+	};
+	const images = existing.filter((image) => tie(image).is !== "foreign" || isProven(image.ImageId, tie(image)));
+	const ofOurs = (snapshots) => snapshots.filter(_index_js__WEBPACK_IMPORTED_MODULE_1__.E).filter((copy) => isProven(copy.SnapshotId, tieOfSnapshot(copy, known)));
 	const own = {
 		earlierCopies: ofOurs(earlierCopies),
 		replaced: ofOurs(replaced)

@@ -22,17 +22,13 @@ export function ownIn(target: Target, copies: Known['parents'], findings: Findin
   const { place, existing, earlierCopies, replaced, ancestry, parts } = target;
   const known: Known = { snapshots: parts, parents: new Map([...ancestry, ...copies]) };
   const tie = (image: Image) => tieOfImage(image, known);
-  const isOwn = (id: string | undefined, { is, ...tied }: Tie): boolean => {
-    if (is === 'foreign') leave(findings, placeName(place), { id, why: 'why' in tied ? tied.why : '' });
-    return is !== 'foreign';
+  const isProven = (id: string | undefined, tied: Tie): boolean => {
+    if (tied.is !== 'proven') leave(findings, placeName(place), { id, why: tied.why });
+    return tied.is === 'proven';
   };
-  const images = existing.filter((image) => isOwn(image.ImageId, tie(image)));
+  const images = existing.filter((image) => tie(image).is !== 'foreign' || isProven(image.ImageId, tie(image)));
   const ofOurs = (snapshots: readonly Snapshot[]) =>
-    snapshots.filter(isMarked).filter((copy) => {
-      const tied = tieOfSnapshot(copy, known);
-      if (tied.is === 'claimed') leave(findings, placeName(place), { id: copy.SnapshotId, why: tied.why });
-      return tied.is === 'proven' || (tied.is === 'foreign' && isOwn(copy.SnapshotId, tied));
-    });
+    snapshots.filter(isMarked).filter((copy) => isProven(copy.SnapshotId, tieOfSnapshot(copy, known)));
   const own = { earlierCopies: ofOurs(earlierCopies), replaced: ofOurs(replaced) };
   return { target: { ...target, existing: images, ...own }, tie };
 }
