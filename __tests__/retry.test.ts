@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Place } from '../src/aws/clients.ts';
-import { lookedFor, retried } from '../src/retry.ts';
+import { lookedFor, retried } from '../src/aws/retry.ts';
 
 /** A place to wait in, where each wait is written down and takes no time; after `patience` waits it is told to stop. */
 function waitingPlace(patience = Number.POSITIVE_INFINITY) {

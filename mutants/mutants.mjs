@@ -17,7 +17,7 @@ const modules = [
   { mutate: 'src/lease.ts', tests: 'lease?(-tags|-room).test' },
   { mutate: 'src/machine.ts', tests: 'lease.test' },
   { mutate: 'src/saved-state.ts', tests: 'ledger.test' },
-  { mutate: 'src/retry.ts', tests: 'retry.test' },
+  { mutate: 'src/aws/retry.ts', tests: 'retry.test' },
   { mutate: 'src/digest.ts', tests: 'plan/digest.test' },
   { mutate: 'src/plan/approved.ts', tests: 'plan/approved.test' },
   { mutate: 'src/plan/retention.ts', tests: 'plan/retention.test' },

@@ -1,4 +1,4 @@
-import { listed } from './report/words.ts';
+import { listed } from './words.ts';
 
 /** Something that would make the run fail, found before the first write; `where` names the account and region, or the input. */
 export type Problem = Readonly<{ where: string; what: string; remedy: string }>;

@@ -34,3 +34,12 @@ export type Outcome = Readonly<{ operation: Operation; from: number; to: number 
 
 /** What became of each operation, by its ID, in the order of the plan. */
 export type Outcomes = ReadonlyMap<string, Outcome>;
+
+/**
+ * What was taken back, and what could not be, each as a sentence; what stays since another run needs it, or since nothing
+ * shows that it is ours; what goes on, since its own run had no time left; and what only bears our tags, which is left alone.
+ * `warned` is what somebody should look at, `unknown` what could not be looked at and stops nothing, and `allowed` what could
+ * not be taken back in optional targets.
+ */
+export type ReleaseReport = Readonly<Record<'failed' | Told, readonly string[]>>;
+export type Told = 'done' | 'stays' | 'goesOn' | 'foreign' | 'allowed' | 'warned' | 'unknown';

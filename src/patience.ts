@@ -1,8 +1,8 @@
 import type { Place } from './aws/clients.ts';
 import type { Host } from './host.ts';
 import type { Reach } from './inputs/reach.ts';
-import { spokenSeconds } from './report/words.ts';
 import { type Clock, LateError } from './time.ts';
+import { spokenSeconds } from './words.ts';
 
 const troubled = 'see whether AWS has trouble there (https://health.aws.amazon.com), and run it again';
 

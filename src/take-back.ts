@@ -10,8 +10,8 @@ import { readerOf } from './lease.ts';
 import type { LedgerState } from './ledger.ts';
 import { putBackParameter } from './operations/parameter.ts';
 import { takeVersionBack, versionDescription } from './operations/template-version.ts';
+import type { ReleaseReport } from './outcome.ts';
 import { knownLeft } from './release/known-left.ts';
-import type { ReleaseReport } from './release/notes.ts';
 import { release } from './release/release.ts';
 import type { Releasing } from './release/releasing.ts';
 

@@ -22758,7 +22758,7 @@ function failureOf$1(image) {
 function clientToken(leaseId, ...parts) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)([leaseId, ...parts].join(" "));
 }
-// src/retry.ts
+// src/aws/retry.ts
 async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
 	const until = place.clock.now() + forMs;
 	for (let count = 1;; count += 1) try {

@@ -248,7 +248,7 @@ const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta
 
 
 
-// src/report/words.ts
+// src/words.ts
 function spokenSeconds(seconds) {
 	const whole = Math.round(seconds);
 	if (whole < 60) return `${whole} s`;

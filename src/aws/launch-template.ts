@@ -5,10 +5,10 @@ import {
   ModifyLaunchTemplateCommand,
 } from '@aws-sdk/client-ec2';
 import { partsOf } from '../parts.ts';
-import { retried } from '../retry.ts';
 import type { Place } from './clients.ts';
 import { pages, unseenMs } from './describe.ts';
 import { hasCode } from './errors.ts';
+import { retried } from './retry.ts';
 
 /** A version of a launch template, as far as it matters here. */
 export type TemplateVersionFacts = Readonly<{

@@ -9,25 +9,14 @@ import type { Place } from '../aws/clients.ts';
 import { describeSnapshots, ownImages, ownSnapshots, pages } from '../aws/describe.ts';
 import { hasCode } from '../aws/errors.ts';
 import { listGrants } from '../aws/kms.ts';
-import { readTemplate, type TemplateFacts } from '../aws/launch-template.ts';
+import { readTemplate } from '../aws/launch-template.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
+import type { PublishedFacts } from '../plan/facts.ts';
 import { tagKeys } from '../tags.ts';
 
 /* What an audit reads of a target beside its AMI. */
-
-export type Published = Readonly<{
-  launchPermissions: readonly LaunchPermission[];
-  /** The zones in which fast snapshot restore is on, by the snapshots' IDs. */
-  fastZones: ReadonlyMap<string, readonly string[]>;
-  /** Whom grants let do what launching takes with the key: principals with the operations of each of their grants. */
-  grants: readonly Readonly<{ principal: string; operations: readonly string[] }>[];
-  /** What the SSM parameter holds; undefined where there is none. */
-  parameter: string | undefined;
-  /** The launch template, its latest version as `source`; undefined where there is none. */
-  template: TemplateFacts | undefined;
-}>;
 
 /** What is looked at only if it was asked for: the key whose grants count, the SSM parameter, the launch template. */
 export type Looked = Readonly<{
@@ -37,9 +26,15 @@ export type Looked = Readonly<{
 }>;
 
 /** Reads how an AMI is published. @throws AwsCallError where any of it can't be read */
-export async function readPublished(place: Place, image: Image, looked: Looked): Promise<Published> {
+export async function readPublished(place: Place, image: Image, looked: Looked): Promise<PublishedFacts> {
   const [launchPermissions, fastZones, grants, parameter, template] = await joined<
-    [LaunchPermission[], Published['fastZones'], Published['grants'], string | undefined, Published['template']]
+    [
+      LaunchPermission[],
+      PublishedFacts['fastZones'],
+      PublishedFacts['grants'],
+      string | undefined,
+      PublishedFacts['template'],
+    ]
   >([
     launchPermissionsOf(place, image.ImageId ?? ''),
     readFastZones(place, image),
@@ -51,7 +46,7 @@ export async function readPublished(place: Place, image: Image, looked: Looked):
 }
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeFastSnapshotRestores.html */
-async function readFastZones(place: Place, image: Image): Promise<Published['fastZones']> {
+async function readFastZones(place: Place, image: Image): Promise<PublishedFacts['fastZones']> {
   const Filters = [
     { Name: 'snapshot-id', Values: snapshotIdsOf(image) },
     { Name: 'state', Values: ['enabling', 'optimizing', 'enabled'] },
@@ -64,7 +59,7 @@ async function readFastZones(place: Place, image: Image): Promise<Published['fas
   return new Map([...byId].map(([id, own]) => [id, own.flatMap(({ AvailabilityZone }) => AvailabilityZone ?? [])]));
 }
 
-async function readGrants(place: Place, { grantsOn }: Looked): Promise<Published['grants']> {
+async function readGrants(place: Place, { grantsOn }: Looked): Promise<PublishedFacts['grants']> {
   if (grantsOn === undefined) return [];
   const grants = await listGrants(place, grantsOn);
   // One that is bound to a volume, as EC2 makes them, launches nothing else:
@@ -89,7 +84,7 @@ async function readValue(place: Place, { parameter }: Looked): Promise<string | 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html */
 const noTemplate = ['InvalidLaunchTemplateId.NotFound', 'InvalidLaunchTemplateName.NotFoundException'];
 
-async function readLaunches(place: Place, { template }: Looked): Promise<Published['template']> {
+async function readLaunches(place: Place, { template }: Looked): Promise<PublishedFacts['template']> {
   if (template === undefined) return undefined;
   try {
     return await readTemplate(place, template, '$Latest');

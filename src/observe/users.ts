@@ -11,7 +11,7 @@ import { joined } from '../join.ts';
 import { partsOf } from '../parts.ts';
 import type { Use, Users } from '../plan/facts.ts';
 import { launcherName } from '../plan/usage-report.ts';
-import { listed } from '../report/words.ts';
+import { listed } from '../words.ts';
 import { type Note, noteGroups, noteVersions } from './groups.ts';
 
 /** How far back versions of a launch template are looked through: the most that AWS takes. */

@@ -2,7 +2,7 @@ import { CopyImageCommand, CopySnapshotCommand, type Filter, type Tag } from '@a
 import type { Place } from '../aws/clients.ts';
 import { ownSnapshots } from '../aws/describe.ts';
 import { isServerError, isTransient } from '../aws/errors.ts';
-import { lookedFor, retried } from '../retry.ts';
+import { lookedFor, retried } from '../aws/retry.ts';
 import { tagKeys } from '../tags.ts';
 import type { Job } from './question.ts';
 

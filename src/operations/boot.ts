@@ -9,11 +9,11 @@ import {
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { errorMessage, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { lookedFor } from '../aws/retry.ts';
 import type { Result } from '../outcome.ts';
 import { hasFailed, testTag } from '../plan/boot.ts';
 import type { Launch } from '../plan/facts.ts';
 import type { BootTest } from '../plan/operation.ts';
-import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { maxTags, tagKeys } from '../tags.ts';
 import { keyRemedy, neverBy, refusalVerdict, type Verdict } from './boot-verdict.ts';

@@ -1,12 +1,12 @@
 import { CreateImageCommand, DescribeImageAttributeCommand, DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { ownImages } from '../aws/describe.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { retried } from '../aws/retry.ts';
 import { hasUefi } from '../image.ts';
 import { creationOf, isFailedTry } from '../observe/instance.ts';
 import type { Result } from '../outcome.ts';
 import type { Create } from '../plan/operation.ts';
 import { milestones } from '../report/progress.ts';
-import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 

@@ -1,6 +1,6 @@
 import type { Place } from '../aws/clients.ts';
 import { errorMessage, isLimit, placeName } from '../aws/errors.ts';
-import { retried } from '../retry.ts';
+import { retried } from '../aws/retry.ts';
 import type { Run } from '../run.ts';
 
 /** Copies that others make end some time; of what is kept (AMIs, grants), others give back little. */

@@ -1,7 +1,7 @@
 import type { Place } from '../aws/clients.ts';
 import { unseenMs } from '../aws/describe.ts';
 import { hasCode, isDenied, isUnseen } from '../aws/errors.ts';
-import { retried } from '../retry.ts';
+import { retried } from '../aws/retry.ts';
 
 /**
  * What is done to a resource of ours is tried again for so long: policies go by its tags, which come into force late after a

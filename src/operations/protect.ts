@@ -7,9 +7,9 @@ import {
 import type { Place } from '../aws/clients.ts';
 import { describeImages } from '../aws/describe.ts';
 import { errorMessage, placeName } from '../aws/errors.ts';
+import { lookedFor } from '../aws/retry.ts';
 import type { Result } from '../outcome.ts';
 import type { Protect } from '../plan/operation.ts';
-import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
 import { patiently } from './patiently.ts';

@@ -1,9 +1,9 @@
 import { unseenMs } from '../aws/describe.ts';
 import { errorMessage, isDenied, isUnseen, placeName } from '../aws/errors.ts';
+import { lookedFor } from '../aws/retry.ts';
 import { changeShares, readShares } from '../aws/shares.ts';
 import { CopyFailedError } from '../aws/wait.ts';
 import type { Copy, CopyImage } from '../plan/operation.ts';
-import { lookedFor } from '../retry.ts';
 import { idOf, type Scope } from '../run.ts';
 import { giveAgain } from './allow.ts';
 import { addShares } from './share.ts';

@@ -1,12 +1,12 @@
 import { type Image, RegisterImageCommand } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { hasCode, isTransient, isUnseen, placeName, StepError } from '../aws/errors.ts';
+import { retried } from '../aws/retry.ts';
 import { type ImageExtras, type RegistrationOptions, registrationOf, snapshotIdsOf } from '../image.ts';
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Operation, Register } from '../plan/operation.ts';
 import { bootId } from '../plan/target-operations.ts';
-import { retried } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
 import { maxTags, tagKeys, tagValue } from '../tags.ts';
 import { retryOnLimit } from './limits.ts';

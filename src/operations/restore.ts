@@ -8,12 +8,12 @@ import {
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots, imagesInBin } from '../aws/describe.ts';
 import { errorMessage, hasCode, isTransient, isUnseen, placeName } from '../aws/errors.ts';
+import { retried } from '../aws/retry.ts';
 import { ask } from '../aws/verdict.ts';
 import { idsOf, registrationOf, snapshotIdsOf } from '../image.ts';
 import { tieOfImage } from '../plan/evidence.ts';
 import type { Deregister } from '../plan/operation.ts';
 import { replacedByOf, staysUntil } from '../plan/replaced.ts';
-import { retried } from '../retry.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { carryOver } from './carry-over.ts';

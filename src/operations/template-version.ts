@@ -12,10 +12,10 @@ import {
   type TemplateFacts,
   templateVersions,
 } from '../aws/launch-template.ts';
+import { lookedFor } from '../aws/retry.ts';
 import type { NewVersion } from '../ledger.ts';
 import type { Result } from '../outcome.ts';
 import type { TemplateVersion } from '../plan/operation.ts';
-import { lookedFor } from '../retry.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { clientToken } from './client-token.ts';
 import { retryOnLimit } from './limits.ts';

@@ -2,10 +2,10 @@ import type { Image } from '@aws-sdk/client-ec2';
 import type { Problem } from '../alike.ts';
 import { describeImages } from '../aws/describe.ts';
 import { placeName, StepError } from '../aws/errors.ts';
+import { lookedFor } from '../aws/retry.ts';
 import type { Result } from '../outcome.ts';
 import { failureOf, hasFailed } from '../plan/boot.ts';
 import { recallOf } from '../plan/recalled.ts';
-import { lookedFor } from '../retry.ts';
 import type { Scope } from '../run.ts';
 
 /** What another run has just made may not be seen yet. */

@@ -2,6 +2,7 @@ import { DescribeImageAttributeCommand, type Image, type Snapshot } from '@aws-s
 import type { Place } from '../aws/clients.ts';
 import { describeImages, describeSnapshots } from '../aws/describe.ts';
 import { AwsCallError, errorMessage, isDenied, isRead, isTransient, placeName, StepError } from '../aws/errors.ts';
+import { lookedFor } from '../aws/retry.ts';
 import {
   type Difference,
   describedAs,
@@ -16,7 +17,6 @@ import {
 import { readExtras } from '../observe/source.ts';
 import type { Result } from '../outcome.ts';
 import type { Expected, Verify } from '../plan/operation.ts';
-import { lookedFor } from '../retry.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { carryOver, imdsCommand, instanceTypesCommand } from './carry-over.ts';

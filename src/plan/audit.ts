@@ -3,12 +3,11 @@ import { takenByLaunch } from '../aws/key-users.ts';
 import { type Difference, describedAs, notSet, snapshotDifferences, snapshotIdsOf } from '../image.ts';
 import type { FindingKind } from '../inputs/audit.ts';
 import type { Request } from '../inputs.ts';
-import type { Published } from '../observe/published.ts';
 import { maxTags, mergeTags, recalledTag, tagKeys, tagValue } from '../tags.ts';
 import { fill, filledByAnyRun, needsSourceImage, type TemplateValues } from '../template.ts';
 import { hasFailed } from './boot.ts';
 import { unlikeness, whyUnlike } from './earlier.ts';
-import type { Source, Target } from './facts.ts';
+import type { PublishedFacts, Source, Target } from './facts.ts';
 import { protectionStates } from './removal.ts';
 import { launcherName } from './usage-report.ts';
 
@@ -68,7 +67,7 @@ export function whyRecalled({ source }: Auditing, image: Image): string | undefi
 }
 
 /** In what an AMI, or how it is published, isn't what the inputs ask for. */
-export function auditDifferences(auditing: Auditing, image: Image, published: Published): Difference[] {
+export function auditDifferences(auditing: Auditing, image: Image, published: PublishedFacts): Difference[] {
   const { request, source, target } = auditing;
   return [
     ...asked('State', 'available', image.State),
@@ -167,7 +166,7 @@ function permissionDifferences(wanted: readonly LaunchPermission[], actual: read
 }
 
 /** Grants are made to principals of the target's account; others' service-linked roles get theirs from their own. */
-function grantDifferences({ grantKeyTo, place, kmsKeyArn }: Target, { grants }: Published): Difference[] {
+function grantDifferences({ grantKeyTo, place, kmsKeyArn }: Target, { grants }: PublishedFacts): Difference[] {
   const own = grantKeyTo.filter((one) => one.split(':')[4] === place.account && !needsSourceImage(one));
   const lets = (principal: string) =>
     grants.some(
@@ -204,19 +203,23 @@ function protectionDifferences({ publication }: Request, image: Image): Differen
 }
 
 /** Fast snapshot restore, both ways: AWS bills it by the hour. */
-function restoreDifferences({ zones }: Target, image: Image, { fastZones }: Published): Difference[] {
+function restoreDifferences({ zones }: Target, image: Image, { fastZones }: PublishedFacts): Difference[] {
   return snapshotIdsOf(image).flatMap((id) => {
     const list = (names: readonly string[]) => names.toSorted().join(', ') || 'off';
     return asked(`fast snapshot restore of ${id}`, list(zones), list(fastZones.get(id) ?? []));
   });
 }
 
-function parameterDifferences(name: string | undefined, { ImageId = '' }: Image, published: Published): Difference[] {
+function parameterDifferences(
+  name: string | undefined,
+  { ImageId = '' }: Image,
+  published: PublishedFacts,
+): Difference[] {
   return name === undefined ? [] : asked(`the SSM parameter ${name}`, ImageId, published.parameter);
 }
 
 /** A version that resolves the SSM parameter at each launch launches what that holds, which is compared by itself. */
-function templateDifferences(auditing: Auditing, { ImageId = '' }: Image, { template }: Published): Difference[] {
+function templateDifferences(auditing: Auditing, { ImageId = '' }: Image, { template }: PublishedFacts): Difference[] {
   const name = templateOf(auditing);
   if (name === undefined) return [];
   const field = `the launch template ${name}`;

@@ -8,8 +8,8 @@ import {
   pieceDigits,
 } from '../digest.ts';
 import { isRecord, isText, isTexts } from '../plain-data.ts';
-import { listed } from '../report/words.ts';
 import { sha256 } from '../sha256.ts';
+import { listed } from '../words.ts';
 
 /*
  * The digest of a plan: what a person approves of it, and not how it is done. So there are no encrypted copies in it, no

@@ -1,5 +1,13 @@
-import type { Image, ImageUsageReport, LockedSnapshotsInfo, Snapshot, Tag } from '@aws-sdk/client-ec2';
+import type {
+  Image,
+  ImageUsageReport,
+  LaunchPermission,
+  LockedSnapshotsInfo,
+  Snapshot,
+  Tag,
+} from '@aws-sdk/client-ec2';
 import type { Where } from '../aws/errors.ts';
+import type { TemplateFacts } from '../aws/launch-template.ts';
 import type { ImageExtras } from '../image.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 
@@ -148,4 +156,17 @@ export type Observed = Readonly<{
   hubs: ReadonlyMap<string, Hub>;
   /** By region. */
   intermediates: ReadonlyMap<string, Intermediates>;
+}>;
+
+/** How an AMI is published, as an audit reads it. */
+export type PublishedFacts = Readonly<{
+  launchPermissions: readonly LaunchPermission[];
+  /** The zones in which fast snapshot restore is on, by the snapshots' IDs. */
+  fastZones: ReadonlyMap<string, readonly string[]>;
+  /** Whom grants let do what launching takes with the key: principals with the operations of each of their grants. */
+  grants: readonly Readonly<{ principal: string; operations: readonly string[] }>[];
+  /** What the SSM parameter holds; undefined where there is none. */
+  parameter: string | undefined;
+  /** The launch template, its latest version as `source`; undefined where there is none. */
+  template: TemplateFacts | undefined;
 }>;

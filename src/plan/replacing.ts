@@ -1,8 +1,8 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
-import { listed } from '../report/words.ts';
 import { tagKeys, tagValue } from '../tags.ts';
+import { listed } from '../words.ts';
 import { isRejected } from './boot.ts';
 import { isHeld } from './earlier.ts';
 import type { Target } from './facts.ts';

@@ -1,7 +1,7 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { isEncryptedCopy } from '../encrypted-copy.ts';
-import { listed } from '../report/words.ts';
 import { recalledTag, tagKeys, tagValue } from '../tags.ts';
+import { listed } from '../words.ts';
 import { isRejected } from './boot.ts';
 import { madeAt, type Tie } from './evidence.ts';
 import type { Locks, UsageReports, Use, Users } from './facts.ts';

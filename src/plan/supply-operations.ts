@@ -1,5 +1,5 @@
 import { regionOfKey } from '../aws/kms.ts';
-import { listed } from '../report/words.ts';
+import { listed } from '../words.ts';
 import { tagsOfTargets } from './creation-tags.ts';
 import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan } from './decided.ts';
 import { takenOverSince } from './earlier.ts';

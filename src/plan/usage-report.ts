@@ -1,7 +1,7 @@
 import type { Image, ImageUsageReport, LaunchPermission } from '@aws-sdk/client-ec2';
 import type { Publication } from '../inputs/publication.ts';
-import { listed } from '../report/words.ts';
 import { tagKeys, tagValue } from '../tags.ts';
+import { listed } from '../words.ts';
 import type { UsageReport, Use } from './facts.ts';
 
 /*

@@ -6,7 +6,7 @@ import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { launchGrantName } from '../operations/publish.ts';
 import type { Users } from '../plan/facts.ts';
-import { listed } from '../report/words.ts';
+import { listed } from '../words.ts';
 import { aws, commandFor } from './commands.ts';
 import type { Copy } from './copies.ts';
 

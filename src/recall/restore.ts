@@ -9,12 +9,12 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Place } from '../aws/clients.ts';
 import { hasCode } from '../aws/errors.ts';
+import { retried } from '../aws/retry.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
 import { partsOf } from '../parts.ts';
 import { launcherName } from '../plan/usage-report.ts';
-import { listed } from '../report/words.ts';
-import { retried } from '../retry.ts';
 import { recalledTag, tagValue } from '../tags.ts';
+import { listed } from '../words.ts';
 import { aws } from './commands.ts';
 import { deleteRecords, type Kept, noteStep, type RecallRecord, readRecords, recordsPath } from './record.ts';
 import { isDeprecatedBy, tagsOf, unlessIn, type Withdrawn } from './withdraw.ts';

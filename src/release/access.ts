@@ -11,7 +11,7 @@ import { joined } from '../join.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { LedgerState } from '../ledger.ts';
 import { type Given, grantsOn, statedOn } from '../operations/given.ts';
-import { counted } from '../report/words.ts';
+import { counted } from '../words.ts';
 import { findEncryptedCopies } from './encrypted-copies.ts';
 import { tellForeignGrants } from './foreign-grants.ts';
 import type { Attempt, Notes } from './notes.ts';

@@ -1,12 +1,5 @@
 import { explainLine } from '../aws/errors.ts';
-
-/**
- * What was taken back, and what could not be, each as a sentence; what stays since another run needs it, or since nothing
- * shows that it is ours; what goes on, since its own run had no time left; and what only bears our tags, which is left alone.
- * `warned` is what somebody should look at, `unknown` what could not be looked at and stops nothing, and `allowed` is what could not be taken back in optional targets.
- */
-export type ReleaseReport = Readonly<Record<'failed' | Told, readonly string[]>>;
-type Told = 'done' | 'stays' | 'goesOn' | 'foreign' | 'allowed' | 'warned' | 'unknown';
+import type { ReleaseReport, Told } from '../outcome.ts';
 
 export const nothing: ReleaseReport = {
   ...{ done: [], failed: [], stays: [], goesOn: [], foreign: [], allowed: [], warned: [], unknown: [] },

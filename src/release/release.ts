@@ -15,20 +15,12 @@ import {
   sortLeases,
   targetMarks,
 } from '../lease.ts';
+import type { ReleaseReport } from '../outcome.ts';
 import { releaseAccess, revokeKnown } from './access.ts';
 import { findEncryptedCopies, releaseCopies } from './encrypted-copies.ts';
 import { tellForeignGrants } from './foreign-grants.ts';
 import { knownLeft } from './known-left.ts';
-import {
-  type Attempt,
-  addAllowed,
-  type Notes,
-  noNotes,
-  noting,
-  notingTagged,
-  type ReleaseReport,
-  reportOf,
-} from './notes.ts';
+import { type Attempt, addAllowed, type Notes, noNotes, noting, notingTagged, reportOf } from './notes.ts';
 import type { Leases, Releasing } from './releasing.ts';
 import { releaseTarget } from './target.ts';
 

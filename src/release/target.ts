@@ -8,10 +8,11 @@ import type { LedgerState } from '../ledger.ts';
 import { isLaunchedBy, leasedInstances, leasedInstancesIfAny, terminate } from '../operations/instances.ts';
 import { deleteEach, removeImage } from '../operations/remove.ts';
 import { restoreFormer } from '../operations/restore.ts';
+import type { ReleaseReport } from '../outcome.ts';
 import { isOfEncryptedCopy, mayBePartOf, type Tie, tieOfImage, tieOfSnapshot, tieToLease } from '../plan/evidence.ts';
 import { isOver, replacedByOf, replacedFilter, replacedOn, staysUntil } from '../plan/replaced.ts';
 import { endedLease, tagKeys, tagValue } from '../tags.ts';
-import { type Notes, noNotes, type ReleaseReport, reportOf } from './notes.ts';
+import { type Notes, noNotes, reportOf } from './notes.ts';
 
 /** Whose work in a target is taken back. */
 export type Owners = Readonly<{

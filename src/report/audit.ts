@@ -3,10 +3,10 @@ import { type FindingKind, findingKinds } from '../inputs/audit.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
 import type { AuditFinding } from '../plan/audit.ts';
 import type { Source } from '../plan/facts.ts';
+import { counted, spokenSeconds } from '../words.ts';
 import { fitting, type Report } from './outputs.ts';
 import { failureText, problemList, section, within } from './summary.ts';
 import { markdown, markdownCell, outputText } from './text.ts';
-import { counted, spokenSeconds } from './words.ts';
 
 /** What an audit tells: of each target, and of what lies about; or the problems, or the failure, that ended it. */
 export type AuditReport = Readonly<{

@@ -1,6 +1,6 @@
 import type { Request } from '../inputs.ts';
 import type { Estimate } from '../plan/estimate.ts';
-import { counted } from './words.ts';
+import { counted } from '../words.ts';
 
 /** What a plan comes to, an item each, for the log and the summary; nothing where it makes nothing and costs nothing. */
 export function costsOf(estimate: Estimate, topology: Request['topology']): string[] {

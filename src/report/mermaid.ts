@@ -1,8 +1,8 @@
 import { totalGiB } from '../image.ts';
+import { counted } from '../words.ts';
 import type { Report } from './outputs.ts';
 import type { PlannedTarget, PlanRecord } from './plan.ts';
 import { mermaidLabel as label } from './text.ts';
-import { counted } from './words.ts';
 
 /*
  * Mermaid, as GitHub renders it in a summary. It draws at most 50,000 characters, and 500 edges

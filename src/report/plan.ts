@@ -8,8 +8,8 @@ import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Approved } from '../plan/digest.ts';
 import { type Estimate, encryptedBy, estimate } from '../plan/estimate.ts';
 import type { Kind, Operation } from '../plan/operation.ts';
+import { counted } from '../words.ts';
 import { copyingTime, costsOf } from './costs.ts';
-import { counted } from './words.ts';
 
 /** An operation as it is told: what is done where, to what, after what and why; and, at the end, what became of it. */
 export type OperationRecord = Readonly<{

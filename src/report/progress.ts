@@ -1,7 +1,7 @@
 import type { Host } from '../host.ts';
 import { oneLine } from '../one-line.ts';
+import { spokenSeconds } from '../words.ts';
 import { logText } from './text.ts';
-import { spokenSeconds } from './words.ts';
 
 /** The log of the run: one line when something changes, each with the time since the start. */
 export type Log = Readonly<{

@@ -1,10 +1,10 @@
 import { placeName } from '../aws/errors.ts';
 import type { Recalled } from '../recall.ts';
 import { consoleUrl } from '../regions.ts';
+import { counted, spokenSeconds } from '../words.ts';
 import { fitting, type Report } from './outputs.ts';
 import { failureText, problemList, section, within } from './summary.ts';
 import { commandCell, markdown, markdownCell, outputText } from './text.ts';
-import { counted, spokenSeconds } from './words.ts';
 
 /** What a recall tells: what became of each AMI, and what still uses one; or the problems, or the failure, that ended it. */
 export type RecallReport = Recalled &

@@ -2,22 +2,23 @@ import { problemLine } from '../alike.ts';
 import { explainLine, placeName } from '../aws/errors.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
-import type { Outcome, Outcomes } from '../outcome.ts';
+import type { Outcome, Outcomes, ReleaseReport } from '../outcome.ts';
 import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Operation } from '../plan/operation.ts';
 import { referencesIsland } from '../plan/target-operations.ts';
-import type { ReleaseReport } from '../release/notes.ts';
-import type { Prepared } from '../run.ts';
 import type { LaunchTemplates, RemovedAmi, Report, TargetRecord } from './outputs.ts';
-import { withOutcomes } from './plan.ts';
+import { type PlanRecord, withOutcomes } from './plan.ts';
 import type { Log } from './progress.ts';
 import { failedRecord } from './stopped.ts';
 import type { Span } from './timeline.ts';
 
 /* What became of the operations, told by target. */
 
+/** A plan, and how it is shown. */
+type Shown = Readonly<{ plan: Plan; record: PlanRecord }>;
+
 /** What a dry run reports: nothing was changed. */
-export function planned({ plan, record }: Prepared, asked: readonly TargetRequest[], log: Log): Report {
+export function planned({ plan, record }: Shown, asked: readonly TargetRequest[], log: Log): Report {
   const targets = recordsOf(plan, asked, (target) => {
     const reused = target.action === 'reuse' ? { id: target.image.ImageId ?? '', image: target.image } : undefined;
     return recordOf(target, { made: reused, status: reused ? 'reused' : 'planned', seconds: 0 });
@@ -38,7 +39,7 @@ type Ended = Readonly<{
 }>;
 
 export function reportOf(
-  { plan, record }: Prepared,
+  { plan, record }: Shown,
   { asked, outcomes, created, cleanUp, pictures }: Ended,
   log: Log,
 ): Report {

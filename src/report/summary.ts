@@ -2,12 +2,12 @@ import { placeName } from '../aws/errors.ts';
 import { totalGiB } from '../image.ts';
 import type { Kind } from '../plan/operation.ts';
 import { consoleUrl } from '../regions.ts';
+import { counted, spokenSeconds } from '../words.ts';
 import { copyingTime, costsOf } from './costs.ts';
 import { flowchart, gantt } from './mermaid.ts';
 import { isLost, isReady, type Report, type TargetRecord } from './outputs.ts';
 import type { PlanRecord } from './plan.ts';
 import { markdown, markdownCell } from './text.ts';
-import { counted, spokenSeconds } from './words.ts';
 
 /** A summary over 1 MiB isn't shown at all: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits */
 const maxBytes = 1024 * 1024;

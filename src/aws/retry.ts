@@ -1,4 +1,4 @@
-import type { Place } from './aws/clients.ts';
+import type { Place } from './clients.ts';
 
 export type Retrying = Readonly<{
   place: Place;
