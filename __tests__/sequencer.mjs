@@ -4,6 +4,7 @@
  */
 const first = [
   'built',
+  'built-forged-tags',
   'policy-actions',
   'credentials',
   'every-ami',
