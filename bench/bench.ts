@@ -27,6 +27,8 @@ type Results = Readonly<{
   action: Played[];
   /** With somebody else who takes half of each request rate. */
   halfRates: Played[];
+  /** With policies by which one call may share a snapshot with many accounts; the published ones let it name one. */
+  freeShares: Played[];
   cancel: PlayedCancel[];
   processes: Measured[];
   baselines: Baseline[];
@@ -138,7 +140,7 @@ const action = await inTurn(
   quick
     ? [one, ten]
     : [...[one, ten, hundred].flatMap((workload) => volumes(workload, 1, 8, 40)), ...volumes(thousand, 1, 8)],
-  play,
+  (workload) => play(workload),
   showPlayed,
 );
 
@@ -146,7 +148,15 @@ title('The same with somebody else who takes half of each request rate');
 row(...columns, 'writes', 'looks/min', 'refused');
 const halfRates = await inTurn(
   quick ? volumes(ten, 8) : volumes(hundred, 8),
-  (workload) => play(workload, 0.5),
+  (workload) => play(workload, { requestRates: 0.5 }),
+  showPlayed,
+);
+
+title('The same where one call may share a snapshot with many accounts');
+row(...columns, 'writes', 'looks/min', 'refused');
+const freeShares = await inTurn(
+  quick ? volumes(ten, 8) : [...volumes(hundred, 40), ...volumes(thousand, 8)],
+  (workload) => play(workload, { shareLimit: false }),
   showPlayed,
 );
 
@@ -190,6 +200,7 @@ write({
   timings: { ...timings, latencyMs },
   action,
   halfRates,
+  freeShares,
   cancel,
   processes,
   baselines,

@@ -32,10 +32,17 @@ export type Played = Readonly<{
 
 const isThrottled = ({ outcome }: RecordedCall) => /RequestLimitExceeded|Throttling/.test(outcome);
 
+/** The part of each request rate that is left to us, and whether policies limit whom a snapshot is shared with. */
+export type Conditions = Readonly<{ requestRates?: number; shareLimit?: boolean }>;
+
 /** Plays a workload. @throws Error where it doesn't end well: its figures would mean nothing */
-export async function play(workload: Workload, requestRates = 1): Promise<Played> {
+export async function play(
+  workload: Workload,
+  { requestRates = 1, shareLimit = true }: Conditions = {},
+): Promise<Played> {
   const { scenario, inputs } = caseOf(workload, { ...played, rules: { requestRates } });
-  const simulator = await startSimulator(scenario);
+  const accounts = shareLimit ? scenario.accounts : withoutShareLimit(scenario.accounts);
+  const simulator = await startSimulator({ ...scenario, accounts });
   const { calls } = simulator;
   let lastCopyEnd = 0;
   simulator.onCall(({ action, mutating, outcome, at, request }) => {
