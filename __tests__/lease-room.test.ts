@@ -13,7 +13,8 @@ test("where other runs' leases fill the AMI, a run says so once, and takes its l
   const now = Math.floor(there.simulator.clock.now() / 1000);
   data.Tags = Array.from({ length: 50 }, (_, at) => ({
     Key: `share-encrypted-ami:lease:${String(at).padStart(12, '0')}`,
-    Value: `${now + 200} ${now - 200} 1 1 - - -`,
+    // Half of them are of this run's former attempt.
+    Value: `${now + 200} ${now - 200} ${at % 2 === 0 ? '1 1' : '4711 0'} - - -`,
   }));
   const refused = () => there.simulator.calls.filter(({ outcome }) => outcome === 'TagLimitExceeded').length;
   const end = there.simulator.onCall(() => {

@@ -88,6 +88,20 @@ describe('a lease that a run takes', () => {
   });
 });
 
+test('a lease is renewed at once where it says so, and a renewal that fails is left to the next', async () => {
+  await using there = await withAmi();
+  const { clock } = there.simulator;
+  const { lease } = await take(there);
+  const expires = () => leasesOf(tagsOf(there))[0]?.expiresAt ?? 0;
+  const before = expires();
+  await clock.sleep(30_000);
+  await lease?.renew?.();
+  expect(expires() - before).toBeGreaterThanOrEqual(30_000);
+  there.refuse('CreateTags');
+  await expect(lease?.renew?.()).resolves.toBeUndefined();
+  await lease?.stop();
+});
+
 test('a lease takes no more than to make and remove tags of this action', async () => {
   const own = { 'ForAnyValue:StringLike': { 'aws:TagKeys': 'share-encrypted-ami:*' } };
   const actions = ['ec2:CreateTags', 'ec2:DeleteTags'];

@@ -13,6 +13,7 @@ import {
   leasesOf,
   leaseTag,
   leaseTagKeys,
+  longestJobMs,
   newLeaseId,
   type Reader,
   readerOf,
@@ -45,6 +46,10 @@ function lease(over: Partial<LeaseRecord> = {}): LeaseRecord {
 function reader(over: Partial<Reader> = {}): Reader {
   return { now, runId: '4712', attempt: 1, machine: 'elsewhere', isRunning: () => false, ...over };
 }
+
+test('a job lasts five days at most', () => {
+  expect(longestJobMs).toBe(432_000_000);
+});
 
 test('every run has a lease ID of its own', () => {
   const ids = Array.from({ length: 100 }, newLeaseId);
@@ -101,7 +106,9 @@ describe('a lease is a tag of the AMI', () => {
   });
 
   test('beside others, which are none', () => {
-    const tags = [{ Key: 'team', Value: 'platform' }, { Key: 'share-encrypted-ami:run', Value: 'x' }, { Value: 'x' }];
+    const ofAnother = { ...leaseTag(lease()), Key: 'share-encrypted-ami:leash:bbbbbbbbbbbb' };
+    const run = { Key: 'share-encrypted-ami:run', Value: 'x' };
+    const tags = [{ Key: 'team', Value: 'platform' }, run, { Value: 'x' }, ofAnother];
     expect(leasesOf([...tags, leaseTag(lease())]).map(({ id }) => id)).toEqual(['aaaaaaaaaaaa']);
     expect(leasesOf(undefined)).toEqual([]);
   });
@@ -263,8 +270,12 @@ test('the leases on an image are those that live, an earlier attempt’s, and th
   const dead = lease({ id: idOf('d'), expiresAt: 0 });
   const outdated = lease({ id: idOf('c'), runId: '4712', attempt: 0 });
   const expired = lease({ id: idOf('e'), runId: '4712', attempt: 0, expiresAt: now });
-  const image: Image = { Tags: [live, dead, own, outdated, expired].map(leaseTag) };
-  expect(sortLeases(image, own.id, reader())).toEqual({ live: [live], outdated: [outdated], dead: [dead, expired] });
+  // Of another job of the very attempt, and of another run that was tried less often.
+  const siblings = [lease({ id: idOf('1'), runId: '4712' }), lease({ id: idOf('2'), attempt: 0 })];
+  const image: Image = { Tags: [live, dead, own, outdated, expired, ...siblings].map(leaseTag) };
+  expect(sortLeases(image, own.id, reader())).toEqual({
+    ...{ live: [live, ...siblings], outdated: [outdated], dead: [dead, expired] },
+  });
   const none = { live: [], outdated: [], dead: [] };
   expect(sortLeases(undefined, 'own', reader())).toEqual(none);
   expect(sortLeases({}, 'own', reader())).toEqual(none);
@@ -355,5 +366,9 @@ describe('the shares of a snapshot', () => {
     expect(sharesOf(undefined)).toEqual(new Map());
     const odd = [{ Value: 'x' }, { Key: 'share-encrypted-ami:shares:aaaa:0' }];
     expect(sharesOf(odd)).toEqual(new Map([['aaaa', []]]));
+    // More digits than an account ID has.
+    expect(sharesOf([{ Key: 'share-encrypted-ami:shares:aaaa:0', Value: 'zzzzzzzz' }])).toEqual(
+      new Map([['aaaa', []]]),
+    );
   });
 });

@@ -100,7 +100,6 @@ export const harmless = [
       [supply, 'const keys = sourceKeys.', '[]', list],
       [supply, 'return instanceId ===', "''", text],
       [supply, 'const noReboot = request.', "request.image.by === 'instance'", 'true'],
-      [lease, 'if (leasesOf(image?.', 'image?.Tags', 'image.Tags'],
     ],
   },
   {
@@ -200,8 +199,12 @@ export const harmless = [
     ],
   },
   {
-    why: 'zero is what a number that cannot be read comes to, too',
-    mutants: [[lease, 'const [expires', "'0'", '""']],
+    why: 'where the pattern of a lease fits, each of its words is there; where it does not, there is no lease',
+    mutants: [
+      [lease, 'function leaseOf({ Key, Value', "''", text],
+      [lease, "const [, expires, since, runId = ''", "''", text],
+      [lease, 'leasePattern.exec(Value)', '[]', list],
+    ],
   },
   {
     why: 'only where there is no /proc, which is not where the tests run',

@@ -84,8 +84,10 @@ export function leaseTag(record: LeaseRecord): Tag {
 
 const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
 
+type LeaseTag = Tag & Readonly<{ Key: string }>;
+
 /** The lease that a tag of ours is; undefined where it is none that a run of this action writes. */
-function leaseOf({ Key = '', Value = '' }: Tag): LeaseRecord | undefined {
+function leaseOf({ Key, Value = '' }: LeaseTag): LeaseRecord | undefined {
   const id = Key.slice(leasePrefix.length);
   const [, expires, since, runId = '', attempt, mark, machine = '', process = '', targets = '', list] =
     leasePattern.exec(Value) ?? [];
@@ -100,7 +102,7 @@ function leaseOf({ Key = '', Value = '' }: Tag): LeaseRecord | undefined {
   };
 }
 
-const isLeaseTag = ({ Key }: Tag): boolean => Key?.startsWith(leasePrefix) ?? false;
+const isLeaseTag = (tag: Tag): tag is LeaseTag => tag.Key?.startsWith(leasePrefix) ?? false;
 
 /** The leases among an image's tags. */
 export function leasesOf(tags: readonly Tag[] | undefined): LeaseRecord[] {
@@ -111,7 +113,7 @@ export function leasesOf(tags: readonly Tag[] | undefined): LeaseRecord[] {
 export function unreadableLeases(tags: readonly Tag[] | undefined, now: number): string[] {
   return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
     const lease = leaseOf(tag);
-    return lease === undefined || !isBelievable(lease, now) ? (tag.Key ?? '') : [];
+    return lease === undefined || !isBelievable(lease, now) ? tag.Key : [];
   });
 }
 

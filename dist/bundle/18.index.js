@@ -23098,7 +23098,7 @@ function leaseTag(record) {
 	};
 }
 const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
-function leaseOf({ Key = "", Value = "" }) {
+function leaseOf({ Key, Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
 	const [, expires, since, runId = "", attempt, mark, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
@@ -23118,14 +23118,14 @@ function leaseOf({ Key = "", Value = "" }) {
 		...mark === "!" && { setting: true }
 	};
 }
-const isLeaseTag = ({ Key }) => Key?.startsWith(leasePrefix) ?? false;
+const isLeaseTag = (tag) => tag.Key?.startsWith(leasePrefix) ?? false;
 function leasesOf(tags) {
 	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => leaseOf(tag) ?? []);
 }
 function unreadableLeases(tags, now) {
 	return (tags ?? []).filter(isLeaseTag).flatMap((tag) => {
 		const lease = leaseOf(tag);
-		return lease === void 0 || !isBelievable(lease, now) ? tag.Key ?? "" : [];
+		return lease === void 0 || !isBelievable(lease, now) ? tag.Key : [];
 	});
 }
 const hash = (text, digits) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(text).slice(0, digits);
