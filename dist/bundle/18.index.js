@@ -38622,7 +38622,7 @@ async function carryOver(place, source, image) {
 		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
 	], [
 		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		lacksImds(source, image),
 		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
 	]].filter(([, needed]) => needed);
 	for (const [what, , act] of due) try {
@@ -38632,6 +38632,24 @@ async function carryOver(place, source, image) {
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
+}
+function lacksImds(source, image) {
+	return source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0";
+}
+async function askToCarryOver(place, source, copy) {
+	if (!lacksImds(source, copy)) return;
+	const { ImageId = "" } = copy;
+	const command = imdsCommand(ImageId);
+	command.input.DryRun = true;
+	try {
+		await patiently(place, () => place.ec2(command));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return;
+		const [now] = await describeImages(place, [ImageId]).catch(() => []);
+		if (now === void 0 || !lacksImds(source, now)) return;
+		const what = `${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, a copy that does not have instances take IMDSv2 alone`;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Asking whether that can be set on ${what}`, error);
+	}
 }
 function unlessDenied$1(error) {
 	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
@@ -39888,7 +39906,7 @@ async function readParts$2(place, image) {
 	if (found === void 0) throw new UnreadError(`not all of ${ids.join(", ")} are seen`);
 	return found;
 }
-const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the copy is given up as soon as that shows";
 function asksToVerify({ image: ref, expected }, asking) {
 	const { source } = asking;
 	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
@@ -45445,7 +45463,7 @@ function lacksSource(error) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || /access the storage|snapshot\b.*( is not found| does not exist)/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function lacksKey(error) {
-	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error) ?? "") && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
@@ -45627,7 +45645,10 @@ async function copyImage(operation, scope) {
 		const id = await begin$1(operation, scope, count);
 		try {
 			const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-			const asMeant = run.watcher(place).named(id).then((image) => refuseUnlike(run.source.image, image));
+			const asMeant = run.watcher(place).named(id).then((image) => {
+				refuseUnlike(run.source.image, image);
+				return askToCarryOver(place, run.source.image, image);
+			});
 			const [image] = await Promise.all([
 				copying,
 				asMeant,
