@@ -45049,13 +45049,36 @@ function nextLookAtAll(waiters, ceiling, now) {
 	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
 	return Math.min(last, ...(urgent ?? []).map(seconds));
 }
-function openWatchers(pollSeconds) {
+const silentMs = 18e4;
+const silentAgainMs = 9e5;
+function openSilence({ clock, account, region }, tell) {
+	let since;
+	let tellAt = 0;
+	return {
+		answered() {
+			since = void 0;
+		},
+		failed(error, began) {
+			const now = clock.now();
+			if (since === void 0) tellAt = began + silentMs;
+			since ??= began;
+			if (now < tellAt) return;
+			tellAt = now + silentAgainMs;
+			const waited = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Qt)((now - since) / 1e3);
+			tell({
+				account,
+				region
+			}, `no answer for ${waited}, and waiting until timeout-minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+		}
+	};
+}
+function openWatchers(pollSeconds, tell) {
 	const watchers = new Map();
 	return (place) => {
 		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
-		const watcher = watcherOf(place, pollSeconds);
+		const watcher = watcherOf(place, pollSeconds, tell);
 		watchers.set(name, {
 			signal: place.signal,
 			watcher
@@ -45063,8 +45086,12 @@ function openWatchers(pollSeconds) {
 		return watcher;
 	};
 }
-function watcherOf(place, pollSeconds) {
+function watcherOf(place, pollSeconds, tell) {
 	const waiters = new Set();
+	const silences = {
+		snapshot: openSilence(place, tell),
+		image: openSilence(place, tell)
+	};
 	let running = false;
 	let wake = () => {};
 	const wait = (what, events = {}) => new Promise((resolve, reject) => {
@@ -45090,7 +45117,10 @@ function watcherOf(place, pollSeconds) {
 				const next = nextLookAtAll([...waiters], pollSeconds, now);
 				const least = leastPause(looks, (now - began) / 1e3);
 				await pause(Math.min(pollSeconds, Math.max(least, next)) * 1e3);
-				await lookOnce(place, waiters);
+				for (const kind of ["snapshot", "image"]) await lookAt({
+					kind,
+					silence: silences[kind]
+				}, place, waiters);
 			}
 		} catch (error) {
 			for (const waiter of waiters) waiter.reject(error);
@@ -45146,24 +45176,21 @@ const describers = {
 	snapshot: describeSnapshots,
 	image: describeImages
 };
-async function lookOnce(place, waiters) {
-	await lookAt("snapshot", place, waiters);
-	await lookAt("image", place, waiters);
-}
 const imageSeconds = 60;
 function isToLookAt({ kind, parts, lookedAt }, now) {
 	return kind === "snapshot" || parts.every(({ done }) => done) || now - lookedAt >= imageSeconds * 1e3;
 }
-async function lookAt(kind, place, waiters) {
+async function lookAt({ kind, silence }, place, waiters) {
 	const now = place.clock.now();
 	const waiting = [...waiters].filter((waiter) => waiter.kind === kind && isToLookAt(waiter, now));
 	if (waiting.length === 0) return;
 	let found;
 	try {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
+		silence.answered();
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFromAws")) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFromAws")) return silence.failed(error, now);
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -46984,7 +47011,7 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 function openRun(parts) {
 	const { request, log, host, leaseId, signal, stop, accounts, source, checked, plan } = parts;
 	const { operations, targets } = plan;
-	const watchers = openWatchers(request.pollSeconds);
+	const watchers = openWatchers(request.pollSeconds, (where, what) => log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where), what));
 	const slots = new Map();
 	const byId = new Map(operations.map((operation) => [operation.id, operation]));
 	const leases = [];
