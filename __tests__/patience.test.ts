@@ -67,6 +67,20 @@ test.each([
 });
 
 test.each([
+  ['DeregisterImage', 'TooManyImages', 1],
+  ['DeleteSnapshot', 'SnapshotLimitExceeded', 1],
+  ['RevokeGrant', 'LimitExceededException', 1],
+  // The first shares.
+  ['ModifySnapshotAttribute', 'ResourceLimitExceeded', 2],
+])('a removal for which a quota is full waits for it, as what makes something does: %s', async (action, code, nth) => {
+  const full = { kind: 'refusal', action, account: sourceAccount, mutating: true, nth, times: 5, code } as const;
+  const result = await share(procedure({ faults: [{ ...full, message: 'There is no room.' }] }));
+  expect([result.main.conclusion, result.main.annotations]).toEqual(['success', []]);
+  expect(result.simulator.calls.filter(({ outcome }) => outcome === code)).toHaveLength(5);
+  expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+});
+
+test.each([
   ['what is between does not let them through', { status: 403, body: '<html>Blocked</html>' }, 'NotFromAws'],
   ['no answer comes', { kind: 'hang' }, 'no answer within 60 s'],
 ] as const)('looks at copies that fail for long are told now and then, where %s', async (_, how, words) => {

@@ -22797,6 +22797,38 @@ async function patiently(place, act) {
 		});
 	}
 }
+// src/operations/limits.ts
+const minutesForCopies = 120;
+const minutesForKept = 5;
+function whileFull({ place, minutes = minutesForKept, tell }, act) {
+	return retried({
+		place,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.xt,
+		forMs: minutes * 6e4,
+		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
+		tell: (error, count) => {
+			if (count === 1) tell?.(error);
+		}
+	}, act);
+}
+function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
+	const tell = (error) => log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+	return whileFull({
+		place,
+		minutes,
+		tell
+	}, act);
+}
+function removing(place, act) {
+	return whileFull({ place }, () => patiently(place, act));
+}
+function retryCopyOnLimit(run, { place, id }, begin) {
+	return retryOnLimit(run, {
+		place,
+		what: `copy ${id}`,
+		minutes: minutesForCopies
+	}, begin);
+}
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
 	return clientToken(leaseId, "boot", (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), String(count));
@@ -22874,7 +22906,7 @@ async function terminate(place, id) {
 	}
 }
 async function terminateOnceSeen(place, id) {
-	await patiently(place, async () => {
+	await removing(place, async () => {
 		try {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
 		} catch (error) {
@@ -37676,7 +37708,7 @@ async function removeImage(place, image, tell) {
 	}));
 }
 function deregisterImage(place, image) {
-	return patiently(place, async () => {
+	return removing(place, async () => {
 		try {
 			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 		} catch (error) {
@@ -37690,7 +37722,7 @@ async function isImageThere(place, { ImageId = "" }) {
 	return image !== void 0 && image.State !== "deregistered";
 }
 function deleteSnapshot(place, id) {
-	return patiently(place, async () => {
+	return removing(place, async () => {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
@@ -38193,27 +38225,6 @@ function changingPolicy(keyArn, change) {
 	};
 	return reading("GetKeyPolicy", keyArn, ask);
 }
-// src/operations/limits.ts
-const minutesForCopies = 120;
-const minutesForKept = 5;
-function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
-	return retried({
-		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.xt,
-		forMs: minutes * 6e4,
-		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
-		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
-		}
-	}, act);
-}
-function retryCopyOnLimit(run, { place, id }, begin) {
-	return retryOnLimit(run, {
-		place,
-		what: `copy ${id}`,
-		minutes: minutesForCopies
-	}, begin);
-}
 // src/operations/allow.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
@@ -38484,10 +38495,10 @@ async function restorePolicy(place, keyArn, { gone, isSure }) {
 }
 async function revoke(place, keyArn, grantId) {
 	try {
-		await place.kms(new RevokeGrantCommand({
+		await whileFull({ place }, () => place.kms(new RevokeGrantCommand({
 			KeyId: keyArn,
 			GrantId: grantId
-		}));
+		})));
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
@@ -38563,7 +38574,7 @@ async function tellUnproven(place, id, { accounts, notes }) {
 }
 async function unshare(place, id, { accounts, keys }) {
 	try {
-		await changeShares(place, id, { Remove: accounts });
+		await whileFull({ place }, () => changeShares(place, id, { Remove: accounts }));
 		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
 			Resources: [id],
 			Tags: keys
@@ -42755,7 +42766,7 @@ const liftedLooksSeconds = [
 	8
 ];
 async function liftProtection(place, { ImageId = "" }) {
-	await patiently(place, () => place.ec2(lifting(ImageId)));
+	await removing(place, () => place.ec2(lifting(ImageId)));
 	return await lookedFor(place, liftedLooksSeconds, async () => {
 		const [image] = await describeImages(place, [ImageId]);
 		const state = image?.DeregistrationProtection ?? "disabled";
@@ -45896,7 +45907,7 @@ async function askUsage(operation, { run, place }) {
 }
 async function deleteReports({ log }, place, ids) {
 	for (const id of ids) try {
-		await patiently(place, () => place.ec2(deletion(id)));
+		await removing(place, () => place.ec2(deletion(id)));
 	} catch (error) {
 		place.signal.throwIfAborted();
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidImageUsageReportId.NotFound")) continue;

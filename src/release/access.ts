@@ -11,6 +11,7 @@ import { joined } from '../join.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { LedgerState } from '../ledger.ts';
 import { type Given, grantsOn, statedOn } from '../operations/given.ts';
+import { whileFull } from '../operations/limits.ts';
 import { counted } from '../words.ts';
 import { findEncryptedCopies } from './encrypted-copies.ts';
 import { tellForeignGrants } from './foreign-grants.ts';
@@ -96,7 +97,7 @@ async function restorePolicy(
 
 async function revoke(place: Place, keyArn: string, grantId: string): Promise<void> {
   try {
-    await place.kms(new RevokeGrantCommand({ KeyId: keyArn, GrantId: grantId }));
+    await whileFull({ place }, () => place.kms(new RevokeGrantCommand({ KeyId: keyArn, GrantId: grantId })));
   } catch (error) {
     // Revoked by an earlier try whose answer was lost.
     if (!hasCode(error, 'NotFoundException', 'InvalidGrantIdException')) throw error;
@@ -200,7 +201,7 @@ async function unshare(
   { accounts, keys }: Readonly<{ accounts: readonly string[]; keys: { Key: string | undefined }[] }>,
 ): Promise<number> {
   try {
-    await changeShares(place, id, { Remove: accounts });
+    await whileFull({ place }, () => changeShares(place, id, { Remove: accounts }));
     if (keys.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: keys }));
   } catch (error) {
     // Another run that finishes at the same time has removed it, and its shares with it.
