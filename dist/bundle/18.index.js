@@ -22514,6 +22514,24 @@ function partsOf$1(all, most) {
 	const count = Math.ceil(all.length / most);
 	return Array.from({ length: count }, (_, at) => all.slice(at * most, (at + 1) * most));
 }
+// src/aws/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	const until = place.clock.now() + forMs;
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count));
+	}
+}
+async function lookedFor(place, seconds, look) {
+	for (const one of seconds) {
+		if (one > 0) await place.sleep(one * 1e3);
+		const found = await look();
+		if (found !== void 0) return found;
+	}
+}
 // src/aws/describe.ts
 const changedMs = 1e4;
 const unseenMs$1 = 3e5;
@@ -22550,6 +22568,22 @@ async function areThere(place, ids) {
 	const asked = (prefix) => ids.filter((id) => id.startsWith(prefix));
 	const [images, snapshots] = await joined([describeImages(place, asked("ami-")), describeSnapshots(place, asked("snap-"))]);
 	return images.filter(({ State }) => State !== "deregistered").length === asked("ami-").length && snapshots.length === asked("snap-").length;
+}
+const goneAfterTries = 3;
+function takeOff(place, id, act) {
+	const wait = (count) => Math.min(500 * 2 ** (count - 1), 1e4);
+	return retried({
+		place,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.ht,
+		forMs: unseenMs$1,
+		wait
+	}, async (count) => {
+		try {
+			await act();
+		} catch (error) {
+			if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error) && count >= goneAfterTries && !await areThere(place, [id]))) throw error;
+		}
+	});
 }
 async function byIds(ids, describe) {
 	const found = [];
@@ -22757,24 +22791,6 @@ function failureOf$1(image) {
 // src/operations/client-token.ts
 function clientToken(leaseId, ...parts) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)([leaseId, ...parts].join(" "));
-}
-// src/aws/retry.ts
-async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
-	const until = place.clock.now() + forMs;
-	for (let count = 1;; count += 1) try {
-		return await act(count);
-	} catch (error) {
-		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
-		tell?.(error, count);
-		await place.sleep(wait(count));
-	}
-}
-async function lookedFor(place, seconds, look) {
-	for (const one of seconds) {
-		if (one > 0) await place.sleep(one * 1e3);
-		const found = await look();
-		if (found !== void 0) return found;
-	}
 }
 // src/operations/patiently.ts
 const patienceMs = 12e4;
@@ -23300,14 +23316,11 @@ async function endLease(place, imageId, own) {
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
-	}
+	const Tags = ids.map((id) => ({ Key: leaseTagKey(id) }));
+	await takeOff(place, imageId, () => place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags
+	})));
 }
 const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
@@ -38573,15 +38586,13 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
-	try {
+	await takeOff(place, id, async () => {
 		await whileFull({ place }, () => changeShares(place, id, { Remove: accounts }));
 		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
 			Resources: [id],
 			Tags: keys
 		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) throw error;
-	}
+	});
 	return accounts.length;
 }
 // src/release/known-left.ts

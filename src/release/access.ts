@@ -1,8 +1,8 @@
 import { DeleteTagsCommand, type Tag } from '@aws-sdk/client-ec2';
 import { RevokeGrantCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
-import { describeImages } from '../aws/describe.ts';
-import { hasCode, isAbsent, placeName } from '../aws/errors.ts';
+import { describeImages, takeOff } from '../aws/describe.ts';
+import { hasCode, placeName } from '../aws/errors.ts';
 import { changePolicy, type Policy, withoutStatements } from '../aws/key-policy.ts';
 import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readShares, readTags } from '../aws/shares.ts';
@@ -200,12 +200,10 @@ async function unshare(
   id: string,
   { accounts, keys }: Readonly<{ accounts: readonly string[]; keys: { Key: string | undefined }[] }>,
 ): Promise<number> {
-  try {
+  // Another run that finishes at the same time may remove it, and its shares with it.
+  await takeOff(place, id, async () => {
     await whileFull({ place }, () => changeShares(place, id, { Remove: accounts }));
     if (keys.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: keys }));
-  } catch (error) {
-    // Another run that finishes at the same time has removed it, and its shares with it.
-    if (!isAbsent(error)) throw error;
-  }
+  });
   return accounts.length;
 }
