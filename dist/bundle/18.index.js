@@ -38065,7 +38065,7 @@ const lagSeconds = 2;
 const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
-async function changePolicy(place, keyArn, { change, isSure = true }) {
+async function changePolicy(place, keyArn, { change, beforePut, isSure = true }) {
 	const { clock } = place;
 	const end = clock.now() + changeSeconds * 1e3;
 	let written = !isSure;
@@ -38090,6 +38090,8 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 				putAt = clock.now();
 				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
 				const Policy = writePolicy(changed);
+				turn.signal.throwIfAborted();
+				beforePut?.();
 				await turn.kms(new PutKeyPolicyCommand({
 					KeyId: keyArn,
 					PolicyName: "default",
@@ -38260,11 +38262,26 @@ function ownStatements({ leaseId, request }, { accounts }) {
 }
 async function addStatements(run, place, operation) {
 	const { key } = operation;
+	const { ledger } = run;
+	const others = () => (ledger.state?.unshown ?? []).filter((one) => one !== key);
+	let puts = 0;
+	const beforePut = () => {
+		puts += 1;
+		if (puts === 1) ledger.write({ unshown: [...others(), key] });
+	};
+	const settled = () => {
+		if (puts > 0) ledger.write({ unshown: others() });
+	};
 	try {
-		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
+		const added = await changePolicy(place, key, {
+			change: ownStatements(run, operation),
+			beforePut
+		});
+		settled();
 		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
+		if (puts === 1 && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st && error.action === "PutKeyPolicy" && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) settled();
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Adding statements to the policy of ${key}`, error);
 	}
 }
@@ -38452,7 +38469,7 @@ function told$3(place, keyArn, grant) {
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
-	const { state, grants, keyAccess, stated } = releasing;
+	const { state, grants, keyAccess } = releasing;
 	const { leases, attempt } = noted;
 	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === place.region);
 	const named = await joined((grants === void 0 || leases.dead.size > 0 || grants.some(({ grantId }) => grantId === void 0) ? keys : []).map((keyArn) => attempt(`Looking for grants on ${keyArn}`, () => grantsOn(place, keyArn, state.imageId))));
@@ -38474,8 +38491,8 @@ async function releaseAccess(place, releasing, noted) {
 			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
 		})),
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
-			gone: leases.gone,
-			isSure: !(stated ?? keys).includes(keyArn)
+			releasing,
+			gone: leases.gone
 		}))),
 		tellForeignGrants({
 			keys,
@@ -38499,12 +38516,23 @@ async function statedBy(place, keys, { releasing, leases, attempt }) {
 	const dead = [...leases.dead.keys()];
 	return (await joined(keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => statedOn(place, keyArn, dead))))).flatMap((given) => given ?? []);
 }
-async function restorePolicy(place, keyArn, { gone, isSure }) {
-	const change = (policy) => withoutStatements(policy, gone);
-	return await changePolicy(place, keyArn, {
+async function restorePolicy(place, keyArn, { releasing, gone }) {
+	const { state, stated, unproven, isLast } = releasing;
+	const change = (policy) => {
+		if (withoutStatements(policy, [state.leaseId]) !== policy) unproven.delete(keyArn);
+		return withoutStatements(policy, gone);
+	};
+	const changed = await changePolicy(place, keyArn, {
 		change,
-		isSure
-	}) ? `took the statements out of the policy of ${keyArn} again` : void 0;
+		isSure: !(stated ?? state.grantKeys).includes(keyArn)
+	});
+	if (isLast && unproven.has(keyArn)) throw unprovenError(place, keyArn, state.leaseId);
+	return changed ? `took the statements out of the policy of ${keyArn} again` : void 0;
+}
+function unprovenError({ region }, keyArn, leaseId) {
+	const sids = sidsOf(leaseId).join(" and ");
+	const of = `--region ${region} --key-id ${keyArn} --policy-name default`;
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Seeing that ${sids} are out of it`, new Error("these statements were put there, and KMS, which may be minutes late, has not shown them since"), `look after some minutes: aws kms get-key-policy ${of} --query Policy --output text. If they stand there, run it again, or take them out by hand: aws kms put-key-policy ${of} --policy file://policy.json`);
 }
 async function revoke(place, keyArn, grantId) {
 	try {
@@ -40882,6 +40910,7 @@ async function sweepSource(sweeping, image, isLast) {
 		},
 		grants: void 0,
 		stated: [],
+		unproven: new Set(),
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
@@ -48677,19 +48706,20 @@ function quietly({ log }, write) {
 		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
-function releaseRun({ run, regranted }, plan, outcomes) {
+async function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
 	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Gt;
 	const { state } = ledger;
-	if (state === void 0) return Promise.resolve(nothing$1);
+	if (state === void 0) return nothing$1;
 	const right = rightIn(outcomes);
 	const finished = [...new Set([...state.finished, ...right.map(({ id }) => id)])];
 	quietly(run, () => ledger.write({
 		keepPending,
 		finished
 	}));
-	return release({
+	const unproven = new Set(state.unshown);
+	const report = await release({
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
@@ -48705,6 +48735,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 			grantId: void 0
 		}))],
 		stated: statedIn(outcomes),
+		unproven,
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
@@ -48714,6 +48745,8 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		patient: !run.signal.aborted,
 		isLast: true
 	});
+	if (state.unshown.length > 0) quietly(run, () => ledger.write({ unshown: [...unproven] }));
+	return report;
 }
 function grantsOf(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
@@ -49025,6 +49058,7 @@ async function takeBack(host, settings, state) {
 		state,
 		grants: void 0,
 		stated: void 0,
+		unproven: new Set(state.unshown),
 		keyAccess: source.keyAccess,
 		keepIntermediates: settings.keepIntermediates,
 		reader: (now) => readerOf(host, settings.run, now),
