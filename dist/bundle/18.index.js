@@ -22522,7 +22522,9 @@ async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Nu
 	} catch (error) {
 		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
 		tell?.(error, count);
-		await place.sleep(wait(count));
+		await place.sleep(wait(count)).catch(() => {
+			throw error;
+		});
 	}
 }
 async function lookedFor(place, seconds, look) {
@@ -22802,16 +22804,14 @@ function onceSeen(place, act) {
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
 }
-async function patiently(place, act) {
-	const until = place.clock.now() + patienceMs;
-	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
-		return await act();
-	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
-		await place.sleep(wait).catch(() => {
-			throw error;
-		});
-	}
+function patiently(place, act) {
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse");
+	return retried({
+		place,
+		on,
+		forMs: patienceMs,
+		wait: (count) => Math.min(500 * 2 ** (count - 1), 1e4)
+	}, act);
 }
 // src/operations/limits.ts
 const minutesForCopies = 120;
