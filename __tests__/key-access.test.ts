@@ -12,7 +12,8 @@ import {
 } from '../simulator/scenarios/standard.ts';
 import type { RecordedCall } from '../simulator/simulator.ts';
 import type { Key, PolicyDocument } from '../simulator/world.ts';
-import { runAction, runJob, type Simulator, startSimulator } from './in-process.ts';
+import { messagesOf, openHouse } from './house/house.ts';
+import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { expectTargets, expectUntouched, share, type TargetRecord } from './shared-case.ts';
 
 /** A key policy that lets the target account use the source key already. */
@@ -82,6 +83,8 @@ function sourceKeyIn({ world }: Simulator): Key {
   if (key === undefined) throw new Error('no source key');
   return key;
 }
+
+const policyText = (simulator: Simulator) => JSON.stringify(sourceKeyIn(simulator).policy);
 
 /** A policy as it is written, but for the order of principals: KMS gives them in any. */
 function writtenPolicy(policy: PolicyDocument): string {
@@ -213,6 +216,56 @@ describe('policy, with others at it', () => {
     } finally {
       await simulator.close();
     }
+  });
+
+  describe('a statement that is put as the run is told to stop, or dies, and that KMS shows only minutes later, is told', () => {
+    const timings = { secondsPerGiB: 10 };
+    const lateReads: StandardOptions = { timings: { ...timings, policyActiveAfterSeconds: 100 } };
+    const slow = { kind: 'delay', action: 'PutKeyPolicy', nth: 1, times: 1, ms: 60_000 } as const;
+    test.each([
+      ['since reads are late', 'cancel', lateReads],
+      ['since reads are late', 'kill', lateReads],
+      ['since the call has its effect late', 'cancel', { timings, faults: [slow] }],
+    ] as const)('%s (%s); the next run takes it out', async (_, how, options) => {
+      await using house = await openHouse(customerKey({ ...byPolicy, ...options }));
+      const { simulator } = house;
+      const before = policyText(simulator);
+      const running = startAction(house.run(access));
+      // The first look is the check's; what follows the third is the put.
+      let looks = 0;
+      const forget = simulator.onCall(({ action }) => {
+        if (action === 'GetKeyPolicy' && ++looks === 3) void simulator.clock.sleep(1000).then(running[how]);
+      });
+      const main = await running.result;
+      forget();
+      const post = await runAction({ ...house.run(access), entry: 'post', state: main.state, temp: main.temp });
+      await simulator.clock.sleep(300_000);
+      expect(policyText(simulator)).toMatch(/ShareEncryptedAmi[0-9a-f]{12}Grant/);
+      const told = new RegExp(
+        'left behind: Restoring the policy of (arn:\\S+) in 111111111111: Seeing that (ShareEncryptedAmi[0-9a-f]{12}) and \\2Grant are out of it: ' +
+          '.+ aws kms get-key-policy --region us-east-1 --key-id \\1 .+ aws kms put-key-policy --region us-east-1 --key-id \\1 ',
+      );
+      if (how === 'cancel') expect(messagesOf(main)).toMatch(told);
+      expect(messagesOf(post)).toMatch(told);
+      const next = await runJob(house.run(access, { run_id: '4712' }));
+      expect([next.main.conclusion, messagesOf(next.main), messagesOf(next.post)]).toEqual(['success', '', '']);
+      await simulator.clock.sleep(300_000);
+      expect(policyText(simulator)).toBe(before);
+    });
+
+    test('but not what KMS refused, nor what was seen to go', async () => {
+      const refused = {
+        kind: 'refusal',
+        action: 'PutKeyPolicy',
+        code: 'AccessDeniedException',
+        message: 'no',
+      } as const;
+      const { main, post } = await share(customerKey({ ...byPolicy, faults: [refused] }), access);
+      expect(main.conclusion).toBe('failure');
+      expect(messagesOf(main)).toMatch(/PutKeyPolicy in 111111111111.us-east-1: AccessDeniedException/);
+      expect(messagesOf(main)).not.toMatch(/left behind/);
+      expect(messagesOf(post)).toBe('');
+    });
   });
 
   type Losing = { on: (call: RecordedCall) => boolean; says: RegExp };

@@ -234,3 +234,29 @@ test('leases are dropped by their IDs; other tags stay', async () => {
   await dropLeases(there.at(region), amiId, []);
   expect(tagsOf(there).map(({ Key }) => Key)).toEqual(['team', lease('b')]);
 });
+
+describe('where AWS does not find the AMI of a lease that is dropped', () => {
+  const lost = { kind: 'refusal', action: 'DeleteTags', mutating: true, code: 'InvalidAMIID.NotFound' } as const;
+  const tagged = () => withAmi({ 'share-encrypted-ami:lease:a': '0' });
+
+  test('for some calls, though it is there, the tag goes all the same', async () => {
+    await using there = await tagged();
+    there.simulator.addFault({ ...lost, times: 5 });
+    await dropLeases(there.at(region), amiId, ['a']);
+    expect(tagsOf(there)).toEqual([]);
+  });
+
+  test('for good, though it is there, that the tag stays is told', async () => {
+    await using there = await tagged();
+    there.simulator.addFault(lost);
+    await expect(dropLeases(there.at(region), amiId, ['a'])).rejects.toThrow('DeleteTags in 111111111111/us-east-1');
+  });
+
+  test('since it is gone, there is nothing to tell', async () => {
+    await using there = await tagged();
+    there.removeImage(region, amiId);
+    const began = there.simulator.clock.now();
+    await dropLeases(there.at(region), amiId, ['a']);
+    expect(there.simulator.clock.now() - began).toBeLessThan(10_000);
+  });
+});

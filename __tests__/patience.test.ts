@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { customerKey, procedure, sourceAccount, targetAccount, targetRegion } from '../simulator/scenarios/standard.ts';
 import { regionOf } from '../simulator/world.ts';
+import { openHouse } from './house/house.ts';
+import { runJob } from './in-process.ts';
 import { openedPolicy } from './policy-cases.ts';
 import { expectTargets, share } from './shared-case.ts';
 
@@ -62,4 +64,40 @@ test.each([
   expect(result.simulator.calls.filter(({ outcome }) => outcome === unseen.code).length).toBeGreaterThanOrEqual(4);
   expectTargets(result, shared.amiId);
   expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+});
+
+test.each([
+  ['DeregisterImage', 'TooManyImages', 1],
+  ['DeleteSnapshot', 'SnapshotLimitExceeded', 1],
+  ['RevokeGrant', 'LimitExceededException', 1],
+  // The first shares.
+  ['ModifySnapshotAttribute', 'ResourceLimitExceeded', 2],
+])('a removal for which a quota is full waits for it, as what makes something does: %s', async (action, code, nth) => {
+  const full = { kind: 'refusal', action, account: sourceAccount, mutating: true, nth, times: 5, code } as const;
+  const result = await share(procedure({ faults: [{ ...full, message: 'There is no room.' }] }));
+  expect([result.main.conclusion, result.main.annotations]).toEqual(['success', []]);
+  expect(result.simulator.calls.filter(({ outcome }) => outcome === code)).toHaveLength(5);
+  expect(result.simulator.snapshotOfState(sourceAccount)).toEqual(result.before);
+});
+
+test.each([
+  ['what is between does not let them through', { status: 403, body: '<html>Blocked</html>' }, 'NotFromAws'],
+  ['no answer comes', { kind: 'hang' }, 'no answer within 60 s'],
+] as const)('looks at copies that fail for long are told now and then, where %s', async (_, how, words) => {
+  await using house = await openHouse(customerKey({ timings: { baseSeconds: 7200, secondsPerGiB: 0 } }));
+  const { simulator } = house;
+  const forget = simulator.onCall(({ action, mutating }) => {
+    if (action !== 'CopySnapshot' || !mutating) return;
+    forget();
+    simulator.addFault({ kind: 'garbled', action: 'DescribeSnapshots', account: targetAccount, times: 1e6, ...how });
+  });
+  const { main } = await runJob(house.run({ 'timeout-minutes': '60' }));
+  const told = main.log.split('\n').filter((line) => line.includes('no answer for'));
+  expect(told.length).toBeGreaterThanOrEqual(3);
+  expect(told.length).toBeLessThanOrEqual(5);
+  for (const line of told) {
+    expect(line).toMatch(/ 999999999999\/eu-west-1 +no answer for \d+ m \d+ s, and waiting until timeout-minutes/);
+    expect(line).toContain('DescribeSnapshots in 999999999999/eu-west-1');
+    expect(line).toContain(words);
+  }
 });

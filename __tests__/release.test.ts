@@ -114,6 +114,7 @@ function cleanUp(
     state: state(over),
     grants,
     stated: [],
+    unproven: new Set(),
     keyAccess: 'grant',
     keepIntermediates: false,
     reached: targets.map(placeName),

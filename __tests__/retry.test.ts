@@ -78,6 +78,13 @@ describe('what is tried again', () => {
     await expect(retried({ place, on: passing, wait }, act)).rejects.toThrow('passing 4');
     expect(waits).toEqual([100, 200, 300]);
   });
+
+  test('fails with its failure, too, where it is told to stop as it waits', async () => {
+    const { place } = waitingPlace();
+    const sleep = () => Promise.reject(new Error('stopped'));
+    const stopped: Place = { ...place, sleep };
+    await expect(retried({ place: stopped, on: passing, wait }, failing('passing 1'))).rejects.toThrow('passing 1');
+  });
 });
 
 describe('what is looked for', () => {

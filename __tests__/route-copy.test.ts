@@ -36,6 +36,37 @@ describe('what CopyImage does not copy', () => {
     expect(messagesOf(main)).toMatch(/ami-target is not allowed to call ec2:ModifyImageAttribute: if AWS doesn.t copy/);
   });
 
+  test.each([['existence'], ['authorization']] as const)(
+    'and may not be set, ends the copy within minutes, while it is pending (%s first)',
+    async (order) => {
+      const may = caseOf(
+        { attributes: { ImdsSupport: 'v2.0' } },
+        { rules: { copyKeepsImds: false, order }, timings: hours },
+      );
+      await using house = await openHouse(withoutModifying(may));
+      const { main } = await runJob(house.run(route));
+      expect(main.conclusion).toBe('failure');
+      expect(messagesOf(main)).toMatch(
+        /Asking whether that can be set on ami-\w+ in 999999999999\/eu-west-1, a copy that does not have instances take IMDSv2 alone: ModifyImageAttribute .+What to do: .+ec2:ModifyImageAttribute/,
+      );
+      const { calls } = house.simulator;
+      const copies = calls.filter(
+        ({ action, account, mutating, outcome }) =>
+          action === 'CopyImage' && account === targetAccount && mutating && outcome === 'ok',
+      );
+      expect(copies).toHaveLength(1);
+      expect((calls.at(-1)?.at ?? 0) - (copies[0]?.at ?? 0)).toBeLessThan(300_000);
+      await house.settle();
+      expect(house.remains()).toEqual([]);
+    },
+  );
+
+  test('but is copied all the same, takes no permission to set it', async () => {
+    const may = caseOf({ attributes: { ImdsSupport: 'v2.0' } }, { rules: { copyKeepsImds: true } });
+    const { main } = await share(withoutModifying(may), route);
+    expect(main.conclusion).toBe('success');
+  });
+
   test('and can’t be set, shows in the pending image: hours of copying are not waited for', async () => {
     await using house = await openHouse(
       caseOf({ attributes: { BootMode: 'uefi', TpmSupport: 'v2.0' } }, { timings: hours }),
@@ -89,6 +120,17 @@ describe('the description of a copy', () => {
     );
   });
 });
+
+/** The case with target roles that may not modify images. */
+function withoutModifying(shared: ReturnType<typeof caseOf>): ReturnType<typeof caseOf> {
+  const scenario = structuredClone(shared.scenario) as unknown as {
+    accounts: Record<string, { roles: Record<string, { policies: object[] }> }>;
+  };
+  const Statement = [{ Effect: 'Deny', Action: 'ec2:ModifyImageAttribute', Resource: '*' }];
+  for (const { policies } of Object.values(scenario.accounts[targetAccount]?.roles ?? {}))
+    policies.push({ Version: '2012-10-17', Statement });
+  return { ...shared, scenario: scenario as never };
+}
 
 function imageName(simulator: Awaited<ReturnType<typeof share>>['simulator'], id = '') {
   return [...regionOf(simulator.world, sourceAccount, sourceRegion).images.values()].find(

@@ -7,7 +7,8 @@ import {
   RegisterImageCommand,
   type TagSpecification,
 } from '@aws-sdk/client-ec2';
-import { watcherOf } from '../src/aws/wait.ts';
+import { placeName } from '../src/aws/errors.ts';
+import { openWatchers } from '../src/aws/wait.ts';
 import type { Sandbox } from './sandbox.ts';
 import type { Scenario } from './scenarios.ts';
 
@@ -16,7 +17,7 @@ export const ownTag = 'share-encrypted-ami-e2e';
 
 /** Makes a scenario's AMI of empty volumes; whether it boots is nothing to the action. Gives its ID. */
 export async function makeSourceAmi({ source, settings, runId, runUrl }: Sandbox, scenario: Scenario): Promise<string> {
-  const watcher = watcherOf(source, 5);
+  const watcher = openWatchers(5, (where, what) => console.log(`${placeName(where)}: ${what}`))(source);
   const tags = (ResourceType: TagSpecification['ResourceType']): TagSpecification[] => [
     { ResourceType, Tags: [{ Key: ownTag, Value: runUrl }] },
   ];

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CreateTagsCommand, DeleteTagsCommand, type Image, type Tag } from '@aws-sdk/client-ec2';
 import type { Place } from './aws/clients.ts';
-import { describeImages } from './aws/describe.ts';
+import { describeImages, takeOff } from './aws/describe.ts';
 import { hasCode, isDenied, isUnseen } from './aws/errors.ts';
 import type { Host, Machine } from './host.ts';
 import { partsOf } from './parts.ts';
@@ -334,15 +334,14 @@ export async function endLease(
   }
 }
 
-/** Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back. */
+/**
+ * Removes the tags of leases: a run's own as its very last act, and dead ones once what they held is taken back.
+ * @throws where they may stay
+ */
 export async function dropLeases(place: Place, imageId: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
-  try {
-    await place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags: ids.map((id) => ({ Key: leaseTagKey(id) })) }));
-  } catch (error) {
-    // An AMI that is gone is described for a while, and has no tags.
-    if (!isUnseen(error)) throw error;
-  }
+  const Tags = ids.map((id) => ({ Key: leaseTagKey(id) }));
+  await takeOff(place, imageId, () => place.ec2(new DeleteTagsCommand({ Resources: [imageId], Tags })));
 }
 
 /*

@@ -45,6 +45,8 @@ export type LedgerState = Readonly<{
   since: number;
   /** The keys that grants of this lease are on, or may be. */
   grantKeys: readonly string[];
+  /** The keys into whose policies statements of this lease were put, or may have been, that KMS hasn't shown since. */
+  unshown: readonly string[];
   shares: readonly ShareEntry[];
   /** The regions of the source account in which encrypted copies may have been made. */
   regions: readonly string[];
@@ -84,6 +86,7 @@ export const emptyLedger: LedgerState = {
   leased: false,
   since: 0,
   grantKeys: [],
+  unshown: [],
   shares: [],
   regions: [],
   targets: {},
@@ -199,7 +202,7 @@ function isRunPart(value: unknown): value is RunPart {
     [value.imageId, value.leaseId, value.account, value.region].every(isText) &&
     [value.leased, value.keepPending, value.boots, value.isSettled].every((flag) => typeof flag === 'boolean') &&
     Number.isFinite(value.since) &&
-    [value.grantKeys, value.regions].every(isTexts)
+    [value.grantKeys, value.unshown, value.regions].every(isTexts)
   );
 }
 

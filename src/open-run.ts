@@ -32,7 +32,7 @@ export type OpenRun = Readonly<{
 export function openRun(parts: RunParts): OpenRun {
   const { request, log, host, leaseId, signal, stop, accounts, source, checked, plan } = parts;
   const { operations, targets } = plan;
-  const watchers = openWatchers(request.pollSeconds);
+  const watchers = openWatchers(request.pollSeconds, (where, what) => log.line(placeName(where), what));
   const slots = new Map<string, LimitFunction>();
   const byId = new Map(operations.map((operation) => [operation.id, operation]));
   const leases: Lease[] = [];

@@ -75,7 +75,7 @@ function quietly({ log }: Run, write: () => void): void {
   }
 }
 
-function releaseRun(
+async function releaseRun(
   { run, regranted }: Pick<OpenRun, 'run' | 'regranted'>,
   plan: Plan,
   outcomes: Outcomes,
@@ -84,11 +84,12 @@ function releaseRun(
   const signal = host.clock.after(cleanUpMinutes * 60_000);
   const keepPending = run.signal.reason instanceof TimeOutError;
   const { state } = ledger;
-  if (state === undefined) return Promise.resolve(nothing);
+  if (state === undefined) return nothing;
   const right = rightIn(outcomes);
   const finished = [...new Set([...state.finished, ...right.map(({ id }) => id)])];
   quietly(run, () => ledger.write({ keepPending, finished }));
-  return release({
+  const unproven = new Set(state.unshown);
+  const report = await release({
     source: (region) => accounts.source(region).until(signal),
     sourceRegion: plan.source.place.region,
     targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
@@ -97,6 +98,7 @@ function releaseRun(
     state: { ...state, keepPending, finished },
     grants: [...grantsOf(outcomes), ...regranted.map((keyArn) => ({ keyArn, grantId: undefined }))],
     stated: statedIn(outcomes),
+    unproven,
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
@@ -106,6 +108,9 @@ function releaseRun(
     patient: !run.signal.aborted,
     isLast: true,
   });
+  // Of what was seen to go, post knows.
+  if (state.unshown.length > 0) quietly(run, () => ledger.write({ unshown: [...unproven] }));
+  return report;
 }
 
 /** The grants that were asked for; of one whose call failed, it isn't known whether it was made. */

@@ -242,6 +242,7 @@ async function sweepSource(sweeping: Sweeping, image: Image, isLast: boolean): P
     },
     grants: undefined,
     stated: [],
+    unproven: new Set(),
     keyAccess: request.source.keyAccess,
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),

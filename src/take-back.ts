@@ -61,6 +61,7 @@ export async function takeBack(
     state,
     grants: undefined,
     stated: undefined,
+    unproven: new Set(state.unshown),
     keyAccess: source.keyAccess,
     keepIntermediates: settings.keepIntermediates,
     reader: (now) => readerOf(host, settings.run, now),

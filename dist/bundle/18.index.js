@@ -22514,6 +22514,26 @@ function partsOf$1(all, most) {
 	const count = Math.ceil(all.length / most);
 	return Array.from({ length: count }, (_, at) => all.slice(at * most, (at + 1) * most));
 }
+// src/aws/retry.ts
+async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
+	const until = place.clock.now() + forMs;
+	for (let count = 1;; count += 1) try {
+		return await act(count);
+	} catch (error) {
+		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
+		tell?.(error, count);
+		await place.sleep(wait(count)).catch(() => {
+			throw error;
+		});
+	}
+}
+async function lookedFor(place, seconds, look) {
+	for (const one of seconds) {
+		if (one > 0) await place.sleep(one * 1e3);
+		const found = await look();
+		if (found !== void 0) return found;
+	}
+}
 // src/aws/describe.ts
 const changedMs = 1e4;
 const unseenMs$1 = 3e5;
@@ -22550,6 +22570,22 @@ async function areThere(place, ids) {
 	const asked = (prefix) => ids.filter((id) => id.startsWith(prefix));
 	const [images, snapshots] = await joined([describeImages(place, asked("ami-")), describeSnapshots(place, asked("snap-"))]);
 	return images.filter(({ State }) => State !== "deregistered").length === asked("ami-").length && snapshots.length === asked("snap-").length;
+}
+const goneAfterTries = 3;
+function takeOff(place, id, act) {
+	const wait = (count) => Math.min(500 * 2 ** (count - 1), 1e4);
+	return retried({
+		place,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.ht,
+		forMs: unseenMs$1,
+		wait
+	}, async (count) => {
+		try {
+			await act();
+		} catch (error) {
+			if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error) && count >= goneAfterTries && !await areThere(place, [id]))) throw error;
+		}
+	});
 }
 async function byIds(ids, describe) {
 	const found = [];
@@ -22758,24 +22794,6 @@ function failureOf$1(image) {
 function clientToken(leaseId, ...parts) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)([leaseId, ...parts].join(" "));
 }
-// src/aws/retry.ts
-async function retried({ place, on, tries = Number.POSITIVE_INFINITY, forMs = Number.POSITIVE_INFINITY, wait, tell }, act) {
-	const until = place.clock.now() + forMs;
-	for (let count = 1;; count += 1) try {
-		return await act(count);
-	} catch (error) {
-		if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
-		tell?.(error, count);
-		await place.sleep(wait(count));
-	}
-}
-async function lookedFor(place, seconds, look) {
-	for (const one of seconds) {
-		if (one > 0) await place.sleep(one * 1e3);
-		const found = await look();
-		if (found !== void 0) return found;
-	}
-}
 // src/operations/patiently.ts
 const patienceMs = 12e4;
 function onceSeen(place, act) {
@@ -22786,16 +22804,46 @@ function onceSeen(place, act) {
 		wait: (count) => Math.min(500 * count, 1e4)
 	}, act);
 }
-async function patiently(place, act) {
-	const until = place.clock.now() + patienceMs;
-	for (let wait = 500;; wait = Math.min(2 * wait, 1e4)) try {
-		return await act();
-	} catch (error) {
-		if (!((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse")) || place.clock.now() + wait > until) throw error;
-		await place.sleep(wait).catch(() => {
-			throw error;
-		});
-	}
+function patiently(place, act) {
+	const on = (error) => (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidSnapshot.InUse");
+	return retried({
+		place,
+		on,
+		forMs: patienceMs,
+		wait: (count) => Math.min(500 * 2 ** (count - 1), 1e4)
+	}, act);
+}
+// src/operations/limits.ts
+const minutesForCopies = 120;
+const minutesForKept = 5;
+function whileFull({ place, minutes = minutesForKept, tell }, act) {
+	return retried({
+		place,
+		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.xt,
+		forMs: minutes * 6e4,
+		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
+		tell: (error, count) => {
+			if (count === 1) tell?.(error);
+		}
+	}, act);
+}
+function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
+	const tell = (error) => log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+	return whileFull({
+		place,
+		minutes,
+		tell
+	}, act);
+}
+function removing(place, act) {
+	return whileFull({ place }, () => patiently(place, act));
+}
+function retryCopyOnLimit(run, { place, id }, begin) {
+	return retryOnLimit(run, {
+		place,
+		what: `copy ${id}`,
+		minutes: minutesForCopies
+	}, begin);
 }
 // src/operations/instances.ts
 function launchToken(leaseId, place, count) {
@@ -22874,7 +22922,7 @@ async function terminate(place, id) {
 	}
 }
 async function terminateOnceSeen(place, id) {
-	await patiently(place, async () => {
+	await removing(place, async () => {
 		try {
 			await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
 		} catch (error) {
@@ -23268,14 +23316,11 @@ async function endLease(place, imageId, own) {
 }
 async function dropLeases(place, imageId, ids) {
 	if (ids.length === 0) return;
-	try {
-		await place.ec2(new DeleteTagsCommand({
-			Resources: [imageId],
-			Tags: ids.map((id) => ({ Key: leaseTagKey(id) }))
-		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error)) throw error;
-	}
+	const Tags = ids.map((id) => ({ Key: leaseTagKey(id) }));
+	await takeOff(place, imageId, () => place.ec2(new DeleteTagsCommand({
+		Resources: [imageId],
+		Tags
+	})));
 }
 const sharePrefix = `${_index_js__WEBPACK_IMPORTED_MODULE_1__.M}shares:`;
 const shareTagKey = (id, index) => `${sharePrefix}${id}:${index}`;
@@ -37676,7 +37721,7 @@ async function removeImage(place, image, tell) {
 	}));
 }
 function deregisterImage(place, image) {
-	return patiently(place, async () => {
+	return removing(place, async () => {
 		try {
 			await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
 		} catch (error) {
@@ -37690,7 +37735,7 @@ async function isImageThere(place, { ImageId = "" }) {
 	return image !== void 0 && image.State !== "deregistered";
 }
 function deleteSnapshot(place, id) {
-	return patiently(place, async () => {
+	return removing(place, async () => {
 		try {
 			await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
 		} catch (error) {
@@ -38020,7 +38065,7 @@ const lagSeconds = 2;
 const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4e3;
-async function changePolicy(place, keyArn, { change, isSure = true }) {
+async function changePolicy(place, keyArn, { change, beforePut, isSure = true }) {
 	const { clock } = place;
 	const end = clock.now() + changeSeconds * 1e3;
 	let written = !isSure;
@@ -38045,6 +38090,8 @@ async function changePolicy(place, keyArn, { change, isSure = true }) {
 				putAt = clock.now();
 				waitMs = Math.min(waitMs * 1.5, longestWaitMs);
 				const Policy = writePolicy(changed);
+				turn.signal.throwIfAborted();
+				beforePut?.();
 				await turn.kms(new PutKeyPolicyCommand({
 					KeyId: keyArn,
 					PolicyName: "default",
@@ -38193,27 +38240,6 @@ function changingPolicy(keyArn, change) {
 	};
 	return reading("GetKeyPolicy", keyArn, ask);
 }
-// src/operations/limits.ts
-const minutesForCopies = 120;
-const minutesForKept = 5;
-function retryOnLimit({ log }, { place, what, minutes = minutesForKept }, act) {
-	return retried({
-		place,
-		on: _index_js__WEBPACK_IMPORTED_MODULE_1__.xt,
-		forMs: minutes * 6e4,
-		wait: (count) => Math.min(5e3 * 1.5 ** (count - 1), 6e4) * (.75 + Math.random() / 2),
-		tell: (error, count) => {
-			if (count === 1) log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `waiting for room in a quota to ${what}, up to ${minutes} minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
-		}
-	}, act);
-}
-function retryCopyOnLimit(run, { place, id }, begin) {
-	return retryOnLimit(run, {
-		place,
-		what: `copy ${id}`,
-		minutes: minutesForCopies
-	}, begin);
-}
 // src/operations/allow.ts
 function grantName(imageId, leaseId) {
 	return `share-encrypted-ami/${imageId}/${leaseId}`;
@@ -38236,11 +38262,26 @@ function ownStatements({ leaseId, request }, { accounts }) {
 }
 async function addStatements(run, place, operation) {
 	const { key } = operation;
+	const { ledger } = run;
+	const others = () => (ledger.state?.unshown ?? []).filter((one) => one !== key);
+	let puts = 0;
+	const beforePut = () => {
+		puts += 1;
+		if (puts === 1) ledger.write({ unshown: [...others(), key] });
+	};
+	const settled = () => {
+		if (puts > 0) ledger.write({ unshown: others() });
+	};
 	try {
-		const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
+		const added = await changePolicy(place, key, {
+			change: ownStatements(run, operation),
+			beforePut
+		});
+		settled();
 		if (added) run.log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place), `added statements to the policy of ${key}`);
 		return added;
 	} catch (error) {
+		if (puts === 1 && error instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.st && error.action === "PutKeyPolicy" && !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error)) settled();
 		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Adding statements to the policy of ${key}`, error);
 	}
 }
@@ -38428,7 +38469,7 @@ function told$3(place, keyArn, grant) {
 }
 // src/release/access.ts
 async function releaseAccess(place, releasing, noted) {
-	const { state, grants, keyAccess, stated } = releasing;
+	const { state, grants, keyAccess } = releasing;
 	const { leases, attempt } = noted;
 	const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === place.region);
 	const named = await joined((grants === void 0 || leases.dead.size > 0 || grants.some(({ grantId }) => grantId === void 0) ? keys : []).map((keyArn) => attempt(`Looking for grants on ${keyArn}`, () => grantsOn(place, keyArn, state.imageId))));
@@ -38450,8 +38491,8 @@ async function releaseAccess(place, releasing, noted) {
 			return `revoked ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(ofKey.length, "grant")} that an earlier run left on ${keyArn}`;
 		})),
 		...(keyAccess === "policy" ? keys : []).map((keyArn) => attempt(`Restoring the policy of ${keyArn}`, () => restorePolicy(place, keyArn, {
-			gone: leases.gone,
-			isSure: !(stated ?? keys).includes(keyArn)
+			releasing,
+			gone: leases.gone
 		}))),
 		tellForeignGrants({
 			keys,
@@ -38475,19 +38516,30 @@ async function statedBy(place, keys, { releasing, leases, attempt }) {
 	const dead = [...leases.dead.keys()];
 	return (await joined(keys.map((keyArn) => attempt(`Reading the policy of ${keyArn}`, () => statedOn(place, keyArn, dead))))).flatMap((given) => given ?? []);
 }
-async function restorePolicy(place, keyArn, { gone, isSure }) {
-	const change = (policy) => withoutStatements(policy, gone);
-	return await changePolicy(place, keyArn, {
+async function restorePolicy(place, keyArn, { releasing, gone }) {
+	const { state, stated, unproven, isLast } = releasing;
+	const change = (policy) => {
+		if (withoutStatements(policy, [state.leaseId]) !== policy) unproven.delete(keyArn);
+		return withoutStatements(policy, gone);
+	};
+	const changed = await changePolicy(place, keyArn, {
 		change,
-		isSure
-	}) ? `took the statements out of the policy of ${keyArn} again` : void 0;
+		isSure: !(stated ?? state.grantKeys).includes(keyArn)
+	});
+	if (isLast && unproven.has(keyArn)) throw unprovenError(place, keyArn, state.leaseId);
+	return changed ? `took the statements out of the policy of ${keyArn} again` : void 0;
+}
+function unprovenError({ region }, keyArn, leaseId) {
+	const sids = sidsOf(leaseId).join(" and ");
+	const of = `--region ${region} --key-id ${keyArn} --policy-name default`;
+	return new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Seeing that ${sids} are out of it`, new Error("these statements were put there, and KMS, which may be minutes late, has not shown them since"), `look after some minutes: aws kms get-key-policy ${of} --query Policy --output text. If they stand there, run it again, or take them out by hand: aws kms put-key-policy ${of} --policy file://policy.json`);
 }
 async function revoke(place, keyArn, grantId) {
 	try {
-		await place.kms(new RevokeGrantCommand({
+		await whileFull({ place }, () => place.kms(new RevokeGrantCommand({
 			KeyId: keyArn,
 			GrantId: grantId
-		}));
+		})));
 	} catch (error) {
 		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFoundException", "InvalidGrantIdException")) throw error;
 	}
@@ -38562,15 +38614,13 @@ async function tellUnproven(place, id, { accounts, notes }) {
 	if (still.length > 0) notes.stays.push(`${id} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} stays shared with ${still.join(", ")}: a tag says that a run which died shared it, and nothing else does, so it is left alone. What to do: if nobody needs it, take it back`);
 }
 async function unshare(place, id, { accounts, keys }) {
-	try {
-		await changeShares(place, id, { Remove: accounts });
+	await takeOff(place, id, async () => {
+		await whileFull({ place }, () => changeShares(place, id, { Remove: accounts }));
 		if (keys.length > 0) await place.ec2(new DeleteTagsCommand({
 			Resources: [id],
 			Tags: keys
 		}));
-	} catch (error) {
-		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ht)(error)) throw error;
-	}
+	});
 	return accounts.length;
 }
 // src/release/known-left.ts
@@ -38622,7 +38672,7 @@ async function carryOver(place, source, image) {
 		() => patiently(place, () => place.ec2(instanceTypesCommand(ImageId, source)))
 	], [
 		"Setting IMDSv2",
-		source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0",
+		lacksImds(source, image),
 		() => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied$1)
 	]].filter(([, needed]) => needed);
 	for (const [what, , act] of due) try {
@@ -38632,6 +38682,24 @@ async function carryOver(place, source, image) {
 	}
 	const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
 	return changed ?? image;
+}
+function lacksImds(source, image) {
+	return source.ImdsSupport === "v2.0" && image.ImdsSupport !== "v2.0";
+}
+async function askToCarryOver(place, source, copy) {
+	if (!lacksImds(source, copy)) return;
+	const { ImageId = "" } = copy;
+	const command = imdsCommand(ImageId);
+	command.input.DryRun = true;
+	try {
+		await patiently(place, () => place.ec2(command));
+	} catch (error) {
+		if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) return;
+		const [now] = await describeImages(place, [ImageId]).catch(() => []);
+		if (now === void 0 || !lacksImds(source, now)) return;
+		const what = `${ImageId} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}, a copy that does not have instances take IMDSv2 alone`;
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt(`Asking whether that can be set on ${what}`, error);
+	}
 }
 function unlessDenied$1(error) {
 	if (!(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error)) throw error;
@@ -39888,7 +39956,7 @@ async function readParts$2(place, image) {
 	if (found === void 0) throw new UnreadError(`not all of ${ids.join(", ")} are seen`);
 	return found;
 }
-const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
+const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the copy is given up as soon as that shows";
 function asksToVerify({ image: ref, expected }, asking) {
 	const { source } = asking;
 	const isCopied = "madeBy" in ref && asking.operation(ref.madeBy)?.kind === "copy-image";
@@ -40842,6 +40910,7 @@ async function sweepSource(sweeping, image, isLast) {
 		},
 		grants: void 0,
 		stated: [],
+		unproven: new Set(),
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
@@ -42737,7 +42806,7 @@ const liftedLooksSeconds = [
 	8
 ];
 async function liftProtection(place, { ImageId = "" }) {
-	await patiently(place, () => place.ec2(lifting(ImageId)));
+	await removing(place, () => place.ec2(lifting(ImageId)));
 	return await lookedFor(place, liftedLooksSeconds, async () => {
 		const [image] = await describeImages(place, [ImageId]);
 		const state = image?.DeregistrationProtection ?? "disabled";
@@ -45031,13 +45100,36 @@ function nextLookAtAll(waiters, ceiling, now) {
 	const last = other?.length ? Math.max(...other.map(seconds)) : ceiling;
 	return Math.min(last, ...(urgent ?? []).map(seconds));
 }
-function openWatchers(pollSeconds) {
+const silentMs = 18e4;
+const silentAgainMs = 9e5;
+function openSilence({ clock, account, region }, tell) {
+	let since;
+	let tellAt = 0;
+	return {
+		answered() {
+			since = void 0;
+		},
+		failed(error, began) {
+			const now = clock.now();
+			if (since === void 0) tellAt = began + silentMs;
+			since ??= began;
+			if (now < tellAt) return;
+			tellAt = now + silentAgainMs;
+			const waited = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Qt)((now - since) / 1e3);
+			tell({
+				account,
+				region
+			}, `no answer for ${waited}, and waiting until timeout-minutes (${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)})`);
+		}
+	};
+}
+function openWatchers(pollSeconds, tell) {
 	const watchers = new Map();
 	return (place) => {
 		const name = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
 		const known = watchers.get(name);
 		if (known?.signal === place.signal) return known.watcher;
-		const watcher = watcherOf(place, pollSeconds);
+		const watcher = watcherOf(place, pollSeconds, tell);
 		watchers.set(name, {
 			signal: place.signal,
 			watcher
@@ -45045,8 +45137,12 @@ function openWatchers(pollSeconds) {
 		return watcher;
 	};
 }
-function watcherOf(place, pollSeconds) {
+function watcherOf(place, pollSeconds, tell) {
 	const waiters = new Set();
+	const silences = {
+		snapshot: openSilence(place, tell),
+		image: openSilence(place, tell)
+	};
 	let running = false;
 	let wake = () => {};
 	const wait = (what, events = {}) => new Promise((resolve, reject) => {
@@ -45072,7 +45168,10 @@ function watcherOf(place, pollSeconds) {
 				const next = nextLookAtAll([...waiters], pollSeconds, now);
 				const least = leastPause(looks, (now - began) / 1e3);
 				await pause(Math.min(pollSeconds, Math.max(least, next)) * 1e3);
-				await lookOnce(place, waiters);
+				for (const kind of ["snapshot", "image"]) await lookAt({
+					kind,
+					silence: silences[kind]
+				}, place, waiters);
 			}
 		} catch (error) {
 			for (const waiter of waiters) waiter.reject(error);
@@ -45128,24 +45227,21 @@ const describers = {
 	snapshot: describeSnapshots,
 	image: describeImages
 };
-async function lookOnce(place, waiters) {
-	await lookAt("snapshot", place, waiters);
-	await lookAt("image", place, waiters);
-}
 const imageSeconds = 60;
 function isToLookAt({ kind, parts, lookedAt }, now) {
 	return kind === "snapshot" || parts.every(({ done }) => done) || now - lookedAt >= imageSeconds * 1e3;
 }
-async function lookAt(kind, place, waiters) {
+async function lookAt({ kind, silence }, place, waiters) {
 	const now = place.clock.now();
 	const waiting = [...waiters].filter((waiter) => waiter.kind === kind && isToLookAt(waiter, now));
 	if (waiting.length === 0) return;
 	let found;
 	try {
 		found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
+		silence.answered();
 	} catch (error) {
 		place.signal.throwIfAborted();
-		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFromAws")) return;
+		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Et)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Tt)(error) || (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "NotFromAws")) return silence.failed(error, now);
 		for (const waiter of waiting) waiter.reject(error);
 		for (const waiter of waiting) waiters.delete(waiter);
 		return;
@@ -45445,7 +45541,7 @@ function lacksSource(error) {
 	return (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Ot)(error) || /access the storage|snapshot\b.*( is not found| does not exist)/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function lacksKey(error) {
-	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.vt)(error) && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
+	return !(0,_index_js__WEBPACK_IMPORTED_MODULE_1__._t)((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.jt)(error) ?? "") && /key ID is not accessible|not authorized/i.test((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error));
 }
 function tell$1({ what, isOwn }, { run, place }) {
 	const told = `${what} was taken away while this runs, and is given again`;
@@ -45627,7 +45723,10 @@ async function copyImage(operation, scope) {
 		const id = await begin$1(operation, scope, count);
 		try {
 			const copying = run.watcher(place).image(id, { onProgress: ({ percent }) => tell(percent) });
-			const asMeant = run.watcher(place).named(id).then((image) => refuseUnlike(run.source.image, image));
+			const asMeant = run.watcher(place).named(id).then((image) => {
+				refuseUnlike(run.source.image, image);
+				return askToCarryOver(place, run.source.image, image);
+			});
 			const [image] = await Promise.all([
 				copying,
 				asMeant,
@@ -45848,7 +45947,7 @@ async function askUsage(operation, { run, place }) {
 }
 async function deleteReports({ log }, place, ids) {
 	for (const id of ids) try {
-		await patiently(place, () => place.ec2(deletion(id)));
+		await removing(place, () => place.ec2(deletion(id)));
 	} catch (error) {
 		place.signal.throwIfAborted();
 		if ((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.mt)(error, "InvalidImageUsageReportId.NotFound")) continue;
@@ -46963,7 +47062,7 @@ function openConfirming(run, plan, { ec2DryRuns, denied }) {
 function openRun(parts) {
 	const { request, log, host, leaseId, signal, stop, accounts, source, checked, plan } = parts;
 	const { operations, targets } = plan;
-	const watchers = openWatchers(request.pollSeconds);
+	const watchers = openWatchers(request.pollSeconds, (where, what) => log.line((0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(where), what));
 	const slots = new Map();
 	const byId = new Map(operations.map((operation) => [operation.id, operation]));
 	const leases = [];
@@ -48607,19 +48706,20 @@ function quietly({ log }, write) {
 		log.warn(`the saved state could not be written: ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.dt)(error)}`);
 	}
 }
-function releaseRun({ run, regranted }, plan, outcomes) {
+async function releaseRun({ run, regranted }, plan, outcomes) {
 	const { host, request, accounts, ledger } = run;
 	const signal = host.clock.after(cleanUpMinutes * 6e4);
 	const keepPending = run.signal.reason instanceof _index_js__WEBPACK_IMPORTED_MODULE_1__.Gt;
 	const { state } = ledger;
-	if (state === void 0) return Promise.resolve(nothing$1);
+	if (state === void 0) return nothing$1;
 	const right = rightIn(outcomes);
 	const finished = [...new Set([...state.finished, ...right.map(({ id }) => id)])];
 	quietly(run, () => ledger.write({
 		keepPending,
 		finished
 	}));
-	return release({
+	const unproven = new Set(state.unshown);
+	const report = await release({
 		source: (region) => accounts.source(region).until(signal),
 		sourceRegion: plan.source.place.region,
 		targets: plan.targets.map(({ target }) => accounts.target(target.place).until(signal)),
@@ -48635,6 +48735,7 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 			grantId: void 0
 		}))],
 		stated: statedIn(outcomes),
+		unproven,
 		keyAccess: request.source.keyAccess,
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
@@ -48644,6 +48745,8 @@ function releaseRun({ run, regranted }, plan, outcomes) {
 		patient: !run.signal.aborted,
 		isLast: true
 	});
+	if (state.unshown.length > 0) quietly(run, () => ledger.write({ unshown: [...unproven] }));
+	return report;
 }
 function grantsOf(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {
@@ -48955,6 +49058,7 @@ async function takeBack(host, settings, state) {
 		state,
 		grants: void 0,
 		stated: void 0,
+		unproven: new Set(state.unshown),
 		keyAccess: source.keyAccess,
 		keepIntermediates: settings.keepIntermediates,
 		reader: (now) => readerOf(host, settings.run, now),

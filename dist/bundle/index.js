@@ -4539,6 +4539,7 @@ const emptyLedger = {
 	leased: false,
 	since: 0,
 	grantKeys: [],
+	unshown: [],
 	shares: [],
 	regions: [],
 	targets: {},
@@ -4652,7 +4653,11 @@ function isRunPart(value) {
 		value.keepPending,
 		value.boots,
 		value.isSettled
-	].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [value.grantKeys, value.regions].every(isTexts);
+	].every((flag) => typeof flag === "boolean") && Number.isFinite(value.since) && [
+		value.grantKeys,
+		value.unshown,
+		value.regions
+	].every(isTexts);
 }
 function isShareEntry(value) {
 	return isRecord(value) && isText(value.region) && isTexts(value.resources) && isTexts(value.accounts);

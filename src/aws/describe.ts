@@ -15,6 +15,7 @@ import { joined } from '../join.ts';
 import { partsOf } from '../parts.ts';
 import type { Place } from './clients.ts';
 import { errorMessage, isAbsent } from './errors.ts';
+import { retried } from './retry.ts';
 
 /**
  * So long after a change, what reads it may still see it as it was, and so looks again
@@ -66,6 +67,26 @@ export async function areThere(place: Place, ids: readonly string[]): Promise<bo
   ]);
   const there = images.filter(({ State }) => State !== 'deregistered');
   return there.length === asked('ami-').length && snapshots.length === asked('snap-').length;
+}
+
+/** AWS may not see for some calls what was there long before; by so many, two looks apart, it is gone if they agree. */
+const goneAfterTries = 3;
+
+/**
+ * Takes something off a resource that was seen before; one that is gone has none of it any more. That AWS doesn't find it may
+ * pass (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html), and only a look tells whether it is gone.
+ * @throws AWS's refusal, when the resource is there all the same
+ */
+export function takeOff(place: Place, id: string, act: () => Promise<unknown>): Promise<void> {
+  const wait = (count: number) => Math.min(500 * 2 ** (count - 1), 10_000);
+  return retried({ place, on: isAbsent, forMs: unseenMs, wait }, async (count) => {
+    try {
+      await act();
+    } catch (error) {
+      const isGone = isAbsent(error) && count >= goneAfterTries && !(await areThere(place, [id]));
+      if (!isGone) throw error;
+    }
+  });
 }
 
 async function byIds<T>(ids: readonly string[], describe: (ids: string[]) => Promise<T[]>): Promise<T[]> {

@@ -17,7 +17,7 @@ export type Policy = Readonly<{ Statement: Statement | readonly Statement[] }> &
 const sidPrefix = 'ShareEncryptedAmi';
 
 /** A lease's statements have these names. */
-function sidsOf(leaseId: string): [use: string, grant: string] {
+export function sidsOf(leaseId: string): [use: string, grant: string] {
   const sid = `${sidPrefix}${leaseId}`;
   return [sid, `${sid}Grant`];
 }
@@ -106,10 +106,13 @@ const standSeconds = 4;
 const firstWaitMs = 400;
 const longestWaitMs = 4000;
 
+type Changing = Readonly<{ change: (policy: Policy) => Policy; beforePut?: () => void; isSure?: boolean }>;
+
 /**
  * Brings a key's policy to where `change` gives it back as it is, and sees that it stays so. It is written only where two
  * looks, a random while apart, find the same; so of many runs that change it at once, most keep out of each other's way,
  * and each tries again where its change was lost.
+ * @param beforePut called before each write
  * @param isSure whether nobody can put the former policy back; else it is seen to stand where nothing is to be written, too:
  * who wrote before may find its statement gone for a moment, by another's stale write, which a third undoes
  * @returns whether anything was written
@@ -118,7 +121,7 @@ const longestWaitMs = 4000;
 export async function changePolicy(
   place: Place,
   keyArn: string,
-  { change, isSure = true }: Readonly<{ change: (policy: Policy) => Policy; isSure?: boolean }>,
+  { change, beforePut, isSure = true }: Changing,
 ): Promise<boolean> {
   const { clock } = place;
   const end = clock.now() + changeSeconds * 1000;
@@ -144,6 +147,8 @@ export async function changePolicy(
         putAt = clock.now();
         waitMs = Math.min(waitMs * 1.5, longestWaitMs);
         const Policy = writePolicy(changed);
+        turn.signal.throwIfAborted();
+        beforePut?.();
         await turn.kms(new PutKeyPolicyCommand({ KeyId: keyArn, PolicyName: 'default', Policy }));
       }
     } catch (error) {

@@ -26,7 +26,10 @@ export async function retried<T>(
     } catch (error) {
       if (count >= tries || place.clock.now() >= until || place.signal.aborted || !on(error)) throw error;
       tell?.(error, count);
-      await place.sleep(wait(count));
+      // Told to stop, AWS's own words tell more.
+      await place.sleep(wait(count)).catch(() => {
+        throw error;
+      });
     }
   }
 }

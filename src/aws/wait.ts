@@ -1,8 +1,9 @@
 import type { Image, Snapshot } from '@aws-sdk/client-ec2';
 import { snapshotIdsOf, totalGiB } from '../image.ts';
+import { spokenSeconds } from '../words.ts';
 import type { Place } from './clients.ts';
 import { describeImages, describeSnapshots, unseenMs } from './describe.ts';
-import { hasCode, isThrottling, isTransient, placeName } from './errors.ts';
+import { errorMessage, hasCode, isThrottling, isTransient, placeName, type Where } from './errors.ts';
 
 export type Progress = Readonly<{ percent: number; elapsedSeconds: number }>;
 
@@ -27,6 +28,9 @@ type ImageEvents = Readonly<{
 }>;
 
 type Watchers = (place: Place) => Watcher;
+
+/** Told of what keeps somebody waiting in a place. */
+type Tell = (where: Where, what: string) => void;
 
 /** A copy that AWS took on and then gave up, in AWS's own words. */
 export class CopyFailedError extends Error {
@@ -102,23 +106,50 @@ function nextLookAtAll(waiters: readonly Waiter[], ceiling: number, now: number)
   return Math.min(last, ...(urgent ?? []).map(seconds));
 }
 
+/** Looks that fail for so long are told, and again after so long each: the log of copies that nobody sees looks dead. */
+const silentMs = 180_000;
+const silentAgainMs = 900_000;
+
+/** How long no look of one kind has had an answer. */
+type Silence = Readonly<{ answered(): void; failed(error: unknown, began: number): void }>;
+
+function openSilence({ clock, account, region }: Place, tell: Tell): Silence {
+  let since: number | undefined;
+  let tellAt = 0;
+  return {
+    answered() {
+      since = undefined;
+    },
+    failed(error, began) {
+      const now = clock.now();
+      if (since === undefined) tellAt = began + silentMs;
+      since ??= began;
+      if (now < tellAt) return;
+      tellAt = now + silentAgainMs;
+      const waited = spokenSeconds((now - since) / 1000);
+      tell({ account, region }, `no answer for ${waited}, and waiting until timeout-minutes (${errorMessage(error)})`);
+    },
+  };
+}
+
 /** Gives each account and region its one watcher; looks are at most `pollSeconds` apart. */
-export function openWatchers(pollSeconds: number): Watchers {
+export function openWatchers(pollSeconds: number, tell: Tell): Watchers {
   const watchers = new Map<string, { signal: AbortSignal; watcher: Watcher }>();
   return (place) => {
     const name = placeName(place);
     const known = watchers.get(name);
     // What is undone after the run was told to stop waits by another signal.
     if (known?.signal === place.signal) return known.watcher;
-    const watcher = watcherOf(place, pollSeconds);
+    const watcher = watcherOf(place, pollSeconds, tell);
     watchers.set(name, { signal: place.signal, watcher });
     return watcher;
   };
 }
 
 /** The watcher of `place`; looks are at most `pollSeconds` apart. */
-export function watcherOf(place: Place, pollSeconds: number): Watcher {
+function watcherOf(place: Place, pollSeconds: number, tell: Tell): Watcher {
   const waiters = new Set<Waiter>();
+  const silences = { snapshot: openSilence(place, tell), image: openSilence(place, tell) };
   let running = false;
   let wake: () => void = () => {};
 
@@ -141,7 +172,9 @@ export function watcherOf(place: Place, pollSeconds: number): Watcher {
         const next = nextLookAtAll([...waiters], pollSeconds, now);
         const least = leastPause(looks, (now - began) / 1000);
         await pause(Math.min(pollSeconds, Math.max(least, next)) * 1000);
-        await lookOnce(place, waiters);
+        // By what the first shows, the second is due at once.
+        for (const kind of ['snapshot', 'image'] as const)
+          await lookAt({ kind, silence: silences[kind] }, place, waiters);
       }
     } catch (error) {
       for (const waiter of waiters) waiter.reject(error);
@@ -182,12 +215,6 @@ function age({ since }: Waiter, now: number): number {
 
 const describers = { snapshot: describeSnapshots, image: describeImages } as const;
 
-async function lookOnce(place: Place, waiters: Set<Waiter>): Promise<void> {
-  // By what the first shows, the second is due at once.
-  await lookAt('snapshot', place, waiters);
-  await lookAt('image', place, waiters);
-}
-
 /** An image's own state tells more than its snapshots' only once those are done; that it failed by itself is seen a minute late. */
 const imageSeconds = 60;
 
@@ -196,18 +223,23 @@ function isToLookAt({ kind, parts, lookedAt }: Waiter, now: number): boolean {
 }
 
 /** One look at all of a kind that is waited for. */
-async function lookAt(kind: Waiter['kind'], place: Place, waiters: Set<Waiter>): Promise<void> {
+async function lookAt(
+  { kind, silence }: Readonly<{ kind: Waiter['kind']; silence: Silence }>,
+  place: Place,
+  waiters: Set<Waiter>,
+): Promise<void> {
   const now = place.clock.now();
   const waiting = [...waiters].filter((waiter) => waiter.kind === kind && isToLookAt(waiter, now));
   if (waiting.length === 0) return;
   let found: readonly (Snapshot | Image)[];
   try {
     found = await describers[kind](place, [...new Set(waiting.map(({ id }) => id))]);
+    silence.answered();
   } catch (error) {
     place.signal.throwIfAborted();
     // An outage of hours, or what stands between for so long, is no reason to give up a copy of hours; the run's own time-out
     // bounds this.
-    if (isTransient(error) || isThrottling(error) || hasCode(error, 'NotFromAws')) return;
+    if (isTransient(error) || isThrottling(error) || hasCode(error, 'NotFromAws')) return silence.failed(error, now);
     for (const waiter of waiting) waiter.reject(error);
     for (const waiter of waiting) waiters.delete(waiter);
     return;

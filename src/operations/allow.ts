@@ -1,7 +1,16 @@
 import { CreateGrantCommand, DescribeKeyCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
 import { lacksIn, policyIn } from '../aws/denial.ts';
-import { AwsCallError, errorMessage, explain, hasCode, isDenied, placeName, StepError } from '../aws/errors.ts';
+import {
+  AwsCallError,
+  errorMessage,
+  explain,
+  hasCode,
+  isDenied,
+  isTransient,
+  placeName,
+  StepError,
+} from '../aws/errors.ts';
 import { changePolicy, type Policy, withStatements } from '../aws/key-policy.ts';
 import { askToDecrypt, keyOperations, listGrants, makeCipherText, regionOfKey, useStatements } from '../aws/kms.ts';
 import { retried } from '../aws/retry.ts';
@@ -38,11 +47,24 @@ function ownStatements({ leaseId, request }: Job, { accounts }: Allow & { by: 'p
 /** Gives whether the statements were not there. */
 async function addStatements(run: Run, place: Place, operation: Allow & { by: 'policy' }): Promise<boolean> {
   const { key } = operation;
+  const { ledger } = run;
+  const others = () => (ledger.state?.unshown ?? []).filter((one) => one !== key);
+  let puts = 0;
+  const beforePut = () => {
+    puts += 1;
+    if (puts === 1) ledger.write({ unshown: [...others(), key] });
+  };
+  const settled = () => {
+    if (puts > 0) ledger.write({ unshown: others() });
+  };
   try {
-    const added = await changePolicy(place, key, { change: ownStatements(run, operation) });
+    const added = await changePolicy(place, key, { change: ownStatements(run, operation), beforePut });
+    settled();
     if (added) run.log.line(placeName(place), `added statements to the policy of ${key}`);
     return added;
   } catch (error) {
+    if (puts === 1 && error instanceof AwsCallError && error.action === 'PutKeyPolicy' && !isTransient(error))
+      settled();
     throw new StepError(`Adding statements to the policy of ${key}`, error);
   }
 }

@@ -26,7 +26,7 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
     ],
     [
       'Setting IMDSv2',
-      source.ImdsSupport === 'v2.0' && image.ImdsSupport !== 'v2.0',
+      lacksImds(source, image),
       // Where that isn't allowed, verification names the difference.
       () => patiently(place, () => place.ec2(imdsCommand(ImageId))).catch(unlessDenied),
     ],
@@ -41,6 +41,32 @@ export async function carryOver(place: Place, source: Image, image: Image): Prom
   }
   const [changed] = due.length === 0 ? [] : await describeImages(place, [ImageId]);
   return changed ?? image;
+}
+
+function lacksImds(source: Image, image: Image): boolean {
+  return source.ImdsSupport === 'v2.0' && image.ImdsSupport !== 'v2.0';
+}
+
+/**
+ * Sees that what a pending copy lacks can be set once it is there: else hours of copying would be in vain. Whether AWS copies
+ * that instances take IMDSv2 alone, it says nowhere; so this is asked only where the copy shows that it doesn't.
+ * @throws StepError where setting it is denied, and stays so
+ */
+export async function askToCarryOver(place: Place, source: Image, copy: Image): Promise<void> {
+  if (!lacksImds(source, copy)) return;
+  const { ImageId = '' } = copy;
+  const command = imdsCommand(ImageId);
+  command.input.DryRun = true;
+  try {
+    await patiently(place, () => place.ec2(command));
+  } catch (error) {
+    if (!isDenied(error)) return;
+    // A copy's attributes may be shown late.
+    const [now] = await describeImages(place, [ImageId]).catch(() => []);
+    if (now === undefined || !lacksImds(source, now)) return;
+    const what = `${ImageId} in ${placeName(place)}, a copy that does not have instances take IMDSv2 alone`;
+    throw new StepError(`Asking whether that can be set on ${what}`, error);
+  }
 }
 
 function unlessDenied(error: unknown): void {

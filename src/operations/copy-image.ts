@@ -11,6 +11,7 @@ import { milestones } from '../report/progress.ts';
 import { idOf, type Run, type Scope } from '../run.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { imageCopy } from './begin-copy.ts';
+import { askToCarryOver } from './carry-over.ts';
 import { clientToken } from './client-token.ts';
 import { readingSnapshots, usingKey } from './key-questions.ts';
 import { retryCopyOnLimit } from './limits.ts';
@@ -43,7 +44,10 @@ export async function copyImage(operation: CopyImage, scope: Scope): Promise<Res
         const asMeant = run
           .watcher(place)
           .named(id)
-          .then((image) => refuseUnlike(run.source.image, image));
+          .then((image) => {
+            refuseUnlike(run.source.image, image);
+            return askToCarryOver(place, run.source.image, image);
+          });
         const [image] = await Promise.all([copying, asMeant, run.confirm(operation, { image: id })]);
         await tagSnapshots(operation, scope, image);
         return { id, image, snapshots: await describeSnapshots(place, snapshotIdsOf(image)) };

@@ -5,7 +5,7 @@ import { explain, hasCode, isDenied, placeName, StepError, type Where } from '..
 import { mostTries } from '../plan/boot.ts';
 import { tagKeys, tagValue } from '../tags.ts';
 import { clientToken } from './client-token.ts';
-import { patiently } from './patiently.ts';
+import { removing } from './limits.ts';
 
 /* The instances of boot tests: how they are found again, and ended. */
 
@@ -92,7 +92,7 @@ export async function terminate(place: Place, id: string): Promise<void> {
 }
 
 async function terminateOnceSeen(place: Place, id: string): Promise<void> {
-  await patiently(place, async () => {
+  await removing(place, async () => {
     try {
       await place.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }));
     } catch (error) {

@@ -16,18 +16,7 @@ export function onceSeen<T>(place: Place, act: () => Promise<T>): Promise<T> {
 }
 
 /** The result of `act`, which is tried again while AWS's refusal may pass. @throws AWS's last refusal */
-export async function patiently<T>(place: Place, act: () => Promise<T>): Promise<T> {
-  const until = place.clock.now() + patienceMs;
-  for (let wait = 500; ; wait = Math.min(2 * wait, 10_000)) {
-    try {
-      return await act();
-    } catch (error) {
-      const mayPass = isDenied(error) || hasCode(error, 'InvalidSnapshot.InUse');
-      if (!mayPass || place.clock.now() + wait > until) throw error;
-      // Where there is no time, AWS's own words tell more.
-      await place.sleep(wait).catch(() => {
-        throw error;
-      });
-    }
-  }
+export function patiently<T>(place: Place, act: () => Promise<T>): Promise<T> {
+  const on = (error: unknown) => isDenied(error) || hasCode(error, 'InvalidSnapshot.InUse');
+  return retried({ place, on, forMs: patienceMs, wait: (count) => Math.min(500 * 2 ** (count - 1), 10_000) }, act);
 }

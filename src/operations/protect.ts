@@ -12,6 +12,7 @@ import type { Result } from '../outcome.ts';
 import type { Protect } from '../plan/operation.ts';
 import type { Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
+import { removing } from './limits.ts';
 import { patiently } from './patiently.ts';
 import { dryRun, type Question } from './question.ts';
 
@@ -55,7 +56,7 @@ const liftedLooksSeconds = [0, 1, 2, 4, 8];
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-deregistration-protection.html
  */
 export async function liftProtection(place: Place, { ImageId = '' }: Image): Promise<boolean> {
-  await patiently(place, () => place.ec2(lifting(ImageId)));
+  await removing(place, () => place.ec2(lifting(ImageId)));
   const lifted = await lookedFor(place, liftedLooksSeconds, async () => {
     const [image] = await describeImages(place, [ImageId]);
     const state = image?.DeregistrationProtection ?? 'disabled';

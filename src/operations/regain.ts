@@ -1,5 +1,5 @@
 import { unseenMs } from '../aws/describe.ts';
-import { errorMessage, isDenied, isUnseen, placeName } from '../aws/errors.ts';
+import { errorMessage, isDenialCode, isUnseen, placeName, rootCode } from '../aws/errors.ts';
 import { lookedFor } from '../aws/retry.ts';
 import { changeShares, readShares } from '../aws/shares.ts';
 import { CopyFailedError } from '../aws/wait.ts';
@@ -55,7 +55,7 @@ function lacksSource(error: unknown): boolean {
 
 /** The same of its key. */
 function lacksKey(error: unknown): boolean {
-  return !isDenied(error) && /key ID is not accessible|not authorized/i.test(errorMessage(error));
+  return !isDenialCode(rootCode(error) ?? '') && /key ID is not accessible|not authorized/i.test(errorMessage(error));
 }
 
 /** What was given again, and whether this run had given it before. */

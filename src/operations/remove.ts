@@ -8,7 +8,8 @@ import type { Result } from '../outcome.ts';
 import type { Delete, Untag } from '../plan/operation.ts';
 import type { Run, Scope } from '../run.ts';
 import { tagKeys } from '../tags.ts';
-import { onceSeen, patiently } from './patiently.ts';
+import { removing } from './limits.ts';
+import { onceSeen } from './patiently.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 
 /**
@@ -33,7 +34,7 @@ export async function removeImage(place: Place, image: Image, tell: (what: strin
 
 /** Deregisters an image of ours; one that is gone already is no error. */
 export function deregisterImage(place: Place, image: Image): Promise<void> {
-  return patiently(place, async () => {
+  return removing(place, async () => {
     try {
       await place.ec2(new DeregisterImageCommand({ ImageId: image.ImageId }));
     } catch (error) {
@@ -51,7 +52,7 @@ async function isImageThere(place: Place, { ImageId = '' }: Image): Promise<bool
 
 /** Deletes a snapshot of ours; one that is gone already is no error. */
 export function deleteSnapshot(place: Place, id: string): Promise<void> {
-  return patiently(place, async () => {
+  return removing(place, async () => {
     try {
       await place.ec2(new DeleteSnapshotCommand({ SnapshotId: id }));
     } catch (error) {

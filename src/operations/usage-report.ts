@@ -6,7 +6,7 @@ import type { AskUsage } from '../plan/operation.ts';
 import { reportedTypes } from '../plan/usage-report.ts';
 import type { Run, Scope } from '../run.ts';
 import { clientToken } from './client-token.ts';
-import { patiently } from './patiently.ts';
+import { removing } from './limits.ts';
 import { type Asking, dryRun, type Question } from './question.ts';
 
 export function asksForUsage(operation: AskUsage, { leaseId }: Asking): Question[] {
@@ -51,7 +51,7 @@ export async function askUsage(operation: AskUsage, { run, place }: Scope): Prom
 export async function deleteReports({ log }: Run, place: Place, ids: readonly string[]): Promise<void> {
   for (const id of ids)
     try {
-      await patiently(place, () => place.ec2(deletion(id)));
+      await removing(place, () => place.ec2(deletion(id)));
     } catch (error) {
       place.signal.throwIfAborted();
       // Its code is documented nowhere; AWS's own form of it.

@@ -115,7 +115,8 @@ async function readParts(place: Place, image: Image): Promise<Snapshot[]> {
   return found;
 }
 
-const withoutImds = "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the AMI is removed again";
+const withoutImds =
+  "if AWS doesn't copy that the AMI requires IMDSv2, it cannot be set, and the copy is given up as soon as that shows";
 
 export function asksToVerify({ image: ref, expected }: Verify, asking: Asking): Question[] {
   const { source } = asking;

@@ -1,9 +1,9 @@
 import { DeleteTagsCommand, type Tag } from '@aws-sdk/client-ec2';
 import { RevokeGrantCommand } from '@aws-sdk/client-kms';
 import type { Place } from '../aws/clients.ts';
-import { describeImages } from '../aws/describe.ts';
-import { hasCode, isAbsent, placeName } from '../aws/errors.ts';
-import { changePolicy, type Policy, withoutStatements } from '../aws/key-policy.ts';
+import { describeImages, takeOff } from '../aws/describe.ts';
+import { hasCode, placeName, StepError } from '../aws/errors.ts';
+import { changePolicy, type Policy, sidsOf, withoutStatements } from '../aws/key-policy.ts';
 import { regionOfKey } from '../aws/kms.ts';
 import { changeShares, readShares, readTags } from '../aws/shares.ts';
 import { idsOf, snapshotIdsOf } from '../image.ts';
@@ -11,6 +11,7 @@ import { joined } from '../join.ts';
 import { sharesOf, shareTags } from '../lease.ts';
 import type { LedgerState } from '../ledger.ts';
 import { type Given, grantsOn, statedOn } from '../operations/given.ts';
+import { whileFull } from '../operations/limits.ts';
 import { counted } from '../words.ts';
 import { findEncryptedCopies } from './encrypted-copies.ts';
 import { tellForeignGrants } from './foreign-grants.ts';
@@ -26,7 +27,7 @@ type Noted = Readonly<{ leases: Leases; attempt: Attempt; notes: Notes }>;
 
 /** Takes back, in one region of the source account, what the leases that have ended let others do. */
 export async function releaseAccess(place: Place, releasing: Releasing, noted: Noted): Promise<void> {
-  const { state, grants, keyAccess, stated } = releasing;
+  const { state, grants, keyAccess } = releasing;
   const { leases, attempt } = noted;
   const keys = state.grantKeys.filter((keyArn) => regionOfKey(keyArn) === place.region);
   const unsure = grants === undefined || leases.dead.size > 0 || grants.some(({ grantId }) => grantId === undefined);
@@ -53,7 +54,7 @@ export async function releaseAccess(place: Place, releasing: Releasing, noted: N
     ),
     ...(keyAccess === 'policy' ? keys : []).map((keyArn) =>
       attempt(`Restoring the policy of ${keyArn}`, () =>
-        restorePolicy(place, keyArn, { gone: leases.gone, isSure: !(stated ?? keys).includes(keyArn) }),
+        restorePolicy(place, keyArn, { releasing, gone: leases.gone }),
       ),
     ),
     tellForeignGrants({ keys, found }, { releasing, ...noted }),
@@ -84,19 +85,40 @@ async function statedBy(
   return stated.flatMap((given) => given ?? []);
 }
 
+/** @throws StepError where it isn't known whether all statements are out of it */
 async function restorePolicy(
   place: Place,
   keyArn: string,
-  { gone, isSure }: Readonly<{ gone: readonly string[]; isSure: boolean }>,
+  { releasing, gone }: Readonly<{ releasing: Releasing; gone: readonly string[] }>,
 ): Promise<string | undefined> {
-  const change = (policy: Policy) => withoutStatements(policy, gone);
+  const { state, stated, unproven, isLast } = releasing;
+  const change = (policy: Policy) => {
+    if (withoutStatements(policy, [state.leaseId]) !== policy) unproven.delete(keyArn);
+    return withoutStatements(policy, gone);
+  };
+  const isSure = !(stated ?? state.grantKeys).includes(keyArn);
   const changed = await changePolicy(place, keyArn, { change, isSure });
+  if (isLast && unproven.has(keyArn)) throw unprovenError(place, keyArn, state.leaseId);
   return changed ? `took the statements out of the policy of ${keyArn} again` : undefined;
+}
+
+/**
+ * What was put as the run was told to stop may be shown, and be in force, minutes later:
+ * https://docs.aws.amazon.com/kms/latest/developerguide/programming-eventual-consistency.html
+ */
+function unprovenError({ region }: Place, keyArn: string, leaseId: string): StepError {
+  const sids = sidsOf(leaseId).join(' and ');
+  const of = `--region ${region} --key-id ${keyArn} --policy-name default`;
+  return new StepError(
+    `Seeing that ${sids} are out of it`,
+    new Error('these statements were put there, and KMS, which may be minutes late, has not shown them since'),
+    `look after some minutes: aws kms get-key-policy ${of} --query Policy --output text. If they stand there, run it again, or take them out by hand: aws kms put-key-policy ${of} --policy file://policy.json`,
+  );
 }
 
 async function revoke(place: Place, keyArn: string, grantId: string): Promise<void> {
   try {
-    await place.kms(new RevokeGrantCommand({ KeyId: keyArn, GrantId: grantId }));
+    await whileFull({ place }, () => place.kms(new RevokeGrantCommand({ KeyId: keyArn, GrantId: grantId })));
   } catch (error) {
     // Revoked by an earlier try whose answer was lost.
     if (!hasCode(error, 'NotFoundException', 'InvalidGrantIdException')) throw error;
@@ -199,12 +221,10 @@ async function unshare(
   id: string,
   { accounts, keys }: Readonly<{ accounts: readonly string[]; keys: { Key: string | undefined }[] }>,
 ): Promise<number> {
-  try {
-    await changeShares(place, id, { Remove: accounts });
+  // Another run that finishes at the same time may remove it, and its shares with it.
+  await takeOff(place, id, async () => {
+    await whileFull({ place }, () => changeShares(place, id, { Remove: accounts }));
     if (keys.length > 0) await place.ec2(new DeleteTagsCommand({ Resources: [id], Tags: keys }));
-  } catch (error) {
-    // Another run that finishes at the same time has removed it, and its shares with it.
-    if (!isAbsent(error)) throw error;
-  }
+  });
   return accounts.length;
 }

@@ -21,6 +21,8 @@ export type Releasing = Readonly<{
   keyAccess: KeyAccess;
   /** The keys whose policies the owner has put a statement into; undefined where only the saved state tells of them. */
   stated: readonly string[] | undefined;
+  /** Those of which KMS has shown no such statement yet: until it does, nothing tells that there is none. */
+  unproven: Set<string>;
   keepIntermediates: boolean;
   reader: (now: number) => Reader;
   /** Whether an AMI may be gone of which snapshots are left, by a run that replaced it. */
