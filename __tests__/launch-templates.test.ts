@@ -13,7 +13,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { type LaunchTemplate, regionOf } from '../simulator/world.ts';
-import { killAt, openHouse } from './house/house.ts';
+import { type House, killAt, openHouse } from './house/house.ts';
 import { runAction, runJob, type Simulator, startAction, startSimulator } from './in-process.ts';
 import { expectUntouched, share, type TargetRecord } from './shared-case.ts';
 
@@ -229,6 +229,60 @@ describe('all or none', () => {
       await simulator.close();
     },
   );
+
+  /** Kills a run as it sets the parameters, without post; gives how a sweep ends, and another run with some inputs. */
+  async function dyingAtLast(house: House, more: Record<string, string> = {}) {
+    await killAt(house, house.run({ ...inputs, ...more }), (call) => call.action === 'PutParameter' && call.mutating);
+    const sweep = (run_id: string) => runAction({ ...house.run(inputs, { run_id }), action: 'sweep' });
+    const run = (run_id: string, own: Record<string, string>) => runJob(house.run(own, { run_id }));
+    return { sweep, run };
+  }
+  const torn = 'died as it set SSM parameters';
+
+  test('killed as it only sets what names AMIs that are there, a sweep tells of it all the same', async () => {
+    await using house = await openHouse(withTemplates());
+    expect((await runJob(house.run({}))).main.conclusion).toBe('success');
+    const { sweep, run } = await dyingAtLast(house, { 'launch-template': '' });
+    await house.settle();
+    expect(messages(await sweep('501'))).toContain(torn);
+    expect((await run('4712', { ...inputs, 'launch-template': '' })).main.annotations).toEqual([]);
+    await house.settle();
+    expect(await sweep('502')).toMatchObject({ conclusion: 'success', annotations: [] });
+  });
+
+  test('what it left half set is mended by no run that sets something else', async () => {
+    await using house = await openHouse(withTemplates());
+    const { sweep, run } = await dyingAtLast(house);
+    await house.settle();
+    const { main } = await run('4712', { 'ssm-parameter': '/golden/other' });
+    expect([main.conclusion, messages(main)]).toEqual(['success', expect.stringContaining(torn)]);
+    await house.settle();
+    expect(await sweep('501')).toMatchObject({ conclusion: 'failure' });
+  });
+
+  test('a run that sets the very same while its lease lives waits for that, and mends it', async () => {
+    await using house = await openHouse(withTemplates());
+    const { sweep, run } = await dyingAtLast(house);
+    const { main } = await run('4712', inputs);
+    expect(main).toMatchObject({ conclusion: 'success', annotations: [] });
+    expectAllSet(house.simulator, recordsOf(main.outputs));
+    await house.settle();
+    expect(await sweep('501')).toMatchObject({ conclusion: 'success', annotations: [] });
+  });
+
+  test('one reference of a single target is set or not: no lease is taken for it, and nothing is told', async () => {
+    await using house = await openHouse(withTemplates({ targets: [targetAccount] }));
+    expect((await runJob(house.run({}))).main.conclusion).toBe('success');
+    await house.settle();
+    const before = house.simulator.calls.length;
+    const own = { 'ssm-parameter': '/golden/latest' };
+    await killAt(house, house.run(own, { run_id: '4712' }), (call) => call.action === 'PutParameter' && call.mutating);
+    const writes = house.simulator.calls.slice(before).filter(({ mutating }) => mutating);
+    expect(writes.map(({ action }) => action)).toEqual(['PutParameter']);
+    await house.settle();
+    const swept = await runAction({ ...house.run(own, { run_id: '501' }), action: 'sweep' });
+    expect(swept).toMatchObject({ conclusion: 'success', annotations: [] });
+  });
 
   test.each(['CreateLaunchTemplateVersion', 'ModifyLaunchTemplate', 'PutParameter'])(
     'killed at the first %s, without post: a sweep fails, and says what mends it, until a run has set all',

@@ -30,7 +30,7 @@ test("where other runs' leases fill the AMI, a run says so once, and takes its l
     run: { runId: '4711', runAttempt: 1 },
     targets: [],
     regions: [],
-    setting: () => false,
+    setting: () => undefined,
     machine: thisMachine(),
     warn: (message) => warnings.push(message),
     beforeWrite: () => {},

@@ -11,7 +11,7 @@ const id = 'aaaaaaaaaaaa';
 const machine = thisMachine();
 const run = { runId: '4711', runAttempt: 2 };
 const targets = ['222222222222/eu-west-1', '333333333333/eu-west-1'];
-const request = { id, run, targets, regions: ['eu-west-1'], setting: () => false, machine };
+const request = { id, run, targets, regions: ['eu-west-1'], setting: () => undefined, machine };
 
 function withAmi(tags: Record<string, string> = {}, policy?: object) {
   const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }], tags }];

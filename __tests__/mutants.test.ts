@@ -9,7 +9,12 @@ import { expect, test } from '@jest/globals';
 const root = join(import.meta.dirname, '..');
 
 /** Some modules that only decide, and their tests. */
-const modules = ['image', 'retry', 'plan/route', 'plan/evidence'];
+const modules = [
+  ['image', 'image'],
+  ['aws/retry', 'retry'],
+  ['plan/route', 'plan/route'],
+  ['plan/evidence', 'plan/evidence'],
+] as const;
 
 /** A module whose first comparison is turned around. */
 function mutated(source: string): string {
@@ -39,7 +44,7 @@ test("a mutant is noticed by its module's tests", async () => {
     for (const path of ['src', '__tests__', 'package.json', 'jest.config.js'])
       cpSync(join(root, path), join(folder, path), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-    for (const name of modules) {
+    for (const [name] of modules) {
       const path = join(folder, 'src', `${name}.ts`);
       const source = readFileSync(path, 'utf8');
       expect(mutated(source)).not.toBe(source);
@@ -47,7 +52,7 @@ test("a mutant is noticed by its module's tests", async () => {
     }
     const { testResults } = await runTests(
       folder,
-      modules.map((name) => `__tests__/${name}.test.ts`),
+      modules.map(([, tests]) => `__tests__/${tests}.test.ts`),
     );
     // Some tests pass: it is not that a module could not be loaded.
     expect(

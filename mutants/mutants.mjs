@@ -62,7 +62,11 @@ function describe(file, { location: { start, end }, replacement, status }) {
 const flat = (lines) => lines.map((line) => line.trim()).join(' ');
 
 /** Stryker loads the modules anew for each mutant, which takes jest's own contexts. */
-const isolated = { runner: 'jest-runner', transform: {}, extensionsToTreatAsEsm: ['.ts'], setupFiles: [] };
+const isolated = {
+  ...{ runner: 'jest-runner', transform: {}, extensionsToTreatAsEsm: ['.ts'], setupFiles: [] },
+  // Stryker's own time-out ends a mutant that runs forever.
+  testTimeout: 120_000,
+};
 
 async function runMutants({ mutate, tests }) {
   const file = mutate.replace(/:.*/, '');

@@ -3,7 +3,7 @@ import { placeOf } from './observe/accounts.ts';
 import { kinds, perform } from './operations/kinds.ts';
 import type { End, Outcome, Outcomes, Result } from './outcome.ts';
 import type { Operation } from './plan/operation.ts';
-import { referenceIsland } from './plan/target-operations.ts';
+import { referenceIsland } from './plan/references.ts';
 import type { Run, Scope } from './run.ts';
 
 /** Operations that succeed together; its signal ends what waits in it once one has failed. */

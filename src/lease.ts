@@ -51,8 +51,8 @@ export type LeaseRecord = Readonly<{
   process: string;
   /** The run's targets, as `targetMarks` writes them. */
   targets: string;
-  /** Whether the run is at its last step: setting the SSM parameters and launch templates of all targets. */
-  setting?: boolean;
+  /** At the run's last step, the mark of the SSM parameters and launch templates that it sets for all targets. */
+  setting?: string | undefined;
   /** The regions besides the source's in which the run makes encrypted copies, as many as the tag holds. */
   regions: readonly string[];
 }>;
@@ -70,9 +70,9 @@ export function newLeaseId(): string {
 
 /** The tag that `record` is kept as. */
 export function leaseTag(record: LeaseRecord): Tag {
-  const { id, expiresAt, since, runId, attempt, setting = false, machine, process, targets, regions } = record;
+  const { id, expiresAt, since, runId, attempt, setting, machine, process, targets, regions } = record;
   const seconds = [expiresAt, since].map((ms) => Math.floor(ms / 1000));
-  const tried = `${attempt}${setting ? '!' : ''}`;
+  const tried = setting === undefined ? `${attempt}` : `${attempt}!${setting}`;
   let value = [...seconds, runId || '-', tried, machine || '-', process || '-', targets || '-'].join(' ');
   for (const [index, region] of regions.entries()) {
     const longer = `${value}${index === 0 ? ' ' : ','}${region}`;
@@ -82,14 +82,15 @@ export function leaseTag(record: LeaseRecord): Tag {
   return { Key: leaseTagKey(id), Value: value };
 }
 
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+const leasePattern =
+  /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(?:!([0-9a-f]{8}))? (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
 
 type LeaseTag = Tag & Readonly<{ Key: string }>;
 
 /** The lease that a tag of ours is; undefined where it is none that a run of this action writes. */
 function leaseOf({ Key, Value = '' }: LeaseTag): LeaseRecord | undefined {
   const id = Key.slice(leasePrefix.length);
-  const [, expires, since, runId = '', attempt, mark, machine = '', process = '', targets = '', list] =
+  const [, expires, since, runId = '', attempt, setting, machine = '', process = '', targets = '', list] =
     leasePattern.exec(Value) ?? [];
   const regions = list?.split(',') ?? [];
   if (!/^[0-9a-f]{12}$/.test(id) || expires === undefined || !regions.every(isRegionName)) return undefined;
@@ -98,7 +99,7 @@ function leaseOf({ Key, Value = '' }: LeaseTag): LeaseRecord | undefined {
   return {
     ...{ id, expiresAt: ends, since: began, runId: text(runId), attempt: Number(attempt) },
     ...{ machine: text(machine), process: text(process), targets: text(targets), regions },
-    ...(mark === '!' && { setting: true }),
+    ...(setting !== undefined && { setting }),
   };
 }
 
@@ -184,8 +185,8 @@ type LeaseRequest = Readonly<{
   regions: readonly string[];
   /** From when on what it takes over was begun, if it takes anything over. */
   takesSince?: number | undefined;
-  /** Whether the run is at its last step by now. */
-  setting: () => boolean;
+  /** What the run sets at its last step, if it has come to that: see LeaseRecord. */
+  setting: () => string | undefined;
   machine: Machine;
   warn: (message: string) => void;
   /** Called before the AMI is tagged, if it is, with the time from which on what the run makes, or takes over, was begun. */

@@ -4,7 +4,7 @@ import { readerOf } from './lease.ts';
 import type { Left, OpenRun } from './open-run.ts';
 import type { Outcome, Outcomes, ReleaseReport } from './outcome.ts';
 import { isMaking, type Plan } from './plan/decided.ts';
-import { hasReference } from './plan/target-operations.ts';
+import { hasReference } from './plan/references.ts';
 import { nothing } from './release/notes.ts';
 import { release } from './release/release.ts';
 import type { KnownGrant } from './release/releasing.ts';
@@ -103,7 +103,8 @@ async function releaseRun(
     keepIntermediates: request.keepIntermediates,
     reader: (now) => readerOf(host, request.run, now),
     ready: new Set(right.map(({ where }) => where)),
-    torn: [...outcomes.values()].some(settlesReferences) ? 'mended' : 'warned',
+    torn: 'warned',
+    hasSet: setIn(outcomes),
     superseding: [...outcomes.values()].some(mayLeaveParts),
     patient: !run.signal.aborted,
     isLast: true,
@@ -135,9 +136,13 @@ function mayLeaveParts({ operation, is }: Outcome): boolean {
   return operation.kind === 'deregister' && (operation.reason === 'name' || is === 'failed');
 }
 
-/** Whether all SSM parameters and launch templates are set. */
-function settlesReferences({ operation, is }: Outcome): boolean {
-  return operation.kind === 'ready' && operation.settled.length > 0 && is === 'done';
+/** The mark of the SSM parameters and launch templates, where all of them are set. */
+function setIn(outcomes: Outcomes): string | undefined {
+  const all = [...outcomes.values()];
+  const settle = all.filter(({ operation }) => operation.kind === 'ready' && operation.settled.length > 0);
+  if (!settle.every(({ is }) => is === 'done')) return undefined;
+  const [mark] = all.flatMap(({ operation }) => (operation.kind === 'lease' ? (operation.references ?? []) : []));
+  return mark;
 }
 
 /** The AMIs that are right, whatever came after, and where each is. */

@@ -9,7 +9,7 @@ import { isMaking, type Plan } from '../../src/plan/decided.ts';
 import { madeAt } from '../../src/plan/evidence.ts';
 import type { Target } from '../../src/plan/facts.ts';
 import type { Deregister, Operation, Ref } from '../../src/plan/operation.ts';
-import { referencesIsland } from '../../src/plan/target-operations.ts';
+import { referencesIsland } from '../../src/plan/references.ts';
 import { endedLease, tagKeys, tagValue } from '../../src/tags.ts';
 import {
   comesAfter,

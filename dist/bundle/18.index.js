@@ -23124,9 +23124,9 @@ function newLeaseId() {
 	return (0,node_crypto__WEBPACK_IMPORTED_MODULE_4__.randomBytes)(6).toString("hex");
 }
 function leaseTag(record) {
-	const { id, expiresAt, since, runId, attempt, setting = false, machine, process, targets, regions } = record;
+	const { id, expiresAt, since, runId, attempt, setting, machine, process, targets, regions } = record;
 	const seconds = [expiresAt, since].map((ms) => Math.floor(ms / 1e3));
-	const tried = `${attempt}${setting ? "!" : ""}`;
+	const tried = setting === void 0 ? `${attempt}` : `${attempt}!${setting}`;
 	let value = [
 		...seconds,
 		runId || "-",
@@ -23145,10 +23145,10 @@ function leaseTag(record) {
 		Value: value
 	};
 }
-const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(!?) (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
+const leasePattern = /^(\d{1,11}) (\d{1,11}) (\S+) (\d{1,9})(?:!([0-9a-f]{8}))? (\S+) (\S+) (-|\*?[0-9a-f]+)(?: (\S+))?$/;
 function leaseOf({ Key, Value = "" }) {
 	const id = Key.slice(leasePrefix.length);
-	const [, expires, since, runId = "", attempt, mark, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
+	const [, expires, since, runId = "", attempt, setting, machine = "", process = "", targets = "", list] = leasePattern.exec(Value) ?? [];
 	const regions = list?.split(",") ?? [];
 	if (!/^[0-9a-f]{12}$/.test(id) || expires === void 0 || !regions.every(_index_js__WEBPACK_IMPORTED_MODULE_1__.Kt)) return void 0;
 	const [ends, began] = [Number(expires) * 1e3, Number(since) * 1e3];
@@ -23163,7 +23163,7 @@ function leaseOf({ Key, Value = "" }) {
 		process: text(process),
 		targets: text(targets),
 		regions,
-		...mark === "!" && { setting: true }
+		...setting !== void 0 && { setting }
 	};
 }
 const isLeaseTag = (tag) => tag.Key?.startsWith(leasePrefix) ?? false;
@@ -38728,6 +38728,93 @@ function told$2({ key, island, ...rest }) {
 		island
 	};
 }
+// src/plan/references.ts
+const referencesIsland = "SSM parameters and launch templates";
+function referenceIsland({ optional, ...place }) {
+	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}` : referencesIsland;
+}
+function hasReference({ ssmParameter, launchTemplate }) {
+	return ssmParameter !== void 0 || launchTemplate !== void 0;
+}
+function referencesMark(targets) {
+	const calls = targets.flatMap(({ target: { place, ssmParameter, launchTemplate: template } }) => [
+		...ssmParameter === void 0 ? [] : [`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} ${ssmParameter}`],
+		...template === void 0 ? [] : [`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} ${template.id}`],
+		...template?.makesDefault ? [`${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)} ${template.id} by default`] : []
+	]);
+	return calls.length > 1 ? (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.S)(calls.sort().join()).slice(0, 8) : void 0;
+}
+function settingAll(place, parts, { name, after }) {
+	const [first] = parts;
+	if (first === void 0) return [];
+	const ready = `${name} is ready`;
+	const island = referenceIsland(first.target.target.request);
+	const sets = parts.flatMap((one) => setting(one, [ready]));
+	const ends = [...after, ...parts.flatMap((one) => one.ends)];
+	const all = "SSM parameters and launch templates are set for all targets or for none";
+	const last = {
+		id: `all is set for ${name}`,
+		place,
+		of: [],
+		island,
+		after: sets.map(({ id }) => id),
+		why: "until then they may be put back to the older AMIs"
+	};
+	return [
+		{
+			...told$2({
+				id: ready,
+				place,
+				of: [],
+				after: ends,
+				why: all,
+				...island === "SSM parameters and launch templates" ? {} : { island }
+			}),
+			kind: "ready",
+			sets,
+			settled: []
+		},
+		...sets,
+		{
+			...told$2(last),
+			kind: "ready",
+			sets: [],
+			settled: sets
+		}
+	];
+}
+function setting({ target: { target }, last }, after) {
+	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
+	const base = {
+		place,
+		island: referenceIsland(request),
+		after
+	};
+	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
+	const image = { madeBy: last };
+	return [...name === void 0 ? [] : [{
+		...told$2({
+			...base,
+			id: `parameter ${name} in ${where}`,
+			of: [name],
+			why: "it is to name the AMI"
+		}),
+		kind: "parameter",
+		name,
+		image,
+		tags
+	}], ...template === void 0 ? [] : [{
+		...told$2({
+			...base,
+			id: `version of ${template.id} in ${where}`,
+			of: [template.id],
+			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
+		}),
+		kind: "template-version",
+		template,
+		image
+	}]];
+}
 // src/plan/removal.ts
 function removalObstacle(image, locks, { mayWait, mayLift = true }) {
 	const { ImageId, DeregistrationProtection: protection = "disabled" } = image;
@@ -39091,13 +39178,17 @@ function openSupply(decided) {
 				after: begin,
 				why: "other runs on this AMI see that this one needs what they share"
 			});
-			const takesSince = takenOverSince(targets);
+			const references = referencesMark(targets);
+			const own = {
+				regions,
+				takesSince: takenOverSince(targets),
+				references
+			};
 			begin = [add({
 				...what,
 				kind: "lease",
 				imageId: source.imageId,
-				regions,
-				takesSince
+				...own
 			})];
 		},
 		encrypt(copy) {
@@ -39523,13 +39614,6 @@ function isOthersServiceRole(principal, account) {
 	const [, of] = /^arn:[^:]+:iam::(\d{12}):role\/aws-service-role\//.exec(principal) ?? [];
 	return of !== void 0 && of !== account;
 }
-const referencesIsland = "SSM parameters and launch templates";
-function referenceIsland({ optional, ...place }) {
-	return optional ? `${referencesIsland} in ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place)}` : referencesIsland;
-}
-function hasReference({ ssmParameter, launchTemplate }) {
-	return ssmParameter !== void 0 || launchTemplate !== void 0;
-}
 function concluding(decided, parts) {
 	const { place } = decided.source;
 	if (!parts.some(({ target }) => hasReference(target.target))) return parts.flatMap((part) => finishing(decided, part, part.ends));
@@ -39553,77 +39637,6 @@ function concluding(decided, parts) {
 			return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
 		})
 	];
-}
-function settingAll(place, parts, { name, after }) {
-	const [first] = parts;
-	if (first === void 0) return [];
-	const ready = `${name} is ready`;
-	const island = referenceIsland(first.target.target.request);
-	const sets = parts.flatMap((one) => setting(one, [ready]));
-	const ends = [...after, ...parts.flatMap((one) => one.ends)];
-	const all = "SSM parameters and launch templates are set for all targets or for none";
-	const last = {
-		id: `all is set for ${name}`,
-		place,
-		of: [],
-		island,
-		after: sets.map(({ id }) => id),
-		why: "until then they may be put back to the older AMIs"
-	};
-	return [
-		{
-			...told$2({
-				id: ready,
-				place,
-				of: [],
-				after: ends,
-				why: all,
-				...island === "SSM parameters and launch templates" ? {} : { island }
-			}),
-			kind: "ready",
-			sets,
-			settled: []
-		},
-		...sets,
-		{
-			...told$2(last),
-			kind: "ready",
-			sets: [],
-			settled: sets
-		}
-	];
-}
-function setting({ target: { target }, last }, after) {
-	const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
-	const base = {
-		place,
-		island: referenceIsland(request),
-		after
-	};
-	const where = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.At)(place);
-	const image = { madeBy: last };
-	return [...name === void 0 ? [] : [{
-		...told$2({
-			...base,
-			id: `parameter ${name} in ${where}`,
-			of: [name],
-			why: "it is to name the AMI"
-		}),
-		kind: "parameter",
-		name,
-		image,
-		tags
-	}], ...template === void 0 ? [] : [{
-		...told$2({
-			...base,
-			id: `version of ${template.id} in ${where}`,
-			of: [template.id],
-			why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ""}`
-		}),
-		kind: "template-version",
-		template,
-		image
-	}]];
 }
 function finishing(decided, { target: plan, last }, after) {
 	const { marks, target } = plan;
@@ -40504,6 +40517,7 @@ async function untagFinished(place, Resources) {
 }
 // src/release/release.ts
 const secondLookMs = 3e3;
+const longestPauseMs = 3e4;
 async function release(releasing) {
 	const { state, source, sourceRegion } = releasing;
 	const notes = noNotes();
@@ -40517,21 +40531,24 @@ async function release(releasing) {
 	const sharesEnd = accessBy(releasing, leases, notes);
 	if (sharesSource(state, first)) await sharesEnd;
 	await joined([sharesEnd, revokeOwn()]);
-	if (leases.live.length > 0) {
-		const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
-		await place.sleep(Math.max(secondLookMs, wait)).catch(() => void 0);
+	const until = releasing.patient ? leases.awaitedUntil : 0;
+	let pauseMs = secondLookMs;
+	let isToLook = leases.live.length > 0;
+	while (isToLook) {
+		await place.sleep(pauseMs).catch(() => void 0);
 		const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
 		const later = again === void 0 ? leases : sorted(again, releasing);
 		const ended = new Map([...later.dead].filter(([id]) => !leases.dead.has(id)));
 		if (ended.size > 0) {
-			const more = inTargets(releasing, {
+			targets = joined([targets, inTargets(releasing, {
 				...later,
 				dead: ended
-			}, notes);
-			targets = joined([targets, more]).then((both) => both.flat());
+			}, notes)]).then((both) => both.flat());
 			await accessBy(releasing, later, notes);
 		}
 		leases = later;
+		pauseMs = Math.min(2 * pauseMs, longestPauseMs);
+		isToLook = leases.awaitedUntil > 0 && place.awsNow() < until && !place.signal.aborted;
 	}
 	if (state.keepPending) await targets;
 	const unseen = new Set();
@@ -40569,27 +40586,28 @@ function sharesSource({ shares, imageId }, image) {
 	const own = new Set(image === null ? [] : [imageId, ...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.it)(image)]);
 	return shares.some(({ resources }) => image === null || resources.some((id) => own.has(id)));
 }
-function tellTorn({ state: { imageId }, torn }, { dead }, notes) {
-	for (const { setting, runId, id } of torn === "mended" ? [] : dead.values()) {
-		if (setting !== true) continue;
+function tellTorn({ state: { imageId }, torn, hasSet }, { dead }, notes) {
+	for (const { setting, runId, id } of dead.values()) {
+		if (setting === void 0 || setting === hasSet) continue;
 		const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them; or, where a later run on another AMI has, take the tag ${leaseTagKey(id)} off ${imageId}`;
 		if (torn === "failed") notes.failed.push({ what });
 		else notes.warned.push(what);
 	}
 }
-function settled({ reached, source, sourceRegion, torn }, { dead }, unseen) {
+function settled({ reached, source, sourceRegion, hasSet }, { dead }, unseen) {
 	const now = source(sourceRegion).awsNow();
-	const isOver = (lease) => isWithin(lease, reached) && (torn === "mended" || lease.setting !== true) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
+	const isOver = (lease) => isWithin(lease, reached) && (lease.setting === void 0 || lease.setting === hasSet) && !lease.regions.some((region) => unseen.has(region)) || now - lease.since > 432e6;
 	return [...dead.values()].filter(isOver).map(({ id }) => id);
 }
-function sorted(image, { state, reader, source, sourceRegion }) {
+function sorted(image, { state, reader, source, sourceRegion, hasSet }) {
 	const now = source(sourceRegion).awsNow();
 	const { live, outdated, dead } = sortLeases(image ?? void 0, state.leaseId, reader(now));
+	const alike = live.filter(({ setting }) => setting !== void 0 && setting === hasSet);
 	return {
 		gone: [state.leaseId, ...dead.map(({ id }) => id)],
 		dead: new Map(dead.map((lease) => [lease.id, lease])),
 		live: [...live, ...outdated].map(({ id }) => id),
-		outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
+		awaitedUntil: Math.max(0, ...[...outdated, ...alike].map(({ expiresAt }) => expiresAt)),
 		regions: dead.flatMap(({ regions }) => regions)
 	};
 }
@@ -46393,7 +46411,7 @@ function asksForLease({ imageId }, { leaseId, standIns }) {
 		Tags: [{ Key }]
 	}), without)];
 }
-async function lease({ imageId, regions, takesSince }, { run, place }) {
+async function lease({ imageId, regions, takesSince, references }, { run, place }) {
 	const { host, request, leaseId, ledger } = run;
 	const targets = request.targets.map(_index_js__WEBPACK_IMPORTED_MODULE_1__.At);
 	const held = await takeLease({
@@ -46406,7 +46424,7 @@ async function lease({ imageId, regions, takesSince }, { run, place }) {
 		takesSince,
 		machine: host.machine,
 		warn: run.log.warn,
-		setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0),
+		setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0) ? references : void 0,
 		beforeWrite: (since) => ledger.write({
 			leased: true,
 			since
@@ -47642,7 +47660,7 @@ function operationsOf(decided, othersLeft) {
 	const supply = openSupply(decided);
 	if (source.instanceId !== void 0) supply.create(source.instanceId);
 	const needsLease = (target) => target.action === "await" || leaves(target) || isTested(decided.request, target);
-	if (making.length > 0 || othersLeft || targets.some(needsLease)) supply.lease();
+	if (making.length > 0 || othersLeft || targets.some(needsLease) || referencesMark(targets) !== void 0) supply.lease();
 	for (const copy of decided.encryptedCopies) supply.encrypt(copy);
 	supply.allow(making);
 	supply.share(making.filter(({ crossAccount }) => crossAccount));
@@ -48740,7 +48758,8 @@ async function releaseRun({ run, regranted }, plan, outcomes) {
 		keepIntermediates: request.keepIntermediates,
 		reader: (now) => readerOf(host, request.run, now),
 		ready: new Set(right.map(({ where }) => where)),
-		torn: [...outcomes.values()].some(settlesReferences) ? "mended" : "warned",
+		torn: "warned",
+		hasSet: setIn(outcomes),
 		superseding: [...outcomes.values()].some(mayLeaveParts),
 		patient: !run.signal.aborted,
 		isLast: true
@@ -48766,8 +48785,11 @@ function statedIn(outcomes) {
 function mayLeaveParts({ operation, is }) {
 	return operation.kind === "deregister" && (operation.reason === "name" || is === "failed");
 }
-function settlesReferences({ operation, is }) {
-	return operation.kind === "ready" && operation.settled.length > 0 && is === "done";
+function setIn(outcomes) {
+	const all = [...outcomes.values()];
+	if (!all.filter(({ operation }) => operation.kind === "ready" && operation.settled.length > 0).every(({ is }) => is === "done")) return void 0;
+	const [mark] = all.flatMap(({ operation }) => operation.kind === "lease" ? operation.references ?? [] : []);
+	return mark;
 }
 function rightIn(outcomes) {
 	return [...outcomes.values()].flatMap((outcome) => {

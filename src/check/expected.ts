@@ -5,7 +5,7 @@ import { oneLine } from '../one-line.ts';
 import { approvedOf } from '../plan/approved.ts';
 import { isMaking } from '../plan/decided.ts';
 import { type Approved, planDifferences } from '../plan/digest.ts';
-import { hasReference } from '../plan/target-operations.ts';
+import { hasReference } from '../plan/references.ts';
 import type { Checking } from './asking.ts';
 
 /** Whether the plan is the one that was approved. A plan that lacks other targets than those left out has a problem of its own. */

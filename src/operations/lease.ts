@@ -17,13 +17,17 @@ export function asksForLease({ imageId }: Lease, { leaseId, standIns }: Asking):
 }
 
 /** Takes the run's lease, which is renewed until the run's end. */
-export async function lease({ imageId, regions, takesSince }: Lease, { run, place }: Scope): Promise<Result> {
+export async function lease(
+  { imageId, regions, takesSince, references }: Lease,
+  { run, place }: Scope,
+): Promise<Result> {
   const { host, request, leaseId, ledger } = run;
   const targets = request.targets.map(placeName);
   const held = await takeLease({
     ...{ place, imageId, id: leaseId, run: request.run, targets, regions, takesSince },
     ...{ machine: host.machine, warn: run.log.warn },
-    setting: () => [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0),
+    setting: () =>
+      [ledger.state?.promotions, ledger.state?.versions].some((all = []) => all.length > 0) ? references : undefined,
     beforeWrite: (since) => ledger.write({ leased: true, since }),
   });
   if (held === undefined) {

@@ -3,7 +3,7 @@ import { placeName } from '../aws/errors.ts';
 import type { Request } from '../inputs.ts';
 import type { Common, LeftOut, Plan } from './decided.ts';
 import type { Findings } from './problem.ts';
-import { hasReference } from './target-operations.ts';
+import { hasReference } from './references.ts';
 
 /** The targets that the run does without, by what was found so far: those with a problem, if on-problem or they allow it. */
 export function leftOutOf({ onProblem, targets }: Request, findings: Findings): LeftOut[] {

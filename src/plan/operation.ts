@@ -47,10 +47,16 @@ export type Create = Base &
 
 /**
  * Says on the source AMI that this run lives; `regions` are those besides the source's in which it makes copies, and what it
- * takes over was begun from `takesSince` on.
+ * takes over was begun from `takesSince` on. While it sets what names the AMIs, it bears their mark (plan/references.ts).
  */
 export type Lease = Base &
-  Readonly<{ kind: 'lease'; imageId: string; regions: readonly string[]; takesSince: number | undefined }>;
+  Readonly<{
+    kind: 'lease';
+    imageId: string;
+    regions: readonly string[];
+    takesSince: number | undefined;
+    references: string | undefined;
+  }>;
 
 /** Begins an encrypted copy of the AMI by CopyImage. */
 export type EncryptImage = Base &

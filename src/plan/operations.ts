@@ -1,5 +1,6 @@
 import { type Decided, isMaking, type TargetPlan } from './decided.ts';
 import type { Operation } from './operation.ts';
+import { referencesMark } from './references.ts';
 import { openSupply } from './supply-operations.ts';
 import { concluding, isTested, targetOperations } from './target-operations.ts';
 
@@ -9,10 +10,11 @@ export function operationsOf(decided: Decided, othersLeft: boolean): Operation[]
   const making = targets.filter(isMaking);
   const supply = openSupply(decided);
   if (source.instanceId !== undefined) supply.create(source.instanceId);
-  // Where every AMI is there, nothing is made in the source account, and nobody needs to know of this run.
+  // Where every AMI is there, and what names them can't be left half set, nobody needs to know of this run.
   const needsLease = (target: TargetPlan) =>
     target.action === 'await' || leaves(target) || isTested(decided.request, target);
-  if (making.length > 0 || othersLeft || targets.some(needsLease)) supply.lease();
+  if (making.length > 0 || othersLeft || targets.some(needsLease) || referencesMark(targets) !== undefined)
+    supply.lease();
   for (const copy of decided.encryptedCopies) supply.encrypt(copy);
   supply.allow(making);
   supply.share(making.filter(({ crossAccount }) => crossAccount));

@@ -8,9 +8,9 @@ import { isHeld } from './earlier.ts';
 import type { Target } from './facts.ts';
 import { leave, type Own } from './ours.ts';
 import type { Planning } from './planning.ts';
+import { hasReference } from './references.ts';
 import { mayLift, removalObstacle } from './removal.ts';
 import { lineageTieOf, whyLeft } from './succession.ts';
-import { hasReference } from './target-operations.ts';
 
 /* Which AMIs the new one replaces, and which of them gives it its name. */
 

@@ -5,6 +5,7 @@ import { accountsUsing, type Decided, type EncryptedCopy, type MakingPlan } from
 import { takenOverSince } from './earlier.ts';
 import type { SourceSnapshot } from './facts.ts';
 import { type Operation, type Ref, told } from './operation.ts';
+import { referencesMark } from './references.ts';
 import { deregistering } from './removal.ts';
 
 /** What a target copies from: the resource, what it is called, and the operations that it comes after. */
@@ -160,8 +161,9 @@ export function openSupply(decided: Decided): Supply {
       const regions = encryptedCopies.map((copy) => copy.place.region).filter((region) => region !== place.region);
       const why = 'other runs on this AMI see that this one needs what they share';
       const what = told({ id: `lease ${sourceName}`, place, of: [sourceName], after: begin, why });
-      const takesSince = takenOverSince(targets);
-      begin = [add({ ...what, kind: 'lease', imageId: source.imageId, regions, takesSince })];
+      const references = referencesMark(targets);
+      const own = { regions, takesSince: takenOverSince(targets), references };
+      begin = [add({ ...what, kind: 'lease', imageId: source.imageId, ...own })];
     },
     encrypt(copy) {
       if (copy.only === undefined) encryptImage(copy);

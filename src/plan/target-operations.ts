@@ -1,12 +1,12 @@
 import type { Image } from '@aws-sdk/client-ec2';
 import { placeName, type Where } from '../aws/errors.ts';
 import { snapshotIdsOf } from '../image.ts';
-import type { TargetRequest } from '../inputs/targets.ts';
 import { joinIds, maxTags, mergeTags, tagKeys, tagValue } from '../tags.ts';
 import { hasPassed } from './boot.ts';
 import { type Decided, isMaking, type MakingPlan, provenance, type TargetPlan } from './decided.ts';
-import type { BootSite, Target } from './facts.ts';
-import { type Operation, type PublishSettings, type Ref, type Reference, told } from './operation.ts';
+import type { BootSite } from './facts.ts';
+import { type Operation, type PublishSettings, type Ref, told } from './operation.ts';
+import { hasReference, settingAll } from './references.ts';
 import { deregistering, mayLift, removalId } from './removal.ts';
 import { imageCopyId, nameOfSource, type Supply } from './supply-operations.ts';
 
@@ -327,19 +327,6 @@ function isOthersServiceRole(principal: string, account: string): boolean {
   return of !== undefined && of !== account;
 }
 
-/** The island of the SSM parameters and launch templates that are set for all targets or for none. */
-export const referencesIsland = 'SSM parameters and launch templates';
-
-/** What an optional target has of them is an island by itself: should it fail, the others stay as they are. */
-export function referenceIsland({ optional, ...place }: TargetRequest): string {
-  return optional ? `${referencesIsland} in ${placeName(place)}` : referencesIsland;
-}
-
-/** Whether a target has what is to name its AMI: an SSM parameter or a launch template. */
-export function hasReference({ ssmParameter, launchTemplate }: Target): boolean {
-  return ssmParameter !== undefined || launchTemplate !== undefined;
-}
-
 type Part = TargetPart & { target: TargetPlan };
 
 /**
@@ -366,61 +353,6 @@ export function concluding(decided: Decided, parts: readonly Part[]): Operation[
       const last = own.slice(-1).map(({ id }) => id);
       return [...own, ...finishing(decided, one, last.length > 0 ? last : [...set, ...one.ends])];
     }),
-  ];
-}
-
-/** The operations that set what names the AMIs of all these targets, or of none. */
-function settingAll(
-  place: Where,
-  parts: readonly Part[],
-  { name, after }: Readonly<{ name: string; after: readonly string[] }>,
-): Operation[] {
-  const [first] = parts;
-  if (first === undefined) return [];
-  const ready = `${name} is ready`;
-  const island = referenceIsland(first.target.target.request);
-  const sets = parts.flatMap((one) => setting(one, [ready]));
-  const ends = [...after, ...parts.flatMap((one) => one.ends)];
-  const all = 'SSM parameters and launch templates are set for all targets or for none';
-  const then = 'until then they may be put back to the older AMIs';
-  const last = { id: `all is set for ${name}`, place, of: [], island, after: sets.map(({ id }) => id), why: then };
-  // Where targets fail, those that wait for them haven't.
-  const own = island === referencesIsland ? {} : { island };
-  return [
-    { ...told({ id: ready, place, of: [], after: ends, why: all, ...own }), kind: 'ready', sets, settled: [] },
-    ...sets,
-    { ...told(last), kind: 'ready', sets: [], settled: sets },
-  ];
-}
-
-/** The operations that have a target's AMI named. */
-function setting({ target: { target }, last }: Part, after: readonly string[]): Reference[] {
-  const { ssmParameter: name, launchTemplate: template, place, request, tags } = target;
-  const base = { place, island: referenceIsland(request), after };
-  const where = placeName(place);
-  const image = { madeBy: last };
-  return [
-    ...(name === undefined
-      ? []
-      : [
-          {
-            ...told({ ...base, id: `parameter ${name} in ${where}`, of: [name], why: 'it is to name the AMI' }),
-            ...({ kind: 'parameter', name, image, tags } as const),
-          },
-        ]),
-    ...(template === undefined
-      ? []
-      : [
-          {
-            ...told({
-              ...base,
-              id: `version of ${template.id} in ${where}`,
-              of: [template.id],
-              why: `it is to launch the AMI, by a version like ${template.sourceVersion}${template.makesDefault ? `, which becomes the default (before: ${template.formerDefault})` : ''}`,
-            }),
-            ...({ kind: 'template-version', template, image } as const),
-          },
-        ]),
   ];
 }
 

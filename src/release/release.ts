@@ -32,6 +32,8 @@ import { releaseTarget } from './target.ts';
 
 /** Whoever ends while others seem to live looks again so much later: a mark of their end is seen late at times. */
 const secondLookMs = 3000;
+/** Where a lease is waited for, the looks come to be so far apart. */
+const longestPauseMs = 30_000;
 
 /** Never throws: each failure is in the report, and then the lease is left, so that the next run finds what is to do. */
 export async function release(releasing: Releasing): Promise<ReleaseReport> {
@@ -48,18 +50,23 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
   // By its grants, whoever comes next knows what of the source's own a run that is killed here had shared.
   if (sharesSource(state, first)) await sharesEnd;
   await joined([sharesEnd, revokeOwn()]);
-  if (leases.live.length > 0) {
-    const wait = releasing.patient ? leases.outdatedUntil - place.awsNow() : 0;
-    await place.sleep(Math.max(secondLookMs, wait)).catch(() => undefined);
+  const until = releasing.patient ? leases.awaitedUntil : 0;
+  let pauseMs = secondLookMs;
+  let isToLook = leases.live.length > 0;
+  while (isToLook) {
+    await place.sleep(pauseMs).catch(() => undefined);
     const again = await attempt(`Reading ${state.imageId}`, () => read(place, state.imageId));
     const later = again === undefined ? leases : sorted(again, releasing);
     const ended = new Map([...later.dead].filter(([id]) => !leases.dead.has(id)));
     if (ended.size > 0) {
+      const former = targets;
       const more = inTargets(releasing, { ...later, dead: ended }, notes);
-      targets = joined([targets, more]).then((both) => both.flat());
+      targets = joined([former, more]).then((both) => both.flat());
       await accessBy(releasing, later, notes);
     }
     leases = later;
+    pauseMs = Math.min(2 * pauseMs, longestPauseMs);
+    isToLook = leases.awaitedUntil > 0 && place.awsNow() < until && !place.signal.aborted;
   }
   // Whether copies go on is known then, and so whether the encrypted copy that they read from may go.
   if (state.keepPending) await targets;
@@ -103,9 +110,9 @@ function sharesSource({ shares, imageId }: Releasing['state'], image: Image | nu
 }
 
 /** Tells what only a run that sets all of it can mend; the lease of the run that died stays until then. */
-function tellTorn({ state: { imageId }, torn }: Releasing, { dead }: Leases, notes: Notes): void {
-  for (const { setting, runId, id } of torn === 'mended' ? [] : dead.values()) {
-    if (setting !== true) continue;
+function tellTorn({ state: { imageId }, torn, hasSet }: Releasing, { dead }: Leases, notes: Notes): void {
+  for (const { setting, runId, id } of dead.values()) {
+    if (setting === undefined || setting === hasSet) continue;
     const what = `run ${runId} on ${imageId} died as it set SSM parameters and launch templates, which may name different AMIs now. What to do: run it again with its inputs, which sets all of them; or, where a later run on another AMI has, take the tag ${leaseTagKey(id)} off ${imageId}`;
     if (torn === 'failed') notes.failed.push({ what });
     else notes.warned.push(what);
@@ -117,27 +124,29 @@ function tellTorn({ state: { imageId }, torn }: Releasing, { dead }: Leases, not
  * launch templates were all set, or by which nothing goes for their age.
  */
 function settled(
-  { reached, source, sourceRegion, torn }: Releasing,
+  { reached, source, sourceRegion, hasSet }: Releasing,
   { dead }: Leases,
   unseen: ReadonlySet<string>,
 ): string[] {
   const now = source(sourceRegion).awsNow();
   const isOver = (lease: LeaseRecord) =>
     (isWithin(lease, reached) &&
-      (torn === 'mended' || lease.setting !== true) &&
+      (lease.setting === undefined || lease.setting === hasSet) &&
       !lease.regions.some((region) => unseen.has(region))) ||
     now - lease.since > longestJobMs;
   return [...dead.values()].filter(isOver).map(({ id }) => id);
 }
 
-function sorted(image: Image | null, { state, reader, source, sourceRegion }: Releasing): Leases {
+function sorted(image: Image | null, { state, reader, source, sourceRegion, hasSet }: Releasing): Leases {
   const now = source(sourceRegion).awsNow();
   const { live, outdated, dead } = sortLeases(image ?? undefined, state.leaseId, reader(now));
+  // Should such a run die, what it left half set is this owner's to mend, which comes after it.
+  const alike = live.filter(({ setting }) => setting !== undefined && setting === hasSet);
   return {
     gone: [state.leaseId, ...dead.map(({ id }) => id)],
     dead: new Map(dead.map((lease) => [lease.id, lease])),
     live: [...live, ...outdated].map(({ id }) => id),
-    outdatedUntil: Math.max(0, ...outdated.map(({ expiresAt }) => expiresAt)),
+    awaitedUntil: Math.max(0, ...[...outdated, ...alike].map(({ expiresAt }) => expiresAt)),
     regions: dead.flatMap(({ regions }) => regions),
   };
 }

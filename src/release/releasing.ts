@@ -29,11 +29,11 @@ export type Releasing = Readonly<{
   superseding: boolean;
   /** The targets, as `account/region`, whose AMIs are there and right. */
   ready: ReadonlySet<string>;
-  /**
-   * How it is told that a run died as it set what names the targets' AMIs; `mended` where the owner has set all of it.
-   */
-  torn: 'failed' | 'warned' | 'mended';
-  /** Whether there is time to wait until the lease of an earlier attempt expires. */
+  /** How it is told that a run died as it set what names the targets' AMIs. */
+  torn: 'failed' | 'warned';
+  /** The mark of what names the targets' AMIs, where the owner has set all of it: that mends what a run left half set. */
+  hasSet?: string | undefined;
+  /** Whether there is time to wait until a lease expires. */
   patient: boolean;
   /** Whether this is the last look: before it, the leases stay, and tell whose what is left is. */
   isLast: boolean;
@@ -48,7 +48,10 @@ export type Leases = Readonly<{
   /** Of runs that died, by their IDs. */
   dead: ReadonlyMap<string, LeaseRecord>;
   live: readonly string[];
-  /** When the last lease of an earlier attempt expires that is among them; 0 where there is none. */
-  outdatedUntil: number;
+  /**
+   * When the last of those expires that are worth waiting for, of earlier attempts and of runs that set the very same; 0 where
+   * there is none.
+   */
+  awaitedUntil: number;
   regions: readonly string[];
 }>;

@@ -5,7 +5,7 @@ import type { TargetRequest } from '../inputs/targets.ts';
 import type { Outcome, Outcomes, ReleaseReport } from '../outcome.ts';
 import { isMaking, type Plan, type TargetPlan } from '../plan/decided.ts';
 import type { Operation } from '../plan/operation.ts';
-import { referencesIsland } from '../plan/target-operations.ts';
+import { referencesIsland } from '../plan/references.ts';
 import type { LaunchTemplates, RemovedAmi, Report, TargetRecord } from './outputs.ts';
 import { type PlanRecord, withOutcomes } from './plan.ts';
 import type { Log } from './progress.ts';
