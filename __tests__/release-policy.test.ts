@@ -6,19 +6,17 @@ import { emptyLedger } from '../src/ledger.ts';
 import { thisMachine } from '../src/machine.ts';
 import { nothing } from '../src/release/notes.ts';
 import { release } from '../src/release/release.ts';
-import { openAccount } from './account.ts';
+import type { Releasing } from '../src/release/releasing.ts';
+import { type Account, openAccount } from './account.ts';
 
-test('a run that ends takes its statements out of the key policy, and no other', async () => {
-  const [account, region, own, live] = ['111111111111', 'us-east-1', 'aaaaaaaaaaaa', 'bbbbbbbbbbbb'];
-  const keyArn = keyArnOf(account, region, 'golden');
-  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }] }];
-  await using there = await openAccount(account, { [region]: { keys: { golden: {} }, amis } });
-  const key = there.key(region, 'golden');
-  const withLive = withStatements(key.policy as Policy, { leaseId: live, partition: 'aws', accounts: [account] });
-  key.policy = withStatements(withLive, { leaseId: own, partition: 'aws', accounts: [account] });
+const [account, region, own, live] = ['111111111111', 'us-east-1', 'aaaaaaaaaaaa', 'bbbbbbbbbbbb'];
+const keyArn = keyArnOf(account, region, 'golden');
+
+/** What the run takes back of a key that it has put a statement into, if it knows whether it has. */
+function cleanUp(there: Account, over: Partial<Releasing> = {}) {
   const imageId = amiIdOf(account, region, 'golden');
   const state = { ...emptyLedger, imageId, leaseId: own, grantKeys: [keyArn], account, region };
-  const report = await release({
+  return release({
     source: there.at,
     sourceRegion: region,
     targets: [],
@@ -35,7 +33,35 @@ test('a run that ends takes its statements out of the key policy, and no other',
     ready: new Set(),
     patient: false,
     isLast: true,
+    ...over,
   });
+}
+
+const open = () => {
+  const amis = [{ name: 'golden', volumes: [{ device: '/dev/xvda' }] }];
+  return openAccount(account, { [region]: { keys: { golden: {} }, amis } });
+};
+
+test('a run that ends takes its statements out of the key policy, and no other', async () => {
+  await using there = await open();
+  const key = there.key(region, 'golden');
+  const withLive = withStatements(key.policy as Policy, { leaseId: live, partition: 'aws', accounts: [account] });
+  key.policy = withStatements(withLive, { leaseId: own, partition: 'aws', accounts: [account] });
+  const report = await cleanUp(there);
   expect(report).toEqual({ ...nothing, done: [`took the statements out of the policy of ${keyArn} again`] });
   expect(key.policy).toEqual(withLive);
+});
+
+test('a policy that the run may have changed is seen to stand without its statements; any other is looked at once', async () => {
+  for (const [over, sure] of [
+    [{ stated: [] }, true],
+    [{ stated: [keyArn] }, false],
+    [{ stated: undefined, grants: undefined }, false],
+  ] as const) {
+    await using there = await open();
+    const began = there.simulator.clock.now();
+    expect(await cleanUp(there, over)).toEqual(nothing);
+    expect(there.simulator.calls.filter(({ action }) => action === 'GetKeyPolicy').length > 1).toBe(!sure);
+    expect(there.simulator.clock.now() - began > 3000).toBe(!sure);
+  }
 });

@@ -153,10 +153,11 @@ describe('a run that ends', () => {
       { keyArn, grantId: grant(there, grantName(amiId, own)) },
     ];
     const [, copied] = there.snapshots(region);
-    expect(await cleanUp(there, made)).toEqual({
-      ...nothing,
-      done: expect.arrayContaining(['took back 1 share', 'revoked 2 grants', `removed the encrypted copy ${copyId}`]),
-    });
+    const { done, ...others } = await cleanUp(there, made);
+    expect({ ...nothing, ...others }).toEqual(nothing);
+    expect(done.toSorted()).toEqual([`removed the encrypted copy ${copyId}`, 'revoked 2 grants', 'took back 1 share']);
+    // Nobody else is asked whom the AMI is shared with.
+    expect(there.simulator.calls.filter(({ action }) => action === 'DescribeSnapshotAttribute')).toEqual([]);
     expect(grantsIn(there)).toEqual([]);
     expect([...(copied?.shares ?? [])]).toEqual([]);
     expect(there.images(region)).toEqual(['golden']);
@@ -303,8 +304,140 @@ describe('a run that ends', () => {
   });
 });
 
+describe('of shares and grants', () => {
+  const writes = (there: Account) =>
+    there.writes().flatMap(({ action }) => (/^(RevokeGrant|ModifySnapshotAttribute)$/.test(action) ? [action] : []));
+  const [share, revoke] = ['ModifySnapshotAttribute', 'RevokeGrant'];
+
+  test("the shares of the source's own go first: by its grants, whoever comes next knows whose they are", async () => {
+    const none = { keys: { golden: {} } };
+    await using there = await open({ volume: { sharedWith: [target] }, here: none });
+    const id = there.snapshots(region)[0]?.data.SnapshotId ?? '';
+    const shares = [
+      { region, resources: ['snap-0ffffffffffffffff'], accounts: [target] },
+      { region, resources: ['snap-0ffffffffffffffff', id], accounts: [target] },
+    ];
+    await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }], { shares });
+    expect(writes(there)).toEqual([share, revoke]);
+    // Of an AMI that is gone, nobody knows what was its own.
+    await using gone = await open();
+    gone.removeImage(region, amiId);
+    await cleanUp(gone, [{ keyArn, grantId: grant(gone, grantName(amiId, own)) }], {
+      shares: [{ region, resources: [gone.snapshots(region)[1]?.data.SnapshotId ?? ''], accounts: [target] }],
+    });
+    expect(writes(gone)).toEqual([share, revoke]);
+  });
+
+  test("those of encrypted copies go at the same time, since these are the action's", async () => {
+    await using there = await open();
+    const shares = [{ region, resources: [there.snapshots(region)[1]?.data.SnapshotId ?? ''], accounts: [target] }];
+    await cleanUp(there, [{ keyArn, grantId: grant(there, grantName(amiId, own)) }], { shares });
+    expect(writes(there)).toEqual([revoke, share]);
+    await using nameless = await open();
+    grant(nameless, grantName(amiId, own));
+    await cleanUp(nameless, [{ keyArn, grantId: undefined }]);
+    expect(writes(nameless)).toEqual([revoke, share]);
+  });
+});
+
+describe('a run that died as it set what names the AMIs', () => {
+  const [golden, web] = ['01234567', '89abcdef'];
+  const torn = (over: Parameters<typeof lease>[1] = {}) =>
+    open({ leases: { ...lease(own), ...lease(dead, { setting: golden, ...over }) }, here: { keys: { golden: {} } } });
+  const told = expect.stringMatching(
+    `^run 1 on ${amiId} died as it set SSM parameters and launch templates, .* take the tag ${leaseKey(dead)} off ${amiId}$`,
+  );
+  const recent = { since: now - 3_600_000 };
+
+  test.each(['warned', 'failed'] as const)('is %s of until another has set the very same', async (torn_) => {
+    for (const hasSet of [undefined, web]) {
+      await using there = await torn(recent);
+      const report = await cleanUp(there, [], { torn: torn_, hasSet });
+      expect(report).toEqual({ ...nothing, [torn_]: [told] });
+      expect(tagKeysOf(there)).toContain(leaseKey(dead));
+    }
+    await using there = await torn(recent);
+    expect(await cleanUp(there, [], { torn: torn_, hasSet: golden })).toEqual(nothing);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('is told of for five days', async () => {
+    await using there = await torn({ since: now - 5 * 24 * 3_600_000 - 60_000 });
+    expect((await cleanUp(there, [])).warned).toEqual([told]);
+    expect(tagKeysOf(there)).toEqual(['team']);
+  });
+
+  test('as its lease lives yet, is waited for by who has set the very same, and mended; by nobody else', async () => {
+    const given = {
+      leases: { ...lease(own), ...lease(live, { ...recent, setting: golden, expiresAt: now + 100_000 }) },
+    };
+    const left = { ...given, here: { keys: { golden: {} } } };
+    for (const [hasSet, patient] of [
+      [golden, true],
+      [golden, false],
+      [web, true],
+      [undefined, true],
+    ] as const) {
+      await using there = await open(left);
+      const before = there.simulator.clock.now();
+      expect(await cleanUp(there, [], { hasSet, patient })).toEqual(nothing);
+      const waits = hasSet === golden && patient;
+      expect(there.simulator.clock.now() - before > 60_000).toBe(waits);
+      expect(tagKeysOf(there)).toEqual(waits ? ['team'] : ['team', leaseKey(live)]);
+    }
+  });
+
+  test('is waited for no longer than its lease lasts, should that be renewed', async () => {
+    await using there = await open({
+      leases: { ...lease(own), ...lease(live, { setting: golden, expiresAt: now + 60_000 }) },
+      here: { keys: { golden: {} } },
+    });
+    const { data } = there.imageIn(region, amiId);
+    there.simulator.onCall(({ action }) => {
+      const Value = lease(live, { setting: golden, expiresAt: there.simulator.clock.now() + 300_000 })[leaseKey(live)];
+      if (action === 'DescribeImages')
+        data.Tags = data.Tags.map((tag) => (tag.Key === leaseKey(live) ? { ...tag, Value } : tag));
+    });
+    const before = there.simulator.clock.now();
+    await cleanUp(there, [], { hasSet: golden, patient: true });
+    expect(there.simulator.clock.now() - before).toBeLessThan(100_000);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(live)]);
+  });
+});
+
 describe('another run that lives', () => {
   const leases = { ...lease(own), ...lease(live) };
+
+  test('that can’t be seen on the second look is taken to live', async () => {
+    await using there = await open({ leases });
+    const code = 'UnauthorizedOperation';
+    there.simulator.addFault({
+      ...{ kind: 'refusal', code, action: 'DescribeImages', holds: `ImageId.1=${amiId}`, nth: 2 },
+    });
+    const { failed, stays } = await cleanUp(there, []);
+    expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: `)]);
+    expect(stays).toEqual([expect.stringContaining(`another run on ${amiId} uses it`)]);
+    expect(there.images(region)).toEqual(['golden', copyName]);
+    expect(tagKeysOf(there)).toEqual(['team', leaseKey(live), leaseKey(own)]);
+  });
+
+  test('has each encrypted copy told that stays', async () => {
+    const second = encryptedCopyName(amiId, keyArnOf(account, region, 'other'));
+    const amis = [copyName, second].map((name) => ({
+      ...{ name, attributes, tags: marks },
+      volumes: [{ device: '/dev/xvda', tags: marks }],
+    }));
+    await using there = await open({ leases, here: { keys: { golden: {} }, amis } });
+    const ids = [copyId, amiIdOf(account, region, second)];
+    expect((await cleanUp(there, [])).stays).toEqual([
+      `${ids.join(', ')} in ${account}/${region} stays: another run on ${amiId} uses it, and takes it back`,
+    ]);
+  });
+
+  test('without an encrypted copy has none that stays', async () => {
+    await using there = await open({ leases, here: { keys: { golden: {} } } });
+    expect(await cleanUp(there, [])).toEqual(nothing);
+  });
 
   test('keeps the encrypted copy, its shares, its grants and its lease', async () => {
     const shared = { ...sharesBy(own, target, stranger), ...sharesBy(live, target, other) };
@@ -402,6 +535,17 @@ describe('another run that lives', () => {
     expect(there.images(region)).toEqual(patient ? ['golden'] : ['golden', copyName]);
     expect(tagKeysOf(there)).toEqual(patient ? ['team'] : ['team', leaseKey(live)]);
     expect(there.simulator.clock.now() - before > 60_000).toBe(patient);
+  });
+
+  test('of nobody is no reason to read the policies of keys, or the source’s own shares', async () => {
+    await using there = await open({ leases: bothLeases, here: { keys: { golden: {} } } });
+    await cleanUp(there, []);
+    expect(there.simulator.calls.filter(({ action }) => action === 'GetKeyPolicy')).toEqual([]);
+    await using alone = await open({ here: { keys: { golden: {} } } });
+    await cleanUp(alone, []);
+    const ofAmi = ({ action, request }: { action: string; request: Record<string, unknown> }) =>
+      action === 'DescribeImages' && String(request.ImageIds).includes(amiId);
+    expect(alone.simulator.calls.filter(ofAmi)).toHaveLength(1);
   });
 
   test('of nobody costs no second look', async () => {
@@ -513,6 +657,49 @@ describe("a share of the source's own snapshot that a tag says a dead run made",
   });
 });
 
+describe('a share that more than one lease tells of', () => {
+  const none = { keys: { golden: {} } };
+  const idIn = (there: Account) => there.snapshots(region)[0]?.data.SnapshotId ?? '';
+  const tagsIn = (there: Account) => there.snapshots(region)[0]?.data.Tags.map(({ Key }) => Key);
+
+  test('is taken back by what the run has written down; what a dead run’s tag alone says stays, as the tag', async () => {
+    const tags = { ...sharesBy(own, target), ...sharesBy(dead, target, other, stranger) };
+    const volume = { sharedWith: [target, other, stranger], tags };
+    await using there = await open({ leases: bothLeases, volume, here: none });
+    const report = await cleanUp(there, [], { shares: [{ region, resources: [idIn(there)], accounts: [target] }] });
+    expect([report.failed, report.done, sharesIn(there)]).toEqual([[], ['took back 1 share'], [[other, stranger]]]);
+    expect(report.stays).toEqual([expect.stringContaining(`stays shared with ${other}, ${stranger}: a tag says`)]);
+    expect(tagsIn(there)).toEqual(Object.keys(sharesBy(dead, target)));
+  });
+
+  test('is not taken back for a dead run because another dead run gave the account the use of a key', async () => {
+    const second = 'eeeeeeeeeeee';
+    const leases = { ...bothLeases, ...lease(second, { expiresAt: now - 1000 }) };
+    const volume = { sharedWith: [target], tags: sharesBy(second, target) };
+    await using there = await open({ leases, volume, here: none });
+    grant(there, grantName(amiId, dead));
+    const { stays } = await cleanUp(there, []);
+    expect([sharesIn(there), stays.length, grantsIn(there)]).toEqual([[[target]], 1, []]);
+  });
+
+  test('has its tag taken off though that is not seen yet, and no other lease’s', async () => {
+    await using there = await open({ leases: bothLeases, volume: { sharedWith: [target] }, here: none });
+    await cleanUp(there, [], { shares: [{ region, resources: [idIn(there)], accounts: [target] }] });
+    const taken = there.simulator.calls.find(
+      ({ action, request }) => action === 'DeleteTags' && String(request.Resources).includes('snap-'),
+    );
+    expect(taken?.request.Tags).toEqual(Object.keys(sharesBy(own, target)).map((Key) => ({ Key })));
+  });
+
+  test('stays told where AWS doesn’t say whom the snapshot is shared with', async () => {
+    const volume = { sharedWith: [target], tags: sharesBy(dead, target) };
+    await using there = await open({ leases: bothLeases, volume, here: none });
+    there.simulator.addFault({ kind: 'refusal', code: 'UnauthorizedOperation', action: 'DescribeSnapshotAttribute' });
+    const { failed, stays } = await cleanUp(there, []);
+    expect([failed, stays.length]).toEqual([[], 1]);
+  });
+});
+
 describe('the lease of a run that died', () => {
   const [near, far] = [`${target}/eu-west-1`, `${other}/us-west-2`];
   const open2 = (over: Parameters<typeof lease>[1]) =>
@@ -577,11 +764,54 @@ describe('what only bears the tags of an encrypted copy', () => {
     expect(sharesIn(there)).toEqual([[], [target]]);
   });
 
+  test('does not bear the tag that says so: somebody has made it theirs', async () => {
+    const tags = { [tagKeys.sourceAmi]: amiId };
+    const volumes = [{ device: '/dev/xvda', copied, sharedWith: [target], tags }];
+    await using there = await open({
+      here: { keys: { golden: {} }, amis: [{ name: copyName, attributes, volumes, tags }] },
+    });
+    expect(await cleanUp(there, [])).toEqual(nothing);
+    expect([there.images(region), sharesIn(there)]).toEqual([
+      ['golden', copyName],
+      [[], [target]],
+    ]);
+  });
+
   test('the source AMI is never removed, whatever it bears', async () => {
     await using there = await open({ leases: { ...lease(own), ...marks }, here: { keys: { golden: {} } } });
     await cleanUp(there, []);
     expect(there.images(region)).toEqual(['golden']);
     expect(there.snapshots(region)).toHaveLength(1);
+  });
+});
+
+describe('an encrypted copy’s snapshot that an AMI of somebody else has by now', () => {
+  const theirs = { name: 'theirs', volumes: [{ device: '/dev/xvda' }] };
+  /** The AMI `theirs` has the snapshot of the other one. */
+  function lend(there: Account, name: string) {
+    const [of, to] = [name, 'theirs'].map((one) => there.imageIn(region, amiIdOf(account, region, one)).data);
+    if (to && of) to.BlockDeviceMappings = of.BlockDeviceMappings;
+    return of?.BlockDeviceMappings?.[0]?.Ebs?.SnapshotId ?? '';
+  }
+
+  test('stays with that, and is told', async () => {
+    const here = withCopy([], {});
+    await using there = await open({ here: { ...here, amis: [...(here.amis ?? []), theirs] } });
+    const id = lend(there, copyName);
+    const { failed, stays } = await cleanUp(there, []);
+    const other = amiIdOf(account, region, 'theirs');
+    expect(failed).toEqual([]);
+    expect(stays).toEqual([`${id} of ${copyId} in ${account}/${region} stays: ${other} has it by now`]);
+    expect(there.snapshots(region).map(({ data }) => data.SnapshotId)).toContain(id);
+  });
+
+  test('is left alone where its own AMI is gone', async () => {
+    const loose = { name: 'loose', volumes: [{ device: '/dev/xvda', copied: encrypted, tags: marks }] };
+    await using there = await open({ here: { keys: { golden: {} }, amis: [loose, theirs] } });
+    const id = lend(there, 'loose');
+    there.removeImage(region, amiIdOf(account, region, 'loose'));
+    expect(await cleanUp(there, [])).toEqual(nothing);
+    expect(there.snapshots(region).map(({ data }) => data.SnapshotId)).toContain(id);
   });
 });
 
@@ -635,6 +865,20 @@ describe('what could not be taken back', () => {
     expect([there.images(region), there.snapshots(region).length, tagKeysOf(there)]).toEqual([['golden'], 1, ['team']]);
   });
 
+  test('of shares is nothing where a loose snapshot is removed, too', async () => {
+    const volume = {
+      device: '/dev/xvda',
+      copied: encrypted,
+      sharedWith: [target],
+      tags: { ...marks, ...sharesBy(own, target) },
+    };
+    await using there = await open({ here: { keys: { golden: {} }, amis: [{ name: 'loose', volumes: [volume] }] } });
+    there.removeImage(region, amiIdOf(account, region, 'loose'));
+    there.refuse('ModifySnapshotAttribute');
+    expect((await cleanUp(there, [])).failed).toEqual([]);
+    expect(there.snapshots(region)).toHaveLength(1);
+  });
+
   test('because encrypted copies cannot be looked for, is told; the lease stays', async () => {
     await using there = await open();
     // Those who look for shares, and for the tags of what is shared, succeed.
@@ -660,6 +904,35 @@ describe('what could not be taken back', () => {
     there.refuse('DeleteTags');
     const { failed } = await cleanUp(there, []);
     expect(failed).toEqual([expect.stringContaining(`Removing leases from ${amiId} in ${account}: DeleteTags in `)]);
+  });
+
+  test.each([
+    ['RevokeGrant', 'grant', `Revoking grants on ${keyArn}`],
+    ['GetKeyPolicy', 'policy', `Reading the policy of ${keyArn}`],
+  ] as const)('of a dead run’s access, since %s fails, is told by the key', async (action, keyAccess, what) => {
+    await using there = await open({ leases: bothLeases, here: { keys: { golden: {} } } });
+    grant(there, grantName(amiId, dead));
+    there.refuse(action);
+    const { failed } = await cleanUp(there, [], { keyAccess, stated: [] });
+    expect(failed).toEqual([expect.stringContaining(`${what} in ${account}: ${action} in `)]);
+    expect(tagKeysOf(there)).toContain(leaseKey(dead));
+  });
+
+  test('because the tags on what is shared cannot be read, is told by what that is', async () => {
+    const shared = { copied, sharedWith: [target], tags: { ...marks, ...sharesBy(own, target) } };
+    const volumes = [1, 2].map((one) => ({ device: `/dev/sd${one}`, ...shared }));
+    await using there = await open({
+      here: { keys: { golden: {} }, amis: [{ name: copyName, attributes, volumes, tags: marks }] },
+    });
+    const [, ...ids] = there.snapshots(region).map(({ data }) => data.SnapshotId);
+    there.simulator.addFault({
+      ...{ kind: 'refusal', code: 'UnauthorizedOperation', action: 'DescribeSnapshots', holds: 'SnapshotId.1=' },
+    });
+    const { failed } = await cleanUp(there, [], { keepIntermediates: true });
+    expect(failed).toEqual([
+      expect.stringContaining(`Reading the shares of ${[copyId, ...ids].join(', ')} in ${account}: `),
+    ]);
+    expect(sharesIn(there)).toEqual([[], [target], [target]]);
   });
 
   test('of grants found by name, and of a policy, is told by the key', async () => {
@@ -696,9 +969,16 @@ describe('what could not be taken back', () => {
   test('is everything but the grants where the leases cannot be read', async () => {
     await using there = await open();
     there.refuse('DescribeImages');
-    const { done, failed } = await cleanUp(there, made(there));
+    const shares = [{ region, resources: ['snap-1'], accounts: [target] }];
+    const known = made(there).map((one) => ({ ...one, account: target }));
+    there.simulator.addFault({ kind: 'refusal', code: 'AccessDeniedException', action: 'ListGrants' });
+    const { done, failed, unknown } = await cleanUp(there, known, { shares });
     expect(done).toEqual(['revoked 1 grant']);
-    expect(failed).toEqual([expect.stringContaining(`Reading ${amiId} in ${account}: `)]);
+    expect(failed).toEqual([
+      expect.stringContaining(`Reading ${amiId} in ${account}: `),
+      `snap-1 in ${account}/${region} may still be shared with ${target}`,
+    ]);
+    expect(unknown).toEqual([expect.stringContaining(`whether others made grants on ${keyArn} is not known`)]);
     expect(grantsIn(there)).toEqual([]);
     expect(there.images(region)).toEqual(['golden', copyName]);
   });
@@ -713,6 +993,11 @@ describe('what could not be taken back', () => {
     expect((await cleanUp(there, made, { leased })).failed).toEqual([]);
     expect(there.images(region)).toEqual([]);
     expect(sharesIn(there)).toEqual([[]]);
+    // Of nothing, no tag is taken off.
+    there.removeImage(region, amiId);
+    const before = there.simulator.calls.length;
+    expect((await cleanUp(there, made, { leased })).failed).toEqual([]);
+    expect(there.simulator.calls.slice(before).filter(({ action }) => action === 'DeleteTags')).toEqual([]);
   });
 
   test.each([
@@ -976,6 +1261,53 @@ describe('in a target', () => {
       expect(tagKeysOf(both.source)).toEqual(['team']);
     });
 
+    test('a copy that can’t be deleted in an optional target is told by the lease, too', async () => {
+      await using both = await openBoth(['completed']);
+      const { source, there } = both;
+      there.refuse('DeleteSnapshot', 2);
+      const optional = new Set([`${target}/${at}`]);
+      const { allowed, failed } = await cleanUp(source, [], { targets: [there.at(at)], optional });
+      expect([allowed.length, failed, tagKeysOf(source)]).toEqual([1, [], ['team', leaseKey(own)]]);
+    });
+
+    test('what another had begun that ends meanwhile goes with it', async () => {
+      const leases = { ...lease(own), ...lease(live, { expiresAt: now + 2000 }) };
+      await using source = await open({ leases, here: { keys: { golden: {} } } });
+      const theirs = { ...half, [tagKeys.lease]: live };
+      await using there = await openTarget([{ name: 'loose', volumes: [volume(theirs)] }]);
+      loosen(there, 'loose');
+      await there.simulator.clock.sleep(settledMs);
+      const { failed } = await cleanUp(source, [], { targets: [there.at(at)], patient: true });
+      expect([failed, there.snapshots(at), tagKeysOf(source)]).toEqual([[], [], ['team']]);
+    });
+
+    test('what was copied through the encrypted copy goes while that is there', async () => {
+      await using source = await open();
+      const id = amiIdOf(target, at, 'begun');
+      const through = `Copied for DestinationAmi ${id} from SourceAmi ${copyId} for SourceSnapshot snap-0e. Task created on 1.`;
+      const tags = { ...started, [tagKeys.encryptedCopy]: copyId };
+      const facts = { SourceImageId: copyId, SourceImageRegion: region };
+      const begun = {
+        name: 'begun',
+        attributes: facts,
+        volumes: [{ device: '/dev/xvda', copied: through, tags }],
+        tags,
+      };
+      await using there = await openTarget([begun]);
+      const { failed, stays } = await cleanUp(source, [], { targets: [there.at(at)] });
+      expect([failed, stays, there.images(at), there.snapshots(at)]).toEqual([[], [], [], []]);
+      await using blind = await open();
+      await using far = await openTarget([begun]);
+      blind.simulator.addFault({
+        ...{ kind: 'refusal', code: 'UnauthorizedOperation', action: 'DescribeImages', holds: 'intermediate' },
+      });
+      const report = await cleanUp(blind, [], { targets: [far.at(at)] });
+      expect(report.failed).toContainEqual(
+        expect.stringContaining(`Looking for encrypted copies in ${region} in ${account}: `),
+      );
+      expect(far.images(at)).toEqual(['begun']);
+    });
+
     test('what could not be removed is told, and the lease tells the next run of it', async () => {
       await using both = await openBoth();
       const { source, there } = both;
@@ -1072,6 +1404,19 @@ describe('in a target', () => {
         const report = await cleanUp(source, [], { targets: [there.at(at)], keepPending: true });
         expect([report.failed, report.goesOn]).toEqual([[], []]);
         expect([source.images(region), tagKeysOf(source), there.snapshots(at)]).toEqual([['golden'], ['team'], []]);
+      });
+
+      test('post keeps the encrypted copy, though it sees no copy that reads from it', async () => {
+        await using source = await open();
+        const report = await cleanUp(source, undefined, { keepPending: true });
+        expect(report).toEqual({ ...nothing, done: ['took back 1 share'], goesOn: [expect.stringContaining(copyId)] });
+        expect([source.images(region), tagKeysOf(source)]).toEqual([
+          ['golden', copyName],
+          ['team', leaseKey(own)],
+        ]);
+        await using without = await open({ here: { keys: { golden: {} } } });
+        expect(await cleanUp(without, undefined, { keepPending: true })).toEqual(nothing);
+        expect(tagKeysOf(without)).toEqual(['team', leaseKey(own)]);
       });
 
       test('copies of runs that died go on, too', async () => {

@@ -129,7 +129,7 @@ type Unsharing = Noted & Readonly<{ releasing: Releasing; given: readonly Given[
 
 /** Takes back what the leases that have ended share and no live one does, by what was written down and what is proven. */
 async function unshareAll(place: Place, unsharing: Unsharing): Promise<void> {
-  const { releasing, leases, attempt } = unsharing;
+  const { releasing, leases, attempt, notes } = unsharing;
   const { state } = releasing;
   const written = state.shares.filter(({ region }) => region === place.region);
   const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
@@ -141,7 +141,7 @@ async function unshareAll(place: Place, unsharing: Unsharing): Promise<void> {
     const source = leases.dead.size > 0 ? await sourceResources(place, state.imageId) : [];
     return { own, ids: new Set([...written.flatMap(({ resources }) => resources), ...own, ...source]) };
   });
-  if (shared === undefined || shared.ids.size === 0) return;
+  if (shared === undefined) return;
   const ids = [...shared.ids];
   const tags = await attempt(`Reading the shares of ${ids.join(', ')}`, () => readTags(place, ids));
   const taken = await joined(
@@ -151,7 +151,7 @@ async function unshareAll(place: Place, unsharing: Unsharing): Promise<void> {
     }),
   );
   const count = taken.reduce<number>((sum, one) => sum + (one ?? 0), 0);
-  if (count > 0) await attempt('Taking back shares', async () => `took back ${counted(count, 'share')}`);
+  if (count > 0) notes.done.push(`took back ${counted(count, 'share')}`);
 }
 
 /** The source AMI and its snapshots. */

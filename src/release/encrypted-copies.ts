@@ -29,7 +29,7 @@ export async function findEncryptedCopies(
 
 type Copies = Readonly<{ releasing: Releasing; leases: Leases; notes: Notes; attempt: Attempt }>;
 
-/** Removes the encrypted copies in a region unless somebody needs them. Gives whether the leases have nothing more to tell. */
+/** Removes the encrypted copies in a region unless somebody needs them. Gives whether they could be looked for. */
 export async function releaseCopies(place: Place, { releasing, leases, notes, attempt }: Copies): Promise<boolean> {
   const { state, keepIntermediates } = releasing;
   const found = await attempt(`Looking for encrypted copies in ${place.region}`, () =>
@@ -50,7 +50,7 @@ export async function releaseCopies(place: Place, { releasing, leases, notes, at
     notes.goesOn.push(
       `${what}, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`,
     );
-    return false;
+    return true;
   }
   const gone = (removed: readonly string[]) => {
     for (const id of removed) notes.gone.add(id);
@@ -66,7 +66,7 @@ export async function releaseCopies(place: Place, { releasing, leases, notes, at
   );
   const removed = new Set(found.images.flatMap(snapshotIdsOf));
   const others = idsOf(found.snapshots).filter((id) => !removed.has(id));
-  if (others.length > 0) await attempt(`Deleting ${others.join(', ')}`, () => deleteLoose(place, others, gone));
+  await attempt(`Deleting ${others.join(', ')}`, () => deleteLoose(place, others, gone));
   return true;
 }
 

@@ -75,7 +75,7 @@ export async function release(releasing: Releasing): Promise<ReleaseReport> {
     const attempt = attemptIn(region, releasing, notes);
     if (!(await releaseCopies(source(region), { releasing, leases, notes, attempt }))) unseen.add(region);
   });
-  const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+  const finished = (await targets).every(Boolean);
   tellTorn(releasing, leases, notes);
   const report = reportOf(notes);
   // By the lease, the next run knows that there is something to take over.

@@ -179,9 +179,8 @@ async function proven(
   { owners, notes }: Readonly<{ owners: Owners; notes: Notes }>,
 ): Promise<Found> {
   if (images.length + snapshots.length === 0) return { images, snapshots };
-  const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? '', snapshot]));
-  const missing = images.flatMap(snapshotIdsOf).filter((id) => !known.has(id));
-  for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? '', part);
+  const parts = await describeSnapshots(place, images.flatMap(snapshotIdsOf));
+  const known = new Map(parts.map((part) => [part.SnapshotId ?? '', part]));
   const parents = new Map(await owners.parents());
   for (const { ImageId = '' } of images.filter(isOfEncryptedCopy))
     for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
