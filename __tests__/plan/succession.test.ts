@@ -94,7 +94,7 @@ describe('an AMI of the lineage that has the name, of another source', () => {
     ['it is pending', former({}, { State: 'pending' })],
     ['somebody disabled it', former({}, { State: 'disabled' })],
     ['a run that lives is making it', former({ [tagKeys.lease]: liveLease })],
-  ])('stays, and so does its name, where %s', (_, namesake, target) => {
+  ])('stays, and so does its name, where %s', (_, namesake, target = {}) => {
     for (const onExisting of ['replace', 'reuse'])
       expect(planned(namesake, { 'on-existing': onExisting }, target)).toMatchObject({
         ...{ replace: [], supersedes: undefined },

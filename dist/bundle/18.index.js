@@ -37849,7 +37849,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	}
 	if (state.keepPending && (notes.goesOn.length > 0 || releasing.grants === void 0)) {
 		notes.goesOn.push(`${what}, since copies read from it. What to do: nothing, the next run on ${state.imageId} or a sweep takes it back`);
-		return false;
+		return true;
 	}
 	const gone = (removed) => {
 		for (const id of removed) notes.gone.add(id);
@@ -37861,7 +37861,7 @@ async function releaseCopies$1(place, { releasing, leases, notes, attempt }) {
 	})));
 	const removed = new Set(found.images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
 	const others = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.J)(found.snapshots).filter((id) => !removed.has(id));
-	if (others.length > 0) await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
+	await attempt(`Deleting ${others.join(", ")}`, () => deleteLoose(place, others, gone));
 	return true;
 }
 async function deleteLoose(place, ids, gone) {
@@ -38545,7 +38545,7 @@ async function revoke(place, keyArn, grantId) {
 	}
 }
 async function unshareAll(place, unsharing) {
-	const { releasing, leases, attempt } = unsharing;
+	const { releasing, leases, attempt, notes } = unsharing;
 	const { state } = releasing;
 	const written = state.shares.filter(({ region }) => region === place.region);
 	const shared = await attempt(`Looking for shares in ${place.region}`, async () => {
@@ -38561,7 +38561,7 @@ async function unshareAll(place, unsharing) {
 			])
 		};
 	});
-	if (shared === void 0 || shared.ids.size === 0) return;
+	if (shared === void 0) return;
 	const ids = [...shared.ids];
 	const count = (await joined([...await attempt(`Reading the shares of ${ids.join(", ")}`, () => readTags(place, ids)) ?? []].map(async ([id, resourceTags]) => {
 		const { accounts, keys } = await takenOff(place, {
@@ -38575,7 +38575,7 @@ async function unshareAll(place, unsharing) {
 			keys
 		}), id);
 	}))).reduce((sum, one) => sum + (one ?? 0), 0);
-	if (count > 0) await attempt("Taking back shares", async () => `took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(count, "share")}`);
+	if (count > 0) notes.done.push(`took back ${(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.Xt)(count, "share")}`);
 }
 async function sourceResources(place, imageId) {
 	const [image] = await describeImages(place, [imageId]);
@@ -40415,9 +40415,8 @@ async function proven(place, { images, snapshots }, { owners, notes }) {
 		images,
 		snapshots
 	};
-	const known = new Map(snapshots.map((snapshot) => [snapshot.SnapshotId ?? "", snapshot]));
-	const missing = images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it).filter((id) => !known.has(id));
-	for (const part of await describeSnapshots(place, missing)) known.set(part.SnapshotId ?? "", part);
+	const parts = await describeSnapshots(place, images.flatMap(_index_js__WEBPACK_IMPORTED_MODULE_1__.it));
+	const known = new Map(parts.map((part) => [part.SnapshotId ?? "", part]));
 	const parents = new Map(await owners.parents());
 	for (const { ImageId = "" } of images.filter(isOfEncryptedCopy)) for (const [child, parent] of await ancestryOf(place, ImageId).catch(unlessUntold)) parents.set(child, parent);
 	const isProven = provenIn(place, notes);
@@ -40561,7 +40560,7 @@ async function release(releasing) {
 			attempt
 		})) unseen.add(region);
 	});
-	const finished = (await targets).every(Boolean) && ![...unseen].some((region) => isKnown(region, releasing));
+	const finished = (await targets).every(Boolean);
 	tellTorn(releasing, leases, notes);
 	const report = reportOf$1(notes);
 	const goesOn = report.goesOn.length > 0 || state.keepPending && releasing.grants === void 0;
