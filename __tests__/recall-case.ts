@@ -9,8 +9,7 @@ import {
   targetRegion,
 } from '../simulator/scenarios/standard.ts';
 import { regionOf } from '../simulator/world.ts';
-import type { RecalledTarget } from '../src/recall/images.ts';
-import type { InUse } from '../src/recall/in-use.ts';
+import type { InUse, RecalledTarget } from '../src/outcome.ts';
 import { runAction, runJob, type Simulator, settledMs, startAction, startSimulator } from './in-process.ts';
 import { deploy } from './stacks.ts';
 

@@ -43,3 +43,36 @@ export type Outcomes = ReadonlyMap<string, Outcome>;
  */
 export type ReleaseReport = Readonly<Record<'failed' | Told, readonly string[]>>;
 export type Told = 'done' | 'stays' | 'goesOn' | 'foreign' | 'allowed' | 'warned' | 'unknown';
+
+/** What still runs on a recalled AMI, would launch it, or may read it: a record of the output `in-use`. */
+export type InUse = Readonly<{
+  account: string;
+  region: string;
+  amiId: string;
+  by: string;
+  /** What ends it, for a shell; `REPLACEMENT` in it stands for the ID of another AMI. */
+  command: string;
+}>;
+
+/** What became of one AMI, or of a target that has none; a record of the output `targets`. */
+export type RecalledTarget = Readonly<{
+  account: string;
+  region: string;
+  amiId: string | null;
+  sourceAmi: string | null;
+  status: 'disabled' | 'deprecated' | 'deregistered' | 'restored' | 'absent' | 'failed';
+  error?: string;
+}>;
+
+/** What a recall notes on its way. */
+export type RecallNotes = {
+  /** What was done beside the AMIs: marks, pointers. */
+  done: string[];
+  /** What only bears our tags. */
+  left: string[];
+  failed: string[];
+  inUse: InUse[];
+};
+
+/** What a recall has come to. */
+export type Recalled = Readonly<RecallNotes & { targets: readonly RecalledTarget[]; seconds: number }>;

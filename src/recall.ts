@@ -2,10 +2,10 @@ import type { Host } from './host.ts';
 import type { RecallRequest } from './inputs/recall.ts';
 import { joined } from './join.ts';
 import { openAccounts } from './observe/accounts.ts';
+import type { Recalled, RecalledTarget, RecallNotes } from './outcome.ts';
 import { brief, ending, lateAfter } from './patience.ts';
 import { openFindings } from './plan/problem.ts';
-import type { RecalledTarget } from './recall/images.ts';
-import { fail, type Notes, note, type Recalling, readingMs } from './recall/recalling.ts';
+import { fail, note, type Recalling, readingMs } from './recall/recalling.ts';
 import { markSources, openSource, readMeant, recallSources, unmarkSources } from './recall/source.ts';
 import { reach, recallTarget } from './recall/target.ts';
 import { openLog } from './report/progress.ts';
@@ -16,9 +16,6 @@ import { openLog } from './report/progress.ts';
  * the copies are looked for after the mark, lest a share adds one meanwhile. One failure leaves all else going, and so does
  * what doesn't answer: the image must be gone wherever it can be.
  */
-
-/** What a recall has come to. */
-export type Recalled = Readonly<Notes & { targets: readonly RecalledTarget[]; seconds: number }>;
 
 /** Before the first write, it is told who can't be reached; so long that waits at most. */
 const reachingMs = 10_000;
@@ -33,7 +30,7 @@ async function recallUntil(host: Host, request: RecallRequest, signal: AbortSign
   const findings = openFindings(signal);
   const sides = { source: 'source-recall', target: 'target-recall' } as const;
   const accounts = openAccounts(host, { ...request, sides }, findings);
-  const notes: Notes = { done: [], left: [], failed: [], inUse: [] };
+  const notes: RecallNotes = { done: [], left: [], failed: [], inUse: [] };
   const recalling: Recalling = { host, request, accounts, findings, log, notes };
   const reaching = request.targets.map((target) => ({ target, unreached: reach(recalling, target) }));
   const reached = Promise.allSettled(reaching.map(({ unreached }) => unreached));

@@ -4,6 +4,7 @@ import { explainLine, isUnknownAction, placeName, StepError } from '../aws/error
 import type { RecallWay } from '../inputs/recall.ts';
 import { joined } from '../join.ts';
 import { usersOf } from '../observe/users.ts';
+import type { RecalledTarget } from '../outcome.ts';
 import { brief } from '../patience.ts';
 import type { Users } from '../plan/facts.ts';
 import type { Copy } from './copies.ts';
@@ -11,16 +12,6 @@ import { looksAt } from './in-use.ts';
 import { attempt, fail, note, type Recalling, readingMs } from './recalling.ts';
 import { restore, unmarkRecalled } from './restore.ts';
 import { type Withdrawn, withdraw } from './withdraw.ts';
-
-/** What became of one AMI, or of a target that has none; a record of the output `targets`. */
-export type RecalledTarget = Readonly<{
-  account: string;
-  region: string;
-  amiId: string | null;
-  sourceAmi: string | null;
-  status: Withdrawn['status'] | 'absent' | 'failed';
-  error?: string;
-}>;
 
 /** Takes AMIs of an account and region back, and notes what still uses them. */
 export async function takeBack(

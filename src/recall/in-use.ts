@@ -5,20 +5,11 @@ import { listGrants } from '../aws/kms.ts';
 import { snapshotIdsOf } from '../image.ts';
 import { joined } from '../join.ts';
 import { launchGrantName } from '../operations/publish.ts';
+import type { InUse } from '../outcome.ts';
 import type { Users } from '../plan/facts.ts';
 import { listed } from '../words.ts';
 import { aws, commandFor } from './commands.ts';
 import type { Copy } from './copies.ts';
-
-/** What still runs on a recalled AMI, would launch it, or may read it: a record of the output `in-use`. */
-export type InUse = Readonly<{
-  account: string;
-  region: string;
-  amiId: string;
-  by: string;
-  /** What ends it, for a shell; `REPLACEMENT` in it stands for the ID of another AMI. */
-  command: string;
-}>;
 
 /** A use in words, and the command that ends it. */
 type Told = Readonly<{ by: string; command: string }>;

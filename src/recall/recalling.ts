@@ -2,9 +2,9 @@ import { explainLine, StepError } from '../aws/errors.ts';
 import type { Host } from '../host.ts';
 import type { RecallRequest } from '../inputs/recall.ts';
 import type { Accounts } from '../observe/accounts.ts';
+import type { RecallNotes } from '../outcome.ts';
 import type { Findings } from '../plan/problem.ts';
 import type { Log } from '../report/progress.ts';
-import type { InUse } from './in-use.ts';
 
 /* What a recall notes on its way: one failure leaves all else going, and is told at the end. */
 
@@ -14,17 +14,8 @@ export type Recalling = Readonly<{
   accounts: Accounts;
   findings: Findings;
   log: Log;
-  notes: Notes;
+  notes: RecallNotes;
 }>;
-
-export type Notes = {
-  /** What was done beside the AMIs: marks, pointers. */
-  done: string[];
-  /** What only bears our tags. */
-  left: string[];
-  failed: string[];
-  inUse: InUse[];
-};
 
 /** So long, what is only read may keep AMIs from being taken back; what isn't answered by then is told, and all else goes on. */
 export const readingMs = 60_000;

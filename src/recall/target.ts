@@ -3,10 +3,11 @@ import type { Place } from '../aws/clients.ts';
 import { explainLine, placeName } from '../aws/errors.ts';
 import { runValues } from '../inputs/reader.ts';
 import type { TargetRequest } from '../inputs/targets.ts';
+import type { RecalledTarget } from '../outcome.ts';
 import { brief } from '../patience.ts';
 import { fill, needsSourceImage } from '../template.ts';
 import { type Copies, findCopies, type Meant } from './copies.ts';
-import { giveAgain, type RecalledTarget, readUses, takeBack } from './images.ts';
+import { giveAgain, readUses, takeBack } from './images.ts';
 import { repoint } from './pointers.ts';
 import { fail, note, type Recalling, readingMs } from './recalling.ts';
 

@@ -15,6 +15,7 @@ import type { RecallRequest, RecallWay } from '../inputs/recall.ts';
 import { tagsFrom } from '../operations/parameter.ts';
 import { liftProtection } from '../operations/protect.ts';
 import { deleteEach, deregisterImage, isInUse } from '../operations/remove.ts';
+import type { RecalledTarget } from '../outcome.ts';
 import { isOwnProtection, removalObstacle } from '../plan/removal.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { recalledTag, tagKeys } from '../tags.ts';
@@ -32,7 +33,7 @@ import {
 
 /** What became of an AMI, in words too; and what it lacks, though it is taken back. */
 export type Withdrawn = Readonly<{
-  status: 'disabled' | 'deprecated' | 'deregistered' | 'restored';
+  status: Exclude<RecalledTarget['status'], 'absent' | 'failed'>;
   done: string;
   lacks?: string | undefined;
 }>;

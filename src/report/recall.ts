@@ -1,5 +1,5 @@
 import { placeName } from '../aws/errors.ts';
-import type { Recalled } from '../recall.ts';
+import type { Recalled } from '../outcome.ts';
 import { consoleUrl } from '../regions.ts';
 import { counted, spokenSeconds } from '../words.ts';
 import { fitting, type Report } from './outputs.ts';
