@@ -176,6 +176,19 @@ describe('the gate by a scan', () => {
     expect(toldBy(fixed)).toMatch(/: 1 critical\. The worst: critical 9\.8/);
   });
 
+  test('asks before it makes the AMI of an instance whether the findings may be read, where they decide', async () => {
+    const shared = procedure({ policies: ['source-instance'], source: { instances: [{ id, volumes }] } });
+    const decides = await share(shared, { ...instance, 'fixable-only': 'true', 'scan-required': 'false' });
+    expect(decides.error).toMatch(/ec2:GetImageFindings.*set ScanGate=true/s);
+    expectUntouched(decides);
+    const { main } = await share(shared, { ...instance, 'scan-required': 'false', 'dry-run': 'true' });
+    const told = main.annotations.map(({ message }) => message).join('\n');
+    expect([main.conclusion, told]).toEqual([
+      'success',
+      expect.stringMatching(/GetImageFindings.*it is not told what/s),
+    ]);
+  });
+
   test('judges the AMI of an instance once it is there, and it stays', async () => {
     const { simulator, main, error } = await share(ofInstance(), { ...instance, 'scan-wait-minutes': '5' });
     expect(error).toMatch(/ami-\w+ has not been scanned by Amazon Inspector/);

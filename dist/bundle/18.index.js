@@ -45882,13 +45882,16 @@ function snapshotCommand$1({ snapshotTags }, { id }, copy) {
 }
 // src/operations/create.ts
 function asksToCreate(operation, { request, source, standIns }) {
+	const { scan } = request;
+	const unlisted = "should the scan of the AMI find more than max-severity, it is not told what";
 	return [
 		dryRun(new CreateImageCommand(creationOf(request, operation))),
 		dryRun(new DescribeSnapshotsCommand({ OwnerIds: ["self"] })),
 		...(0,_index_js__WEBPACK_IMPORTED_MODULE_1__.q)(source.image) ? [dryRun(new DescribeImageAttributeCommand({
 			ImageId: standIns.image,
 			Attribute: "uefiData"
-		}))] : []
+		}))] : [],
+		...scan === void 0 ? [] : [dryRun(new GetImageFindingsCommand({ ImageId: standIns.image }), scan.fixableOnly ? void 0 : unlisted)]
 	];
 }
 async function create$1(operation, { run, place }) {

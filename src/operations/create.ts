@@ -1,4 +1,9 @@
-import { CreateImageCommand, DescribeImageAttributeCommand, DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
+import {
+  CreateImageCommand,
+  DescribeImageAttributeCommand,
+  DescribeSnapshotsCommand,
+  GetImageFindingsCommand,
+} from '@aws-sdk/client-ec2';
 import { ownImages } from '../aws/describe.ts';
 import { hasCode, isTransient, placeName, StepError } from '../aws/errors.ts';
 import { retried } from '../aws/retry.ts';
@@ -12,12 +17,17 @@ import { type Asking, dryRun, type Question } from './question.ts';
 
 /** The AMI of an instance, and what is read only when it is there. */
 export function asksToCreate(operation: Create, { request, source, standIns }: Asking): Question[] {
+  const { scan } = request;
+  const unlisted = 'should the scan of the AMI find more than max-severity, it is not told what';
   return [
     dryRun(new CreateImageCommand(creationOf(request, operation))),
     dryRun(new DescribeSnapshotsCommand({ OwnerIds: ['self'] })),
     ...(hasUefi(source.image)
       ? [dryRun(new DescribeImageAttributeCommand({ ImageId: standIns.image, Attribute: 'uefiData' }))]
       : []),
+    ...(scan === undefined
+      ? []
+      : [dryRun(new GetImageFindingsCommand({ ImageId: standIns.image }), scan.fixableOnly ? undefined : unlisted)]),
   ];
 }
 
