@@ -7,7 +7,7 @@ import { launchToken } from '../src/operations/instances.ts';
 import { copyDescription } from '../src/plan/evidence.ts';
 import { replacedByTag, staysUntil } from '../src/plan/replaced.ts';
 import { noNotes, nothing, reportOf } from '../src/release/notes.ts';
-import { type Owners, releaseTarget } from '../src/release/target.ts';
+import { type Owners, releaseFrom, releaseTarget } from '../src/release/target.ts';
 import { endedLease, tagKeys } from '../src/tags.ts';
 import { type Account, openAccount } from './account.ts';
 import { settledMs } from './in-process.ts';
@@ -52,6 +52,11 @@ async function takeBack(there: Account, { finished = [], boots = false, keepPend
   const owners = { ...looks, gone, parents: async () => new Map<string, string>(), ...over, state };
   const isGone = await releaseTarget(there.at(at), owners, notes);
   return { isGone, ...reportOf(notes) };
+}
+
+/** What a sweep takes back of the lease `dead`. */
+function sweep(there: Account, parents: Owners['parents'] = async () => new Map()) {
+  return releaseFrom(there.at(at), { imageId: amiId, gone: new Map([[dead, began]]), finished: [], parents });
 }
 
 const tagKeysIn = (there: Account) => there.snapshots(at).map(({ data }) => data.Tags.map(({ Key }) => Key));
@@ -151,6 +156,13 @@ describe('the snapshots of an AMI that was replaced', () => {
     }
   });
 
+  test('stay before, each told', async () => {
+    await using there = await replaced(markOf(own), imageOf('second', {}, markOf(own)));
+    loosen(there, 'second');
+    const { failed } = await takeBack(there);
+    expect(failed).toEqual([expect.stringMatching(`^${snapshotIds(there).join(', ')} in ${where} stay, of an AMI`)]);
+  });
+
   test('stay before, and so does the new one with them; both are told, and until when', async () => {
     const [one, other] = ['half', 'another'].map((name) => `, with ${idOf(name)}, which replaces it`);
     await using there = await replaced(markOf(own), half, imageOf('another', leasedBy(own), leasedBy(own)));
@@ -183,9 +195,48 @@ describe('the snapshots of an AMI that was replaced', () => {
   });
 
   test('bear the mark no more where an AMI has them', async () => {
-    await using there = await open([imageOf('former', parts, markOf(own))]);
-    expect(await takeBack(there, { ready: true })).toEqual(untold);
+    await using there = await open([imageOf('former', parts, markOf(own)), imageOf('gone', {}, markOf(own))]);
+    loosen(there, 'gone');
+    const [kept, free] = snapshotIds(there);
+    expect(await takeBack(there, { ready: true })).toEqual({ ...untold, done: [`deleted ${free} in ${where}`] });
     expect([there.images(at), tagKeysIn(there)]).toEqual([['former'], [Object.keys(parts)]]);
+    const taken = there.simulator.calls.filter(({ action }) => action === 'DeleteTags');
+    expect(taken.map(({ request }) => request.Resources)).toEqual([[kept]]);
+  });
+
+  test('stay, as a sweep goes by, until five days have passed', async () => {
+    for (const [time, stay] of [
+      [Date.now() - longestJobMs - 60_000, 0],
+      [Date.now() - longestJobMs + 600_000, 1],
+    ] as const) {
+      await using there = await replaced(markOf(dead, amiId, time));
+      const [former] = there.snapshots(at);
+      if (former) former.data.StartTime = new Date(began);
+      await sweep(there);
+      expect(there.snapshots(at)).toHaveLength(stay);
+    }
+  });
+
+  test('through an encrypted copy stay, and are told: its tag proves nothing', async () => {
+    const tags = { ...markOf(own), [tagKeys.encryptedCopy]: 'ami-0e' };
+    const ofCopy = `Copied for DestinationAmi ${idOf('former')} from SourceAmi ami-0e for SourceSnapshot snap-0e. Task created on 1.`;
+    await using there = await open([{ name: 'former', volumes: [{ device: '/dev/xvda', copied: ofCopy, tags }] }]);
+    loosen(there, 'former');
+    const { failed, stays } = await takeBack(there, { ready: true });
+    expect([failed, stays.length, there.snapshots(at).length]).toEqual([[], 1, 1]);
+  });
+
+  test('are told where the Recycle Bin does not give their AMI back', async () => {
+    const tag = replacedByTag({ imageId: amiId, lease: dead, at: replacedAt, former: idOf('former') });
+    await using there = await replaced({ ...parts, [tag.Key ?? '']: tag.Value ?? '' });
+    there.imageIn(at, idOf('former')).binnedUntil = there.simulator.clock.now() + longestJobMs;
+    const refusal = { kind: 'refusal', code: 'UnauthorizedOperation', times: 99 } as const;
+    there.simulator.addFault({ ...refusal, action: 'RestoreImageFromRecycleBin' });
+    const { failed } = await takeBack(there);
+    expect(failed).toEqual([
+      expect.stringContaining(`Restoring an AMI from the Recycle Bin in ${where}: RestoreImageFromRecycleBin in `),
+      expect.stringContaining('of an AMI that was deregistered'),
+    ]);
   });
 
   test.each([
@@ -334,6 +385,40 @@ describe('a copy', () => {
     expect([done, failed]).toEqual([[`removed ${idOf('half')} in ${where}`], []]);
     const [id] = snapshotIds(there);
     expect(stays).toEqual([`${id} of ${idOf('half')} in ${where} stays: ${idOf('theirs')} has it by now`]);
+  });
+
+  test('that an AMI has stays with it, and loses its lease; the others go', async () => {
+    await using there = await open([imageOf('whole', {}, leasedBy(own)), imageOf('gone', {}, leasedBy(own))]);
+    loosen(there, 'gone');
+    const [kept, loose] = snapshotIds(there);
+    expect(await takeBack(there)).toEqual({ ...untold, done: [`deleted ${loose} in ${where}`] });
+    expect([snapshotIds(there), tagKeysIn(there)]).toEqual([[kept], [Object.keys(parts)]]);
+    // What was copied from the source itself, no ancestry need prove.
+    expect(there.simulator.calls.filter(({ action }) => action === 'GetImageAncestry')).toEqual([]);
+  });
+
+  test('that is gone as it is marked to go on is not told', async () => {
+    await using there = await open(['one', 'two'].map((name) => imageOf(name, {}, leasedBy(own))));
+    for (const name of ['one', 'two']) loosen(there, name);
+    const [going, gone] = snapshotIds(there);
+    there.simulator.onCall(({ action, request }) => {
+      if (action === 'DescribeImages' && JSON.stringify(request).includes('snapshot-id')) there.removeSnapshot(at, 1);
+    });
+    const { goesOn, failed } = await takeBack(there, { keepPending: true });
+    expect([failed, goesOn.join()]).toEqual([[], expect.stringContaining(`${going} (100%) in ${where} go on`)]);
+    expect(goesOn.join()).not.toContain(gone);
+  });
+
+  test('goes with a sweep, finished or not; where there is none, nobody asks for encrypted copies', async () => {
+    await using there = await open([imageOf('gone', {}, leasedBy(dead))]);
+    loosen(there, 'gone');
+    const [copy] = there.snapshots(at);
+    if (copy) Object.assign(copy.data, { State: 'pending' });
+    const [id] = snapshotIds(there);
+    expect(await sweep(there)).toEqual({ ...nothing, done: [`deleted ${id} in ${where}`] });
+    there.simulator.addFault({ kind: 'refusal', code: 'UnauthorizedOperation', action: 'DescribeInstances' });
+    const unasked = () => Promise.reject(new Error('asked for'));
+    expect(await sweep(there, unasked)).toEqual(nothing);
   });
 
   test('that goes on is told with how far it has come, which AWS may not tell yet', async () => {

@@ -112,7 +112,6 @@ export const harmless = [
       [released, 'if (isLaunchedBy(', "''", text],
       [released, 'const leaseOf =', "''", text],
       [released, 'const known = new Map(', "''", text],
-      [released, 'for (const part of', "''", text],
       [released, "for (const { ImageId = ''", "''", text],
       [released, 'gone.has(replacedByOf(', "''", text],
       [released, 'gone.has(replacedByOf(', 'replacedByOf(one)?.lease', 'replacedByOf(one).lease'],

@@ -41405,7 +41405,7 @@ async function siteOf(place, { boot, image, values, findings }) {
 function noGroup({ securityGroups, subnets }, isUnnamed) {
 	const of = subnets.join(", ");
 	if (isUnnamed) return new UntestableError(`other accounts share ${of} with this one, which cannot use the default security groups of their VPCs`, "name a security group of this account in boot-security-group");
-	return new UntestableError(`no security group of ${securityGroups.join(", ")} is in the VPC of a subnet of ${of}`, "correct boot-security-group or boot-subnet");
+	return new UntestableError(`no security group of ${securityGroups.join(", ")} is in the VPC of a subnet of ${of}`, "correct boot-security-group or boot-subnet; a group that is associated with further VPCs counts in its own alone");
 }
 function noType(named, image, { types: [info], zones }) {
 	if (named === void 0) return new UntestableError(`no current instance type fits the AMI in ${zones}`, "name one in boot-instance-type");

@@ -81,7 +81,7 @@ function noGroup({ securityGroups, subnets }: Boot, isUnnamed: boolean): Untesta
     );
   return new UntestableError(
     `no security group of ${securityGroups.join(', ')} is in the VPC of a subnet of ${of}`,
-    'correct boot-security-group or boot-subnet',
+    'correct boot-security-group or boot-subnet; a group that is associated with further VPCs counts in its own alone',
   );
 }
 
