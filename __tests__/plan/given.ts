@@ -223,6 +223,8 @@ export type Facts = {
   /** The leases that are on the source AMI. */
   leases?: readonly LeaseRecord[];
   targets?: readonly Target[];
+  /** Those of them that the run does without. */
+  leftOut?: readonly Target[];
   /** The regions with a hub. */
   hubs?: readonly string[];
   /** What earlier runs made in the source account, by region. */
@@ -265,7 +267,8 @@ export function planFrom(facts: Facts) {
   const { request, observed } = observedFrom(facts);
   const findings = openFindings(new AbortController().signal);
   const reader = readerOf({ attempt: facts.attempt ?? 1 });
-  const plan = planOf(observed, { request, leaseId: ownLease, reader, leftOut: [] }, findings);
+  const leftOut = (facts.leftOut ?? []).map(({ request: target }) => ({ target, problems: [] }));
+  const plan = planOf(observed, { request, leaseId: ownLease, reader, leftOut }, findings);
   return { request, plan, problems: findings.problems, warnings: findings.warnings() };
 }
 

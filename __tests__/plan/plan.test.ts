@@ -2,15 +2,18 @@ import { describe, expect, test } from '@jest/globals';
 import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { leaseTag } from '../../src/lease.ts';
 import { accountsUsing } from '../../src/plan/decided.ts';
+import type { Source } from '../../src/plan/facts.ts';
 import { tagKeys } from '../../src/tags.ts';
 import {
   copiedAmi,
   deadLease,
   earlierCopy,
   golden,
+  keyOf,
   lease,
   liveLease,
   now,
+  ofKind,
   ownLease,
   planFrom,
   planOne,
@@ -25,6 +28,7 @@ import {
   targetIn,
   targetKey,
   targetRegion,
+  unencrypted,
 } from './given.ts';
 
 const where = `${targetAccount}/${targetRegion}`;
@@ -33,6 +37,71 @@ test('the targets are planned in the order of the inputs', () => {
   const targets = ['eu-west-1', 'us-west-2'].map((region) => targetIn(targetAccount, region));
   const { plan } = planFrom({ targets });
   expect(plan.targets.map(({ target }) => target)).toEqual(targets);
+});
+
+describe('a target that is left out', () => {
+  const other = targetIn(targetAccount, 'us-west-2');
+  const old = sharedAmi('ami-old', { Name: 'golden-2026-11-22', ImageId: 'ami-old' });
+  const facts = { ssmParameter: '/golden/latest', existing: [old] };
+  const withParameter = targetIn(targetAccount, 'eu-west-1', facts);
+  const setting = ({ plan }: ReturnType<typeof planFrom>) => ofKind(plan, 'parameter').map(({ name }) => name);
+
+  test('is not planned, and keeps parameters and older AMIs as they are everywhere; an optional one does not', () => {
+    const targets = [withParameter, other];
+    const inputs = { 'on-existing': 'replace' };
+    const without = planFrom({ targets, leftOut: [other], inputs });
+    expect(without.plan.targets.map(({ target }) => target.place.region)).toEqual(['eu-west-1']);
+    expect([setting(without), ofKind(without.plan, 'deregister')]).toEqual([[], []]);
+    const optional = { ...other, request: { ...other.request, optional: true } };
+    const spared = planFrom({ targets: [withParameter, optional], leftOut: [optional], inputs });
+    expect(setting(spared)).toEqual(['/golden/latest']);
+    expect(ofKind(spared.plan, 'deregister').map(({ image }) => image.ImageId)).toEqual(['ami-old']);
+    expect(setting(planFrom({ targets, inputs }))).toEqual(['/golden/latest']);
+  });
+});
+
+test('a run that only sets what names the AMIs takes a lease where it could leave that half set', () => {
+  const ami = sharedAmi('ami-there');
+  const there = { existing: [ami], namesake: ami, earlierCopies: [snapshotOf(ami)], ssmParameter: '/golden/latest' };
+  const template = { id: 'lt-1', sourceVersion: '$Latest', latest: 1, makesDefault: true, formerDefault: 1 };
+  for (const [over, takes] of [
+    [{}, false],
+    [{ ssmParameter: undefined }, false],
+    [{ launchTemplate: template }, true],
+    [{ ssmParameter: undefined, launchTemplate: template }, true],
+    [{ ssmParameter: undefined, launchTemplate: { ...template, makesDefault: false } }, false],
+  ] as const)
+    expect(ofKind(planOne({ target: { ...there, ...over } }).plan, 'lease')).toHaveLength(takes ? 1 : 0);
+  const markOf = (...regions: string[]) => {
+    const targets = regions.map((region) => targetIn(targetAccount, region, there));
+    return ofKind(planFrom({ targets }).plan, 'lease').map(({ references }) => references);
+  };
+  // Whoever sets the very same has the same mark.
+  const mark = markOf('eu-west-1', 'us-west-2');
+  expect(mark).toEqual([expect.stringMatching(/^[0-9a-f]{8}$/)]);
+  expect(markOf('us-west-2', 'eu-west-1')).toEqual(mark);
+  expect(markOf('eu-west-1', 'us-east-2')).not.toEqual(mark);
+});
+
+test('the keys that a run may lend are told, each once: of the snapshots that can be shared, its own, and the hubs’', () => {
+  const snapshots = [
+    snapshot('snap-1', { kmsKeyArn: 'arn:key-1' }),
+    snapshot('snap-2', { kmsKeyArn: 'arn:key-1' }),
+    snapshot('snap-3', { kmsKeyArn: 'arn:aws/ebs', obstacle: 'under a key of AWS' }),
+    snapshot('snap-4', { kmsKeyArn: undefined }),
+  ];
+  const keys = (source: Partial<Source>) => planFrom({ source, hubs: ['eu-west-1'] }).plan.keys;
+  const hub = keyOf(sourceAccount, 'eu-west-1');
+  expect(keys({ snapshots })).toEqual(['arn:key-1', sourceKey, hub]);
+  expect(keys({ snapshots, kmsKeyArn: undefined })).toEqual(['arn:key-1', hub]);
+});
+
+test('tags of encrypted copies that are too long once they are filled in are problems, if they are asked for', () => {
+  const source = { snapshots: [unencrypted('snap-b007')], image: golden({ Name: 'x'.repeat(120) }) };
+  const tags = { 'intermediate-tags': `of=${'{name}'.repeat(3)}` };
+  const { problems } = planFrom({ source, inputs: tags });
+  expect(problems).toEqual([expect.objectContaining({ remedy: 'shorten it in intermediate-tags' })]);
+  expect(planFrom({ source, inputs: {} }).problems).toEqual([]);
 });
 
 describe('the name of the AMI', () => {
