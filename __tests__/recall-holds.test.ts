@@ -353,6 +353,24 @@ describe('one failure leaves all else going', () => {
   });
 });
 
+test('an AMI whose record cannot be written stays, with the command that takes it back without one', async () => {
+  const { given, simulator } = await shared();
+  for (const account of accounts)
+    simulator.addFault({
+      ...{ kind: 'refusal', action: 'PutParameter', account, status: 400 },
+      ...{ code: 'AccessDeniedException', message: 'User is not authorized to perform: ssm:PutParameter' },
+    });
+  const { said, targets, conclusion } = await recall(given, simulator);
+  expect([conclusion, targets.map(({ status }) => status)]).toEqual(['failure', ['failed', 'failed']]);
+  for (const [account, region] of both) {
+    const { data } = lookAt(simulator, [account, region]).of(second) ?? {};
+    expect(data?.State).toBe('available');
+    expect(said).toContain(`aws ec2 disable-image --region ${region} --image-id ${data?.ImageId}`);
+  }
+  expect(said).toMatch(/Writing down what it loses, which a restore takes: PutParameter in /);
+  await simulator.close();
+});
+
 test.each([
   ['by 50 tags', /TagLimitExceeded: .*What to do: take a tag off it/],
   ['by a denial', /UnauthorizedOperation.*What to do: .*ec2:CreateTags/],

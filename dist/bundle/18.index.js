@@ -43500,7 +43500,12 @@ async function withdrawn(place, image, request) {
 	const id = image.ImageId ?? "";
 	if (request.how === "deregister") return deregister$1(place, image);
 	const isDisabled = image.State === "disabled";
-	const noted = await keepRecord(place, image, request);
+	const noted = await keepRecord(place, image, request).catch((error) => {
+		if (isDisabled || request.how === "deprecate") throw error;
+		const byHand = `where it must go at once, disable it by hand, and lose its launch permissions for good: ${aws(place, `ec2 disable-image --image-id ${id}`)}`;
+		const { remedy } = (0,_index_js__WEBPACK_IMPORTED_MODULE_1__.ft)(error);
+		throw new _index_js__WEBPACK_IMPORTED_MODULE_1__.lt("Writing down what it loses, which a restore takes", error, remedy === void 0 ? byHand : `${remedy}; ${byHand}`);
+	});
 	if (request.how === "deprecate" && !isDisabled) return deprecate(place, image);
 	if (!isDisabled) await disable(place, id);
 	if (!isDisabled) await noted?.("disabled");

@@ -8,7 +8,7 @@ import {
 import type { Tag } from '@aws-sdk/client-ssm';
 import type { Place } from '../aws/clients.ts';
 import { changedMs, describeImages } from '../aws/describe.ts';
-import { explainLine, StepError } from '../aws/errors.ts';
+import { explain, explainLine, StepError } from '../aws/errors.ts';
 import { launchPermissionsOf } from '../aws/shares.ts';
 import { snapshotIdsOf } from '../image.ts';
 import type { RecallRequest, RecallWay } from '../inputs/recall.ts';
@@ -19,6 +19,7 @@ import type { RecalledTarget } from '../outcome.ts';
 import { isOwnProtection, removalObstacle } from '../plan/removal.ts';
 import { launcherName } from '../plan/usage-report.ts';
 import { recalledTag, tagKeys } from '../tags.ts';
+import { aws } from './commands.ts';
 import {
   deleteRecords,
   type Kept,
@@ -66,7 +67,15 @@ async function withdrawn(place: Place, image: Image, request: RecallRequest): Pr
   const id = image.ImageId ?? '';
   if (request.how === 'deregister') return deregister(place, image);
   const isDisabled = image.State === 'disabled';
-  const noted = await keepRecord(place, image, request);
+  const noted = await keepRecord(place, image, request).catch((error) => {
+    if (isDisabled || request.how === 'deprecate') throw error;
+    // Without the record, nobody could give back what goes: whether that counts more than the time, only people know.
+    const command = aws(place, `ec2 disable-image --image-id ${id}`);
+    const byHand = `where it must go at once, disable it by hand, and lose its launch permissions for good: ${command}`;
+    const { remedy } = explain(error);
+    const step = 'Writing down what it loses, which a restore takes';
+    throw new StepError(step, error, remedy === undefined ? byHand : `${remedy}; ${byHand}`);
+  });
   if (request.how === 'deprecate' && !isDisabled) return deprecate(place, image);
   if (!isDisabled) await disable(place, id);
   if (!isDisabled) await noted?.('disabled');
