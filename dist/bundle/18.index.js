@@ -35768,7 +35768,10 @@ const unlimited = {
 };
 const leastShare = 1 / 16;
 const shareBackPerSecond = 1 / 120;
-function openGate(clock, { capacity, perSecond }) {
+const arrivalSeconds = 1;
+function openGate(clock, rate) {
+	const { perSecond } = rate;
+	const capacity = Math.max(perSecond, rate.capacity - arrivalSeconds * perSecond);
 	let tokens = capacity;
 	let at = clock.now();
 	let heldUntil = 0;
