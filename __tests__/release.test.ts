@@ -700,6 +700,26 @@ describe('a share that more than one lease tells of', () => {
   });
 });
 
+describe('the lease of a run that died, which may have made encrypted copies elsewhere', () => {
+  const recent = now - 3_600_000;
+  const leases = { ...lease(own), ...lease(dead, { since: recent, regions: [hub] }) };
+
+  test.each([
+    ['they are removed', {}, {}],
+    ['they are kept', { keepIntermediates: true }, {}],
+    ['another run uses them', {}, lease(live)],
+    ['there are none', {}, undefined],
+  ])('goes where %s', async (_, over, others) => {
+    await using there = await open({
+      leases: { ...leases, ...others },
+      here: { keys: { golden: {} } },
+      there: others === undefined ? { keys: { golden: {} } } : withCopy([]),
+    });
+    expect((await cleanUp(there, [], over)).failed).toEqual([]);
+    expect(tagKeysOf(there)).not.toContain(leaseKey(dead));
+  });
+});
+
 describe('the lease of a run that died', () => {
   const [near, far] = [`${target}/eu-west-1`, `${other}/us-west-2`];
   const open2 = (over: Parameters<typeof lease>[1]) =>
@@ -863,6 +883,16 @@ describe('what could not be taken back', () => {
     there.refuse('ModifySnapshotAttribute');
     expect((await cleanUp(there, [])).failed).toEqual([]);
     expect([there.images(region), there.snapshots(region).length, tagKeysOf(there)]).toEqual([['golden'], 1, ['team']]);
+  });
+
+  test('of the shares of an encrypted copy itself is nothing where that is removed', async () => {
+    const shared = { ...marks, ...sharesBy(own, target) };
+    const volumes = [{ device: '/dev/xvda', copied, tags: marks }];
+    const image = { name: copyName, attributes, volumes, tags: shared, launchPermissions: [target] };
+    await using there = await open({ here: { keys: { golden: {} }, amis: [image] } });
+    there.refuse('ModifyImageAttribute');
+    expect((await cleanUp(there, [])).failed).toEqual([]);
+    expect(there.images(region)).toEqual(['golden']);
   });
 
   test('of shares is nothing where a loose snapshot is removed, too', async () => {

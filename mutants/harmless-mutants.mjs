@@ -19,6 +19,7 @@ const lease = 'src/lease.ts';
 const machine = 'src/machine.ts';
 const access = 'src/release/access.ts';
 const released = 'src/release/target.ts';
+const copies = 'src/release/encrypted-copies.ts';
 const ours = 'src/plan/ours.ts';
 const succession = 'src/plan/succession.ts';
 const replacing = 'src/plan/replacing.ts';
@@ -29,6 +30,10 @@ const evidence = 'src/plan/evidence.ts';
 const removal = 'src/plan/removal.ts';
 
 export const harmless = [
+  {
+    why: 'as long as copies go on, no lease is taken off at all',
+    mutants: [[copies, 'return true;', 'true', 'false']],
+  },
   {
     why: 'the groups of a description that fits are there together, and one that is not set is as good as absent',
     mutants: [
@@ -106,6 +111,9 @@ export const harmless = [
     why: 'for the types alone: AWS always tells IDs, what is looked at was found by its lease, and what was replaced says by whom',
     mutants: [
       [released, 'const isFinished = (id', "''", text],
+      [copies, '...found.images.flatMap(({ ImageId', '[]', list],
+      [copies, 'gone([copy.ImageId', "''", text],
+      [plan, 'return new Set(isMadeHere', '[]', list],
       [released, 'found.images.flatMap(({ ImageId', "''", text],
       [released, 'const copies = found.snapshots', "''", text],
       [released, "const { InstanceId = ''", "''", text],

@@ -269,7 +269,7 @@ export function planFrom(facts: Facts) {
   const reader = readerOf({ attempt: facts.attempt ?? 1 });
   const leftOut = (facts.leftOut ?? []).map(({ request: target }) => ({ target, problems: [] }));
   const plan = planOf(observed, { request, leaseId: ownLease, reader, leftOut }, findings);
-  return { request, plan, problems: findings.problems, warnings: findings.warnings() };
+  return { request, plan, problems: findings.problems, problemsOf: findings.of, warnings: findings.warnings() };
 }
 
 /** The operations of a plan that are of a kind, in its order. */

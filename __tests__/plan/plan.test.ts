@@ -3,7 +3,7 @@ import { encryptedCopyName } from '../../src/encrypted-copy.ts';
 import { leaseTag } from '../../src/lease.ts';
 import { accountsUsing } from '../../src/plan/decided.ts';
 import type { Source } from '../../src/plan/facts.ts';
-import { tagKeys } from '../../src/tags.ts';
+import { instanceTag, tagKeys } from '../../src/tags.ts';
 import {
   copiedAmi,
   deadLease,
@@ -101,7 +101,15 @@ test('tags of encrypted copies that are too long once they are filled in are pro
   const tags = { 'intermediate-tags': `of=${'{name}'.repeat(3)}` };
   const { problems } = planFrom({ source, inputs: tags });
   expect(problems).toEqual([expect.objectContaining({ remedy: 'shorten it in intermediate-tags' })]);
-  expect(planFrom({ source, inputs: {} }).problems).toEqual([]);
+  // Those of the targets are their own inputs' to shorten.
+  expect(planFrom({ source, inputs: { tags: `of=${'{name}'.repeat(3)}` } }).problems).toEqual([]);
+});
+
+test('what keeps a target from being made is a problem of that target alone', () => {
+  const other = targetIn(targetAccount, 'us-west-2');
+  const namesake = golden({ ImageId: 'ami-theirs', OwnerId: targetAccount });
+  const { problems, problemsOf } = planFrom({ targets: [targetIn(targetAccount, 'eu-west-1', { namesake }), other] });
+  expect([problems.length, problemsOf(where), problemsOf(undefined)]).toEqual([1, problems, []]);
 });
 
 describe('the name of the AMI', () => {
@@ -438,6 +446,20 @@ describe('the tags of the AMI', () => {
     const { expected, warnings } = planOne({ image, target: { tags: { stage: 'prod' } } });
     expect(expected.tags).toEqual([{ Key: 'team', Value: 'platform' }, { Key: 'stage', Value: 'prod' }, ...provenance]);
     expect(warnings).toEqual([]);
+  });
+
+  test('of a source that this run has made of an instance are not those that it bears for other targets', () => {
+    const inputs = { tags: 'stage=prod' };
+    const ofInstance = (run: string) => [
+      { Key: 'stage', Value: 'prod' },
+      { Key: instanceTag, Value: 'i-1' },
+      ...(run === '' ? [] : [{ Key: tagKeys.run, Value: run }]),
+    ];
+    const keysFor = (run: string, tagged: string) =>
+      planOne({ inputs, run, image: { Tags: ofInstance(tagged) } }).expected.tags.map(({ Key }) => Key);
+    expect(keysFor(runUrl, runUrl)).not.toContain('stage');
+    expect(keysFor('', '')).not.toContain('stage');
+    expect(keysFor(runUrl, `${runUrl}2`)).toContain('stage');
   });
 
   test("without copy-tags are none of the source's", () => {
