@@ -9,6 +9,7 @@ import { thisMachine } from '../src/machine.ts';
 import { grantName } from '../src/operations/allow.ts';
 import type { ReleaseReport } from '../src/outcome.ts';
 import { copyDescription, encryptedDescription } from '../src/plan/evidence.ts';
+import { replacedByTag } from '../src/plan/replaced.ts';
 import { nothing } from '../src/release/notes.ts';
 import { release } from '../src/release/release.ts';
 import type { KnownGrant, Releasing } from '../src/release/releasing.ts';
@@ -356,9 +357,12 @@ describe('a run that died as it set what names the AMIs', () => {
       expect(report).toEqual({ ...nothing, [torn_]: [told] });
       expect(tagKeysOf(there)).toContain(leaseKey(dead));
     }
-    await using there = await torn(recent);
-    expect(await cleanUp(there, [], { torn: torn_, hasSet: golden })).toEqual(nothing);
-    expect(tagKeysOf(there)).toEqual(['team']);
+    // Nor is anything told of what died before that.
+    for (const setting of [golden, undefined]) {
+      await using there = await torn({ ...recent, setting });
+      expect(await cleanUp(there, [], { torn: torn_, hasSet: golden })).toEqual(nothing);
+      expect(tagKeysOf(there)).toEqual(['team']);
+    }
   });
 
   test('is told of for five days', async () => {
@@ -383,7 +387,28 @@ describe('a run that died as it set what names the AMIs', () => {
       expect(await cleanUp(there, [], { hasSet, patient })).toEqual(nothing);
       const waits = hasSet === golden && patient;
       expect(there.simulator.clock.now() - before > 60_000).toBe(waits);
+      // Often at first, seldom later.
+      const looks = there.simulator.calls.filter(
+        ({ action, request }) => action === 'DescribeImages' && String(request.ImageIds).includes(amiId),
+      );
+      expect(looks.length).toBeGreaterThanOrEqual(waits ? 6 : 2);
+      expect(looks.length).toBeLessThanOrEqual(waits ? 9 : 3);
       expect(tagKeysOf(there)).toEqual(waits ? ['team'] : ['team', leaseKey(live)]);
+    }
+  });
+
+  test('is waited for only while its lease is there; one that sets nothing isn’t waited for', async () => {
+    for (const setting of [golden, undefined]) {
+      const given = lease(live, { setting, expiresAt: now + 200_000 });
+      await using there = await open({ leases: { ...lease(own), ...given }, here: { keys: { golden: {} } } });
+      const { data } = there.imageIn(region, amiId);
+      if (setting !== undefined)
+        there.simulator.onCall(({ action }) => {
+          if (action === 'DescribeImages') data.Tags = data.Tags.filter(({ Key }) => Key !== leaseKey(live));
+        });
+      const before = there.simulator.clock.now();
+      await cleanUp(there, [], { hasSet: setting, patient: true });
+      expect(there.simulator.clock.now() - before).toBeLessThan(10_000);
     }
   });
 
@@ -1294,21 +1319,43 @@ describe('in a target', () => {
     test('a copy that can’t be deleted in an optional target is told by the lease, too', async () => {
       await using both = await openBoth(['completed']);
       const { source, there } = both;
-      there.refuse('DeleteSnapshot', 2);
+      const holds = both.ids.join();
+      there.simulator.addFault({ kind: 'refusal', code: 'OperationNotPermitted', action: 'DeleteSnapshot', holds });
       const optional = new Set([`${target}/${at}`]);
       const { allowed, failed } = await cleanUp(source, [], { targets: [there.at(at)], optional });
       expect([allowed.length, failed, tagKeysOf(source)]).toEqual([1, [], ['team', leaseKey(own)]]);
     });
 
-    test('what another had begun that ends meanwhile goes with it', async () => {
+    test.each([
+      ['goes with it', undefined],
+      ['is told by the leases where it can’t', 'DeleteSnapshot'],
+    ])('what another had begun that ends meanwhile %s', async (_, action) => {
       const leases = { ...lease(own), ...lease(live, { expiresAt: now + 2000 }) };
       await using source = await open({ leases, here: { keys: { golden: {} } } });
       const theirs = { ...half, [tagKeys.lease]: live };
       await using there = await openTarget([{ name: 'loose', volumes: [volume(theirs)] }]);
       loosen(there, 'loose');
       await there.simulator.clock.sleep(settledMs);
+      if (action) there.simulator.addFault({ kind: 'refusal', code: 'OperationNotPermitted', action });
+      const optional = new Set([`${target}/${at}`]);
+      const { failed } = await cleanUp(source, [], { targets: [there.at(at)], patient: true, optional });
+      const tags = action ? ['team', leaseKey(live), leaseKey(own)] : ['team'];
+      expect([failed, there.snapshots(at).length, tagKeysOf(source)]).toEqual([[], action ? 1 : 0, tags]);
+    });
+
+    test('the snapshots of an AMI that was replaced long ago stay until the new one is right', async () => {
+      await using source = await open({ leases: bothLeases, here: { keys: { golden: {} } } });
+      const { Key = '', Value = '' } = replacedByTag({ imageId: amiId, lease: dead, at: began });
+      const { [tagKeys.lease]: _, ...tags } = half;
+      await using there = await openTarget([{ name: 'former', volumes: [volume({ ...tags, [Key]: Value })] }]);
+      there.imageIn(at, amiIdOf(target, at, 'former')).deregisteredAt = began;
+      const [former] = there.snapshots(at);
+      if (former) former.data.StartTime = new Date(began);
       const { failed } = await cleanUp(source, [], { targets: [there.at(at)], patient: true });
-      expect([failed, there.snapshots(at), tagKeysOf(source)]).toEqual([[], [], ['team']]);
+      expect([failed, there.snapshots(at).length]).toEqual([
+        [expect.stringContaining('of an AMI that was deregistered')],
+        1,
+      ]);
     });
 
     test('what was copied through the encrypted copy goes while that is there', async () => {
@@ -1332,8 +1379,11 @@ describe('in a target', () => {
         ...{ kind: 'refusal', code: 'UnauthorizedOperation', action: 'DescribeImages', holds: 'intermediate' },
       });
       const report = await cleanUp(blind, [], { targets: [far.at(at)] });
-      expect(report.failed).toContainEqual(
-        expect.stringContaining(`Looking for encrypted copies in ${region} in ${account}: `),
+      expect(new Set(report.failed.map((line) => line.replace(/: .*/s, '')))).toEqual(
+        new Set([
+          `Looking for encrypted copies in ${region} in ${account}`,
+          `Looking for shares in ${region} in ${account}`,
+        ]),
       );
       expect(far.images(at)).toEqual(['begun']);
     });

@@ -20,6 +20,7 @@ const machine = 'src/machine.ts';
 const access = 'src/release/access.ts';
 const released = 'src/release/target.ts';
 const copies = 'src/release/encrypted-copies.ts';
+const release = 'src/release/release.ts';
 const ours = 'src/plan/ours.ts';
 const succession = 'src/plan/succession.ts';
 const replacing = 'src/plan/replacing.ts';
@@ -30,6 +31,22 @@ const evidence = 'src/plan/evidence.ts';
 const removal = 'src/plan/removal.ts';
 
 export const harmless = [
+  {
+    why: 'looking again where it was looked before does nothing more',
+    mutants: [
+      [release, 'const ended = new', '[...later.dead].filter(([id]) => !leases.dead.has(id))', '[...later.dead]'],
+      [release, 'if (ended.size', 'ended.size > 0', 'true'],
+      [release, 'if (ended.size', 'ended.size > 0', 'ended.size >= 0'],
+      [release, 'if (state.keepPending) await', 'state.keepPending', 'true'],
+    ],
+  },
+  {
+    why: 'a millisecond decides nothing',
+    mutants: [
+      [release, 'isToLook = leases', 'place.awsNow() < until', 'place.awsNow() <= until'],
+      [release, 'now - lease.since', 'now - lease.since > longestJobMs', 'now - lease.since >= longestJobMs'],
+    ],
+  },
   {
     why: 'as long as copies go on, no lease is taken off at all',
     mutants: [[copies, 'return true;', 'true', 'false']],
@@ -112,6 +129,12 @@ export const harmless = [
     mutants: [
       [released, 'const isFinished = (id', "''", text],
       [copies, '...found.images.flatMap(({ ImageId', '[]', list],
+      [release, 'const revokeOwn =', '[]', list],
+      [release, 'const keys = [', '[]', list],
+      [release, 'await joined<[unknown', '[]', list],
+      [release, 'const own = new Set(', '[]', list],
+      [release, 'const images = found.flatMap', '[]', list],
+      [release, 'return new Map(images.map', "''", text],
       [copies, 'gone([copy.ImageId', "''", text],
       [plan, 'return new Set(isMadeHere', '[]', list],
       [released, 'found.images.flatMap(({ ImageId', "''", text],
