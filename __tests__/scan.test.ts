@@ -177,7 +177,11 @@ describe('the gate by a scan', () => {
   });
 
   test('asks before it makes the AMI of an instance whether the findings may be read, where they decide', async () => {
-    const shared = procedure({ policies: ['source-instance'], source: { instances: [{ id, volumes }] } });
+    // Of an AMI that isn't there, AWS may say nothing of permissions.
+    const shared = procedure({
+      ...{ policies: ['source-instance'], rules: { order: 'authorization' } },
+      source: { instances: [{ id, volumes }] },
+    });
     const decides = await share(shared, { ...instance, 'fixable-only': 'true', 'scan-required': 'false' });
     expect(decides.error).toMatch(/ec2:GetImageFindings.*set ScanGate=true/s);
     expectUntouched(decides);
